@@ -1,0 +1,44 @@
+"""Secrets as text: a client key's form and digest, a token's type, and the mask that may be shown.
+
+The law: whatever is shown, logged or stored for showing has gone through `mask`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import string
+from collections.abc import Callable
+
+from airoxy.errors import InvalidInput
+
+KEY_PREFIX = "ak-"
+KEY_LENGTH = 40
+_ALPHABET = string.ascii_letters + string.digits
+
+
+def new_key(choice: Callable[[str], str]) -> str:
+    """A client key; `choice` draws one character, `secrets.choice` in earnest (238 bits in all)."""
+    return KEY_PREFIX + "".join(choice(_ALPHABET) for _ in range(KEY_LENGTH))
+
+
+def digest(key: str | bytes) -> bytes:
+    """SHA-256 of a client key. The key is 238 random bits, so neither salt nor stretching adds."""
+    return hashlib.sha256(key.encode() if isinstance(key, str) else key).digest()
+
+
+def mask(secret: str) -> str:
+    """The first 8 and last 4 characters; of a text too short for that, nothing."""
+    return f"{secret[:8]}…{secret[-4:]}" if len(secret) >= 20 else "…"
+
+
+def token_type(secret: str) -> str:
+    """"oauth" or "api_key", told by Anthropic's prefixes; InvalidInput for anything else."""
+    if secret.startswith("sk-ant-oat"):
+        return "oauth"
+    if secret.startswith("sk-ant-ort"):
+        raise InvalidInput("That is a refresh token; give the access token (sk-ant-oat…) first.")
+    if not secret.startswith("sk-ant-"):
+        raise InvalidInput("An Anthropic access token begins with sk-ant-; this one does not.")
+    if not secret.isascii() or not secret.isprintable() or " " in secret:
+        raise InvalidInput("The token holds a character that no token has; copy it once more.")
+    return "api_key"

@@ -1,0 +1,99 @@
+"""Errors with a sentence for a human, an HTTP status for a client and an exit status for a shell.
+
+The law: only what a human can act on is an AiroxyError. It is raised anywhere and rendered at two
+edges, `server/app.py` and `cli/__init__.py`. A message never contains a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+#: Exit statuses of the command line (sysexits.h for the last).
+EXIT_FAILED, EXIT_USAGE, EXIT_CONFIG = 1, 2, 78
+
+
+class AiroxyError(Exception):
+    """`status` and `kind` are Anthropic's HTTP status and error type, `headers` go with the answer."""
+
+    status = 500
+    kind = "api_error"
+    exit_status = EXIT_FAILED
+
+    def __init__(self, message: str, *, headers: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.headers = tuple(headers)
+
+
+class InvalidInput(AiroxyError):
+    """What was typed or sent cannot be meant."""
+
+    status, kind, exit_status = 400, "invalid_request_error", EXIT_USAGE
+
+
+class NotFound(AiroxyError):
+    """No such path, key or token."""
+
+    status, kind = 404, "not_found_error"
+
+
+class Conflict(AiroxyError):
+    """It is there already: a name, a token."""
+
+    status, kind = 409, "conflict_error"
+
+
+class Unauthorized(AiroxyError):
+    """No valid client key."""
+
+    status, kind = 401, "authentication_error"
+
+
+class TooLarge(AiroxyError):
+    """The request body is above Anthropic's limit for the endpoint."""
+
+    status, kind = 413, "request_too_large"
+
+
+class AllCooling(AiroxyError):
+    """Every usable token is cooling; `retry-after` tells when the first is ready."""
+
+    status, kind = 429, "rate_limit_error"
+
+
+class NoTokens(AiroxyError):
+    """There is no token that could be used at all."""
+
+    status = 503
+
+
+class ConfigError(AiroxyError):
+    """The configuration has mistakes; the message lists every one, a line each."""
+
+    exit_status = EXIT_CONFIG
+
+
+class StoreError(AiroxyError):
+    """The database cannot be opened or used: damaged, newer, locked, not ours."""
+
+    status = 503
+
+
+class UpstreamError(AiroxyError):
+    """Anthropic did not answer as HTTP; nobody's answer can be passed on."""
+
+    status = 502
+
+
+class ConnectFailed(UpstreamError):
+    """No connection: refused, no route, name not found, TLS failed, connecting took too long."""
+
+
+class UpstreamTimeout(UpstreamError):
+    """Connected, then silent for longer than `upstream.read_timeout`."""
+
+    status, kind = 504, "timeout_error"
+
+
+class UpstreamBroken(UpstreamError):
+    """The connection ended or went wrong before the answer was complete."""
