@@ -1,0 +1,129 @@
+"""What a command is made of, and what it is given to work with.
+
+The law: a command prints through its `Context` and returns an exit status (None is 0); what goes
+wrong is raised as an AiroxyError and rendered by `airoxy.cli.main` alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from airoxy.config import Config, load_config
+
+if TYPE_CHECKING:
+    import apsw
+
+Configure = Callable[[argparse.ArgumentParser], None]
+
+
+@dataclass
+class Context:
+    """The surroundings of one command."""
+
+    config_path: Path | None = None
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    out: TextIO = field(default_factory=lambda: sys.stdout)
+    err: TextIO = field(default_factory=lambda: sys.stderr)
+    input: TextIO = field(default_factory=lambda: sys.stdin)
+    clock: Callable[[], float] = time.time
+
+    @cached_property
+    def config(self) -> Config:
+        """The configuration in force. Raises ConfigError."""
+        return load_config(self.config_path, self.environ)
+
+    @cached_property
+    def database(self) -> apsw.Connection:
+        """The database, opened as its owner. Raises StoreError."""
+        from airoxy.cli.owner import become_owner
+        from airoxy.store.schema import open_database
+
+        path = self.config.database
+        become_owner(path)
+        return open_database(path)
+
+    def now(self) -> float:
+        return self.clock()
+
+    def say(self, text: str = "") -> None:
+        print(text, file=self.out)
+
+    def warn(self, text: str) -> None:
+        """What a person should know beside the result: standard error, so that --json stays JSON."""
+        print(text, file=self.err)
+
+    def json(self, document: object) -> None:
+        """The one JSON document that `--json` prints."""
+        print(json.dumps(document, indent=2, ensure_ascii=False), file=self.out)
+
+    def table(
+        self, rows: Iterable[Sequence[str]], head: Sequence[str], *, right: Sequence[str] = ()
+    ) -> None:
+        """Columns as wide as their contents; those named in `right` are numbers."""
+        lines = [list(head), *(list(row) for row in rows)]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        for line in lines:
+            cells = [
+                cell.rjust(width) if name in right else cell.ljust(width)
+                for cell, width, name in zip(line, widths, head, strict=True)
+            ]
+            self.say("  ".join(cells).rstrip())
+
+
+Run = Callable[[Context, argparse.Namespace], "int | None"]
+
+
+def _no_arguments(parser: argparse.ArgumentParser) -> None:
+    """Most commands take none."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One thing an operator types: `help` is a sentence without a full stop."""
+
+    name: str
+    help: str
+    run: Run
+    configure: Configure = _no_arguments
+    description: str | None = None
+
+    def add_to(self, commands: Any) -> None:
+        parser = commands.add_parser(
+            self.name, help=self.help, description=self.description or f"{self.help}."
+        )
+        self.configure(parser)
+        parser.set_defaults(run=self.run)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Commands that share a first word."""
+
+    name: str
+    help: str
+    commands: tuple[Command, ...]
+
+    def add_to(self, commands: Any) -> None:
+        parser = commands.add_parser(self.name, help=self.help, description=f"{self.help}.")
+        inner = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+        for command in self.commands:
+            command.add_to(inner)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def add_id(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "id", metavar="ID", type=int, help=f"the {what}'s id, as `airoxy {what} list` shows it"
+    )
