@@ -1,0 +1,125 @@
+"""The configuration: a YAML file, checked as a whole, as frozen dataclasses.
+
+The law: a configuration with a mistake is not used at all, and all its mistakes are told at once.
+There is no secret in it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airoxy.config.document import Document, Mistake, read_document
+from airoxy.config.prices import Row, price_table, shipped_prices
+from airoxy.config.schema import SCHEMA, SECTIONS, SETTINGS, Setting
+from airoxy.errors import ConfigError
+
+if TYPE_CHECKING:
+    from airoxy.core.pricing import PriceTable
+
+__all__ = [
+    "DEFAULT_PATH",
+    "SCHEMA",
+    "SETTINGS",
+    "Config",
+    "ConfigError",
+    "Document",
+    "Mistake",
+    "OAuth",
+    "Setting",
+    "Upstream",
+    "load_config",
+    "make_config",
+    "read_document",
+    "shipped_prices",
+]
+
+#: Where the package puts the file; absent, everything is at its default.
+DEFAULT_PATH = Path("/etc/airoxy/airoxy.yaml")
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """Where requests go. Timeouts are seconds."""
+
+    url: str
+    connect_timeout: float
+    read_timeout: float
+
+
+@dataclass(frozen=True)
+class OAuth:
+    """How OAuth tokens are refreshed and used; no `system_line` means that none is added."""
+
+    endpoint: str
+    client_id: str
+    scope: str
+    system_line: str | None
+
+
+@dataclass(frozen=True)
+class Config:
+    """The configuration in force. `host` None is every address; the interval is in minutes."""
+
+    host: str | None
+    port: int
+    workers: int
+    token_refresh_interval: int
+    log_retention_days: int
+    affinity: str
+    max_attempts: int
+    upstream: Upstream
+    oauth: OAuth
+    price_rows: tuple[Row, ...]
+    database: Path
+    source: Path | None = field(default=None, compare=False)
+    #: In which line of the source each setting is that stands there, by dotted key.
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def pricing(self) -> PriceTable:
+        """The shipped price table with the file's rows over it."""
+        return price_table(self.price_rows)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The IP addresses to listen on, none meaning all of both families. `::` is IPv6 only."""
+        if self.host == "localhost":
+            return ("127.0.0.1", "::1")
+        return (self.host,) if self.host else ()
+
+
+def make_config(
+    values: Mapping[str, object] | None = None,
+    *,
+    source: Path | None = None,
+    lines: Mapping[str, int] | None = None,
+) -> Config:
+    """A configuration of these values by dotted key, with everything else at its default."""
+    top: dict[str, Any] = {}
+    sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+    for key, setting in SETTINGS.items():
+        section, _, name = key.rpartition(".")
+        (sections[section] if section else top)[name] = (values or {}).get(key, setting.default)
+    top["price_rows"] = top.pop("pricing")
+    upstream, oauth = Upstream(**sections["upstream"]), OAuth(**sections["oauth"])
+    return Config(upstream=upstream, oauth=oauth, source=source, lines=lines or {}, **top)
+
+
+def load_config(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration of `path`, else of AIROXY_CONFIG, else of the file in /etc if it is there,
+    else the defaults. ConfigError lists every mistake, a line each.
+    """
+    named = path or (Path(environ["AIROXY_CONFIG"]) if environ.get("AIROXY_CONFIG") else None)
+    try:
+        document = read_document(named or DEFAULT_PATH)
+    except FileNotFoundError as error:
+        if named is None:
+            return make_config()
+        raise ConfigError(f"{named}: there is no such file; name one that exists") from error
+    if document.mistakes:
+        raise ConfigError("\n".join(map(str, document.mistakes)))
+    return make_config(document.values, source=document.path, lines=document.lines)

@@ -1,0 +1,179 @@
+"""A configuration file as read: the settings in it with their lines, and every mistake at once.
+
+The law: a mistake names the line, the key, what is wrong and what to do. What YAML itself cannot
+read ends the reading; everything after that is collected, and what is wrong is left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from airoxy.config.kinds import is_null, shown
+from airoxy.config.prices import LOADER, WrongRows
+from airoxy.config.schema import SECTIONS, SETTINGS
+
+#: What to do about what YAML complains of; the words are of its two parsers (C and Python).
+_ADVICE = (
+    ("mapping values", "put a value with a colon in quotes, and begin lines of one section alike"),
+    ("another document", "remove the line that is only ---"),
+    ("alias", "put a value that begins with * in quotes"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One mistake; `key` is None where it is about the file as a whole."""
+
+    place: str
+    key: str | None
+    text: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.place, self.key, self.text) if part)
+
+
+@dataclass(slots=True)
+class Document:
+    """What a file says: values and lines by dotted key, and the mistakes in the order of lines."""
+
+    path: Path
+    values: dict[str, object] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def complain(self, line: int | None, key: str | None, text: str) -> None:
+        """Note a mistake."""
+        place = str(self.path) if line is None else f"{self.path}:{line}"
+        self.mistakes.append(Mistake(place, key, text))
+
+
+def read_document(path: Path) -> Document:
+    """Read a file. Raises FileNotFoundError and nothing else: all other trouble is a mistake."""
+    document = Document(path)
+    root = _compose(document)
+    if isinstance(root, yaml.MappingNode):
+        _read_mapping(document, root, section="")
+    elif root is not None and not is_null(root):
+        document.complain(_line(root), None, "is not a list of settings; write lines of KEY: VALUE")
+    return document
+
+
+def _compose(document: Document) -> yaml.Node | None:
+    try:
+        data = document.path.read_bytes()
+        text = data.decode("utf-8-sig")
+        if _depth(text) > 20:  # thousands of levels end the C parser, and the process with it
+            document.complain(None, None, "is nested too deeply; two levels are all there are")
+            return None
+        return yaml.compose(text, LOADER)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        document.complain(None, None, f"cannot be read: {error.strerror}; {_READ_ADVICE}")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        document.complain(line, None, "is not UTF-8; save the file in that encoding")
+    except yaml.reader.ReaderError:
+        found = yaml.reader.Reader.NON_PRINTABLE.search(text)
+        line = text.count("\n", 0, found.start()) + 1 if found else None
+        document.complain(line, None, "has an invisible control character; remove it")
+    except yaml.MarkedYAMLError as error:
+        document.complain(*_syntax(error, text))
+    return None
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for event in yaml.parse(text, LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return deepest
+
+
+_READ_ADVICE = "make it a file that everybody may read (mode 0644)"
+
+
+def _syntax(error: yaml.MarkedYAMLError, text: str) -> tuple[int, None, str]:
+    problem = error.problem or "unknown trouble"
+    mark = error.problem_mark or error.context_mark
+    # Of quotes and brackets that are never closed, the beginning is of use, not the end.
+    if "end of stream" in problem and error.context_mark:
+        mark = error.context_mark
+    number = mark.line + 1 if mark else 1
+    line = [*text.splitlines(), ""][number - 1]
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return number, None, "begins with a tab; indent with spaces"
+    advice = next((do for words, do in _ADVICE if words in problem), None)
+    if advice is None:
+        advice = "look at the indentation, quotes and brackets there and just before"
+    return number, None, f"is not YAML: {problem}; {advice}"
+
+
+def _read_mapping(document: Document, node: yaml.MappingNode, section: str) -> None:
+    first: dict[str, int] = {}
+    for key_node, value in node.value:
+        line = _line(key_node)
+        if not isinstance(key_node, yaml.ScalarNode):
+            document.complain(line, None, f"{shown(key_node)} is no key; write KEY: VALUE")
+            continue
+        name = str(key_node.value)
+        key = f"{section}.{name}" if section else name
+        if key in first:
+            text = f"stands here again, first in line {first[key]}; remove one of the two"
+            document.complain(line, key, text)
+            continue
+        first[key] = line
+        if "." not in name and key in SECTIONS:
+            _read_section(document, value, key, line)
+        elif "." not in name and key in SETTINGS:
+            _read_setting(document, value, key, line)
+        else:
+            document.complain(line, key, f"there is no such setting; {_nearest(key)}")
+
+
+def _read_section(document: Document, node: yaml.Node, key: str, line: int) -> None:
+    if isinstance(node, yaml.MappingNode):
+        _read_mapping(document, node, key)
+    elif not is_null(node):
+        text = f"{shown(node)} cannot stand here; write its settings below it, indented"
+        document.complain(line, key, text)
+
+
+def _read_setting(document: Document, node: yaml.Node, key: str, line: int) -> None:
+    setting = SETTINGS[key]
+    try:
+        absent = is_null(node) and setting.null is not None
+        document.values[key] = None if absent else setting.kind.read(node)
+        document.lines[key] = line
+    except WrongRows as error:
+        for row, reason in error.rows:
+            document.complain(_line(row), key, f"{reason}; give {setting.wanted}")
+    except ValueError as error:
+        text = f"{shown(node)} {error}; give {setting.wanted}"
+        document.complain(line, key, text)
+
+
+def _nearest(key: str) -> str:
+    import difflib  # only where there is a mistake
+
+    if key in SETTINGS:
+        section, _, name = key.partition(".")
+        return f"write {name}: indented, below {section}:"
+    known = {name: name for name in (*SETTINGS, *SECTIONS)}
+    known |= {name.rpartition(".")[2]: name for name in SETTINGS}
+    near = difflib.get_close_matches(key, known, 1) or difflib.get_close_matches(
+        key.rpartition(".")[2], known, 1
+    )
+    if near:
+        return f"did you mean {known[near[0]]}?"
+    return "remove it; airoxy.yaml(5) has all settings"
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1

@@ -1,0 +1,198 @@
+"""The kinds of value a setting can have: how each is read from YAML and said in words.
+
+The law: a value is taken as it was written. YAML 1.1 makes `on` a truth value, `010` eight and
+`1:30` ninety; whoever wrote that meant something else and is told so. `read` raises ValueError
+with the reason only; who calls it knows the place, the key and what is `wanted` instead.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import yaml
+
+_TAG = "tag:yaml.org,2002:"
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+
+
+class Kind(Protocol):
+    """What a setting's value may be."""
+
+    @property
+    def wanted(self) -> str:
+        """What to write, as the object of "give"."""
+
+    def read(self, node: yaml.Node) -> object:
+        """The value; ValueError says what is wrong with what was written."""
+
+
+def is_null(node: yaml.Node) -> bool:
+    """Whether nothing, `null` or `~` stands there."""
+    return bool(node.tag == _TAG + "null")
+
+
+def shown(node: yaml.Node) -> str:
+    """What was written, with what YAML makes of it where that surprises; never a credential."""
+    if not isinstance(node, yaml.ScalarNode):
+        return "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"
+    if is_null(node):
+        return "an empty value"
+    text: str = node.value if len(node.value) <= 60 else node.value[:59] + "…"
+    if "sk-ant-" in text or "@" in text:
+        text = "what is written"
+    if not text.isprintable():
+        text = ascii(text)
+    if node.tag == _TAG + "bool":
+        return f"{text} (to YAML a truth value)"
+    return f'"{text}"' if node.style in ("'", '"') else text
+
+
+def _scalar(node: yaml.Node, tags: tuple[str, ...], refusal: str) -> str:
+    if not isinstance(node, yaml.ScalarNode) or node.tag.removeprefix(_TAG) not in tags:
+        raise ValueError(refusal)
+    return str(node.value)
+
+
+def _digits(node: yaml.Node, tags: tuple[str, ...], form: re.Pattern[str], noun: str) -> str:
+    quoted = isinstance(node, yaml.ScalarNode) and node.style in ("'", '"')
+    text = _scalar(node, tags, "is text, because of the quotes" if quoted else f"is not {noun}")
+    if not form.fullmatch(text):
+        raise ValueError(f"is not {noun} in plain digits")
+    return text
+
+
+def _text(node: yaml.Node) -> str:
+    value = _scalar(node, ("str",), "is not text")
+    if not value.strip():
+        raise ValueError("is empty")
+    if not value.isprintable():
+        raise ValueError("has a line break or another invisible character")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole number in decimal digits."""
+
+    least: int
+    most: int
+    unit: str = ""
+
+    @property
+    def wanted(self) -> str:
+        return f"a whole number{self.unit and ' of ' + self.unit} from {self.least} to {self.most}"
+
+    def read(self, node: yaml.Node) -> int:
+        text = _digits(node, ("int",), _WHOLE, "a whole number")
+        if len(text) > 12 or not self.least <= int(text) <= self.most:
+            raise ValueError("is out of range")
+        return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """A time in seconds, above 0, with or without decimals."""
+
+    most: int
+
+    @property
+    def wanted(self) -> str:
+        return f"a number of seconds above 0, at most {self.most}"
+
+    def read(self, node: yaml.Node) -> float:
+        text = _digits(node, ("int", "float"), _DECIMAL, "a number")
+        if not 0 < float(text) <= self.most:
+            raise ValueError("is out of range")
+        return float(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    @property
+    def wanted(self) -> str:
+        return " or ".join(self.words)
+
+    def read(self, node: yaml.Node) -> str:
+        text = _scalar(node, ("str",), "is none of the choices")
+        if text not in self.words:
+            raise ValueError("is none of the choices")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One line of text."""
+
+    wanted: str = "a line of text (in quotes, to be safe)"
+
+    def read(self, node: yaml.Node) -> str:
+        return _text(node)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """An address to listen on. Names are refused: systemd's sockets take none, and at boot there
+    is nobody to ask for their address."""
+
+    wanted: str = "an IP address in quotes, localhost for both loopback addresses"
+
+    def read(self, node: yaml.Node) -> str:
+        # Some IPv6 addresses are whole numbers to base 60 in YAML, hence int.
+        text = _scalar(node, ("str", "int"), "is not an address")
+        if text == "localhost":
+            return text
+        for family in (socket.AF_INET, socket.AF_INET6):
+            try:
+                return socket.inet_ntop(family, socket.inet_pton(family, text))
+            except (OSError, ValueError):
+                continue
+        raise ValueError("is not an IP address")
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """An http or https address without credentials, query and fragment; less a slash at its end."""
+
+    wanted: str = "an address like https://api.anthropic.com"
+
+    def read(self, node: yaml.Node) -> str:
+        text = _text(node)
+        if not text.isascii() or " " in text:
+            raise ValueError("has a character that no URL has")
+        try:
+            parts = urlsplit(text)
+            port = parts.port
+        except ValueError as error:
+            raise ValueError("is not a URL") from error
+        if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+            raise ValueError("is not an http or https URL")
+        if "@" in parts.netloc:
+            raise ValueError("has a user name or password in it")
+        if "?" in text or "#" in text:
+            raise ValueError("has a query or a fragment")
+        return text.rstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
+class AbsolutePath:
+    """A file, named from the root on."""
+
+    wanted: str = "the whole path of a file, beginning with /"
+
+    def read(self, node: yaml.Node) -> Path:
+        text = _text(node)
+        if not text.startswith("/"):
+            raise ValueError("does not begin with /")
+        if text.endswith(("/", "/.", "/..")):
+            raise ValueError("is a directory")
+        return Path(text)

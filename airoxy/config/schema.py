@@ -1,0 +1,134 @@
+"""SCHEMA, the one table of settings: validation, `config show` and airoxy.yaml(5) come from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from airoxy.config.kinds import AbsolutePath, Choice, Host, Kind, Seconds, Text, Url, Whole
+from airoxy.config.prices import Prices
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting; `null` says what leaving it empty means, where that is allowed."""
+
+    key: str
+    kind: Kind
+    default: object
+    why: str
+    null: str | None = None
+
+    @property
+    def wanted(self) -> str:
+        """What to write."""
+        return f"{self.kind.wanted}, or null for {self.null}" if self.null else self.kind.wanted
+
+
+SCHEMA: tuple[Setting, ...] = (
+    Setting(
+        "host",
+        Host(),
+        None,
+        'The address on which airoxy listens; 0.0.0.0 is every IPv4 and "::" every IPv6 address.',
+        null="all addresses, IPv4 and IPv6",
+    ),
+    Setting("port", Whole(1, 65535), 3800, "The TCP port on which airoxy listens."),
+    Setting(
+        "workers",
+        Whole(1, 64),
+        1,
+        "How many server processes share the work; one fills one processor core.",
+    ),
+    Setting(
+        "token_refresh_interval",
+        Whole(5, 1440, "minutes"),
+        360,
+        "How often the timer refreshes the OAuth tokens, which last eight hours; counted from"
+        " midnight UTC, so where it does not divide the day the last interval is shorter.",
+    ),
+    Setting(
+        "log_retention_days",
+        Whole(1, 36500),
+        3,
+        "How many whole days (UTC) every request keeps its own row in the log, before it goes into"
+        " the daily statistics, which are kept for good.",
+    ),
+    Setting(
+        "affinity",
+        Choice(("session", "none")),
+        "session",
+        "With session, all requests of one Claude Code conversation go to the same token, because"
+        " prompt cache and thinking live in one account; with none, every request goes to the"
+        " token that has rested longest.",
+    ),
+    Setting(
+        "max_attempts",
+        Whole(1, 100),
+        5,
+        "How many tokens are tried for one request before the client gets the last answer.",
+    ),
+    Setting(
+        "upstream.url",
+        Url(),
+        "https://api.anthropic.com",
+        "Where requests are forwarded to.",
+    ),
+    Setting(
+        "upstream.connect_timeout",
+        Seconds(3600),
+        10.0,
+        "How long connecting to upstream may take, in seconds.",
+    ),
+    Setting(
+        "upstream.read_timeout",
+        Seconds(86400),
+        600.0,
+        "How long upstream may be silent in the middle of a request, in seconds.",
+    ),
+    Setting(
+        "oauth.endpoint",
+        Url("an address like https://platform.claude.com/v1/oauth/token"),
+        "https://platform.claude.com/v1/oauth/token",
+        "Where OAuth tokens are refreshed.",
+    ),
+    Setting(
+        "oauth.client_id",
+        Text(),
+        "9d1c250a-e61b-44d9-88ed-5944d1962f5e",
+        "The OAuth client to which the refresh tokens were given; this one is Claude Code's.",
+    ),
+    Setting(
+        "oauth.scope",
+        Text(),
+        "user:profile user:inference",
+        "The rights that a refresh asks for.",
+    ),
+    Setting(
+        "oauth.system_line",
+        Text(),
+        "You are Claude Code, Anthropic's official CLI for Claude.",
+        "The text that is put first in the system prompt of a Messages request which goes out"
+        " with an OAuth token and lacks it; Anthropic refuses such requests without it.",
+        null="no such text",
+    ),
+    Setting(
+        "pricing",
+        Prices(),
+        (),
+        "Prices to add to the table in /usr/share/airoxy/prices.yaml or to override there, as"
+        " rows of the same form.",
+    ),
+    Setting(
+        "database",
+        AbsolutePath(),
+        Path("/var/lib/airoxy/airoxy.db"),
+        "The SQLite database in which everything is kept; airoxy must be able to write its"
+        " directory.",
+    ),
+)
+
+SETTINGS = {setting.key: setting for setting in SCHEMA}
+
+#: The keys that hold other keys: upstream and oauth.
+SECTIONS = frozenset(key.rpartition(".")[0] for key in SETTINGS) - {""}
