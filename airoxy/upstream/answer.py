@@ -1,0 +1,188 @@
+"""One HTTP/1.1 answer, read from bytes: no socket, no clock, no waiting.
+
+The law: what cannot be framed beyond doubt is a fault, and what arrives after the end of the
+answer never becomes a part of it; it only keeps the connection from being used again.
+"""
+
+from __future__ import annotations
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+Headers = list[tuple[bytes, bytes]]
+
+#: Largest head (all interim answers included), and longest run of bytes inside a chunked body that
+#: brings no body: far above what any server sends, small enough that nobody can fill the memory.
+HEAD_LIMIT = 64 * 1024
+
+#: A feed can bring thousands of tiny chunks; above this many pieces they are joined at once,
+#: because each one costs more than it holds.
+_MANY_PIECES = 64
+
+
+class Answer:
+    """`started` when the head is complete, `complete` when the body is, `fault` when never will be.
+
+    `reusable` says whether the connection is good for another request after a complete answer.
+    `pieces` is the body that has arrived and was not taken yet, `size` its length in bytes.
+    """
+
+    __slots__ = (
+        "_barren", "_bodiless", "_head_size", "_parser", "complete", "fault", "headers", "heard",
+        "pieces", "reason", "reusable", "size", "started", "status",
+    )  # fmt: skip
+
+    def __init__(self, *, bodiless: bool = False) -> None:
+        """`bodiless`: the request was a HEAD, so no body follows whatever the headers say."""
+        self.status = 0
+        self.reason = b""
+        self.headers: Headers = []
+        self.started = self.complete = self.reusable = self.heard = False
+        self.fault: str | None = None
+        self.pieces: list[bytes] = []
+        self.size = 0
+        self._bodiless = bodiless
+        self._head_size = self._barren = 0
+        # The parser and its callbacks hold each other: _finish lets go of it, so that an answer
+        # is freed with its last reference and not by the garbage collector.
+        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+
+    def feed(self, data: bytes) -> None:
+        """Take what has arrived; never raises, a mistake is in `fault` afterwards."""
+        self.heard = True
+        if self.started:
+            before = self.size
+            self._parse(data)
+            self._check_progress(len(data), before)
+            return
+        room = HEAD_LIMIT - self._head_size
+        self._head_size += len(data)
+        self._parse(data if len(data) <= room else data[:room])
+        if len(data) > room and self.fault is None:
+            self._feed_behind_head(data[room:])
+
+    def end(self) -> None:
+        """Nothing more will come: the end of some answers, the fault of all others."""
+        if self.complete or self.fault is not None:
+            return
+        if self.started and self._lasts_until_close():
+            self._finish()
+        elif self.started:
+            self._fail("it closed the connection in the middle of the answer")
+        else:
+            self._fail("it closed the connection before it answered")
+
+    def take(self) -> bytes:
+        """All of the body that has arrived since the last call, in one piece."""
+        pieces = self.pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self.size = 0
+        return data
+
+    def discard(self) -> None:
+        """Read no further, whatever comes."""
+        self._parser = None
+
+    def _parse(self, data: bytes) -> None:
+        if self._parser is None:
+            self.reusable = False
+            return
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            if self.complete:
+                self.reusable = False
+            else:
+                self._fail(self.fault or f"its answer is not valid HTTP ({error})")
+
+    def _feed_behind_head(self, data: bytes) -> None:
+        if self.started:
+            self.feed(data)
+        else:
+            self._fail("the head of its answer is larger than 64 KiB")
+
+    def _check_progress(self, arrived: int, before: int) -> None:
+        """Endless trailers and chunk extensions have no body to stop the flow, so count them."""
+        if self.size == before and not self.complete:
+            self._barren += arrived
+            if self._barren > HEAD_LIMIT:
+                self._fail("it sends framing without a body")
+        else:
+            self._barren = 0
+            if len(self.pieces) > _MANY_PIECES:
+                self.pieces[:] = (b"".join(self.pieces),)
+
+    def _lasts_until_close(self) -> bool:
+        """Neither a length nor chunks; other transfer codings were refused with the head."""
+        return not any(
+            name in (b"content-length", b"transfer-encoding") for name, _ in self.headers
+        )
+
+    def _finish(self) -> None:
+        self.complete = True
+        self._parser = None
+
+    def _fail(self, sentence: str) -> None:
+        self.fault = sentence
+        self.reusable = False
+        self._parser = None
+
+    def _refuse(self, sentence: str) -> None:
+        """From within a callback: the exception stops the parser."""
+        self.fault = sentence
+        raise ValueError(sentence)
+
+    # httptools calls these while it is fed.
+
+    def on_message_begin(self) -> None:
+        """A second answer in the same piece is surplus; the first one may have been interim."""
+        if self.complete:
+            raise ValueError("surplus")
+
+    def on_status(self, status: bytes) -> None:
+        """The reason phrase, perhaps in parts."""
+        self.reason += status
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header, or one trailer, which nobody asked for and which is dropped."""
+        if self.started:
+            return
+        name = name.lower()
+        if name == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            self._refuse("its answer has a transfer coding that nobody asked for")
+        if b" " in name:  # http-parser lets it pass, and it would hide a framing header
+            self._refuse("its answer has a header name with a space")
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """The head of the answer or of an interim one, which is forgotten."""
+        parser = self._parser
+        if parser is None:
+            return
+        status = parser.get_status_code()
+        if status >= 200:
+            self.status = status
+            self.started = True
+            self.reusable = parser.should_keep_alive()
+            if self._bodiless or status == 204 or status == 304:
+                self._finish()
+        elif status < 100 or status == 101:
+            self._refuse(f"its answer has the status {status}, which makes no sense here")
+        else:
+            self.headers.clear()
+            self.reason = b""
+
+    def on_body(self, data: bytes) -> None:
+        """A part of the body."""
+        if self.complete:
+            self.reusable = False
+        elif self.started:
+            self.pieces.append(data)
+            self.size += len(data)
+        else:
+            self._refuse("its interim answer has a body")
+
+    def on_message_complete(self) -> None:
+        """The end of the answer or of an interim one."""
+        if self.started and not self.complete:
+            self._finish()

@@ -1,0 +1,201 @@
+"""One HTTP/1.1 connection to the upstream, as an asyncio.Protocol: writing, flow control, silence.
+
+The law: whatever happens on the wire is noted here and the exchange that uses the connection is
+woken; nothing is raised into the event loop. An idle connection that hears anything is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from airoxy.errors import UpstreamBroken, UpstreamError, UpstreamTimeout
+from airoxy.upstream.answer import Answer
+
+#: Above this much unread body the socket is left alone until the reader has caught up; one read
+#: of the event loop (256 KiB) may come on top.
+HIGH_WATER = 256 * 1024
+
+
+class Connection(asyncio.Protocol):
+    """`fault` is why no more can come; `sent` is set by its user when the request is out."""
+
+    __slots__ = (
+        "_answer", "_drained", "_loop", "_on_lost", "_read_paused", "_read_timeout", "_timer",
+        "_transport", "_wake", "fault", "heard_at", "sent", "write_paused",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        read_timeout: float,
+        on_lost: Callable[[Connection], None],
+    ) -> None:
+        """`read_timeout`: seconds of silence; `on_lost` is called once, when the socket is gone."""
+        self.fault: UpstreamError | None = None
+        self.sent = True
+        self.write_paused = False
+        self.heard_at = loop.time()
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._read_timeout = read_timeout
+        self._on_lost = on_lost
+        self._answer: Answer | None = None
+        self._wake: Callable[[], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._read_paused = False
+        self._drained: asyncio.Future[None] | None = None
+
+    # What the exchange does with it.
+
+    def begin(self, answer: Answer, wake: Callable[[], None]) -> None:
+        """Listen for `answer` from now on and call `wake` after each change."""
+        self._answer = answer
+        self._wake = wake
+        self.sent = False
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._read_timeout, self._check_silence)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Hand bytes to the socket; a copy is only made where the socket is full."""
+        self.heard_at = self._loop.time()
+        if self._transport is not None:
+            self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the socket takes more, or is gone."""
+        if self.write_paused and self.fault is None:
+            self._drained = self._loop.create_future()
+            await self._drained
+
+    def resume(self) -> None:
+        """The reader has caught up."""
+        if self._read_paused and self._transport is not None:
+            self._read_paused = False
+            self.heard_at = self._loop.time()
+            self._transport.resume_reading()
+
+    def end(self) -> bool:
+        """The exchange is over: True if another may use the connection, which else is closed."""
+        answer, transport = self._answer, self._transport
+        if (
+            answer is not None
+            and answer.complete
+            and answer.reusable
+            and self.sent
+            and transport is not None
+            and self.usable()
+            and transport.get_write_buffer_size() == 0
+        ):
+            self._answer = self._wake = None
+            self.resume()
+            return True
+        self.drop()
+        return False
+
+    def drop(self) -> None:
+        """The exchange is over and the connection with it, at once."""
+        if self._answer is not None:
+            self._answer.discard()
+        self._answer = self._wake = None
+        self.abort()
+
+    def usable(self) -> bool:
+        """Open, as far as can be known."""
+        transport = self._transport
+        return self.fault is None and transport is not None and not transport.is_closing()
+
+    def abort(self) -> None:
+        """Close at once, whatever is still under way."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def fail(self, error: UpstreamError) -> None:
+        """Nothing more will come, because of `error`; the first reason counts."""
+        if self.fault is None:
+            self.fault = error
+        self.abort()
+        self._notify()
+
+    # What the event loop tells.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is open (and TLS is up)."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the answer, or of nobody's."""
+        self.heard_at = self._loop.time()
+        answer = self._answer
+        if answer is None:
+            self.abort()
+            return
+        answer.feed(data)
+        if answer.fault is not None:
+            self.fail(UpstreamBroken(f"The upstream cannot be understood: {answer.fault}"))
+            return
+        if answer.size > HIGH_WATER and not self._read_paused and self._transport is not None:
+            self._read_paused = True
+            self._transport.pause_reading()
+        if self._wake is not None:
+            self._wake()
+
+    def eof_received(self) -> None:
+        """The upstream has said all it will; the transport closes itself after this."""
+        answer = self._answer
+        if answer is None:
+            self.abort()
+            return
+        answer.end()
+        if answer.fault is not None:
+            self.fail(UpstreamBroken(f"The upstream broke off: {answer.fault}"))
+        else:
+            self._notify()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The socket is gone, by whoever's doing."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.fault is None:
+            reason = str(error) if error is not None else "the connection was closed"
+            self.fault = UpstreamBroken(f"The upstream broke off: {reason}")
+        self._on_lost(self)
+        self._notify()
+
+    def pause_writing(self) -> None:
+        """The socket is full."""
+        self.write_paused = True
+
+    def resume_writing(self) -> None:
+        """The socket takes more."""
+        self.write_paused = False
+        self.heard_at = self._loop.time()
+        self._release_writer()
+
+    def _notify(self) -> None:
+        self._release_writer()
+        if self._wake is not None:
+            self._wake()
+
+    def _release_writer(self) -> None:
+        if self._drained is not None:
+            if not self._drained.done():
+                self._drained.set_result(None)
+            self._drained = None
+
+    def _check_silence(self) -> None:
+        """One timer for all reads: it looks when the last byte came, and comes back if need be."""
+        self._timer = None
+        answer, now = self._answer, self._loop.time()
+        if answer is None or answer.complete or self.fault is not None:
+            return
+        if self._read_paused or not (self.sent or self.write_paused):
+            self.heard_at = now  # the silence is ours: a slow reader, or a body still being made
+        deadline = self.heard_at + self._read_timeout
+        if now < deadline:
+            self._timer = self._loop.call_at(deadline, self._check_silence)
+        else:
+            seconds = f"{self._read_timeout:g}"
+            self.fail(UpstreamTimeout(f"The upstream has been silent for {seconds} seconds"))

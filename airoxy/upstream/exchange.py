@@ -1,0 +1,241 @@
+"""One request and its answer, on one connection.
+
+The law: an exchange ends in exactly one of two ways. Read to its clean end, its connection serves
+another request; ended in any other way, its connection is closed at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from airoxy.errors import UpstreamBroken, UpstreamTimeout
+from airoxy.upstream.answer import Answer, Headers
+from airoxy.upstream.connection import Connection
+from airoxy.upstream.upload import PIECE, pump_bytes, pump_iterator
+
+if TYPE_CHECKING:
+    from airoxy.upstream.client import Client
+
+Body = bytes | bytearray | AsyncIterator[bytes] | None
+
+#: A body up to this size is worth copying behind the head, which makes one packet of both.
+_JOINED = 64 * 1024
+
+
+class Exchange:
+    """One request and its answer.
+
+    `status`, `reason` and `headers` (names in lower case, values as they came, order and
+    duplicates kept) are there once send() has returned.
+    """
+
+    __slots__ = (
+        "_answer", "_client", "_connection", "_error", "_waiter", "headers", "reason", "status",
+    )  # fmt: skip
+
+    def __init__(self, client: Client) -> None:
+        self.status = 0
+        self.reason = b""
+        self.headers: Headers = []
+        self._client = client
+        self._connection: Connection | None = None
+        self._answer: Answer | None = None
+        self._error: BaseException | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def complete(self) -> bool:
+        """All of the answer has arrived, so that read() will not wait."""
+        return self._answer is not None and self._answer.complete
+
+    async def send(
+        self,
+        method: bytes,
+        target: bytes,
+        headers: Headers,
+        body: Body = None,
+        *,
+        length: int | None = None,
+    ) -> None:
+        """Send the request and wait for the head of the answer.
+
+        `headers` begin with host and have no framing. An iterator is sent with content-length if
+        `length` (bytes) is given, else chunked, and always over a fresh connection, because it
+        could not be repeated. Anything else is repeated once, unnoticed, if a kept-alive
+        connection turns out to have been closed before any byte of the answer.
+
+        Raises ConnectFailed, UpstreamTimeout, UpstreamBroken, what the iterator raises, and
+        InvalidInput if the iterator's length is not `length`.
+        """
+        client = self._client
+        repeatable = body is None or isinstance(body, (bytes, bytearray))
+        head = client.head(method, target, headers, _framing(method, body, length))
+        bodiless = method == b"HEAD"
+        try:
+            connection = client.take() if repeatable else None
+            if connection is None or not await self._ask(connection, head, body, length, bodiless):
+                connection = await self._dial()
+                if not await self._ask(connection, head, body, length, bodiless):
+                    raise connection.fault or UpstreamBroken("The upstream broke off")
+        except BaseException:
+            self._drop()
+            raise
+
+    async def read(self) -> bytes:
+        """All of the body that has arrived since the last call, at least a byte; b"" at the end.
+
+        Raises UpstreamBroken, UpstreamTimeout, or what abort() was given.
+        """
+        answer = self._answer
+        if answer is None:
+            raise RuntimeError("read() before send()")
+        while self._error is None:
+            if answer.size:
+                return self._take(answer)
+            connection = self._connection
+            if connection is None or answer.complete:
+                self.close()
+                return b""
+            if connection.fault is not None:
+                self._drop()
+                self._error = connection.fault
+                break
+            await self._wait()
+        raise self._error
+
+    def abort(self, error: BaseException | None = None) -> None:
+        """Close the connection at once; whoever waits in send() or read() gets `error` (default:
+        UpstreamBroken). Does nothing to an exchange that has ended."""
+        if self.complete and self._connection is None:
+            return
+        if self._error is None:
+            self._error = error or UpstreamBroken("The request was broken off")
+        self._drop()
+        self._wake()
+
+    def close(self) -> None:
+        """Give the connection back if the answer has arrived to its end, else close it."""
+        connection = self._connection
+        if connection is not None:
+            self._connection = None
+            if connection.end():
+                self._client.give_back(connection)
+
+    # Steps of send() and read().
+
+    async def _ask(
+        self, connection: Connection, head: bytes, body: Body, length: int | None, bodiless: bool
+    ) -> bool:
+        """True when the head of the answer is there, False if the connection was dead before."""
+        answer = Answer(bodiless=bodiless)
+        self._connection = connection
+        self._answer = answer
+        connection.begin(answer, self._wake)
+        if body is None:
+            connection.write(head)
+            connection.sent = True
+        elif isinstance(body, (bytes, bytearray)) and len(body) <= PIECE:
+            if len(body) <= _JOINED:
+                connection.write(head + body)
+            else:
+                connection.write(head)
+                connection.write(body)
+            connection.sent = True
+        else:
+            connection.write(head)
+            await self._upload(connection, answer, body, length)
+        while not answer.started:
+            if self._error is not None:
+                raise self._error
+            if connection.fault is not None:
+                if answer.heard or isinstance(connection.fault, UpstreamTimeout):
+                    raise connection.fault
+                connection.drop()
+                return False
+            await self._wait()
+        self.status, self.reason, self.headers = answer.status, answer.reason, answer.headers
+        return True
+
+    async def _upload(
+        self,
+        connection: Connection,
+        answer: Answer,
+        body: bytes | bytearray | AsyncIterator[bytes],
+        length: int | None,
+    ) -> None:
+        """Send a large body in pieces until it is out, or an answer or a fault makes it futile."""
+        if isinstance(body, (bytes, bytearray)):
+            work = pump_bytes(connection, body)
+        else:
+            work = pump_iterator(connection, body, length)
+        pump = asyncio.get_running_loop().create_task(work)
+        pump.add_done_callback(lambda _: self._wake())
+        try:
+            while not pump.done() and not answer.started and connection.fault is None:
+                if self._error is not None:
+                    raise self._error
+                await self._wait()
+        finally:
+            if not pump.done():
+                pump.cancel()
+                await asyncio.wait((pump,))
+        if not pump.cancelled() and (error := pump.exception()) is not None and not answer.started:
+            raise error
+
+    async def _dial(self) -> Connection:
+        """Connect in a task, so that abort() need not wait for the network."""
+        task = asyncio.get_running_loop().create_task(self._client.connect())
+        task.add_done_callback(lambda _: self._wake())
+        try:
+            while not task.done():
+                if self._error is not None:
+                    raise self._error
+                await self._wait()
+            if self._error is not None:
+                raise self._error
+            return task.result()
+        except BaseException:
+            task.cancel()
+            task.add_done_callback(_close_late)
+            raise
+
+    def _take(self, answer: Answer) -> bytes:
+        data = answer.take()
+        if answer.complete:
+            self.close()
+        elif self._connection is not None:
+            self._connection.resume()
+        return data
+
+    def _drop(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            self._connection = None
+            connection.drop()
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+def _framing(method: bytes, body: Body, length: int | None) -> bytes | None:
+    if body is None:
+        return b"content-length: 0" if method in (b"POST", b"PUT", b"PATCH") else None
+    if isinstance(body, (bytes, bytearray)):
+        length = len(body)
+    return b"transfer-encoding: chunked" if length is None else b"content-length: %d" % length
+
+
+def _close_late(task: asyncio.Task[Connection]) -> None:
+    """Of a connection that nobody wants any more."""
+    if not task.cancelled() and task.exception() is None:
+        task.result().abort()

@@ -1,0 +1,48 @@
+"""A request body that is too large, or not there yet, to be sent in one go.
+
+The law: never more than a piece ahead of the socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from airoxy.errors import InvalidInput
+from airoxy.upstream.connection import Connection
+
+#: A body up to this size is handed to the socket in one go, a larger one in pieces of this size
+#: with waiting in between, so that an early answer is heard and nothing is held twice.
+PIECE = 256 * 1024
+
+
+async def pump_bytes(connection: Connection, body: bytes | bytearray) -> None:
+    """A body in memory, without copying it."""
+    view = memoryview(body)
+    for start in range(0, len(view), PIECE):
+        connection.write(view[start : start + PIECE])
+        await connection.drain()
+    connection.sent = True
+
+
+async def pump_iterator(
+    connection: Connection, body: AsyncIterator[bytes], length: int | None
+) -> None:
+    """A body that is still being made: `length` bytes, or chunked. Raises InvalidInput if it is
+    longer or shorter, and what the iterator raises."""
+    left = length
+    async for piece in body:
+        if not piece:
+            continue
+        if left is None:
+            connection.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        else:
+            left -= len(piece)
+            if left < 0:
+                raise InvalidInput("The request body is longer than its content-length")
+            connection.write(piece)
+        await connection.drain()
+    if left:
+        raise InvalidInput("The request body is shorter than its content-length")
+    if left is None:
+        connection.write(b"0\r\n\r\n")
+    connection.sent = True
