@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,10 +81,18 @@ class Config:
     #: In which line of the source each setting is that stands there, by dotted key.
     lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
 
-    @property
+    @cached_property
     def pricing(self) -> PriceTable:
         """The shipped price table with the file's rows over it."""
         return price_table(self.price_rows)
+
+    def value(self, key: str) -> object:
+        """A setting's value by its dotted key; of `pricing` the file's own rows."""
+        return self.price_rows if key == "pricing" else attrgetter(key)(self)
+
+    def origin(self, key: str) -> str:
+        """Where a setting comes from: FILE:LINE or "default"."""
+        return f"{self.source}:{self.lines[key]}" if key in self.lines else "default"
 
     @property
     def hosts(self) -> tuple[str, ...]:

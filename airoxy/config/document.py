@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from airoxy.config.kinds import is_null, shown
-from airoxy.config.prices import LOADER, WrongRows
+from airoxy.config.prices import LOADER, SHIPPED, WrongRows
 from airoxy.config.schema import SECTIONS, SETTINGS
 
 #: What to do about what YAML complains of; the words are of its two parsers (C and Python).
@@ -78,7 +78,7 @@ def _compose(document: Document) -> yaml.Node | None:
         document.complain(line, None, "is not UTF-8; save the file in that encoding")
     except yaml.reader.ReaderError:
         found = yaml.reader.Reader.NON_PRINTABLE.search(text)
-        line = text.count("\n", 0, found.start()) + 1 if found else None
+        line = text.count("\n", 0, found.start() if found else 0) + 1
         document.complain(line, None, "has an invisible control character; remove it")
     except yaml.MarkedYAMLError as error:
         document.complain(*_syntax(error, text))
@@ -153,7 +153,7 @@ def _read_setting(document: Document, node: yaml.Node, key: str, line: int) -> N
         document.lines[key] = line
     except WrongRows as error:
         for row, reason in error.rows:
-            document.complain(_line(row), key, f"{reason}; give {setting.wanted}")
+            document.complain(_line(row), key, f"{reason}; see {SHIPPED[-1]}")
     except ValueError as error:
         text = f"{shown(node)} {error}; give {setting.wanted}"
         document.complain(line, key, text)
@@ -165,11 +165,11 @@ def _nearest(key: str) -> str:
     if key in SETTINGS:
         section, _, name = key.partition(".")
         return f"write {name}: indented, below {section}:"
-    known = {name: name for name in (*SETTINGS, *SECTIONS)}
-    known |= {name.rpartition(".")[2]: name for name in SETTINGS}
-    near = difflib.get_close_matches(key, known, 1) or difflib.get_close_matches(
-        key.rpartition(".")[2], known, 1
-    )
+    name = key.rpartition(".")[2]
+    known = {setting.rpartition(".")[2]: setting for setting in SETTINGS}
+    known |= {whole: whole for whole in (*SETTINGS, *SECTIONS)}
+    near = [name] if name in known else difflib.get_close_matches(key, known, 1)
+    near = near or difflib.get_close_matches(name, known, 1)
     if near:
         return f"did you mean {known[near[0]]}?"
     return "remove it; airoxy.yaml(5) has all settings"

@@ -7,6 +7,7 @@ never ask for a price.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,22 +52,22 @@ class Prices:
             return ()
         if not isinstance(node, yaml.SequenceNode):
             raise ValueError("is not a list")
-        rows, wrong = [], []
+        rows: dict[yaml.Node, Row] = {}
+        wrong = []
         for item in node.value:
             try:
-                rows.append(_row(item))
+                rows[item] = _row(item)
             except ValueError as error:
                 wrong.append((item, str(error)))
+        wrong += _refused(rows)
         if wrong:
-            raise WrongRows(wrong)
-        return tuple(rows)
+            raise WrongRows(sorted(wrong, key=lambda pair: pair[0].start_mark.line))
+        return tuple(rows.values())
 
 
 def _row(node: yaml.Node) -> Row:
-    from airoxy.core.pricing import PriceTable
-
     if not isinstance(node, yaml.MappingNode):
-        raise ValueError("a price row must be a mapping of the model and its rates")
+        raise ValueError("a price row must be a mapping")
     names = [key.value for key, _ in node.value]
     for name in names:
         if names.count(name) > 1:
@@ -75,8 +76,22 @@ def _row(node: yaml.Node) -> Row:
         row: Row = yaml.constructor.SafeConstructor().construct_document(node)
     except yaml.MarkedYAMLError as error:
         raise ValueError(f"a price row cannot be understood: {error.problem}") from error
-    PriceTable.parse([row])
     return row
+
+
+def _refused(rows: Mapping[yaml.Node, Row]) -> list[tuple[yaml.Node, str]]:
+    """What the price table has against rows."""
+    if not rows:
+        return []
+    from airoxy.core.pricing import PriceTable
+
+    try:
+        PriceTable.parse(list(rows.values()))
+    except ValueError as error:
+        nodes = list(rows)
+        found = re.findall(r"^row ([0-9]+)(.*)$", str(error), re.MULTILINE)
+        return [(nodes[int(number) - 1], f"price row{why}") for number, why in found]
+    return []
 
 
 @functools.cache
@@ -86,7 +101,7 @@ def shipped_prices() -> PriceTable:
 
     path = next((path for path in SHIPPED if path.exists()), SHIPPED[-1])
     try:
-        return PriceTable.parse(yaml.load(path.read_bytes(), LOADER))
+        return PriceTable.parse(yaml.load(path.read_bytes(), LOADER))  # noqa: S506 - it is safe
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: {error}; install the package anew") from error
 

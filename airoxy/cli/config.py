@@ -1,0 +1,69 @@
+"""`airoxy config …`: what is configured, where it comes from, and what is wrong with it."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from datetime import date
+from pathlib import Path
+
+from airoxy.cli.command import Command, Context, Group, add_json
+from airoxy.config import DEFAULT_PATH, SCHEMA, load_config
+
+
+def _show(context: Context, args: Namespace) -> None:
+    config = context.config
+    settings = [(s.key, _plain(config.value(s.key)), config.origin(s.key)) for s in SCHEMA]
+    if args.json:
+        return context.json(
+            {key: {"value": value, "source": source} for key, value, source in settings}
+        )
+    return context.table(
+        ((key, _words(value), source) for key, value, source in settings),
+        ("SETTING", "VALUE", "FROM"),
+    )
+
+
+def _plain(value: object) -> object:
+    """The value in JSON's types."""
+    if isinstance(value, tuple):
+        return [{key: _plain(rate) for key, rate in row.items()} for row in value]
+    return str(value) if isinstance(value, (Path, date)) else value
+
+
+def _words(value: object) -> str:
+    if isinstance(value, list):
+        return f"{len(value)} of your own" if value else "[]"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "null" if value is None else str(value)
+
+
+def _check(context: Context, args: Namespace) -> None:
+    config = load_config(args.file or context.config_path, context.environ)
+    _ = config.pricing  # the table as shipped may be what is wrong
+    if config.source is None:
+        return context.say(f"There is no {DEFAULT_PATH}; everything is at its default.")
+    return context.say(f"{config.source} is fine.")
+
+
+def _add_file(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, nargs="?", help="the file (default: the one in use)"
+    )
+
+
+GROUP = Group(
+    "config",
+    "Show and check the configuration",
+    (
+        Command("show", "Show the configuration in force and where it comes from", _show, add_json),
+        Command(
+            "check",
+            "Name every mistake in the configuration, with its line",
+            _check,
+            _add_file,
+            "Name every mistake in the configuration, with its line. The exit status is 78 when"
+            " there is one.",
+        ),
+    ),
+)

@@ -1,0 +1,336 @@
+"""The systemd generator: what it writes for which configuration, and that it never fails a boot."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from airoxy.config import SETTINGS, make_config
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / "systemd" / "airoxy-generator"
+SOCKET = "airoxy.socket.d/10-airoxy-yaml.conf"
+TIMER = "airoxy-refresh-tokens.timer.d/10-airoxy-yaml.conf"
+
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
+)
+
+
+@pytest.fixture(scope="module")
+def generator() -> ModuleType:
+    module = ModuleType("airoxy_generator")
+    exec(compile(SCRIPT.read_text(), str(SCRIPT), "exec"), module.__dict__)
+    return module
+
+
+@pytest.fixture
+def said(generator: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What goes to the journal."""
+    lines: list[str] = []
+    monkeypatch.setattr(generator, "report", lines.append)
+    return lines
+
+
+Generate = Callable[[str], dict[str, str]]
+
+
+@pytest.fixture
+def generate(generator: ModuleType, said: list[str], tmp_path: Path) -> Generate:
+    """The drop-ins for a configuration of this content; its path is F in them."""
+
+    def generate(content: str) -> dict[str, str]:
+        source, out = tmp_path / "airoxy.yaml", tmp_path / "generator"
+        source.write_text(content)
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        assert generator.main(["airoxy-generator", str(out), "early", "late"], source) == 0
+        said[:] = [line.replace(str(source), "F") for line in said]
+        return {
+            str(path.relative_to(out)): path.read_text().replace(str(source), "F")
+            for path in sorted(out.rglob("*.conf"))
+        }
+
+    return generate
+
+
+def settings(drop_in: str) -> list[str]:
+    """A drop-in less its comments."""
+    return [line for line in drop_in.splitlines() if line and not line.startswith("#")]
+
+
+# -- addresses
+
+
+def test_the_shipped_file_needs_no_drop_in(generate: Generate, said: list[str]) -> None:
+    assert generate((ROOT / "etc" / "airoxy.yaml").read_text()) == {}
+    assert generate("") == {}
+    assert said == []
+
+
+def test_without_a_file_there_is_nothing_to_do(
+    generator: ModuleType, said: list[str], tmp_path: Path
+) -> None:
+    assert generator.main(["", str(tmp_path / "out")], tmp_path / "none.yaml") == 0
+    assert not (tmp_path / "out").exists()
+    assert said == []
+
+
+def test_a_port_moves_the_socket_and_says_where_it_comes_from(generate: Generate) -> None:
+    assert generate("# here\nport: 3801\n") == {
+        SOCKET: (
+            "# From F:2 (port).\n"
+            "# Written anew at boot and at daemon-reload.\n"
+            "\n"
+            "[Socket]\n"
+            "ListenStream=\n"
+            "ListenStream=3801\n"
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    ("host", "listen"),
+    [
+        ("127.0.0.1", ["127.0.0.1:3800"]),
+        ("0.0.0.0", ["0.0.0.0:3800"]),
+        ('"::"', ["[::]:3800"]),
+        ("2001:db8::7", ["[2001:db8::7]:3800"]),
+    ],
+)
+def test_a_host_is_the_only_address_the_socket_listens_on(
+    generate: Generate, host: str, listen: list[str]
+) -> None:
+    assert settings(generate(f"host: {host}\n")[SOCKET]) == [
+        "[Socket]",
+        "ListenStream=",
+        *(f"ListenStream={address}" for address in listen),
+        "FreeBind=yes",
+        "BindIPv6Only=ipv6-only",
+    ]
+
+
+@pytest.mark.parametrize("ipv6", [True, False])
+def test_localhost_is_both_loopbacks_as_far_as_the_kernel_has_them(
+    generate: Generate, monkeypatch: pytest.MonkeyPatch, ipv6: bool
+) -> None:
+    exists = os.path.exists
+    monkeypatch.setattr(
+        os.path, "exists", lambda path: ipv6 if path == "/proc/net/if_inet6" else exists(path)
+    )
+    lines = settings(generate("host: localhost\nport: 3801\n")[SOCKET])
+    assert "ListenStream=127.0.0.1:3801" in lines
+    assert ("ListenStream=[::1]:3801" in lines) is ipv6
+
+
+# -- interval
+
+
+def test_an_interval_moves_the_timer(generate: Generate) -> None:
+    drop_ins = generate("token_refresh_interval: 420")
+    assert list(drop_ins) == [TIMER]
+    assert "# From F:1 (token_refresh_interval).\n" in drop_ins[TIMER]
+    assert settings(drop_ins[TIMER]) == [
+        "[Timer]",
+        "OnCalendar=",
+        "OnCalendar=*-*-* 00,07,14,21:00:00 UTC",
+    ]
+
+
+def events(calendar: str, count: int) -> list[datetime]:
+    """When a calendar event elapses, as systemd sees it, from the first midnight of 2027 on."""
+    done = subprocess.run(
+        ["systemd-analyze", "calendar", calendar, f"--iterations={count}"]
+        + ["--base-time=2026-12-31 23:59:59 UTC"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "TZ": "UTC", "LC_ALL": "C.UTF-8"},
+    )
+    marks = ("Next elapse: ", "Iter. #", "Iteration #")
+    return [
+        datetime.strptime(line.partition(": ")[2], "%a %Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC)
+        for line in map(str.strip, done.stdout.splitlines())
+        if line.startswith(marks)
+    ]
+
+
+@needs_systemd
+@pytest.mark.parametrize("interval", [5, 7, 45, 60, 90, 97, 360, 420, 480, 1439, 1440])
+def test_systemd_sees_the_timer_elapse_every_interval_from_midnight_on(
+    generator: ModuleType, interval: int
+) -> None:
+    midnight = datetime(2027, 1, 1, tzinfo=UTC)
+    wanted = [midnight + timedelta(minutes=m) for m in range(0, 1440, interval)]
+    reset, *lines = generator.calendar(make_config({"token_refresh_interval": interval}))
+    assert reset == "OnCalendar="
+    seen: list[datetime] = []
+    for line in lines:
+        name, _, value = line.partition("=")
+        if name == "OnCalendar":
+            seen += events(value, len(wanted))
+    assert sorted(set(seen))[: len(wanted)] == wanted
+
+
+def test_times_close_together_are_not_jumbled_by_the_random_delay(generator: ModuleType) -> None:
+    def delays(interval: int) -> list[str]:
+        lines = generator.calendar(make_config({"token_refresh_interval": interval}))
+        return [line for line in lines if line.startswith("RandomizedDelaySec=")]
+
+    unit = (ROOT / "systemd" / "airoxy-refresh-tokens.timer").read_text().splitlines()
+    assert "RandomizedDelaySec=10min" in unit
+    assert delays(60) == []
+    assert delays(30) == ["RandomizedDelaySec=300s"]
+
+
+# -- what is wrong
+
+
+@pytest.mark.parametrize(
+    ("content", "first"),
+    [
+        ("host: 127.0.0.1\nport: http\n", "F:2: port: http is not a whole number"),
+        ("port: 3801\nhost: proxy.example\n", "F:2: host: proxy.example is not an IP address"),
+        ("port: 3801\ntoken_refresh_interval: 1\n", "F:2: token_refresh_interval: 1 is out of"),
+        ("port: 3801\nport: 3802\n", "F:2: port: stands here again"),
+        ("port: 3801\n\tworkers: 2\n", "F:2: begins with a tab"),
+        ("- port: 3801\n", "F:1: is not a list of settings"),
+    ],
+)
+def test_a_mistake_in_what_concerns_the_units_leaves_them_all_at_the_defaults(
+    generate: Generate, said: list[str], content: str, first: str
+) -> None:
+    assert generate(content) == {}
+    (line,) = said
+    assert line.startswith(first)
+    assert line.endswith("socket and timer stay at their defaults; try: airoxy config check")
+
+
+def test_a_mistake_elsewhere_leaves_the_socket_where_the_clients_look_for_it(
+    generate: Generate, said: list[str]
+) -> None:
+    drop_ins = generate("port: 3801\nworkers: many\nprot: 1\n")
+    assert "ListenStream=3801" in settings(drop_ins[SOCKET])
+    (line,) = said
+    assert line.startswith("F:2: workers: many is not a whole number")
+    assert line.endswith("airoxy will not start so; try: airoxy config check")
+
+
+def test_a_pipe_in_place_of_the_file_is_not_waited_for(
+    generator: ModuleType, said: list[str], tmp_path: Path
+) -> None:
+    pipe = tmp_path / "airoxy.yaml"
+    os.mkfifo(pipe)
+    assert generator.main(["", str(tmp_path / "out")], pipe) == 0
+    assert said == [f"{pipe}: is not a file; socket and timer stay at their defaults"]
+
+
+def test_what_cannot_be_written_is_told_and_does_not_fail(
+    generator: ModuleType, said: list[str], tmp_path: Path
+) -> None:
+    source = tmp_path / "airoxy.yaml"
+    source.write_text("port: 3801")
+    assert generator.main(["", str(source)], source) == 0  # a file where a directory should be
+    assert generator.main([""], source) == 0
+    assert [line.partition(":")[0] for line in said] == ["NotADirectoryError", "IndexError"]
+    assert all("socket and timer stay at their defaults" in line for line in said)
+
+
+def test_a_python_without_airoxy_is_told_and_does_not_fail(tmp_path: Path) -> None:
+    source = tmp_path / "airoxy.yaml"
+    source.write_text("port: 3801")
+    code = f"""
+import runpy, pathlib
+generator = runpy.run_path({str(SCRIPT)!r})
+raise SystemExit(generator["main"](["", {str(tmp_path / "out")!r}], pathlib.Path({str(source)!r})))
+"""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0
+    assert done.stderr.startswith("airoxy-generator: ModuleNotFoundError: ")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_script_runs_as_systemd_runs_it(tmp_path: Path) -> None:
+    assert os.access(SCRIPT, os.X_OK)
+    directories = [tmp_path / name for name in ("normal", "early", "late")]
+    for directory in directories:
+        directory.mkdir()
+    done = subprocess.run([sys.executable, SCRIPT, *directories], capture_output=True, text=True)
+    assert done.returncode == 0
+
+
+@needs_systemd
+def test_the_units_with_the_drop_ins_are_what_systemd_verifies(
+    generate: Generate, tmp_path: Path
+) -> None:
+    units = tmp_path / "units"
+    units.mkdir()
+    (units / "airoxy.socket").write_text("[Socket]\nListenStream=3800\n")
+    (units / "airoxy.service").write_text("[Service]\nExecStart=/bin/true\n")
+    (units / "airoxy-refresh-tokens.timer").write_text("[Timer]\nOnCalendar=daily\n")
+    (units / "airoxy-refresh-tokens.service").write_text("[Service]\nExecStart=/bin/true\n")
+    for name, text in generate("host: localhost\ntoken_refresh_interval: 7").items():
+        (units / name).parent.mkdir()
+        (units / name).write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "airoxy.socket", "airoxy-refresh-tokens.timer"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_one_report_is_one_line(
+    generator: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    records: list[str] = []
+    monkeypatch.setattr(generator, "to_kernel_log", records.append)
+    monkeypatch.setattr(generator, "socket", _without_journal())
+    generator.report("one\nPRIORITY=0\n  two")
+    assert capsys.readouterr().err == "airoxy-generator: one PRIORITY=0 two\n"
+    assert records == [f"<28>airoxy-generator[{os.getpid()}]: one PRIORITY=0 two\n"]
+
+
+def _without_journal() -> ModuleType:
+    import socket
+
+    class Missing(socket.socket):
+        def sendto(self, *_: object) -> int:
+            raise FileNotFoundError
+
+    module = ModuleType("socket")
+    module.__dict__.update(socket.__dict__, socket=Missing)
+    return module
+
+
+# -- the units as shipped
+
+
+def test_the_socket_as_shipped_is_what_the_defaults_ask_for() -> None:
+    unit = (ROOT / "systemd" / "airoxy.socket").read_text().splitlines()
+    listen = [line for line in unit if line.startswith("ListenStream=")]
+    assert SETTINGS["host"].default is None
+    assert listen == [f"ListenStream={SETTINGS['port'].default}"]
+
+
+@needs_systemd
+def test_the_timer_as_shipped_is_what_the_default_asks_for(generator: ModuleType) -> None:
+    unit = (ROOT / "systemd" / "airoxy-refresh-tokens.timer").read_text().splitlines()
+    # Resetting OnCalendar= resets every other trigger too, so there may be no other.
+    triggers = [line for line in unit if line.startswith("On")]
+    wanted = generator.calendar(make_config())[1:]
+    assert len(triggers) == len(wanted) == 1
+    (unit_says, we_say) = (line.partition("=")[2] for line in triggers + wanted)
+    assert events(unit_says, 5) == events(we_say, 5)
