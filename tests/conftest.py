@@ -3,11 +3,49 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.fake_anthropic import FakeAnthropic
+from tests.program import Airoxy
+
+if TYPE_CHECKING:
+    import apsw
+
+#: Sunday, 22 November 2026, 12:00 UTC.
+NOON = 1795348800.0
+
+
+class Clock:
+    """A wall clock that moves when it is told to: `clock()` is now, in Unix seconds."""
+
+    def __init__(self, now: float = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> float:
+        self.now += seconds
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[apsw.Connection]:
+    """A new database, in a file."""
+    from airoxy.store.schema import open_database
+
+    connection = open_database(tmp_path / "airoxy.db")
+    yield connection
+    connection.close()
 
 
 @pytest.fixture
@@ -17,3 +55,27 @@ def upstream() -> Iterator[FakeAnthropic]:
         yield fake
         leaked = [s for s in fake.requests if re.search(rb"\bak-[A-Za-z0-9]{40}", s.head + s.body)]
         assert not leaked
+
+
+@pytest.fixture
+def install(tmp_path: Path, upstream: FakeAnthropic) -> Iterator[Callable[..., Airoxy]]:
+    """Sets up an airoxy in front of the fake; `install(workers=2).start()` runs it."""
+    made: list[Airoxy] = []
+
+    def install(**settings: Any) -> Airoxy:
+        made.append(Airoxy(tmp_path / f"airoxy-{len(made)}", upstream.url, **settings))
+        return made[-1]
+
+    yield install
+    try:
+        for airoxy in made:
+            airoxy.stop()
+    finally:
+        for airoxy in made:
+            airoxy.kill()
+
+
+@pytest.fixture
+def airoxy(install: Callable[..., Airoxy]) -> Airoxy:
+    """A running airoxy with the default settings, in front of the fake."""
+    return install().start()

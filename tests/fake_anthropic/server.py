@@ -235,14 +235,14 @@ class FakeAnthropic:
         try:
             while await self._serve_one(line, number):
                 pass
-        except (ConnectionError, asyncio.CancelledError):
+        except (OSError, asyncio.CancelledError):
             pass
         except Exception as error:
             self.errors.append(error)
         finally:
             line.current = None
             line.writer.close()
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(OSError):
                 await line.writer.wait_closed()
             self._lines.discard(line)
             self.changed()

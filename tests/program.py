@@ -1,0 +1,206 @@
+"""airoxy as an operator has it: a configuration file, a database, a process, a command line.
+
+The law: what was started is stopped, by its own process id; it must leave with status 0, leave no
+child behind, and have told of no traceback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self
+
+ROOT = Path(__file__).parent.parent
+
+#: What runs the server and the commands. The newest venv can test Debian's versions with it.
+PYTHON = os.environ.get("AIROXY_TEST_PYTHON", sys.executable)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Airoxy:
+    """One installation in a directory of its own; `settings` are those of airoxy.yaml."""
+
+    def __init__(self, directory: Path, upstream: str, **settings: Any) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.settings: dict[str, Any] = {
+            "host": "127.0.0.1",
+            "port": self.port,
+            "database": str(directory / "airoxy.db"),
+            "upstream": {"url": upstream} | settings.pop("upstream", {}),
+            "oauth": {"endpoint": f"{upstream}/v1/oauth/token"} | settings.pop("oauth", {}),
+        } | settings
+        self.config = directory / "airoxy.yaml"
+        self.database = Path(self.settings["database"])
+        self.log = directory / "stderr"
+        self.process: subprocess.Popen[bytes] | None = None
+        self._names = 0
+        self.write_config()
+
+    def write_config(self, **changes: Any) -> None:
+        """Write the file (JSON is YAML), with other values for whole settings."""
+        self.settings |= changes
+        self.config.write_text(json.dumps(self.settings))
+
+    # The server
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def errors(self) -> str:
+        """What the server has written to its standard error so far."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def start(self, *arguments: str) -> Self:
+        """Start the server, in a session of its own, and wait until it answers."""
+        command = [PYTHON, "-m", "airoxy", "--config", str(self.config), "serve", *arguments]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=environment(), start_new_session=True,
+            )  # fmt: skip
+        try:
+            self._wait_ready()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def _wait_ready(self) -> None:
+        assert self.process
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, f"airoxy did not start:\n{self.errors}"
+            with contextlib.suppress(OSError):
+                self.request("GET", "/health")
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"airoxy does not answer:\n{self.errors}")
+
+    def stop(self) -> None:
+        """Stop the server as systemd does, and check what it leaves."""
+        if self.process is None:
+            return
+        process, self.process = self.process, None
+        process.send_signal(signal.SIGTERM)
+        try:
+            status = process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise AssertionError(f"airoxy did not stop:\n{self.errors}") from None
+        assert status == 0, f"status {status}:\n{self.errors}"
+        assert "Traceback" not in self.errors, self.errors
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+            raise AssertionError(f"airoxy left children behind:\n{self.errors}")
+
+    def kill(self) -> None:
+        """Kill the server and its children at once, as a power cut would."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    # The command line
+
+    def cli(self, *arguments: str, stdin: str = "", status: int = 0) -> str:
+        """Type a command; gives what it printed. `status` is the exit status it must have."""
+        done = self.run(*arguments, stdin=stdin)
+        told = f"airoxy {' '.join(arguments)}: status {done.returncode}"
+        assert done.returncode == status, f"{told}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Type a command, whatever comes of it."""
+        return subprocess.run(
+            [PYTHON, "-m", "airoxy", "--config", str(self.config), *arguments],
+            cwd=ROOT, env=environment(), input=stdin, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+
+    def json(self, *arguments: str, stdin: str = "") -> Any:
+        """Type a command with `--json`; gives the document it printed."""
+        return json.loads(self.cli(*arguments, "--json", stdin=stdin))
+
+    def key(self, name: str | None = None) -> str:
+        """Make a client key."""
+        return str(self.json("api-key", "add", "--name", name or self._name("key"))["key"])
+
+    def token(self, secret: str, refresh: str | None = None, name: str | None = None) -> int:
+        """Add a token; gives its id."""
+        lines = "\n".join([secret, refresh] if refresh else [secret])
+        added = self.json("token", "add", "-", "--name", name or self._name("token"), stdin=lines)
+        return int(added["id"])
+
+    def _name(self, what: str) -> str:
+        self._names += 1
+        return f"{what}-{self._names}"
+
+    def wait_logs(self, count: int, timeout: float = 10) -> list[dict[str, Any]]:
+        """The log's newest rows, once there are so many; the writer works behind the answers."""
+        deadline = time.monotonic() + timeout
+        while True:
+            rows = self.json("logs", "--limit", "1000")
+            if len(rows) >= count:
+                return list(rows)
+            assert time.monotonic() < deadline, f"only {len(rows)} rows: {rows}"
+            time.sleep(0.05)
+
+    # Its clients
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        *,
+        key: str | None = None,
+    ) -> Answer:
+        """One request on a connection of its own; the answer read to its end."""
+        data = json.dumps(body).encode() if isinstance(body, dict) else body
+        sent = {"anthropic-version": "2023-06-01"} | ({"x-api-key": key} if key else {})
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, data, sent | (headers or {}))
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read())
+        finally:
+            connection.close()
+
+
+class Answer:
+    """Status, headers (`answer.headers["request-id"]`) and body."""
+
+    def __init__(self, status: int, headers: http.client.HTTPMessage, body: bytes) -> None:
+        self.status, self.headers, self.body = status, headers, body
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def __repr__(self) -> str:
+        return f"<{self.status} {self.body[:500]!r}>"
+
+
+def environment() -> dict[str, str]:
+    """Ours, less what would change which airoxy is meant and how it finds the upstream."""
+    ours = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+    ours.pop("AIROXY_CONFIG", None)
+    return ours | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default::ResourceWarning"}
