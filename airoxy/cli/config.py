@@ -32,7 +32,7 @@ def _plain(value: object) -> object:
 
 def _words(value: object) -> str:
     if isinstance(value, list):
-        return f"{len(value)} of your own" if value else "[]"
+        return f"{len(value)} row{'s' * (len(value) > 1)}" if value else "[]"
     if isinstance(value, float):
         return f"{value:g}"
     return "null" if value is None else str(value)
