@@ -1,0 +1,1 @@
+"""What timers, commands and the server do in the background; each job takes its clock."""

@@ -1,0 +1,165 @@
+"""The server's ASGI application: /v1/ goes to the proxy, all else to Falcon; errors end here.
+
+The law: an AiroxyError becomes an answer here and nowhere else, in Anthropic's shape; of anything
+unforeseen the client learns no more than that it happened.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from os import environ
+from typing import Any
+
+import apsw
+import falcon
+import falcon.asgi
+
+from airoxy.config import Config
+from airoxy.errors import AiroxyError, NotFound
+from airoxy.server.health import Health, Root
+from airoxy.server.incoming import Receive
+from airoxy.server.pool import Pool
+from airoxy.server.proxy import Proxy
+from airoxy.server.refresher import Refresher
+from airoxy.server.relay import Send
+from airoxy.server.snapshot import Snapshot
+from airoxy.server.standing import Standing
+from airoxy.server.writer import Writer
+from airoxy.store import tokens
+from airoxy.store.schema import open_database
+from airoxy.upstream.client import Client
+from airoxy.upstream.origin import proxy_from_environ
+
+Asgi = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
+
+
+@dataclass
+class ServerApp:
+    """What a worker runs, and ends with `aclose` when the last request is through."""
+
+    asgi: Asgi
+    proxy: Proxy
+    db: apsw.Connection
+
+    @property
+    def streams_open(self) -> int:
+        return self.proxy.running
+
+    async def startup(self) -> None:
+        """Nothing has to wait for the loop."""
+
+    async def aclose(self) -> None:
+        """Let refreshes finish, and write out what the account still holds."""
+        await self.proxy.pool.refresher.aclose()
+        await self.proxy.client.aclose()
+        self.proxy.pool.writer.close()
+        self.proxy.pool.standing.close()
+        self.db.close()
+
+
+def open_server(config: Config, standing_fd: int | None = None, workers: int = 1) -> ServerApp:
+    """Everything of one worker, wired. Raises StoreError."""
+    connect = partial(open_database, config.database)
+    db = connect()
+    # The request path reads what it can at once and never waits for a lock.
+    db.setbusytimeout(0)
+    standing = Standing(standing_fd, shared=workers > 1)
+    _recall(db, standing)
+    pool = Pool(Snapshot(db), standing, Writer(connect), Refresher(config.oauth, connect))
+    upstream = config.upstream
+    client = Client(
+        upstream.url,
+        connect_timeout=upstream.connect_timeout,
+        read_timeout=upstream.read_timeout,
+        proxy=proxy_from_environ(upstream.url, environ),
+    )
+    proxy = Proxy(config, pool, client)
+    return ServerApp(create_app(proxy, Health(pool, time.monotonic())), proxy, db)
+
+
+def create_app(proxy: Asgi, health: Health) -> Asgi:
+    """The two halves under one edge for errors."""
+    rest = falcon.asgi.App()
+    rest.add_route("/", Root())
+    rest.add_route("/health", health)
+    rest.add_sink(_not_found)
+    rest.add_error_handler(AiroxyError, _render)
+    rest.add_error_handler(falcon.HTTPError, _render_falcon)
+
+    async def app(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+            await rest(scope, receive, send)  # type: ignore[arg-type]
+            return
+        try:
+            await proxy(scope, receive, send)
+        except AiroxyError as error:
+            await _send_error(send, error)
+        except Exception:
+            print(traceback.format_exc(), file=sys.stderr, flush=True)
+            # Where the answer has begun already uvicorn refuses a second one and breaks it off.
+            with suppress(RuntimeError):
+                await _send_error(send, AiroxyError("Internal error in airoxy; see its journal."))
+
+    return app
+
+
+async def _send_error(send: Send, error: AiroxyError) -> None:
+    body, request_id = error_document(error)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"request-id", request_id.encode()),
+        *((name.encode(), value.encode()) for name, value in error.headers),
+    ]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def error_document(error: AiroxyError) -> tuple[bytes, str]:
+    """Anthropic's error shape, and the request id in it."""
+    request_id = f"req_airoxy_{secrets.token_hex(8)}"
+    document = {
+        "type": "error",
+        "error": {"type": error.kind, "message": error.message},
+        "request_id": request_id,
+    }
+    return json.dumps(document).encode(), request_id
+
+
+async def _not_found(request: falcon.asgi.Request, _: falcon.asgi.Response, **__: str) -> None:
+    raise NotFound(f"There is nothing at {request.path}; the API is under /v1/.")
+
+
+async def _render(
+    _: falcon.asgi.Request, response: falcon.asgi.Response, error: AiroxyError, __: Any
+) -> None:
+    response.data, request_id = error_document(error)
+    response.content_type = falcon.MEDIA_JSON
+    response.status = str(error.status)
+    response.set_headers([("request-id", request_id), *error.headers])
+
+
+async def _render_falcon(
+    request: falcon.asgi.Request, response: falcon.asgi.Response, error: falcon.HTTPError, __: Any
+) -> None:
+    foreign = AiroxyError(error.title or "This cannot be answered.")
+    foreign.status, foreign.kind = int(error.status[:3]), "invalid_request_error"
+    await _render(request, response, foreign, __)
+    response.set_headers(list((error.headers or {}).items()))
+
+
+def _recall(db: apsw.Connection, standing: Standing) -> None:
+    """Last use and coolings outlive a restart."""
+    now = time.time()
+    for row in tokens.list_tokens(db, now):
+        standing.recall(row["id"], row["last_used_at"] or 0)
+    for cooling in tokens.coolings(db, now):
+        standing.cool(cooling.token_id, cooling.model_class, cooling.until, cooling.set_at_ns)

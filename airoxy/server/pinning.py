@@ -1,0 +1,83 @@
+"""Batches and files stay with the token that made them.
+
+The law: the id is in the database before the client learns it, so that any worker knows it when
+it comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterable
+from functools import partial
+
+import apsw
+
+from airoxy.core.resources import CREATING
+from airoxy.core.usage import UsageReader
+from airoxy.server.relay import Answer, Held, hold
+from airoxy.server.snapshot import Snapshot
+from airoxy.server.writer import Operation, Writer
+from airoxy.store import ledger, tokens
+
+#: A client is not kept waiting for a disk that does not answer (seconds).
+PATIENCE = 1.0
+
+
+def token_of(resources: Iterable[str], snapshot: Snapshot) -> int | None:
+    """The id of the token that made the first of `resources` that is known."""
+    for resource in resources:
+        if (token_id := snapshot.token_of(resource)) is not None:
+            return token_id
+    return None
+
+
+def creates(method: str, path: str, status: int) -> bool:
+    """Whether an answer may name a new batch or file."""
+    return method == "POST" and path.rstrip("/") in CREATING and 200 <= status < 300
+
+
+async def remember(answer: Answer, token_id: int, writer: Writer) -> Held:
+    """Read `answer`, and note which token the batch or file in it belongs to."""
+    held = await hold(answer)
+    reader = UsageReader("json")
+    reader.feed(held.text())
+    reader.close()
+    if reader.resource_id is not None:
+        await _written(
+            writer,
+            partial(
+                tokens.remember_resource,
+                resource_id=reader.resource_id,
+                token_id=token_id,
+                now=time.time(),
+            ),
+        )
+    return held
+
+
+def count_once(db: apsw.Connection, row: ledger.Row, batch_id: str) -> None:
+    """Write `row`; its counts only if these results were not counted before (they are paid once,
+    however often they are fetched)."""
+    complete = row.ending == "complete" and row.status_code == 200
+    if not complete or not tokens.claim_results(
+        db, batch_id, token_id=row.token_id, now=row.requested_at_ms / 1000
+    ):
+        row = ledger.without_counts(row)
+    ledger.append(db, [row])
+
+
+async def _written(writer: Writer, operation: Operation) -> None:
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+
+    def run(db: apsw.Connection) -> None:
+        operation(db)
+        loop.call_soon_threadsafe(done.set)
+
+    writer.do(run)
+    try:
+        await asyncio.wait_for(done.wait(), PATIENCE)
+    except TimeoutError:
+        print("The database is slow: a batch or file is not yet pinned.", file=sys.stderr)

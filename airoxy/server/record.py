@@ -1,0 +1,139 @@
+"""What one request leaves in the account, gathered along its way.
+
+The law: exactly one row for each request whose key was valid, however it ends.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Mapping
+
+from airoxy.core.pool import Token
+from airoxy.core.pricing import PriceTable, cost_nanousd
+from airoxy.core.resources import named_in_path
+from airoxy.core.usage import Usage, UsageReader, form_of, total
+from airoxy.errors import AiroxyError, UpstreamError
+from airoxy.server.decode import Decoder
+from airoxy.store.ledger import Row
+
+#: nginx's convention for a client that left before it was answered.
+CLIENT_CLOSED_REQUEST = 499
+#: A compressed document that comes out larger is not worth counting (bytes).
+DECODED_LIMIT = 64 << 20
+
+
+class Record:
+    """`now` is the Unix time of the request; lengths of time are of the monotonic clock."""
+
+    def __init__(self, key_id: int, endpoint: str, now: float) -> None:
+        self.key_id = key_id
+        self.endpoint = endpoint
+        self.now = now
+        self.model: str | None = None
+        self.is_stream = False
+        self.token_id: int | None = None
+        self.attempts = 0
+        self._started = time.monotonic()
+        self._ttfb_ms: int | None = None
+        self._status = 0
+        self._error: str | None = None
+        self._ending = "complete"
+        self._request_id: str | None = None
+        self._form = "none"
+        self._reader: UsageReader | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the client has been sent the head of the answer."""
+        return self._ttfb_ms is not None
+
+    @property
+    def batch_id(self) -> str | None:
+        """Set where the answer is a batch's results."""
+        return named_in_path(self.endpoint) if self._form == "jsonl" else None
+
+    def attempted(self, token: Token) -> None:
+        self.attempts += 1
+        self.token_id = token.id
+
+    def answered(
+        self, status: int, headers: Mapping[bytes, bytes]
+    ) -> Callable[[bytes], object]:
+        """The head of the client's answer has arrived; its body goes to what is returned."""
+        self._status = status
+        self._request_id = headers.get(b"request-id", b"").decode("latin-1")[:100] or None
+        self._ttfb_ms = self._elapsed_ms()
+        content_type = headers.get(b"content-type", b"").decode("latin-1")
+        self._form = form_of(self.endpoint, status, content_type)
+        self.is_stream = self.is_stream or self._form == "sse"
+        reader = self._reader = UsageReader(self._form)
+        encoding = headers.get(b"content-encoding")
+        if not encoding or self._form == "none":
+            return reader.feed
+        limit = None if self._form == "sse" else DECODED_LIMIT
+        decode = Decoder(encoding.decode("latin-1"), limit=limit).decode
+        return lambda piece: reader.feed(decode(piece))
+
+    def failed(self, error: AiroxyError) -> None:
+        """airoxy answers by itself, or breaks the answer off."""
+        self._status = self._status or error.status
+        self._error = error.message
+        if isinstance(error, UpstreamError):
+            self._ending = "upstream_failed"
+
+    def client_left(self) -> None:
+        self._status = self._status or CLIENT_CLOSED_REQUEST
+        # Many clients hang up on the last event, without waiting for the end of the body.
+        if not (self._form == "sse" and self._reader and self._reader.finished):
+            self._ending = "client_left"
+
+    def stopped(self) -> None:
+        """The server ends before the answer does."""
+        self._status = self._status or AiroxyError.status
+        self._ending, self._error = "upstream_failed", "airoxy was stopped"
+
+    def row(self, prices: PriceTable) -> Row:
+        """What is known now is all."""
+        parts = self._parts()
+        used = total(parts)
+        day = datetime.datetime.fromtimestamp(self.now, datetime.UTC).date()
+        return Row(
+            requested_at_ms=int(self.now * 1000),
+            api_key_id=self.key_id,
+            token_id=self.token_id,
+            endpoint=self.endpoint[:200],
+            model=self.model,
+            is_stream=self.is_stream,
+            input_tokens=used.input_tokens,
+            output_tokens=used.output_tokens,
+            cache_write_5m_tokens=used.cache_write_5m_tokens,
+            cache_write_1h_tokens=used.cache_write_1h_tokens,
+            cache_read_tokens=used.cache_read_tokens,
+            web_search_requests=used.web_search_requests,
+            cost_nanousd=cost_nanousd(parts, prices, day) if parts else 0,
+            status_code=self._status,
+            error_message=self._error,
+            ending=self._ending,
+            attempts=self.attempts,
+            ttfb_ms=self._ttfb_ms,
+            duration_ms=self._elapsed_ms(),
+            request_id=self._request_id,
+        )
+
+    def _parts(self) -> list[Usage]:
+        """Close the reader and take over what the answer said."""
+        reader = self._reader
+        if reader is None:
+            return []
+        reader.close()
+        self.model = reader.model or self.model
+        if reader.error_message:
+            self._error = self._error or reader.error_message
+            if self._form == "sse" and self._ending == "complete":
+                # An error event: the status had promised more than the stream held.
+                self._ending = "upstream_failed"
+        return reader.parts
+
+    def _elapsed_ms(self) -> int:
+        return round((time.monotonic() - self._started) * 1000)

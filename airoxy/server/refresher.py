@@ -1,0 +1,49 @@
+"""Renews expired OAuth tokens for the requests that meet them, once for all who wait.
+
+The law: within this process one task renews a token, however many requests wait for it; between
+processes the lease in the database sees to that (jobs.refresh).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import apsw
+
+from airoxy.config import OAuth
+from airoxy.core.pool import Token
+from airoxy.jobs.refresh import refresh_token
+
+
+class Refresher:
+    """`connect` opens a database connection for the thread that does the work."""
+
+    def __init__(self, oauth: OAuth, connect: Callable[[], apsw.Connection]) -> None:
+        self._oauth = oauth
+        self._connect = connect
+        self._running: dict[int, asyncio.Task[bool]] = {}
+
+    async def refresh(self, token: Token) -> bool:
+        """True if the database now has a newer secret than `token`'s."""
+        task = self._running.get(token.id)
+        if task is None:
+            task = self._running[token.id] = asyncio.create_task(self._refresh(token))
+            task.add_done_callback(lambda _: self._running.pop(token.id, None))
+        # A client that leaves must not take the others' refresh with it.
+        return await asyncio.shield(task)
+
+    async def _refresh(self, token: Token) -> bool:
+        return await asyncio.to_thread(self._refresh_here, token)
+
+    def _refresh_here(self, token: Token) -> bool:
+        db = self._connect()
+        try:
+            return refresh_token(db, token.id, token.secret, self._oauth, time.time)
+        finally:
+            db.close()
+
+    async def aclose(self) -> None:
+        """Wait for what is under way: a refresh token works once, its answer must be stored."""
+        await asyncio.gather(*self._running.values(), return_exceptions=True)

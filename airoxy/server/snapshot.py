@@ -1,0 +1,52 @@
+"""The client keys and tokens in memory, renewed when the database says that they changed.
+
+The law: what a command commits holds from the next request on, and a request never waits for the
+database: where it cannot be read at the moment, what was known last holds.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import apsw
+
+from airoxy.core.pool import Token
+from airoxy.store import keys, schema, tokens
+
+
+class Snapshot:
+    """`keys` maps a key's digest to its id; `tokens` are the active ones. Call `renew` first."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+        self._data_version = self._generation = -1
+        self.keys: dict[bytes, int] = {}
+        self.tokens: tuple[Token, ...] = ()
+        self.readable = True
+
+    def renew(self) -> None:
+        """Two microseconds where nothing was committed; our own log rows cost one look more."""
+        try:
+            version = schema.data_version(self._db)
+            if version != self._data_version:
+                self._look()
+                self._data_version = version
+            self.readable = True
+        except apsw.Error as error:
+            if self.readable:
+                print(f"The database cannot be read: {error}", file=sys.stderr, flush=True)
+            self.readable = False
+
+    def _look(self) -> None:
+        generation = schema.generation(self._db)
+        if generation != self._generation:
+            self.keys = keys.active_digests(self._db)
+            self.tokens = tuple(tokens.usable_tokens(self._db))
+            self._generation = generation
+
+    def token_of(self, resource_id: str) -> int | None:
+        """The id of the token that made a batch or file, where airoxy saw it made."""
+        try:
+            return tokens.token_of_resource(self._db, resource_id)
+        except apsw.Error:
+            return None

@@ -1,0 +1,123 @@
+"""How each token stands right now, shared by all workers: its last use and its coolings.
+
+The law: this mapping is what the pool decides by; the database only outlives it. A slot is found
+by the token's id, so nothing is ever allocated and no worker waits for another to do so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import mmap
+import os
+from collections.abc import Iterator
+from hashlib import blake2b
+
+from airoxy.core.pool import EVERY_CLASS, Token
+
+#: Changes whenever the layout does, so that a reloaded parent knows whether to keep the mapping.
+LAYOUT = 1
+SLOTS = 4096
+_COOLINGS = 10  # model classes that can cool at once; the one that ends first gives way
+_HEAD = 2  # words: token id, last use (Unix ns)
+_ENTRY = 3  # words: class, until (Unix ns), set at (Unix ns)
+_SLOT = _HEAD + _COOLINGS * _ENTRY  # words of 8 bytes
+#: Bytes of the whole mapping; pages that no token touches cost nothing.
+SIZE = SLOTS * _SLOT * 8
+
+
+class Standing:
+    """`fd` is the memory that the parent made (an own one without); `shared` says that other
+    workers use it too."""
+
+    def __init__(self, fd: int | None = None, *, shared: bool = False) -> None:
+        self._fd = os.memfd_create("airoxy-standing") if fd is None else fd
+        self._own = fd is None
+        if self._own:
+            os.ftruncate(self._fd, SIZE)
+        self._map = mmap.mmap(self._fd, SIZE)
+        self._words = memoryview(self._map).cast("Q")
+        self._shared = shared
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Choosing a token and marking it used is one step for all workers (microseconds)."""
+        if not self._shared:
+            yield
+            return
+        fcntl.lockf(self._fd, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._fd, fcntl.LOCK_UN)
+
+    def last_used(self, token: Token) -> int:
+        """Unix nanoseconds, 0 for never."""
+        base = self._slot(token.id)
+        return self._words[base + 1]
+
+    def mark_used(self, token_id: int, now_ns: int) -> int:
+        """Remember the use; the answer is later than every earlier one of this token."""
+        base = self._slot(token_id)
+        used = self._words[base + 1] = max(now_ns, self._words[base + 1] + 1)
+        return used
+
+    def recall(self, token_id: int, used_ns: int) -> None:
+        """What the database remembers of the last use; this mapping may know better."""
+        base = self._slot(token_id)
+        self._words[base + 1] = max(used_ns, self._words[base + 1])
+
+    def cooling_until(self, token: Token, model_class: str) -> float:
+        """When the token is ready for `model_class`, in Unix seconds; 0 if it is."""
+        base = self._slot(token.id)
+        until = 0
+        asked = _code(model_class)
+        for place in range(base + _HEAD, base + _SLOT, _ENTRY):
+            code = self._words[place]
+            if not code:
+                break
+            if code in (asked, _EVERY) and self._words[place + 2] > token.reset_at:
+                until = max(until, self._words[place + 1])
+        return until / 1e9
+
+    def cool(self, token_id: int, model_class: str, until: float, set_at_ns: int) -> None:
+        """The token rests for `model_class` until the Unix second `until`."""
+        base = self._slot(token_id)
+        code = _code(model_class)
+        places = range(base + _HEAD, base + _SLOT, _ENTRY)
+        place = next(
+            (p for p in places if self._words[p] in (0, code)),
+            min(places, key=lambda p: self._words[p + 1]),
+        )
+        self._words[place + 1] = int(until * 1e9)
+        self._words[place + 2] = set_at_ns
+        self._words[place] = code
+
+    def close(self) -> None:
+        self._words.release()
+        self._map.close()
+        if self._own:
+            os.close(self._fd)
+
+    def _slot(self, token_id: int) -> int:
+        """The first word of the token's slot, emptied if it was another token's."""
+        base = token_id % SLOTS * _SLOT
+        if self._words[base] != token_id:
+            self._words[base : base + _SLOT] = _EMPTY
+            self._words[base] = token_id
+        return base
+
+
+def _code(model_class: str) -> int:
+    code = _codes.get(model_class)
+    if code is None:
+        if len(_codes) >= 1000:  # model names come from clients: keep the table bounded
+            _codes.clear()
+        digest = blake2b(model_class.encode(), digest_size=8).digest()
+        code = _codes[model_class] = int.from_bytes(digest, "little") or 1
+    return code
+
+
+_codes: dict[str, int] = {}
+_EVERY = int.from_bytes(blake2b(EVERY_CLASS.encode(), digest_size=8).digest(), "little")
+_EMPTY = memoryview(bytes(_SLOT * 8)).cast("Q")

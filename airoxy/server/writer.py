@@ -1,0 +1,162 @@
+"""The one thread that writes: log rows, last use, coolings, many in a commit.
+
+The law: who hands something over never waits for the database. A locked or full disk delays the
+writing; above `LIMIT` waiting rows the newest are dropped, counted and reported. `close` writes
+what is left.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import apsw
+
+from airoxy.store import ledger, tokens
+from airoxy.store.schema import transaction
+
+Operation = Callable[[apsw.Connection], Any]
+
+#: Log rows that may wait for the disk (about 1 KiB each).
+LIMIT = 100_000
+#: Rows of one commit: it holds the write lock for some ten milliseconds at the most.
+BATCH = 500
+#: A commit waits this long for company (seconds): fewer commits, and rows are soon to be seen.
+GATHER = 0.01
+#: Pause after a failed commit, doubled up to the second (seconds).
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+#: How long `close` tries when the disk refuses (seconds).
+LAST_TRIES = 5.0
+
+#: What passes by itself or with the administrator's help: the rows wait for it.
+_PASSING = (
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.FullError,
+    apsw.IOError,
+    apsw.CantOpenError,
+    apsw.ReadOnlyError,
+    apsw.NoMemError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+)
+
+
+class Writer:
+    """`connect` opens the writer's own connection, in its thread."""
+
+    def __init__(self, connect: Callable[[], apsw.Connection], limit: int = LIMIT) -> None:
+        self._connect = connect
+        self._limit = limit
+        self._queue: deque[ledger.Row | Operation] = deque()
+        self._used: dict[int, int] = {}
+        self._at_once = BATCH
+        self._work = threading.Event()
+        self._stopping = False
+        self._deadline = 0.0
+        self.dropped = 0
+        self.trouble: str | None = None
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def backlog(self) -> int:
+        """What is not in the database yet."""
+        return len(self._queue)
+
+    def row(self, row: ledger.Row) -> None:
+        if len(self._queue) >= self._limit:
+            self.dropped += 1
+            return
+        self._queue.append(row)
+        self._work.set()
+
+    def used(self, token_id: int, now_ns: int) -> None:
+        """Only the latest use of a token is written, with the next rows."""
+        self._used[token_id] = now_ns
+
+    def do(self, operation: Operation) -> None:
+        """Run `operation` inside one of the writer's next transactions."""
+        self._queue.append(operation)
+        self._work.set()
+
+    def close(self) -> None:
+        """Write what is left, as far as the disk lets us, and end the thread."""
+        self._deadline = time.monotonic() + LAST_TRIES
+        self._stopping = True
+        self._work.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        db = self._connect()
+        pause = FIRST_PAUSE
+        while not self._stopping or self._queue or self._used:
+            self._work.wait()
+            self._work.clear()
+            if not self._stopping:
+                time.sleep(GATHER)
+            if self._commit(db):
+                pause = FIRST_PAUSE
+            elif self._stopping and time.monotonic() > self._deadline:
+                _report(f"{self.backlog} log rows are lost: {self.trouble}")
+                break
+            else:
+                time.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+            if self._stopping or self._queue:
+                self._work.set()
+        db.close()
+
+    def _commit(self, db: apsw.Connection) -> bool:
+        """One transaction; False if the database refused for now and all of it must wait."""
+        used, self._used = self._used, {}
+        try:
+            self._write(db, used)
+        except _PASSING as error:
+            self._used = used | self._used
+            self._in_trouble(f"The database cannot be written: {error}")
+            return False
+        except Exception as error:
+            # One of them is impossible: find it by going singly, and leave that one out.
+            self._used = used | self._used
+            if self._at_once == 1 and self._queue:
+                self._queue.popleft()
+                _report(f"Something could not be written and is left out: {error!r}")
+            self._at_once = 1 if self._at_once > 1 else BATCH
+            return True
+        self._out_of_trouble()
+        return True
+
+    def _write(self, db: apsw.Connection, used: dict[int, int]) -> None:
+        # By index: others append meanwhile, and that ends an iteration over a deque.
+        batch = [self._queue[i] for i in range(min(self._at_once, len(self._queue)))]
+        rows = [item for item in batch if isinstance(item, ledger.Row)]
+        with transaction(db):
+            if rows:
+                ledger.append(db, rows)
+            for item in batch:
+                if not isinstance(item, ledger.Row):
+                    item(db)
+            if used:
+                tokens.note_used(db, used)
+        for _ in batch:
+            self._queue.popleft()
+
+    def _in_trouble(self, trouble: str) -> None:
+        if self.trouble is None:
+            _report(f"{trouble}; requests go on, {self.backlog} log rows wait.")
+        self.trouble = trouble
+
+    def _out_of_trouble(self) -> None:
+        if self.trouble is not None:
+            lost = f" {self.dropped} log rows were dropped." if self.dropped else ""
+            _report(f"The database can be written again, {self.backlog} log rows wait.{lost}")
+        self.trouble = None
+
+
+def _report(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)

@@ -1,0 +1,50 @@
+import itertools
+import secrets
+
+import pytest
+
+from airoxy.core.keys import digest, mask, new_key, token_type
+from airoxy.errors import InvalidInput
+
+
+def test_a_key_is_ak_and_40_letters_and_digits():
+    key = new_key(secrets.choice)
+    assert key.startswith("ak-")
+    assert len(key) == 43
+    assert key[3:].isalnum()
+    assert key.isascii()
+
+
+def test_a_key_is_what_the_source_of_randomness_says():
+    source = itertools.cycle("aZ9")
+    assert new_key(lambda alphabet: next(source)) == "ak-" + ("aZ9" * 14)[:40]
+
+
+def test_text_and_bytes_have_the_same_digest():
+    assert digest("ak-one") == digest(b"ak-one")
+    assert len(digest("ak-one")) == 32
+
+
+@pytest.mark.parametrize(
+    ("secret", "masked"),
+    [
+        ("sk-ant-api03-abcdefghijkl", "sk-ant-a…ijkl"),
+        ("short", "…"),
+        ("sk-ant-a-too-short-", "…"),
+        ("", "…"),
+    ],
+)
+def test_a_mask_shows_8_first_and_4_last_characters_of_a_long_secret_only(secret, masked):
+    assert mask(secret) == masked
+
+
+def test_the_type_is_told_by_the_prefix():
+    assert token_type("sk-ant-api03-test") == "api_key"
+    assert token_type("sk-ant-oat01-test") == "oauth"
+
+
+@pytest.mark.parametrize("secret", ["", "sk-test", "ak-test", "sk-ant-ort01-test", "sk-ant-a\nb"])
+def test_what_is_no_access_token_is_refused_without_repeating_it(secret):
+    with pytest.raises(InvalidInput) as refused:
+        token_type(secret)
+    assert not secret or secret not in refused.value.message
