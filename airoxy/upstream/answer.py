@@ -18,6 +18,8 @@ HEAD_LIMIT = 64 * 1024
 #: because each one costs more than it holds.
 _MANY_PIECES = 64
 
+_SPACE = ord(" ")
+
 
 class Answer:
     """`started` when the head is complete, `complete` when the body is, `fault` when never will be.
@@ -27,8 +29,8 @@ class Answer:
     """
 
     __slots__ = (
-        "_barren", "_bodiless", "_head_size", "_parser", "complete", "fault", "headers", "heard",
-        "pieces", "reason", "reusable", "size", "started", "status",
+        "_barren", "_bodiless", "_parser", "complete", "fault", "headers", "pieces", "reason",
+        "reusable", "size", "started", "status",
     )  # fmt: skip
 
     def __init__(self, *, bodiless: bool = False) -> None:
@@ -36,40 +38,41 @@ class Answer:
         self.status = 0
         self.reason = b""
         self.headers: Headers = []
-        self.started = self.complete = self.reusable = self.heard = False
+        self.started = self.complete = self.reusable = False
         self.fault: str | None = None
         self.pieces: list[bytes] = []
         self.size = 0
         self._bodiless = bodiless
-        self._head_size = self._barren = 0
-        # The parser and its callbacks hold each other: _finish lets go of it, so that an answer
-        # is freed with its last reference and not by the garbage collector.
+        self._barren = 0  # bytes since the last one of the body
+        # The parser and its callbacks hold each other: who ends the answer lets go of the parser,
+        # so that an answer is freed with its last reference and not by the garbage collector.
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
+
+    @property
+    def heard(self) -> bool:
+        """Any byte has arrived."""
+        return self.started or self._barren > 0 or self.fault is not None
 
     def feed(self, data: bytes) -> None:
         """Take what has arrived; never raises, a mistake is in `fault` afterwards."""
-        self.heard = True
-        if self.started:
-            before = self.size
-            self._parse(data)
-            self._check_progress(len(data), before)
+        if self.started or len(data) + self._barren <= HEAD_LIMIT:
+            self._feed(data)
             return
-        room = HEAD_LIMIT - self._head_size
-        self._head_size += len(data)
-        self._parse(data if len(data) <= room else data[:room])
-        if len(data) > room and self.fault is None:
+        room = HEAD_LIMIT - self._barren
+        self._feed(data[:room])
+        if self.fault is None:
             self._feed_behind_head(data[room:])
 
     def end(self) -> None:
         """Nothing more will come: the end of some answers, the fault of all others."""
         if self.complete or self.fault is not None:
             return
-        if self.started and self._lasts_until_close():
-            self._finish()
-        elif self.started:
-            self._fail("it closed the connection in the middle of the answer")
-        else:
+        if not self.started:
             self._fail("it closed the connection before it answered")
+        elif self._lasts_until_close():
+            self._finish()
+        else:
+            self._fail("it closed the connection in the middle of the answer")
 
     def take(self) -> bytes:
         """All of the body that has arrived since the last call, in one piece."""
@@ -83,10 +86,11 @@ class Answer:
         """Read no further, whatever comes."""
         self._parser = None
 
-    def _parse(self, data: bytes) -> None:
+    def _feed(self, data: bytes) -> None:
         if self._parser is None:
             self.reusable = False
             return
+        before = self.size
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
@@ -94,23 +98,21 @@ class Answer:
                 self.reusable = False
             else:
                 self._fail(self.fault or f"its answer is not valid HTTP ({error})")
-
-    def _feed_behind_head(self, data: bytes) -> None:
-        if self.started:
-            self.feed(data)
-        else:
-            self._fail("the head of its answer is larger than 64 KiB")
-
-    def _check_progress(self, arrived: int, before: int) -> None:
-        """Endless trailers and chunk extensions have no body to stop the flow, so count them."""
-        if self.size == before and not self.complete:
-            self._barren += arrived
-            if self._barren > HEAD_LIMIT:
-                self._fail("it sends framing without a body")
-        else:
+            return
+        if self.size != before:
             self._barren = 0
             if len(self.pieces) > _MANY_PIECES:
                 self.pieces[:] = (b"".join(self.pieces),)
+        elif not self.complete:
+            self._barren += len(data)
+            if self._barren > HEAD_LIMIT and self.started:
+                self._fail("its answer has framing without end")
+
+    def _feed_behind_head(self, data: bytes) -> None:
+        if self.started:
+            self._feed(data)
+        else:
+            self._fail("the head of its answer is larger than 64 KiB")
 
     def _lasts_until_close(self) -> bool:
         """Neither a length nor chunks; other transfer codings were refused with the head."""
@@ -144,15 +146,9 @@ class Answer:
         self.reason += status
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header, or one trailer, which nobody asked for and which is dropped."""
-        if self.started:
-            return
-        name = name.lower()
-        if name == b"transfer-encoding" and value.strip().lower() != b"chunked":
-            self._refuse("its answer has a transfer coding that nobody asked for")
-        if b" " in name:  # http-parser lets it pass, and it would hide a framing header
-            self._refuse("its answer has a header name with a space")
-        self.headers.append((name, value))
+        """One header; or a trailer, which has no place in what was handed out with the head."""
+        if not self.started:
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """The head of the answer or of an interim one, which is forgotten."""
@@ -161,6 +157,7 @@ class Answer:
             return
         status = parser.get_status_code()
         if status >= 200:
+            self._check_headers()
             self.status = status
             self.started = True
             self.reusable = parser.should_keep_alive()
@@ -171,6 +168,14 @@ class Answer:
         else:
             self.headers.clear()
             self.reason = b""
+
+    def _check_headers(self) -> None:
+        for name, value in self.headers:
+            if name == b"transfer-encoding":
+                if value.strip().lower() != b"chunked":
+                    self._refuse("its answer has a transfer coding that nobody asked for")
+            elif name[-1] == _SPACE:  # http-parser lets `Content-Length : 5` pass
+                self._refuse("its answer has a header name that ends in a space")
 
     def on_body(self, data: bytes) -> None:
         """A part of the body."""
@@ -184,5 +189,5 @@ class Answer:
 
     def on_message_complete(self) -> None:
         """The end of the answer or of an interim one."""
-        if self.started and not self.complete:
+        if self.started:
             self._finish()

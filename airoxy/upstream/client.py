@@ -137,17 +137,14 @@ class Client:
             return
         self._idle.append(connection)
         if self._sweeper is None:
-            loop = asyncio.get_running_loop()
-            self._sweeper = loop.call_later(IDLE_AGE, self._sweep, loop)
+            self._sweeper = connection.loop.call_later(IDLE_AGE, self._sweep, connection.loop)
 
     async def connect(self) -> Connection:
         """A new connection. Raises ConnectFailed."""
         loop = asyncio.get_running_loop()
 
         def factory() -> Connection:
-            connection = Connection(loop, self._read_timeout, self._forget)
-            self._open.add(connection)
-            return connection
+            return Connection(loop, self._read_timeout, self._forget)
 
         connection = await dial(
             self._origin, self._proxy, self._tls, self._connect_timeout, factory
@@ -155,6 +152,8 @@ class Client:
         if self._closed is not None:
             connection.abort()
             raise ConnectFailed("airoxy is shutting down")
+        if connection.usable():  # else it is forgotten already, or about to be
+            self._open.add(connection)
         return connection
 
     def _forget(self, connection: Connection) -> None:
@@ -168,7 +167,7 @@ class Client:
         """Close what has been idle too long; the oldest are at the front."""
         self._sweeper = None
         now = loop.time()
-        while self._idle and self._idle[0].heard_at + IDLE_AGE <= now:
+        while self._idle and self._idle[0].active_at + IDLE_AGE <= now:
             self._idle.pop(0).abort()
         if self._idle:
-            self._sweeper = loop.call_at(self._idle[0].heard_at + IDLE_AGE, self._sweep, loop)
+            self._sweeper = loop.call_at(self._idle[0].active_at + IDLE_AGE, self._sweep, loop)

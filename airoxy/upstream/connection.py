@@ -22,8 +22,8 @@ class Connection(asyncio.Protocol):
     """`fault` is why no more can come; `sent` is set by its user when the request is out."""
 
     __slots__ = (
-        "_answer", "_drained", "_loop", "_on_lost", "_read_paused", "_read_timeout", "_timer",
-        "_transport", "_wake", "fault", "heard_at", "sent", "write_paused",
+        "_answer", "_drained", "_on_lost", "_read_paused", "_read_timeout", "_timer",
+        "_transport", "_wake", "active_at", "fault", "loop", "sent", "write_paused",
     )  # fmt: skip
 
     def __init__(
@@ -36,8 +36,8 @@ class Connection(asyncio.Protocol):
         self.fault: UpstreamError | None = None
         self.sent = True
         self.write_paused = False
-        self.heard_at = loop.time()
-        self._loop = loop
+        self.active_at = loop.time()
+        self.loop = loop
         self._transport: asyncio.Transport | None = None
         self._read_timeout = read_timeout
         self._on_lost = on_lost
@@ -55,25 +55,26 @@ class Connection(asyncio.Protocol):
         self._wake = wake
         self.sent = False
         if self._timer is None:
-            self._timer = self._loop.call_later(self._read_timeout, self._check_silence)
+            self._timer = self.loop.call_later(self._read_timeout, self._check_silence)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Hand bytes to the socket; a copy is only made where the socket is full."""
-        self.heard_at = self._loop.time()
+        self.active_at = self.loop.time()
         if self._transport is not None:
             self._transport.write(data)
 
-    async def drain(self) -> None:
-        """Wait until the socket takes more, or is gone."""
+    async def drain(self) -> bool:
+        """Wait until the socket takes more; False if it never will."""
         if self.write_paused and self.fault is None:
-            self._drained = self._loop.create_future()
+            self._drained = self.loop.create_future()
             await self._drained
+        return self.usable()
 
     def resume(self) -> None:
         """The reader has caught up."""
         if self._read_paused and self._transport is not None:
             self._read_paused = False
-            self.heard_at = self._loop.time()
+            self.active_at = self.loop.time()
             self._transport.resume_reading()
 
     def end(self) -> bool:
@@ -90,6 +91,7 @@ class Connection(asyncio.Protocol):
         ):
             self._answer = self._wake = None
             self.resume()
+            self.active_at = self.loop.time()
             return True
         self.drop()
         return False
@@ -126,7 +128,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the answer, or of nobody's."""
-        self.heard_at = self._loop.time()
+        self.active_at = self.loop.time()
         answer = self._answer
         if answer is None:
             self.abort()
@@ -171,7 +173,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The socket takes more."""
         self.write_paused = False
-        self.heard_at = self._loop.time()
+        self.active_at = self.loop.time()
         self._release_writer()
 
     def _notify(self) -> None:
@@ -188,14 +190,14 @@ class Connection(asyncio.Protocol):
     def _check_silence(self) -> None:
         """One timer for all reads: it looks when the last byte came, and comes back if need be."""
         self._timer = None
-        answer, now = self._answer, self._loop.time()
+        answer, now = self._answer, self.loop.time()
         if answer is None or answer.complete or self.fault is not None:
             return
         if self._read_paused or not (self.sent or self.write_paused):
-            self.heard_at = now  # the silence is ours: a slow reader, or a body still being made
-        deadline = self.heard_at + self._read_timeout
+            self.active_at = now  # the silence is ours: a slow reader, or a body still being made
+        deadline = self.active_at + self._read_timeout
         if now < deadline:
-            self._timer = self._loop.call_at(deadline, self._check_silence)
+            self._timer = self.loop.call_at(deadline, self._check_silence)
         else:
             seconds = f"{self._read_timeout:g}"
             self.fail(UpstreamTimeout(f"The upstream has been silent for {seconds} seconds"))

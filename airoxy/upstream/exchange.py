@@ -69,6 +69,8 @@ class Exchange:
         Raises ConnectFailed, UpstreamTimeout, UpstreamBroken, what the iterator raises, and
         InvalidInput if the iterator's length is not `length`.
         """
+        if self._error is not None:
+            raise self._error
         client = self._client
         repeatable = body is None or isinstance(body, (bytes, bytearray))
         head = client.head(method, target, headers, _framing(method, body, length))
@@ -102,7 +104,11 @@ class Exchange:
                 self._drop()
                 self._error = connection.fault
                 break
-            await self._wait()
+            try:
+                await self._wait()
+            except BaseException:
+                self.abort()
+                raise
         raise self._error
 
     def abort(self, error: BaseException | None = None) -> None:
@@ -116,9 +122,11 @@ class Exchange:
         self._wake()
 
     def close(self) -> None:
-        """Give the connection back if the answer has arrived to its end, else close it."""
-        connection = self._connection
-        if connection is not None:
+        """Give the connection back if the answer has arrived to its end, else abort()."""
+        answer, connection = self._answer, self._connection
+        if answer is None or not answer.complete:
+            self.abort()
+        elif connection is not None:
             self._connection = None
             if connection.end():
                 self._client.give_back(connection)
@@ -154,7 +162,8 @@ class Exchange:
                     raise connection.fault
                 connection.drop()
                 return False
-            await self._wait()
+            self._waiter = waiter = connection.loop.create_future()
+            await waiter
         self.status, self.reason, self.headers = answer.status, answer.reason, answer.headers
         return True
 
@@ -172,6 +181,7 @@ class Exchange:
             work = pump_iterator(connection, body, length)
         pump = asyncio.get_running_loop().create_task(work)
         pump.add_done_callback(lambda _: self._wake())
+        failure: BaseException | None = None
         try:
             while not pump.done() and not answer.started and connection.fault is None:
                 if self._error is not None:
@@ -181,8 +191,10 @@ class Exchange:
             if not pump.done():
                 pump.cancel()
                 await asyncio.wait((pump,))
-        if not pump.cancelled() and (error := pump.exception()) is not None and not answer.started:
-            raise error
+            if not pump.cancelled():
+                failure = pump.exception()
+        if failure is not None and not answer.started:
+            raise failure
 
     async def _dial(self) -> Connection:
         """Connect in a task, so that abort() need not wait for the network."""

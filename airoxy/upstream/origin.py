@@ -62,7 +62,7 @@ def parse_origin(url: str) -> Origin:
 
 def parse_proxy(url: str) -> Proxy:
     """Raises ConfigError, which does not repeat the URL, for what is no HTTP proxy's URL."""
-    parts = _split(url if "://" in url else "http://" + url)
+    parts = _split(url)
     if parts is None or parts.scheme != "http":
         raise ConfigError(
             "proxy: only HTTP proxies can be used, as http://[USER:PASSWORD@]HOST:PORT"
@@ -90,7 +90,10 @@ def proxy_from_environ(url: str, environ: Mapping[str, str]) -> str | None:
     excepted = settings.get("no_proxy", "")
     if excepted and proxy_bypass_environment(parts.netloc.rpartition("@")[2], {"no": excepted}):
         return None
-    return settings.get(f"{parts.scheme}_proxy") or settings.get("all_proxy") or None
+    proxy = settings.get(f"{parts.scheme}_proxy") or settings.get("all_proxy")
+    if not proxy:
+        return None
+    return proxy if "://" in proxy else "http://" + proxy
 
 
 def _split(url: str) -> SplitResult | None:

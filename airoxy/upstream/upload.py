@@ -20,7 +20,8 @@ async def pump_bytes(connection: Connection, body: bytes | bytearray) -> None:
     view = memoryview(body)
     for start in range(0, len(view), PIECE):
         connection.write(view[start : start + PIECE])
-        await connection.drain()
+        if not await connection.drain():
+            return
     connection.sent = True
 
 
@@ -40,7 +41,8 @@ async def pump_iterator(
             if left < 0:
                 raise InvalidInput("The request body is longer than its content-length")
             connection.write(piece)
-        await connection.drain()
+        if not await connection.drain():
+            return
     if left:
         raise InvalidInput("The request body is shorter than its content-length")
     if left is None:
