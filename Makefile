@@ -1,0 +1,91 @@
+# airoxy's chores; `make` alone lists them. Two are enough to begin with: `sudo make up` installs
+# and starts it, `sudo make test` runs every test on a fresh Debian machine.
+
+PYTHON ?= /usr/bin/python3
+NEWEST := .venv/newest/bin
+CLAUDE := .venv/node/node_modules/.bin/claude
+VERSION = $(shell dpkg-parsechangelog --show-field Version)
+DEB = dist/airoxy_$(VERSION)_all.deb
+
+# What the tests need beside the package's own dependencies (those stand in debian/control).
+TEST_PACKAGES := curl git man-db openssl python3-hypothesis python3-pytest python3-pytest-xdist \
+	python3-venv shellcheck systemd
+SYSTEM_PACKAGES := debhelper dpkg-dev iproute2 lintian mmdebstrap systemd-container
+PACKAGE_NEEDS = $(shell sed -n '/^Depends:/,/^[A-Z]/s/^ \(python3-[a-z]*\).*/\1/p' debian/control)
+
+PYTEST_FLAGS ?= -n auto
+# Root installs what is missing, and runs the tests that boot a system.
+IS_ROOT := $(filter 0,$(shell id -u))
+APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
+
+.PHONY: help up deb test lint demo clean test-debian test-newest test-clients test-system unbooted needs
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
+
+up: deb  ## build the package, install it and start it (root)
+	$(APT) update
+	$(APT) install --yes --reinstall ./$(DEB)
+	@$(if $(wildcard /run/systemd/system),airoxy start && airoxy status, \
+		echo "No systemd here: in the foreground until Ctrl-C."; runuser -u airoxy -- airoxy serve)
+
+deb:  ## the Debian package, from the last commit, into dist/
+ifdef IS_ROOT
+	@tests/need.sh dpkg-dev git
+	@$(APT) -P nocheck build-dep --yes ./ >/dev/null
+endif
+	rm -rf build/deb && mkdir -p build/deb/airoxy dist
+	git -c safe.directory='*' archive HEAD | tar -x -C build/deb/airoxy
+	cd build/deb/airoxy && DEB_BUILD_OPTIONS=nocheck dpkg-buildpackage -us -uc -b -Pnocheck
+	mv build/deb/airoxy_*.deb build/deb/airoxy_*.changes build/deb/airoxy_*.buildinfo dist/
+
+test: $(if $(IS_ROOT),,unbooted) test-debian test-newest test-system test-clients  ## every test
+
+lint: .venv/newest/.complete  ## style and types
+	$(NEWEST)/ruff check
+	$(NEWEST)/mypy
+	shellcheck $$(git -c safe.directory='*' ls-files '*.sh' .ci/run)
+
+demo:  ## airoxy in front of a fake Anthropic: requests, a stream, a failover, the account
+	@PYTHON=$(PYTHON) tests/demo.sh
+
+clean:  ## remove what was built and downloaded
+	rm -rf build dist .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+
+# The parts of `make test`
+
+test-debian: needs
+	$(PYTHON) -m pytest $(PYTEST_FLAGS) -m "not clients and not system"
+
+test-newest: needs .venv/newest/.complete .venv/node/.complete
+	$(NEWEST)/python -m pytest $(PYTEST_FLAGS) -m "not system"
+
+# The clients of the newest environment, and airoxy on the distribution's versions.
+test-clients: needs .venv/newest/.complete .venv/node/.complete
+	AIROXY_TEST_PYTHON=$(PYTHON) $(NEWEST)/python -m pytest $(PYTEST_FLAGS) -m clients
+
+# Boots systems with the package installed.
+test-system: needs
+ifdef IS_ROOT
+	@tests/need.sh $(SYSTEM_PACKAGES)
+	$(PYTHON) -m pytest -m system
+endif
+
+unbooted:
+	@echo "Not root: the tests that boot a system with the package are left out."
+
+needs:
+	@tests/need.sh $(TEST_PACKAGES) $(PACKAGE_NEEDS)
+
+.venv/newest/.complete: tests/newest.txt | needs
+	$(PYTHON) -m venv $(@D)
+	$(NEWEST)/pip install --quiet --disable-pip-version-check --upgrade --requirement $<
+	touch $@
+
+.venv/node/.complete: | needs
+	command -v npm >/dev/null || tests/need.sh nodejs npm
+	npm install --silent --no-fund --no-audit --prefix $(@D) @anthropic-ai/claude-code
+	$(CLAUDE) --version
+	touch $@
