@@ -66,7 +66,7 @@ def _tidy(commands: str) -> str:
     for block in filter(None, blocks):
         heading, short, *rest = block.splitlines()
         said = [line for line in rest if line not in ("arguments:", "options:", ".RS 7", ".RE")]
-        _, usage, *texts = re.split(r"\n{2,}", "\n".join(["", *said]).rstrip())
+        usage, *texts = re.split(r"\n{2,}", "\n".join(said).strip())
         if not (texts and texts[0].startswith(f"{short}.")):
             texts.insert(0, f"{short}.")
         first, *others = [*_usage(usage), *texts]
