@@ -38,7 +38,8 @@ ifdef IS_ROOT
 endif
 	rm -rf build/deb && mkdir -p build/deb/airoxy dist
 	git -c safe.directory='*' archive HEAD | tar -x -C build/deb/airoxy
-	cd build/deb/airoxy && DEB_BUILD_OPTIONS=nocheck dpkg-buildpackage -us -uc -b -Pnocheck
+	cd build/deb/airoxy && PATH=/usr/sbin:/usr/bin:/sbin:/bin DEB_BUILD_OPTIONS=nocheck \
+		dpkg-buildpackage -us -uc -b -Pnocheck
 	mv build/deb/airoxy_*.deb build/deb/airoxy_*.changes build/deb/airoxy_*.buildinfo dist/
 
 test: $(if $(IS_ROOT),,unbooted) test-debian test-newest test-system test-clients  ## every test
@@ -46,7 +47,7 @@ test: $(if $(IS_ROOT),,unbooted) test-debian test-newest test-system test-client
 lint: .venv/newest/.complete  ## style and types
 	$(NEWEST)/ruff check
 	$(NEWEST)/mypy
-	shellcheck $$(git -c safe.directory='*' ls-files '*.sh' .ci/run)
+	shellcheck tests/*.sh .ci/run debian/airoxy.p*
 
 demo:  ## airoxy in front of a fake Anthropic: requests, a stream, a failover, the account
 	@PYTHON=$(PYTHON) tests/demo.sh
