@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import re
 import stat
 import subprocess
@@ -191,12 +191,14 @@ def test_a_named_file_that_is_not_there_is_an_error(tmp_path: Path, by: str) -> 
     assert caught.value.exit_status == 78
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_a_file_that_may_not_be_read_is_an_error(
-    write: Write, complaints: Callable[[str], list[str]]
+    write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write("").chmod(0)
-    with pytest.raises(ConfigError, match="cannot be read: Permission denied"):
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)  # root reads everything
+    with pytest.raises(ConfigError, match=r"cannot be read: Permission denied; make it a file"):
         load_config(write(""))
 
 
