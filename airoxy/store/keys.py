@@ -1,0 +1,80 @@
+"""Client keys: known by their digests, listed by their masks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apsw
+
+from airoxy.core.keys import digest, mask
+from airoxy.errors import Conflict, NotFound
+from airoxy.store.schema import run, transaction
+
+
+def add_key(db: apsw.Connection, name: str, key: str, now: float) -> int:
+    """The new key's id. Raises Conflict."""
+    with transaction(db):
+        if run(db, "SELECT 1 FROM api_keys WHERE name = ? AND removed_at IS NULL", (name,)):
+            raise Conflict(
+                f"A key named {name!r} is there already; choose another name or remove it first."
+            )
+        ((key_id,),) = run(
+            db,
+            "INSERT INTO api_keys (name, digest, masked, created_at) VALUES (?, ?, ?, ?)"
+            " RETURNING id",
+            (name, digest(key), mask(key), int(now)),
+        )
+    return int(key_id)
+
+
+def list_keys(db: apsw.Connection) -> list[dict[str, Any]]:
+    """Those not removed, oldest first; times in Unix seconds."""
+    rows = run(
+        db,
+        "SELECT id, name, masked, is_active, created_at FROM api_keys"
+        " WHERE removed_at IS NULL ORDER BY id",
+    )
+    return [
+        {"id": i, "name": name, "masked": masked, "is_active": bool(active), "created_at": created}
+        for i, name, masked, active, created in rows
+    ]
+
+
+def remove_key(db: apsw.Connection, key_id: int, now: float) -> None:
+    """It stops working; its row stays as a name for its history. Raises NotFound."""
+    found = run(
+        db,
+        "UPDATE api_keys SET removed_at = ?, is_active = 0, digest = NULL"
+        " WHERE id = ? AND removed_at IS NULL RETURNING id",
+        (int(now), key_id),
+    )
+    if not found:
+        raise _no_key(key_id)
+
+
+def toggle_key(db: apsw.Connection, key_id: int) -> bool:
+    """Disable or enable; the new state. Raises NotFound."""
+    found = run(
+        db,
+        "UPDATE api_keys SET is_active = NOT is_active WHERE id = ? AND removed_at IS NULL"
+        " RETURNING is_active",
+        (key_id,),
+    )
+    if not found:
+        raise _no_key(key_id)
+    return bool(found[0][0])
+
+
+def active_digests(db: apsw.Connection) -> dict[bytes, int]:
+    """The ids of the keys that are let in, by digest."""
+    return dict(run(db, "SELECT digest, id FROM api_keys WHERE is_active AND removed_at IS NULL"))
+
+
+def check_key(db: apsw.Connection, key_id: int) -> None:
+    """A key with this id is or was there: it may have history. Raises NotFound."""
+    if not run(db, "SELECT 1 FROM api_keys WHERE id = ?", (key_id,)):
+        raise _no_key(key_id)
+
+
+def _no_key(key_id: int) -> NotFound:
+    return NotFound(f"There is no key {key_id}; `airoxy api-key list` shows them.")

@@ -1,0 +1,146 @@
+"""The account in detail: a row for each request, kept for some days.
+
+The law: rows are only added and, when they are old, deleted. The sums of `airoxy.store.sums` follow
+by themselves (see `airoxy.store.migrations`).
+"""
+
+# ruff: noqa: S608  (the SQL is put together from this file's own words)
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import apsw
+
+from airoxy.store.schema import run
+from airoxy.store.sums import COUNTS, totals, totals_by
+
+__all__ = [
+    "FIELDS",
+    "Row",
+    "append",
+    "delete_slice",
+    "last_id",
+    "newest",
+    "totals",
+    "totals_by",
+    "without_counts",
+]
+
+#: A request as it is told: the columns of the view `request_log`.
+FIELDS = (
+    "id",
+    "requested_at",
+    "api_key_id",
+    "api_key_name",
+    "token_id",
+    "token_name",
+    "endpoint",
+    "model",
+    "is_stream",
+    "input_tokens",
+    "output_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "cache_read_tokens",
+    "web_search_requests",
+    "cost_nanousd",
+    "status_code",
+    "error_message",
+    "ending",
+    "attempts",
+    "ttfb_ms",
+    "duration_ms",
+    "request_id",
+)
+
+_EPOCH = datetime.date(1970, 1, 1)
+_DAY_MS = 86_400_000
+
+
+class Row(NamedTuple):
+    """What one request leaves; a tuple, so that SQLite takes it as it is."""
+
+    requested_at_ms: int
+    api_key_id: int
+    token_id: int | None
+    endpoint: str
+    model: str | None
+    is_stream: bool
+    input_tokens: int
+    output_tokens: int
+    cache_write_5m_tokens: int
+    cache_write_1h_tokens: int
+    cache_read_tokens: int
+    web_search_requests: int
+    cost_nanousd: int
+    status_code: int
+    error_message: str | None
+    ending: str
+    attempts: int
+    ttfb_ms: int | None
+    duration_ms: int
+    request_id: str | None
+
+
+_INSERT = (
+    f"INSERT INTO requests ({', '.join(Row._fields).replace('_at_ms', '_at')})"
+    f" VALUES ({', '.join('?' * len(Row._fields))})"
+)
+
+
+def append(db: apsw.Connection, rows: Sequence[Row]) -> None:
+    """Write `rows` in the caller's transaction."""
+    db.cursor().executemany(_INSERT, rows)
+
+
+def without_counts(row: Row) -> Row:
+    """The same request, with nothing to pay for."""
+    nothing: dict[str, Any] = dict.fromkeys(COUNTS, 0)
+    return row._replace(**nothing)
+
+
+def newest(
+    db: apsw.Connection,
+    *,
+    limit: int,
+    day: datetime.date | None = None,
+    token_id: int | None = None,
+    key_id: int | None = None,
+    after_id: int | None = None,
+) -> list[dict[str, Any]]:
+    """The newest requests, newest first; with `after_id` those written after it, in that order."""
+    wanted = {"api_key_id = ?": key_id, "token_id = ?": token_id, "id > ?": after_id}
+    if day is not None:
+        start = (day - _EPOCH).days * _DAY_MS
+        wanted |= {"requested_at >= ?": start, "requested_at < ?": start + _DAY_MS}
+    wanted = {condition: value for condition, value in wanted.items() if value is not None}
+    where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
+    order = "requested_at DESC, id DESC" if after_id is None else "id"
+    rows = run(
+        db,
+        f"SELECT {', '.join(FIELDS)} FROM request_log WHERE id IN"
+        f" (SELECT id FROM requests {where} ORDER BY {order} LIMIT ?) ORDER BY {order}",
+        (*wanted.values(), limit),
+    )
+    told = [dict(zip(FIELDS, row, strict=True)) for row in rows]
+    for request in told:
+        request["is_stream"] = bool(request["is_stream"])
+    return told
+
+
+def last_id(db: apsw.Connection) -> int:
+    """The id of the request written last; ids only rise."""
+    return int(run(db, "SELECT ifnull(max(id), 0) FROM requests")[0][0])
+
+
+def delete_slice(db: apsw.Connection, before: datetime.date, limit: int) -> int:
+    """Delete at most `limit` of the oldest rows of the days before `before`; how many it were."""
+    run(
+        db,
+        "DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE requested_at < ?"
+        " ORDER BY requested_at LIMIT ?)",
+        ((before - _EPOCH).days * _DAY_MS, limit),
+    )
+    return db.changes()

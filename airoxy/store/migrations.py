@@ -1,0 +1,178 @@
+"""The shape of the database, as the ordered steps that lead to it.
+
+The law: a step that was released is never changed, a new one is appended; `user_version` counts
+the steps a database has had.
+
+Names stay when keys and tokens go: a removed one keeps its row without its secrets, so that
+history has a name for it, its id is never given again, and its name is free.
+
+`daily` holds the sums of every request ever written. The trigger adds each row of `requests` to
+it in the transaction that writes the row; nothing is moved later, so that the sums are right at
+every moment, whatever is killed, and removing old rows touches no sum. (Moving rows on removal, the
+other way, makes every total a scan over all detailed rows: a second for five million.) Counts do
+not change once written; whoever prices rows anew must add the difference to `daily` in the same
+transaction.
+"""
+
+# ruff: noqa: S608  (the SQL is put together from this file's own words)
+from __future__ import annotations
+
+_KEYS_AND_TOKENS = """
+CREATE TABLE api_keys (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    digest BLOB UNIQUE,                    -- SHA-256; NULL once removed
+    masked TEXT NOT NULL,
+    is_active INTEGER NOT NULL DEFAULT 1,
+    created_at INTEGER NOT NULL,           -- Unix seconds, like every time without a unit
+    removed_at INTEGER
+) STRICT;
+CREATE UNIQUE INDEX api_key_names ON api_keys (name) WHERE removed_at IS NULL;
+
+CREATE TABLE tokens (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    type TEXT NOT NULL CHECK (type IN ('api_key', 'oauth')),
+    token TEXT,                            -- NULL once removed
+    refresh_token TEXT,
+    expires_at INTEGER,
+    is_active INTEGER NOT NULL DEFAULT 1,
+    inactive_reason TEXT,                  -- NULL where an operator disabled it
+    inactive_since INTEGER,
+    last_used_at INTEGER,                  -- nanoseconds
+    reset_at INTEGER NOT NULL DEFAULT 0,   -- nanoseconds; older coolings do not count
+    refresh_failures INTEGER NOT NULL DEFAULT 0,
+    refreshing_until REAL,                 -- the lease of who refreshes it now
+    retry_refresh_at REAL,
+    refreshed_at INTEGER,
+    created_at INTEGER NOT NULL,
+    removed_at INTEGER
+) STRICT;
+CREATE UNIQUE INDEX token_names ON tokens (name) WHERE removed_at IS NULL;
+
+CREATE TABLE cooldowns (
+    token_id INTEGER NOT NULL REFERENCES tokens (id),
+    model_class TEXT NOT NULL,
+    until REAL NOT NULL,
+    reason TEXT NOT NULL,
+    set_at INTEGER NOT NULL,               -- nanoseconds
+    PRIMARY KEY (token_id, model_class)
+) STRICT, WITHOUT ROWID;
+
+-- Batches and files, and the token whose account they are in.
+CREATE TABLE resources (
+    id TEXT NOT NULL PRIMARY KEY,
+    token_id INTEGER REFERENCES tokens (id),
+    created_at INTEGER NOT NULL,
+    results_counted_at INTEGER
+) STRICT, WITHOUT ROWID;
+"""
+
+# What the request path keeps in memory is read again when this number has risen.
+_GENERATION = """
+CREATE TABLE meta (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    generation INTEGER NOT NULL
+) STRICT;
+INSERT INTO meta VALUES (1, 0);
+""" + "".join(
+    f"""
+CREATE TRIGGER {table}_{name} AFTER {event} ON {table}
+BEGIN UPDATE meta SET generation = generation + 1; END;
+"""
+    for table, columns in (
+        ("api_keys", "digest, is_active, removed_at"),
+        ("tokens", "name, type, token, expires_at, is_active, reset_at, removed_at"),
+    )
+    for name, event in (
+        ("added", "INSERT"),
+        ("deleted", "DELETE"),
+        ("changed", f"UPDATE OF {columns}"),
+    )
+)
+
+_REQUESTS = """
+CREATE TABLE requests (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    requested_at INTEGER NOT NULL,         -- milliseconds
+    api_key_id INTEGER NOT NULL,
+    token_id INTEGER,
+    endpoint TEXT NOT NULL,
+    model TEXT,
+    is_stream INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cache_write_5m_tokens INTEGER NOT NULL,
+    cache_write_1h_tokens INTEGER NOT NULL,
+    cache_read_tokens INTEGER NOT NULL,
+    web_search_requests INTEGER NOT NULL,
+    cost_nanousd INTEGER NOT NULL,
+    status_code INTEGER NOT NULL,
+    error_message TEXT,
+    ending TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    ttfb_ms INTEGER,
+    duration_ms INTEGER NOT NULL,
+    request_id TEXT
+) STRICT;
+CREATE INDEX requests_by_time ON requests (requested_at);
+CREATE INDEX requests_by_key ON requests (api_key_id, requested_at, token_id);
+CREATE INDEX requests_by_token ON requests (token_id, requested_at);
+
+CREATE TABLE daily (
+    day INTEGER NOT NULL,                  -- days since 1970-01-01, UTC
+    api_key_id INTEGER NOT NULL,
+    token_id INTEGER NOT NULL,             -- 0: no token
+    model TEXT NOT NULL,                   -- '': no model
+    requests INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cache_write_5m_tokens INTEGER NOT NULL,
+    cache_write_1h_tokens INTEGER NOT NULL,
+    cache_read_tokens INTEGER NOT NULL,
+    web_search_requests INTEGER NOT NULL,
+    cost_nanousd INTEGER NOT NULL,
+    PRIMARY KEY (day, api_key_id, token_id, model)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER requests_are_summed AFTER INSERT ON requests
+BEGIN
+    INSERT INTO daily VALUES (
+        NEW.requested_at / 86400000, NEW.api_key_id,
+        ifnull(NEW.token_id, 0), ifnull(NEW.model, ''),
+        1, NEW.status_code >= 400 OR NEW.ending = 'upstream_failed',
+        NEW.input_tokens, NEW.output_tokens,
+        NEW.cache_write_5m_tokens, NEW.cache_write_1h_tokens, NEW.cache_read_tokens,
+        NEW.web_search_requests, NEW.cost_nanousd
+    )
+    ON CONFLICT DO UPDATE SET
+        requests = requests + 1,
+        failed = failed + excluded.failed,
+        input_tokens = input_tokens + excluded.input_tokens,
+        output_tokens = output_tokens + excluded.output_tokens,
+        cache_write_5m_tokens = cache_write_5m_tokens + excluded.cache_write_5m_tokens,
+        cache_write_1h_tokens = cache_write_1h_tokens + excluded.cache_write_1h_tokens,
+        cache_read_tokens = cache_read_tokens + excluded.cache_read_tokens,
+        web_search_requests = web_search_requests + excluded.web_search_requests,
+        cost_nanousd = cost_nanousd + excluded.cost_nanousd;
+END;
+
+CREATE VIEW request_log AS
+SELECT
+    r.id,
+    strftime('%Y-%m-%dT%H:%M:%fZ', r.requested_at / 1000.0, 'unixepoch') AS requested_at,
+    r.api_key_id, k.name AS api_key_name, r.token_id, t.name AS token_name,
+    r.endpoint, r.model, r.is_stream,
+    r.input_tokens, r.output_tokens,
+    r.cache_write_5m_tokens, r.cache_write_1h_tokens, r.cache_read_tokens,
+    r.web_search_requests, r.cost_nanousd,
+    r.status_code, r.error_message, r.ending, r.attempts,
+    r.ttfb_ms, r.duration_ms, r.request_id
+FROM requests AS r
+LEFT JOIN api_keys AS k ON k.id = r.api_key_id
+LEFT JOIN tokens AS t ON t.id = r.token_id;
+"""
+
+#: Step n brings `user_version` to n.
+MIGRATIONS: tuple[str, ...] = (_KEYS_AND_TOKENS + _GENERATION + _REQUESTS,)

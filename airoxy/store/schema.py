@@ -1,0 +1,228 @@
+"""Opening the database: one SQLite file in WAL mode, brought to the present shape.
+
+The law: everybody (service, commands, package upgrade) opens it here. A file that is damaged,
+newer or not airoxy's is refused with the way out, and never replaced. Once open, SQLite's own
+errors are left as they are, for a writer to tell which of them pass; `explain` makes a sentence
+of one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from airoxy.errors import StoreError
+from airoxy.store import migrations
+from airoxy.store.backup import back_up, newest_backup
+
+#: "airo", so that another program's database is told from ours.
+APPLICATION_ID = 0x6169726F
+#: How long a lock is waited for (milliseconds).
+BUSY_TIMEOUT_MS = 5000
+
+# What is deleted can be given back to the disk. To be said before the first table is made.
+_LAYOUT = "PRAGMA auto_vacuum = INCREMENTAL"
+# NORMAL: a commit waits for no disk. A power cut can cost the last moments, never consistency.
+# FAST: the secrets of a removed token are overwritten, for no further writing.
+# The limit: a log that a long reader made grow is cut again.
+_SETTINGS = """
+PRAGMA synchronous = NORMAL;
+PRAGMA foreign_keys = ON;
+PRAGMA secure_delete = FAST;
+PRAGMA journal_size_limit = 16777216;
+PRAGMA temp_store = MEMORY;
+"""
+
+
+def open_database(path: Path, *, create: bool = True, readonly: bool = False) -> apsw.Connection:
+    """The database at `path`, migrated; made (mode 0600) if it is missing and `create` is set.
+
+    Raises StoreError. A reader does not migrate: it refuses a database that needs it.
+    """
+    path = path.absolute()
+    flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
+    try:
+        if create and not readonly:
+            _make_file(path)
+        db = apsw.Connection(os.fspath(path), flags)
+        try:
+            _prepare(db, path, readonly)
+        except BaseException:
+            db.close()
+            raise
+    except apsw.Error as error:
+        raise explain(path, error) from error
+    return db
+
+
+def run(db: apsw.Connection, sql: str, bindings: Any = ()) -> list[Any]:
+    """Execute `sql` to its end; the rows it gives."""
+    return db.cursor().execute(sql, bindings).fetchall()
+
+
+@contextlib.contextmanager
+def transaction(db: apsw.Connection) -> Iterator[None]:
+    """All or nothing, with the write lock from the start; within another one, a part of that."""
+    if db.in_transaction:
+        yield
+        return
+    run(db, "BEGIN IMMEDIATE")
+    try:
+        yield
+        run(db, "COMMIT")
+    except BaseException:
+        # SQLite itself rolls back where the disk is full.
+        if db.in_transaction:
+            run(db, "ROLLBACK")
+        raise
+
+
+@contextlib.contextmanager
+def snapshot(db: apsw.Connection) -> Iterator[None]:
+    """Everything read inside is of one moment."""
+    run(db, "BEGIN")
+    try:
+        yield
+    finally:
+        run(db, "ROLLBACK")
+
+
+def data_version(db: apsw.Connection) -> int:
+    """Differs from the last call's if another connection has committed since.
+
+    By PRAGMA: apsw's own data_version() misses that.
+    """
+    return int(run(db, "PRAGMA data_version")[0][0])
+
+
+def generation(db: apsw.Connection) -> int:
+    """Rises when keys or tokens change in what the request path reads of them."""
+    return int(run(db, "SELECT generation FROM meta")[0][0])
+
+
+def explain(path: Path, error: apsw.Error) -> StoreError:
+    """What an administrator can do about `error`."""
+    if isinstance(error, apsw.NotADBError | apsw.CorruptError):
+        backup = newest_backup(path)
+        copy = f" {backup} is a copy from before an upgrade." if backup else ""
+        return StoreError(
+            f"{path} is damaged ({_said(error)}). Leave it where it is, stop the service and ask "
+            f"`airoxy doctor`, or put a backup in its place.{copy}"
+        )
+    if isinstance(error, apsw.BusyError | apsw.LockedError):
+        return StoreError(f"{path} is locked by another program; try again in a moment.")
+    if isinstance(error, apsw.FullError):
+        return StoreError(f"The disk of {path} is full; make room on it.")
+    if isinstance(error, apsw.CantOpenError | apsw.ReadOnlyError | apsw.PermissionsError):
+        return _forbidden(path)
+    return StoreError(f"{path} cannot be used: {_said(error)}.")
+
+
+def _said(error: apsw.Error) -> str:
+    return str(error).removeprefix(f"{type(error).__name__}: ")
+
+
+def _forbidden(path: Path) -> StoreError:
+    """Why SQLite could not open `path` or write to it."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        if path.parent.is_dir():
+            return StoreError(f"There is no database {path} yet; `airoxy serve` makes it.")
+        return StoreError(f"{path.parent} does not exist; create it, or set `database`.")
+    except OSError:
+        return StoreError(f"{path} may not be read; use sudo.")
+    if path.is_dir():
+        return StoreError(f"{path} is a directory; set `database` to a file's path.")
+    if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK):
+        return StoreError(f"{path} may not be written; use sudo.")
+    return StoreError(f"{path} cannot be opened or written; is its disk read-only or full?")
+
+
+def _make_file(path: Path) -> None:
+    """An empty file that only its owner may read. One that exists is not even opened: closing it
+    would take away the locks that this process has on it."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        pass
+    except PermissionError:
+        raise StoreError(f"{path} may not be made; use sudo.") from None
+    except FileNotFoundError:
+        raise _forbidden(path) from None
+    except OSError as error:
+        raise StoreError(f"{path} cannot be made: {error.strerror}.") from None
+
+
+def _prepare(db: apsw.Connection, path: Path, readonly: bool) -> None:
+    run(db, f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    version = _recognise(db, path)
+    if not readonly:
+        if db.readonly("main"):
+            raise _forbidden(path)
+        _into_wal(db)
+    run(db, _SETTINGS)
+    if version == len(migrations.MIGRATIONS):
+        return
+    if readonly:
+        raise StoreError(f"{path} is older than this airoxy: restart the service first.")
+    _migrate(db, path)
+
+
+def _recognise(db: apsw.Connection, path: Path) -> int:
+    """The database's version; 0 is an empty one."""
+    ((application, version, tables),) = run(
+        db,
+        "SELECT (SELECT application_id FROM pragma_application_id),"
+        " (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)",
+    )
+    if application != APPLICATION_ID and (application or version or tables):
+        raise StoreError(
+            f"{path} is another program's database; set `database` to a path of airoxy's own."
+        )
+    known = len(migrations.MIGRATIONS)
+    if version > known:
+        raise StoreError(
+            f"{path} was written by a newer airoxy (version {version}, this one knows {known}); "
+            f"upgrade airoxy, or put a backup in its place ({path.name}.before-{known + 1})."
+        )
+    return int(version)
+
+
+def _into_wal(db: apsw.Connection) -> None:
+    """Write-ahead logging, where readers and the writer do not wait for each other."""
+    run(db, _LAYOUT)
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            run(db, "PRAGMA journal_mode = WAL")
+            return
+        except apsw.BusyError:
+            # Somebody else is just making the same database; SQLite does not wait in this case.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _migrate(db: apsw.Connection, path: Path) -> None:
+    """Step by step, each in its transaction; a copy of what there was is kept first."""
+    steps = migrations.MIGRATIONS
+    backed_up = False
+    while True:
+        with transaction(db):
+            # Under the lock: another process may have been quicker.
+            version = _recognise(db, path)
+            if version == len(steps):
+                return
+            if version and not backed_up:
+                back_up(path, len(steps))
+                backed_up = True
+            run(db, steps[version])
+            run(db, f"PRAGMA application_id = {APPLICATION_ID}")
+            run(db, f"PRAGMA user_version = {version + 1}")

@@ -1,0 +1,333 @@
+"""Upstream tokens: the pool as it is remembered, with coolings, leases and what belongs to whom.
+
+The law: what changes a token because of an answer names the secret that the answer was to; if the
+token has another one by now, nothing happens.
+"""
+
+# ruff: noqa: S608  (the SQL is put together from this file's own words)
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import apsw
+
+from airoxy.core.keys import mask
+from airoxy.core.pool import Token
+from airoxy.errors import Conflict, NotFound
+from airoxy.store.schema import run, transaction
+
+#: So many refusals in a row, and a token is not refreshed any more.
+REFUSALS = 3
+
+_LISTED = (
+    "id",
+    "name",
+    "type",
+    "token",
+    "is_active",
+    "inactive_reason",
+    "inactive_since",
+    "expires_at",
+    "refresh_failures",
+    "refreshed_at",
+    "retry_refresh_at",
+    "last_used_at",
+    "created_at",
+)
+
+
+class StoredCooling(NamedTuple):
+    """`until` in Unix seconds."""
+
+    token_id: int
+    model_class: str
+    until: float
+    reason: str
+    set_at_ns: int
+
+
+class Lease(NamedTuple):
+    """What who may refresh a token needs to know of it."""
+
+    id: int
+    name: str
+    token: str
+    refresh_token: str
+    expires_at: int | None
+    refreshed_at: int | None
+    refresh_failures: int
+
+    def __repr__(self) -> str:
+        return f"Lease(id={self.id}, name={self.name!r})"
+
+
+# What commands do
+
+
+def add_token(
+    db: apsw.Connection,
+    *,
+    name: str,
+    type: str,  # noqa: A002
+    token: str,
+    refresh_token: str | None,
+    expires_at: int | None,
+    now: float,
+) -> int:
+    """The new token's id. Raises Conflict for a name or a secret that is there already."""
+    with transaction(db):
+        if run(db, "SELECT 1 FROM tokens WHERE name = ? AND removed_at IS NULL", (name,)):
+            raise Conflict(
+                f"A token named {name!r} is there already; choose another name or remove it first."
+            )
+        known = run(
+            db,
+            "SELECT id, name FROM tokens WHERE token = ? OR refresh_token = ?",
+            (token, refresh_token),
+        )
+        if known:
+            raise Conflict(f"That token is there already: {known[0][0]} ({known[0][1]}).")
+        ((token_id,),) = run(
+            db,
+            "INSERT INTO tokens (name, type, token, refresh_token, expires_at, created_at)"
+            " VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+            (name, type, token, refresh_token, expires_at, int(now)),
+        )
+    return int(token_id)
+
+
+def list_tokens(db: apsw.Connection, now: float) -> list[dict[str, Any]]:
+    """Those not removed, masked, with the coolings in force; the fields are the columns."""
+    resting: dict[int, list[dict[str, Any]]] = {}
+    for cooling in coolings(db, now):
+        shown = {"model_class": cooling.model_class, "until": cooling.until}
+        resting.setdefault(cooling.token_id, []).append(shown | {"reason": cooling.reason})
+    columns = ", ".join(_LISTED)
+    rows = run(db, f"SELECT {columns} FROM tokens WHERE removed_at IS NULL ORDER BY id")
+    names = ["masked" if name == "token" else name for name in _LISTED]
+    listed = [dict(zip(names, row, strict=True)) for row in rows]
+    for row in listed:
+        row["masked"] = mask(row["masked"])
+        row["is_active"] = bool(row["is_active"])
+        row["coolings"] = resting.get(row["id"], [])
+    return listed
+
+
+def remove_token(db: apsw.Connection, token_id: int, now: float) -> None:
+    """It and its secrets go; its row stays as a name for its history. Raises NotFound."""
+    _change(
+        db,
+        token_id,
+        "removed_at = ?, is_active = 0, token = NULL, refresh_token = NULL",
+        (int(now),),
+    )
+
+
+def toggle_token(db: apsw.Connection, token_id: int, now: float) -> bool:
+    """Disable or enable; the new state. Raises NotFound."""
+    return bool(
+        _change(
+            db,
+            token_id,
+            "is_active = NOT is_active, inactive_reason = NULL,"
+            " inactive_since = CASE WHEN is_active THEN ? END, refresh_failures = 0",
+            (int(now),),
+        )
+    )
+
+
+def reset_token(db: apsw.Connection, token_id: int, now: float) -> None:
+    """Active, not cooling, no failures. Raises NotFound."""
+    with transaction(db):
+        # Coolings that are still on their way to the database are known by their time.
+        _change(
+            db,
+            token_id,
+            "is_active = 1, inactive_reason = NULL, inactive_since = NULL, refresh_failures = 0,"
+            " retry_refresh_at = NULL, reset_at = ?",
+            (int(now * 1e9),),
+        )
+        run(db, "DELETE FROM cooldowns WHERE token_id = ?", (token_id,))
+
+
+def check_token(db: apsw.Connection, token_id: int) -> None:
+    """A token with this id is or was there: it may have history. Raises NotFound."""
+    if not run(db, "SELECT 1 FROM tokens WHERE id = ?", (token_id,)):
+        raise _no_token(token_id)
+
+
+def _change(db: apsw.Connection, token_id: int, changes: str, values: tuple[Any, ...]) -> int:
+    """Whether the token is active then."""
+    found = run(
+        db,
+        f"UPDATE tokens SET {changes} WHERE id = ? AND removed_at IS NULL RETURNING is_active",
+        (*values, token_id),
+    )
+    if not found:
+        raise _no_token(token_id)
+    return int(found[0][0])
+
+
+def _no_token(token_id: int) -> NotFound:
+    return NotFound(f"There is no token {token_id}; `airoxy token list` shows them.")
+
+
+# What the server reads and leaves
+
+
+def usable_tokens(db: apsw.Connection) -> list[Token]:
+    """Those that are active, by id, the expired ones too."""
+    rows = run(
+        db,
+        "SELECT id, name, type, token, expires_at, reset_at FROM tokens"
+        " WHERE is_active AND removed_at IS NULL ORDER BY id",
+    )
+    return [Token(*row) for row in rows]
+
+
+def note_used(db: apsw.Connection, used: Mapping[int, int]) -> None:
+    """Remember the last use (Unix nanoseconds) of each token; an earlier one changes nothing."""
+    db.cursor().executemany(
+        "UPDATE tokens SET last_used_at = ?2 WHERE id = ?1 AND ifnull(last_used_at, 0) < ?2",
+        used.items(),
+    )
+
+
+def deactivate(db: apsw.Connection, token_id: int, reason: str, secret: str, now: float) -> None:
+    """Anthropic refuses `secret` for good: the token is not used any more, if it is still that."""
+    run(
+        db,
+        "UPDATE tokens SET is_active = 0, inactive_reason = ?, inactive_since = ?"
+        " WHERE id = ? AND token = ? AND is_active",
+        (reason, int(now), token_id, secret),
+    )
+
+
+def cool(
+    db: apsw.Connection,
+    token_id: int,
+    model_class: str,
+    until: float,
+    reason: str,
+    set_at_ns: int,
+) -> None:
+    """The token rests for `model_class` until then, unless it was reset since or is removed."""
+    run(
+        db,
+        "INSERT INTO cooldowns SELECT id, ?, ?, ?, ? FROM tokens"
+        " WHERE id = ? AND removed_at IS NULL AND reset_at < ?4"
+        " ON CONFLICT DO UPDATE SET until = excluded.until, reason = excluded.reason,"
+        " set_at = excluded.set_at WHERE excluded.set_at >= set_at",
+        (model_class, until, reason, set_at_ns, token_id),
+    )
+
+
+def coolings(db: apsw.Connection, now: float) -> list[StoredCooling]:
+    """Those in force, by token and class."""
+    rows = run(
+        db,
+        "SELECT c.token_id, c.model_class, c.until, c.reason, c.set_at FROM cooldowns AS c"
+        " JOIN tokens AS t ON t.id = c.token_id"
+        " WHERE c.until > ? AND t.removed_at IS NULL AND c.set_at > t.reset_at",
+        (now,),
+    )
+    return [StoredCooling(*row) for row in rows]
+
+
+# What belongs to a token
+
+
+def remember_resource(db: apsw.Connection, resource_id: str, token_id: int, now: float) -> None:
+    """A batch or file is in this token's account."""
+    run(
+        db,
+        "INSERT INTO resources (id, token_id, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (resource_id, token_id, int(now)),
+    )
+
+
+def token_of_resource(db: apsw.Connection, resource_id: str) -> int | None:
+    """The id of the token in whose account it is, if airoxy saw it made."""
+    found = run(db, "SELECT token_id FROM resources WHERE id = ?", (resource_id,))
+    return found[0][0] if found else None
+
+
+def claim_results(db: apsw.Connection, resource_id: str, token_id: int | None, now: float) -> bool:
+    """True once for each batch: its results are counted by who gets that answer."""
+    return bool(
+        run(
+            db,
+            "INSERT INTO resources (id, token_id, created_at, results_counted_at)"
+            " VALUES (?1, ?2, ?3, ?3)"
+            " ON CONFLICT DO UPDATE SET results_counted_at = excluded.results_counted_at"
+            " WHERE results_counted_at IS NULL RETURNING 1",
+            (resource_id, token_id, int(now)),
+        )
+    )
+
+
+# Refreshing, by one at a time
+
+
+def lease_refresh(db: apsw.Connection, token_id: int, now: float, seconds: float) -> Lease | None:
+    """The right to refresh it for so long; None while another has it, or where none can."""
+    found = run(
+        db,
+        "UPDATE tokens SET refreshing_until = ?1 + ?2 WHERE id = ?3 AND refresh_token IS NOT NULL"
+        " AND ifnull(refreshing_until, 0) <= ?1 RETURNING id, name, token, refresh_token,"
+        " expires_at, refreshed_at, refresh_failures",
+        (now, seconds, token_id),
+    )
+    return Lease(*found[0]) if found else None
+
+
+def release_lease(db: apsw.Connection, token_id: int, retry_at: float | None) -> None:
+    """Nothing came of it: the next try may be made at `retry_at` (None: at once)."""
+    run(
+        db,
+        "UPDATE tokens SET refreshing_until = NULL, retry_refresh_at = ? WHERE id = ?",
+        (retry_at, token_id),
+    )
+
+
+def store_refreshed(
+    db: apsw.Connection,
+    token_id: int,
+    old_refresh: str,
+    token: str,
+    refresh_token: str,
+    expires_at: int,
+    now: float,
+) -> bool:
+    """Put the new pair in the place of the old; False if the token has another one by now.
+
+    It is active again if it was airoxy that had deactivated it; an operator's word stays.
+    """
+    return bool(
+        run(
+            db,
+            "UPDATE tokens SET token = ?, refresh_token = ?, expires_at = ?, refreshed_at = ?,"
+            " refresh_failures = 0, refreshing_until = NULL, retry_refresh_at = NULL,"
+            " is_active = is_active OR inactive_reason IS NOT NULL,"
+            " inactive_since = CASE WHEN inactive_reason IS NULL THEN inactive_since END,"
+            " inactive_reason = NULL WHERE id = ? AND refresh_token = ? RETURNING id",
+            (token, refresh_token, int(expires_at), int(now), token_id, old_refresh),
+        )
+    )
+
+
+def count_refusal(db: apsw.Connection, token_id: int, reason: str, now: float) -> int:
+    """Refreshing failed: how often in a row by now. At REFUSALS the token is deactivated."""
+    found = run(
+        db,
+        "UPDATE tokens SET refresh_failures = refresh_failures + 1, refreshing_until = NULL,"
+        " is_active = is_active AND refresh_failures + 1 < ?1,"
+        " inactive_reason = CASE WHEN is_active AND refresh_failures + 1 >= ?1 THEN ?2"
+        " ELSE inactive_reason END,"
+        " inactive_since = CASE WHEN is_active AND refresh_failures + 1 >= ?1 THEN ?3"
+        " ELSE inactive_since END"
+        " WHERE id = ?4 AND removed_at IS NULL RETURNING refresh_failures",
+        (REFUSALS, reason, int(now), token_id),
+    )
+    return int(found[0][0]) if found else 0
