@@ -407,7 +407,9 @@ def test_every_wrong_row_is_told_with_its_line(complaints: Callable[[str], list[
         ("{model: a, model: b}", "model stands twice"),
         ("{model: a, from: 2026-13-45}", "pricing: "),
         ("{model: a, {}: b}", "pricing: "),
-        ("&r {model: *r}", "pricing: "),
+        ("{model: a, from: !!timestamp soon}", "cannot be understood"),
+        ("{model: a, input: !!bool x}", "cannot be understood"),
+        ("&r {model: *r}", "model: must be"),
     ],
 )
 def test_a_row_that_cannot_be_meant_is_told(

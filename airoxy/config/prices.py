@@ -30,6 +30,9 @@ SHIPPED = (
 #: The parser in C where PyYAML was built with it: twenty times as fast.
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+#: PyYAML's way to say that a value is not of the kind that its tag names: `!!timestamp soon`.
+_CONSTRUCTORS_RAISE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
 Row = Mapping[str, Any]
 
 
@@ -74,8 +77,9 @@ def _row(node: yaml.Node) -> Row:
             raise ValueError(f"{name} stands twice in one price row")
     try:
         row: Row = yaml.constructor.SafeConstructor().construct_document(node)
-    except yaml.MarkedYAMLError as error:
-        raise ValueError(f"a price row cannot be understood: {error.problem}") from error
+    except (yaml.MarkedYAMLError, *_CONSTRUCTORS_RAISE) as error:
+        why = getattr(error, "problem", None) or str(error)
+        raise ValueError(f"a price row cannot be understood: {why}") from error
     return row
 
 
