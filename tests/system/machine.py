@@ -11,11 +11,9 @@ in BOOT, and each line of it is needed.
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -48,8 +46,9 @@ _ENVIRONMENT = {
     "HOME": "/root", "TERM": "dumb", "LANG": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive",
     "SYSTEMD_PAGER": "cat", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 }  # fmt: skip
-TOOLS = ("mmdebstrap", "systemd-nspawn", "unshare", "nsenter", "apt-get")
-PR_SET_PDEATHSIG = 1
+TOOLS = ("mmdebstrap", "systemd-nspawn", "setpriv", "unshare", "nsenter", "apt-get")
+#: What runs under it is told to end when its test is gone, however that happened.
+_UNDER_US = ("setpriv", "--pdeathsig=TERM")
 BOOT_TIMEOUT = 60
 
 _numbers = itertools.count(1)
@@ -79,10 +78,9 @@ class Machine:
         upper = str(self._keep) if self._keep else "memory"
         with (self._run / "console").open("wb") as console:
             self._nspawn = subprocess.Popen(
-                ["unshare", "--mount", "--propagation", "private",
+                [*_UNDER_US, "unshare", "--mount", "--propagation", "private",
                  "bash", "-c", _BOOT, "boot", self._run, lower, upper, self.name],
-                stdin=subprocess.DEVNULL, stdout=console, stderr=console,
-                start_new_session=True, preexec_fn=_end_with_parent,
+                stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
             )  # fmt: skip
         return self
 
@@ -151,7 +149,7 @@ class Machine:
 
     def status(self, script: str, *, user: str = "root", stdin: str = "") -> tuple[int, str]:
         """Exit status and output, for scripts that are meant to fail."""
-        out = self.run(f"{{ {script}\n}}; echo; echo $?", check=False, user=user, stdin=stdin)
+        out = self.run(f"( {script}\n)\nstatus=$?; echo; echo $status", check=False, user=user, stdin=stdin)
         text, _, number = out.rstrip("\n").rpartition("\n")
         return int(number), text
 
@@ -176,9 +174,9 @@ class Machine:
         """Let apt inside reach the mirror, and know what is there now."""
         host = urllib.parse.urlsplit(images.mirror()).hostname
         proxy = subprocess.Popen(
-            [sys.executable, netproxy.__file__, str(self.leader), str(host)],
-            stdout=subprocess.PIPE, preexec_fn=_end_with_parent,
-        )  # fmt: skip
+            [*_UNDER_US, sys.executable, netproxy.__file__, str(self.leader), str(host)],
+            stdout=subprocess.PIPE,
+        )
         self._helpers.append(proxy)
         _first_line(proxy.stdout)
         through = f'"http://127.0.0.1:{netproxy.PORT}"'
@@ -187,7 +185,7 @@ class Machine:
         self.run("apt-get update")
 
     def _enter(self, user: str) -> list[str]:
-        spaces = "--mount --uts --ipc --net --pid --cgroup --root --wd".split()
+        spaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd"]
         words = ["nsenter", f"--target={self.leader}", *spaces, "--", "env", "-i"]
         words += [f"{name}={value}" for name, value in _ENVIRONMENT.items()]
         return words if user == "root" else [*words, "runuser", "-u", user, "--"]
@@ -221,10 +219,6 @@ def missing() -> str | None:
     except images.NoMirror as error:
         return str(error)
     return None
-
-
-def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _remove_groups(group: Path) -> None:

@@ -1,0 +1,208 @@
+"""Writes the completions for bash, fish and zsh beside this file, from the command's own parser.
+
+usage: python3 etc/completion/generate.py [DIRECTORY]
+"""
+
+# ruff: noqa: INP001, SLF001 - a script; and argparse has no public way to walk a parser
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[1]))
+
+from airoxy.cli import build_parser  # noqa: E402 - of this tree, not the one installed
+
+HEAD = "# Completion of airoxy(1). Written by etc/completion/generate.py; do not edit.\n"
+#: Metavars of options whose value is a file's name.
+FILES = ("FILE", "PATH", "P")
+
+
+@dataclass(frozen=True)
+class Level:
+    """What may come after these words of a command."""
+
+    words: str
+    commands: dict[str, str]
+    options: list[argparse.Action]
+
+    @property
+    def spellings(self) -> list[str]:
+        return [word for option in self.options for word in _long(option)]
+
+
+def levels(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> Iterator[Level]:
+    """The parser's tree, from the root down."""
+    inner, told = {}, {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            inner = dict(action.choices)
+            told = {each.dest: each.help or "" for each in action._choices_actions}
+    options = [action for action in parser._actions if action.option_strings]
+    yield Level(" ".join(words), told, options)
+    for name in told:
+        yield from levels(inner[name], (*words, name))
+
+
+def _long(option: argparse.Action) -> list[str]:
+    return [word for word in option.option_strings if word.startswith("--")]
+
+
+def _help(option: argparse.Action) -> str:
+    return (option.help or "") % {**vars(option), "prog": "airoxy"}
+
+
+def _takes_file(option: argparse.Action) -> bool:
+    return option.metavar in FILES
+
+
+def _valued(tree: list[Level]) -> dict[str, argparse.Action]:
+    """Every option that is followed by a value, by its spelling."""
+    every = [option for level in tree for option in level.options if option.nargs != 0]
+    return {word: option for option in every for word in _long(option)}
+
+
+def _commands(tree: list[Level]) -> list[str]:
+    return [level.words for level in tree if level.words]
+
+
+def bash(tree: list[Level]) -> str:
+    """One function that finds the command typed so far, and what may follow it."""
+    known = " | \\\n            ".join(f'"{words}"' for words in _commands(tree))
+    files, plain, chosen = [], [], []
+    for word, option in _valued(tree).items():
+        if option.choices:
+            chosen.append(f'        {word}) follow="{" ".join(map(str, option.choices))}" ;;')
+        else:
+            (files if _takes_file(option) else plain).append(word)
+    name_files = 'mapfile -t COMPREPLY < <(compgen -f -- "$word"); return'
+    values = [f"        {' | '.join(files)}) {name_files} ;;"]
+    values += [f"        {' | '.join(plain)}) return ;;", *chosen]
+    follow = [
+        f'            "{level.words}") follow="{" ".join([*level.commands, *level.spellings])}" ;;'
+        for level in tree
+    ]
+    return f"""{HEAD}# shellcheck shell=bash
+
+_airoxy() {{
+    local word=${{COMP_WORDS[COMP_CWORD]}} command="" follow="" next i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        next="${{command:+$command }}${{COMP_WORDS[i]}}"
+        case $next in
+            {known})
+                command=$next ;;
+        esac
+    done
+    case ${{COMP_WORDS[COMP_CWORD - 1]}} in
+{chr(10).join(values)}
+        *)
+            case $command in
+{chr(10).join("    " + line for line in follow)}
+            esac ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$follow" -- "$word")
+}}
+complete -F _airoxy airoxy
+"""
+
+
+def fish(tree: list[Level]) -> str:
+    """One line for each word, with the condition under which it is offered."""
+    known = " ".join(f'"{words}"' for words in _commands(tree))
+    lines = [
+        HEAD,
+        "function __airoxy_at --description 'Whether this is the command typed so far'",
+        f"    set --local known {known}",
+        "    set --local command",
+        "    for word in (commandline --tokenize --cut-at-cursor --current-process)[2..]",
+        '        contains -- (string trim "$command $word") $known; and set --append command $word',
+        "    end",
+        '    test "$command" = "$argv"',
+        "end",
+        "",
+        "complete --command airoxy --no-files",
+    ]
+    for level in tree:
+        here = f"complete --command airoxy --condition '__airoxy_at {level.words}'"
+        for name, told in level.commands.items():
+            lines.append(f"{here} --arguments {name} --description {_quoted(told)}")
+        for option in level.options:
+            lines += [f"{here} {_fish_option(option, word)}" for word in _long(option)]
+    return "\n".join(lines) + "\n"
+
+
+def _fish_option(option: argparse.Action, word: str) -> str:
+    value = ""
+    if option.nargs != 0:
+        value = " --require-parameter"
+        if option.choices:
+            value += f" --arguments {_quoted(' '.join(map(str, option.choices)))}"
+        elif _takes_file(option):
+            value += " --force-files"
+    return f"--long-option {word[2:]}{value} --description {_quoted(_help(option))}"
+
+
+def zsh(tree: list[Level]) -> str:
+    """One function; the values of options come first, then the words of each level."""
+    known = " | ".join(f"'{words}'" for words in _commands(tree))
+    values = []
+    for word, option in _valued(tree).items():
+        if option.choices:
+            act = f"compadd -- {' '.join(map(str, option.choices))}"
+        else:
+            act = "_files" if _takes_file(option) else "_message value"
+        values.append(f"        {word}) {act}; return ;;")
+    cases = []
+    for level in tree:
+        offered = [f"{name}:{told}" for name, told in level.commands.items()]
+        offered += [f"{w}:{_help(option)}" for option in level.options for w in _long(option)]
+        listed = "\n".join(f"                {_quoted(each)}" for each in offered)
+        cases.append(f"        '{level.words}')\n            follow=(\n{listed}\n            ) ;;")
+    return f"""#compdef airoxy
+{HEAD}
+_airoxy() {{
+    local command='' next i
+    local -a follow
+    for ((i = 2; i < CURRENT; i++)); do
+        next="${{command:+$command }}$words[i]"
+        case $next in
+            ({known}) command=$next ;;
+        esac
+    done
+    case $words[CURRENT-1] in
+{chr(10).join(values)}
+    esac
+    case $command in
+{chr(10).join(cases)}
+    esac
+    _describe airoxy follow
+}}
+
+_airoxy "$@"
+"""
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "’") + "'"
+
+
+#: Where the package takes them from.
+PLACES = {"bash/airoxy": bash, "fish/airoxy.fish": fish, "zsh/_airoxy": zsh}
+
+
+def write(directory: Path) -> None:
+    """Make all three anew below `directory`."""
+    tree = list(levels(build_parser()))
+    for place, make in PLACES.items():
+        file = directory / place
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(make(tree), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE)

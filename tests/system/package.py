@@ -1,0 +1,81 @@
+"""The packages under test, built from the last commit on a throw-away Debian and kept by content.
+
+The law: what is built is what `git archive HEAD` holds, never what happens to lie around.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.system import images
+from tests.system.images import ROOT
+from tests.system.machine import Machine
+
+_BUILD = """
+set -e
+mkdir -p /build/airoxy && cd /build
+tar -x -C airoxy -f /source.tar
+cd airoxy
+{edit}
+dpkg-buildpackage -us -uc -b -Pnocheck > /build/log 2>&1 || {{ cat /build/log; exit 1; }}
+"""
+_RELEASE_IT = """
+sed -i 's/^__version__ = .*/__version__ = "{upstream}"/' airoxy/__init__.py
+sed -i '1s/(.*)/({version})/' debian/changelog
+"""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A later release: its version, and a shell script that makes it differ. None is the tree."""
+
+    version: str | None = None
+    edit: str = ""
+
+    @property
+    def script(self) -> str:
+        if self.version is None:
+            return self.edit
+        upstream = self.version.partition("-")[0]
+        return self.edit + _RELEASE_IT.format(upstream=upstream, version=self.version)
+
+
+def git(*words: str) -> bytes:
+    command = ["git", "-c", "safe.directory=*", "-C", str(ROOT), *words]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+def version() -> str:
+    """The version in debian/changelog."""
+    found = re.match(r"\S+ \((\S+)\)", git("show", "HEAD:debian/changelog").decode())
+    assert found
+    return found[1]
+
+
+def build(variant: Variant = Variant(), release: str = "trixie") -> Path:  # noqa: B008
+    """The .deb of a variant."""
+    tree = git("rev-parse", "HEAD^{tree}")
+    digest = hashlib.sha256(tree + f"{release}{variant.script}".encode()).hexdigest()[:16]
+    place = images.CACHE / "packages" / digest
+    with images.locked(f"package-{digest}"):
+        if not place.is_dir():
+            _build(variant, release, place)
+    (deb,) = place.glob("*.deb")
+    return deb
+
+
+def _build(variant: Variant, release: str, place: Path) -> None:
+    with Machine(images.image(release, "build")) as machine:
+        machine.put("/source.tar", git("archive", "HEAD"))
+        machine.run(_BUILD.format(edit=variant.script), timeout=600)
+        made = place.with_name(f".{place.name}")
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir(parents=True)
+        for deb in (machine.root / "build").glob("*.deb"):
+            shutil.copy(deb, made)
+        made.rename(place)
