@@ -149,7 +149,9 @@ class Machine:
 
     def status(self, script: str, *, user: str = "root", stdin: str = "") -> tuple[int, str]:
         """Exit status and output, for scripts that are meant to fail."""
-        out = self.run(f"( {script}\n)\nstatus=$?; echo; echo $status", check=False, user=user, stdin=stdin)
+        out = self.run(
+            f"( {script}\n)\nstatus=$?; echo; echo $status", check=False, user=user, stdin=stdin
+        )
         text, _, number = out.rstrip("\n").rpartition("\n")
         return int(number), text
 

@@ -57,7 +57,7 @@ def version() -> str:
     return found[1]
 
 
-def build(variant: Variant = Variant(), release: str = "trixie") -> Path:  # noqa: B008
+def build(variant: Variant = Variant(), release: str = "trixie") -> Path:
     """The .deb of a variant."""
     tree = git("rev-parse", "HEAD^{tree}")
     digest = hashlib.sha256(tree + f"{release}{variant.script}".encode()).hexdigest()[:16]
