@@ -71,7 +71,7 @@ class Record:
         encoding = headers.get(b"content-encoding")
         if not encoding or self._form == "none":
             return reader.feed
-        limit = None if self._form == "sse" else DECODED_LIMIT
+        limit = DECODED_LIMIT if self._form == "json" else None  # lines are bounded by themselves
         decode = Decoder(encoding.decode("latin-1"), limit=limit).decode
         return lambda piece: reader.feed(decode(piece))
 

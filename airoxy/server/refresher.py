@@ -7,6 +7,7 @@ processes the lease in the database sees to that (jobs.refresh).
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 
@@ -40,9 +41,14 @@ class Refresher:
     def _refresh_here(self, token: Token) -> bool:
         db = self._connect()
         try:
-            return refresh_token(db, token.id, token.secret, self._oauth, time.time)
+            outcome = refresh_token(
+                db, token.id, token.secret, self._oauth, time.time, patient=True
+            )
         finally:
             db.close()
+        if not outcome.renewed:
+            print(f"Token {token.id} ({token.name}): {outcome.told}", file=sys.stderr, flush=True)
+        return outcome.renewed
 
     async def aclose(self) -> None:
         """Wait for what is under way: a refresh token works once, its answer must be stored."""

@@ -43,7 +43,9 @@ CREATE TABLE tokens (
     reset_at INTEGER NOT NULL DEFAULT 0,   -- nanoseconds; older coolings do not count
     refresh_failures INTEGER NOT NULL DEFAULT 0,
     refreshing_until REAL,                 -- the lease of who refreshes it now
-    retry_refresh_at REAL,
+    refreshing_by INTEGER,                 -- its process id
+    retry_refresh_at REAL,                 -- after so many tries that came to nothing
+    refresh_pauses INTEGER NOT NULL DEFAULT 0,
     refreshed_at INTEGER,
     created_at INTEGER NOT NULL,
     removed_at INTEGER

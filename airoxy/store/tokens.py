@@ -54,12 +54,24 @@ class Lease(NamedTuple):
     name: str
     token: str
     refresh_token: str
-    expires_at: int | None
-    refreshed_at: int | None
-    refresh_failures: int
+    refresh_pauses: int
 
     def __repr__(self) -> str:
         return f"Lease(id={self.id}, name={self.name!r})"
+
+
+class Refreshing(NamedTuple):
+    """How the refreshing of a token stands; `until` and `by` are of the lease, if there is one."""
+
+    id: int
+    name: str
+    token: str
+    until: float | None
+    by: int | None
+    retry_at: float | None
+
+    def __repr__(self) -> str:
+        return f"Refreshing(id={self.id}, name={self.name!r})"
 
 
 # What commands do
@@ -270,23 +282,47 @@ def claim_results(db: apsw.Connection, resource_id: str, token_id: int | None, n
 # Refreshing, by one at a time
 
 
-def lease_refresh(db: apsw.Connection, token_id: int, now: float, seconds: float) -> Lease | None:
-    """The right to refresh it for so long; None while another has it, or where none can."""
+def refreshing(db: apsw.Connection, token_id: int | None = None) -> list[Refreshing]:
+    """The tokens that can be refreshed: this one, or all that are active or being refreshed."""
+    which = "id = ?1" if token_id is not None else "(is_active OR refreshing_until IS NOT NULL)"
+    rows = run(
+        db,
+        "SELECT id, name, token, refreshing_until, refreshing_by, retry_refresh_at FROM tokens"
+        f" WHERE refresh_token IS NOT NULL AND {which} ORDER BY id",
+        (token_id,) if token_id is not None else (),
+    )
+    return [Refreshing(*row) for row in rows]
+
+
+def lease_refresh(
+    db: apsw.Connection, token_id: int, now: float, seconds: float, owner: int
+) -> Lease | None:
+    """The right of process `owner` to refresh it for so long; None while another has it."""
     found = run(
         db,
-        "UPDATE tokens SET refreshing_until = ?1 + ?2 WHERE id = ?3 AND refresh_token IS NOT NULL"
-        " AND ifnull(refreshing_until, 0) <= ?1 RETURNING id, name, token, refresh_token,"
-        " expires_at, refreshed_at, refresh_failures",
-        (now, seconds, token_id),
+        "UPDATE tokens SET refreshing_until = ?1 + ?2, refreshing_by = ?4"
+        " WHERE id = ?3 AND refresh_token IS NOT NULL AND ifnull(refreshing_until, 0) <= ?1"
+        " RETURNING id, name, token, refresh_token, refresh_pauses",
+        (now, seconds, token_id, owner),
     )
     return Lease(*found[0]) if found else None
+
+
+def break_lease(db: apsw.Connection, token_id: int, owner: int) -> None:
+    """Take back the lease of a process that is no more."""
+    run(
+        db,
+        "UPDATE tokens SET refreshing_until = NULL WHERE id = ? AND refreshing_by = ?",
+        (token_id, owner),
+    )
 
 
 def release_lease(db: apsw.Connection, token_id: int, retry_at: float | None) -> None:
     """Nothing came of it: the next try may be made at `retry_at` (None: at once)."""
     run(
         db,
-        "UPDATE tokens SET refreshing_until = NULL, retry_refresh_at = ? WHERE id = ?",
+        "UPDATE tokens SET refreshing_until = NULL, retry_refresh_at = ?1,"
+        " refresh_pauses = refresh_pauses + (?1 IS NOT NULL) WHERE id = ?2",
         (retry_at, token_id),
     )
 
@@ -309,6 +345,7 @@ def store_refreshed(
             db,
             "UPDATE tokens SET token = ?, refresh_token = ?, expires_at = ?, refreshed_at = ?,"
             " refresh_failures = 0, refreshing_until = NULL, retry_refresh_at = NULL,"
+            " refresh_pauses = 0,"
             " is_active = is_active OR inactive_reason IS NOT NULL,"
             " inactive_since = CASE WHEN inactive_reason IS NULL THEN inactive_since END,"
             " inactive_reason = NULL WHERE id = ? AND refresh_token = ? RETURNING id",
@@ -317,17 +354,48 @@ def store_refreshed(
     )
 
 
-def count_refusal(db: apsw.Connection, token_id: int, reason: str, now: float) -> int:
-    """Refreshing failed: how often in a row by now. At REFUSALS the token is deactivated."""
+def count_refusal(
+    db: apsw.Connection, token_id: int, reason: str, now: float, *, final: bool
+) -> bool:
+    """Refreshing was refused, for good (`final`) or maybe not; whether the token is still active.
+
+    At REFUSALS in a row it is deactivated as well.
+    """
     found = run(
         db,
         "UPDATE tokens SET refresh_failures = refresh_failures + 1, refreshing_until = NULL,"
-        " is_active = is_active AND refresh_failures + 1 < ?1,"
-        " inactive_reason = CASE WHEN is_active AND refresh_failures + 1 >= ?1 THEN ?2"
+        " is_active = is_active AND NOT (?1 OR refresh_failures + 1 >= ?2),"
+        " inactive_reason = CASE WHEN is_active AND (?1 OR refresh_failures + 1 >= ?2) THEN ?3"
         " ELSE inactive_reason END,"
-        " inactive_since = CASE WHEN is_active AND refresh_failures + 1 >= ?1 THEN ?3"
+        " inactive_since = CASE WHEN is_active AND (?1 OR refresh_failures + 1 >= ?2) THEN ?4"
         " ELSE inactive_since END"
-        " WHERE id = ?4 AND removed_at IS NULL RETURNING refresh_failures",
-        (REFUSALS, reason, int(now), token_id),
+        " WHERE id = ?5 AND removed_at IS NULL RETURNING is_active",
+        (final, REFUSALS, reason, int(now), token_id),
     )
-    return int(found[0][0]) if found else 0
+    return bool(found and found[0][0])
+
+
+# Logins of Claude Code that are taken over
+
+
+def by_refresh_token(db: apsw.Connection, refresh_token: str) -> tuple[int, str] | None:
+    """Id and name of the token that has it."""
+    found = run(db, "SELECT id, name FROM tokens WHERE refresh_token = ?", (refresh_token,))
+    return (int(found[0][0]), found[0][1]) if found else None
+
+
+def is_free(db: apsw.Connection, name: str) -> bool:
+    """Whether no token has this name."""
+    return not run(db, "SELECT 1 FROM tokens WHERE name = ? AND removed_at IS NULL", (name,))
+
+
+def update_login(db: apsw.Connection, refresh_token: str, token: str, expires_at: int) -> bool:
+    """Take a newer access token over; False if what is known lives as long."""
+    return bool(
+        run(
+            db,
+            "UPDATE tokens SET token = ?1, expires_at = ?2 WHERE refresh_token = ?3"
+            " AND token <> ?1 AND ifnull(expires_at, 0) < ?2 RETURNING id",
+            (token, expires_at, refresh_token),
+        )
+    )

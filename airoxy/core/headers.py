@@ -1,0 +1,96 @@
+"""Which headers cross, in each direction, and the credentials among them.
+
+The law: what is not listed here passes as it came, in its order, as often as it came; exactly one
+credential goes upstream. Names are lower-case, as uvicorn and the upstream client give them. That
+no line break is in a value is their concern: the one's parser refuses it, the other looks again
+where it writes a head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from airoxy.core.pool import Token
+
+Headers = list[tuple[bytes, bytes]]
+
+#: RFC 9110, 7.6.1, and what older software takes for such.
+_HOP_BY_HOP = frozenset(
+    b"connection keep-alive proxy-authenticate proxy-authentication-info proxy-authorization "
+    b"proxy-connection te trailer transfer-encoding upgrade".split()
+)
+#: Credentials and cookies are for airoxy, forwarding headers tell where the client sits; the body
+#: is framed anew, and `expect` is answered already.
+_STAY_HERE = _HOP_BY_HOP | frozenset(
+    b"authorization cookie x-api-key forwarded via x-real-ip content-length expect host".split()
+)
+_FORWARDING = b"x-forwarded-"
+#: What `connection` usually says, and no header's name.
+_OPTIONS = frozenset((b"keep-alive", b"close"))
+
+_BETA, _VERSION = b"anthropic-beta", b"anthropic-version"
+_OAUTH_BETAS = (b"oauth-2025-04-20", b"claude-code-20250219")
+_DEFAULT_VERSION = b"2023-06-01"
+
+
+def to_upstream(headers: Headers, token: Token, host: bytes) -> Headers:
+    """The head of the request as Anthropic gets it: `host` first, then `token`, then the client's
+    own. Without content-length or transfer-encoding, since the upstream client frames the body."""
+    passed = [
+        header
+        for header in headers
+        if header[0] not in _STAY_HERE and not header[0].startswith(_FORWARDING)
+    ]
+    passed = _without(passed, _named_by_connection(headers))
+    secret = token.secret.encode(errors="replace")
+    if token.type != "oauth":
+        return [(b"host", host), (b"x-api-key", secret), *passed]
+    return [(b"host", host), (b"authorization", b"Bearer " + secret), *_as_claude_code(passed)]
+
+
+def to_client(headers: Headers) -> Headers:
+    """The headers of an answer as the client gets them; content-length and cookies stay."""
+    passed = [header for header in headers if header[0] not in _HOP_BY_HOP]
+    return _without(passed, _named_by_connection(headers))
+
+
+def credential(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
+    """The keys that a client offers: all of `x-api-key`, then all of `Authorization: Bearer`."""
+    keys, bearers = [], []
+    for name, value in headers:
+        if name == b"x-api-key":
+            keys.append(value.strip())
+        elif name == b"authorization":
+            scheme, *rest = value.split(None, 1) or [b""]
+            if scheme.lower() == b"bearer" and rest:
+                bearers.append(rest[0].strip())
+    # Any byte is a character of Latin-1; a key with odd ones is merely unknown.
+    return [key.decode("latin-1") for key in keys + bearers if key]
+
+
+def _named_by_connection(headers: Headers) -> set[bytes]:
+    values = {value for name, value in headers if name == b"connection"} - _OPTIONS
+    return {option.strip().lower() for value in values for option in value.split(b",")}
+
+
+def _without(headers: Headers, names: set[bytes]) -> Headers:
+    return [header for header in headers if header[0] not in names] if names else headers
+
+
+def _as_claude_code(headers: Headers) -> Headers:
+    """With the flags that a subscription token needs, after the client's own; and a version."""
+    last, missing, version = -1, list(_OAUTH_BETAS), False
+    for at, (name, value) in enumerate(headers):
+        if name == _BETA:
+            flags = [flag.strip() for flag in value.split(b",")]
+            last, missing = at, [flag for flag in missing if flag not in flags]
+        elif name == _VERSION:
+            version = True
+    if missing and last >= 0:
+        value = headers[last][1]
+        headers[last] = (_BETA, b",".join((value, *missing) if value.strip() else missing))
+    elif missing:
+        headers.append((_BETA, b",".join(missing)))
+    if not version:
+        headers.append((_VERSION, _DEFAULT_VERSION))
+    return headers

@@ -1,0 +1,45 @@
+"""What a path of the API stands for: whose it is, how large its bodies may be, what they hold."""
+
+from __future__ import annotations
+
+import re
+
+_MIB = 1024 * 1024
+#: Larger bodies of uploads are streamed through, not collected (bytes).
+STREAM_ABOVE = 4 * _MIB
+
+MESSAGES, BATCHES, FILES = "/v1/messages", "/v1/messages/batches", "/v1/files"
+#: To post here makes something that belongs to the token it was made with.
+CREATING = frozenset((BATCHES, FILES))
+
+#: Anthropic's; it counts in MiB, and whoever is in doubt lets it decide (bytes).
+_LIMIT, _UPLOAD_LIMITS = 32 * _MIB, {BATCHES: 256 * _MIB, FILES: 500 * _MIB}
+
+_NAMED = re.compile(
+    r"/v1/(?:messages/batches/(msgbatch_[\w-]+)|files/(file_[\w-]+))(?![^/])", re.ASCII
+)
+
+
+def named_in_path(path: str) -> str | None:
+    """The id of the batch or file that a request is about."""
+    found = _NAMED.match(path)
+    return found[found.lastindex or 0] if found else None
+
+
+def limit_for(path: str) -> int:
+    """How large a request body may be, in bytes."""
+    return next((limit for of, limit in _UPLOAD_LIMITS.items() if _is_in(path, of)), _LIMIT)
+
+
+def is_upload(path: str) -> bool:
+    """Whether bodies above STREAM_ABOVE are to be streamed through."""
+    return _is_in(path, BATCHES) or _is_in(path, FILES)
+
+
+def takes_system(method: str, path: str) -> bool:
+    """Whether the body is a Messages request, which has a `system`, to answer or to count."""
+    return method == "POST" and path.rstrip("/") in (MESSAGES, f"{MESSAGES}/count_tokens")
+
+
+def _is_in(path: str, collection: str) -> bool:
+    return path == collection or path.startswith(collection + "/")

@@ -1,0 +1,151 @@
+"""OAuth tokens renewed: by the timer, by a command, and by requests that meet one that is due.
+
+The law: a refresh token works once, so whoever asks holds a lease in the database, and the new
+pair is stored before anything else happens. Who waited for the lease finds the work done.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import apsw
+
+from airoxy.config import OAuth
+from airoxy.core.oauth import Answer, Refreshed, Refused, pause
+from airoxy.store import tokens
+from airoxy.store.tokens import Lease
+from airoxy.upstream.refresh import refresh
+
+T = TypeVar("T")
+Clock = Callable[[], float]
+Ask = Callable[[OAuth, str, Clock], Answer]
+
+#: Longer than the exchange can take (seconds), see upstream.refresh.
+LEASE = 75.0
+#: How often who waits for another's refresh looks again (seconds).
+LOOK = 0.1
+#: How long a pair that the database will not take is held on to (seconds).
+HOLD_ON = 600.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one token; `renewed` means that the database has a newer secret."""
+
+    token_id: int
+    name: str
+    renewed: bool
+    told: str
+
+
+def refresh_tokens(
+    db: apsw.Connection, oauth: OAuth, clock: Clock, *, ask: Ask = refresh
+) -> Iterator[Outcome]:
+    """Renew every active OAuth token; one's failure keeps no other from it."""
+    for state in tokens.refreshing(db):
+        yield refresh_token(db, state.id, state.token, oauth, clock, ask=ask)
+
+
+def refresh_token(
+    db: apsw.Connection,
+    token_id: int,
+    secret: str,
+    oauth: OAuth,
+    clock: Clock,
+    *,
+    patient: bool = False,
+    ask: Ask = refresh,
+) -> Outcome:
+    """Renew the token whose access token is `secret`; whoever was faster has done it as well.
+
+    A `patient` caller keeps the pause after a try that came to nothing.
+    """
+    lease = _lease(db, token_id, secret, clock, patient=patient)
+    if isinstance(lease, Outcome):
+        return lease
+    answer = ask(oauth, lease.refresh_token, clock)
+    if isinstance(answer, Refreshed):
+        stored = _insist(lambda: _store(db, lease, answer, clock()))
+        told = "renewed" if stored else "has another refresh token by now"
+        return Outcome(lease.id, lease.name, stored, told)
+    if isinstance(answer, Refused):
+        final = answer.final
+        active = _insist(
+            lambda: tokens.count_refusal(db, lease.id, answer.reason, clock(), final=final)
+        )
+        told = answer.reason + ("" if active else "; it is deactivated, add it again")
+        return Outcome(lease.id, lease.name, False, told)
+    wait = max(pause(lease.refresh_pauses + 1), answer.retry_after or 0)
+    _insist(lambda: tokens.release_lease(db, lease.id, clock() + wait))
+    return Outcome(lease.id, lease.name, False, f"{answer.reason}; it stays active")
+
+
+def _lease(
+    db: apsw.Connection, token_id: int, secret: str, clock: Clock, *, patient: bool
+) -> Lease | Outcome:
+    """The right to refresh, or what makes it needless or pointless."""
+    while True:
+        found = tokens.refreshing(db, token_id)
+        if not found:
+            return Outcome(token_id, "", False, "is no token that can be refreshed")
+        state = found[0]
+        if state.token != secret:
+            return Outcome(token_id, state.name, True, "renewed by another in the meantime")
+        if patient and (state.retry_at or 0) > clock():
+            return Outcome(token_id, state.name, False, "is tried again later")
+        if state.until is not None and state.by is not None and not _lives(state.by):
+            tokens.break_lease(db, token_id, state.by)
+        lease = tokens.lease_refresh(db, token_id, clock(), LEASE, os.getpid())
+        if lease is None:
+            time.sleep(LOOK)
+        elif lease.token == secret:
+            return lease
+        else:
+            tokens.release_lease(db, token_id, None)
+
+
+def _store(db: apsw.Connection, lease: Lease, new: Refreshed, now: float) -> bool:
+    return tokens.store_refreshed(
+        db, lease.id, lease.refresh_token, new.token, new.refresh_token, new.expires_at, now
+    )
+
+
+def _insist(write: Callable[[], T]) -> T:
+    """A locked or full disk must not cost the pair: its predecessor is spent."""
+    deadline = time.monotonic() + HOLD_ON
+    while True:
+        try:
+            return write()
+        except (apsw.BusyError, apsw.FullError, apsw.IOError, apsw.LockedError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(LOOK)
+
+
+def report_interrupted(db: apsw.Connection) -> None:
+    """Say plainly which refreshes a process did not live to finish, and free their tokens."""
+    for state in tokens.refreshing(db):
+        if state.until is not None and state.by is not None and not _lives(state.by):
+            tokens.break_lease(db, state.id, state.by)
+            print(
+                f"A refresh of token {state.id} ({state.name}) was interrupted. If Anthropic had"
+                " answered it already, its refresh token is spent: should the next refresh be"
+                " refused, log in anew and add the token again.",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's, but alive
+    return True
