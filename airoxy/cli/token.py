@@ -7,20 +7,16 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from typing import Any
 
+from airoxy.cli import token_auto
 from airoxy.cli.command import Command, Context, Group, add_id, add_json
 from airoxy.cli.show import name_argument, past, span
+from airoxy.cli.terms import TERMS
 from airoxy.core.keys import token_type
-from airoxy.errors import InvalidInput
+from airoxy.errors import EXIT_FAILED, InvalidInput
 from airoxy.store import tokens
 
 #: How long Anthropic's OAuth access tokens live when they are new (seconds).
 OAUTH_LIFETIME = 28800
-
-TERMS = """\
-Note: Anthropic's terms give subscription credentials to Claude Code and Anthropic's own
-applications, and let nobody route other people's requests through them. Whether your use
-is allowed is between you and Anthropic; airoxy does not disguise it."""
-
 
 def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
@@ -147,11 +143,42 @@ def _reset(context: Context, args: Namespace) -> None:
     context.say(f"Token {args.id} is active and not cooling.")
 
 
+def _refresh_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--id", type=int, metavar="ID", help="only this token")
+
+
+def _refresh(context: Context, args: Namespace) -> int:
+    """Renews one token or all; 1 if any could not be."""
+    from airoxy.jobs.refresh import refresh_token, refresh_tokens
+
+    db, oauth = context.database, context.config.oauth
+    rows = tokens.list_tokens(db, context.now())
+    if args.id is None:
+        outcomes = list(refresh_tokens(db, oauth, context.clock))
+    else:
+        tokens.check_token(db, args.id)
+        states = tokens.refreshing(db, args.id)
+        outcomes = [refresh_token(db, s.id, s.token, oauth, context.clock) for s in states]
+    for row in rows:
+        if row["type"] == "api_key" and args.id in (None, row["id"]):
+            context.say(f"Token {row['id']} ({row['name']}): skipped, an API key does not expire")
+    for outcome in outcomes:
+        context.say(f"Token {outcome.token_id} ({outcome.name}): {outcome.told}")
+    return 0 if all(outcome.renewed for outcome in outcomes) else EXIT_FAILED
+
+
 GROUP = Group(
     "token",
     "Manage the pool of Anthropic access tokens",
     (
         Command("add", "Add a token to the pool", _add, _add_arguments, description=TERMS),
+        Command(
+            "auto",
+            "Import the logins of Claude Code on this machine",
+            token_auto.run,
+            token_auto.add_arguments,
+            description=TERMS,
+        ),
         Command("list", "List the tokens, masked, with their state", _list, add_json),
         Command("remove", "Remove a token for good", _remove, lambda p: add_id(p, "token")),
         Command("toggle", "Take a token out of use, or back", _toggle, lambda p: add_id(p, "token")),
@@ -161,5 +188,6 @@ GROUP = Group(
             _reset,
             lambda p: add_id(p, "token"),
         ),
+        Command("refresh", "Renew OAuth tokens now", _refresh, _refresh_arguments),
     ),
 )

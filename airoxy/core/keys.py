@@ -28,7 +28,7 @@ def digest(key: str | bytes) -> bytes:
 
 def mask(secret: str) -> str:
     """The first 8 and last 4 characters; of a text too short for that, nothing."""
-    return f"{secret[:8]}…{secret[-4:]}" if len(secret) >= 20 else "…"
+    return f"{secret[:8]}…{secret[-4:]}" if len(secret) >= 16 else "…"
 
 
 def token_type(secret: str) -> str:
