@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from airoxy.store.schema import run
-from airoxy.store.sums import COUNTS, totals, totals_by
+from airoxy.store.migrations import BLOCK
+from airoxy.store.schema import run, transaction
+from airoxy.store.sums import COUNTS, conditions, totals, totals_by
 
 __all__ = [
     "FIELDS",
@@ -110,19 +111,38 @@ def newest(
     key_id: int | None = None,
     after_id: int | None = None,
 ) -> list[dict[str, Any]]:
-    """The newest requests, newest first; with `after_id` those written after it, in that order."""
-    wanted = {"api_key_id = ?": key_id, "token_id = ?": token_id, "id > ?": after_id}
+    """The requests written last, the last first; with `after_id` those after it, as they came."""
+    whose = {"api_key_id = ?": key_id, "token_id = ?": token_id}
+    blocks = whose | {"block >= ?": None if after_id is None else after_id // BLOCK}
+    rows = whose | {"id > ?": after_id}
     if day is not None:
-        start = (day - _EPOCH).days * _DAY_MS
-        wanted |= {"requested_at >= ?": start, "requested_at < ?": start + _DAY_MS}
-    wanted = {condition: value for condition, value in wanted.items() if value is not None}
-    where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
-    order = "requested_at DESC, id DESC" if after_id is None else "id"
+        start = _milliseconds(day)
+        blocks |= {"newest >= ?": start, "oldest < ?": start + _DAY_MS}
+        rows |= {"requested_at >= ?": start, "requested_at < ?": start + _DAY_MS}
+    order = "DESC" if after_id is None else "ASC"
+    found: list[dict[str, Any]] = []
+    # As long as this statement is not at its end, all that is read is of one moment.
+    cursor = db.cursor()
+    where, values = conditions(blocks)
+    for (block,) in cursor.execute(
+        f"SELECT DISTINCT block FROM blocks WHERE {where} ORDER BY block {order}", values
+    ):
+        found += _of_block(db, block, rows, order, limit - len(found))
+        if len(found) == limit:
+            break
+    cursor.close()
+    return found
+
+
+def _of_block(
+    db: apsw.Connection, block: int, wanted: dict[str, int | None], order: str, limit: int
+) -> list[dict[str, Any]]:
+    where, values = conditions(wanted)
     rows = run(
         db,
-        f"SELECT {', '.join(FIELDS)} FROM request_log WHERE id IN"
-        f" (SELECT id FROM requests {where} ORDER BY {order} LIMIT ?) ORDER BY {order}",
-        (*wanted.values(), limit),
+        f"SELECT {', '.join(FIELDS)} FROM request_log WHERE id IN (SELECT id FROM requests"
+        f" WHERE id BETWEEN ? AND ? AND {where} ORDER BY id {order} LIMIT ?) ORDER BY id {order}",
+        (block * BLOCK, block * BLOCK + BLOCK - 1, *values, limit),
     )
     told = [dict(zip(FIELDS, row, strict=True)) for row in rows]
     for request in told:
@@ -136,11 +156,28 @@ def last_id(db: apsw.Connection) -> int:
 
 
 def delete_slice(db: apsw.Connection, before: datetime.date, limit: int) -> int:
-    """Delete at most `limit` of the oldest rows of the days before `before`; how many it were."""
-    run(
-        db,
-        "DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE requested_at < ?"
-        " ORDER BY requested_at LIMIT ?)",
-        ((before - _EPOCH).days * _DAY_MS, limit),
-    )
-    return db.changes()
+    """Delete, in one transaction, at most `limit` rows of the days before `before`.
+
+    How many it were; if it were less, there is none left.
+    """
+    limit_ms = _milliseconds(before)
+    with transaction(db):
+        run(
+            db,
+            "DELETE FROM requests WHERE id IN (SELECT r.id"
+            " FROM (SELECT DISTINCT block FROM blocks WHERE oldest < ?1) AS b"
+            f" CROSS JOIN requests AS r ON r.id BETWEEN b.block * {BLOCK}"
+            f" AND b.block * {BLOCK} + {BLOCK - 1} WHERE r.requested_at < ?1 LIMIT ?2)",
+            (limit_ms, limit),
+        )
+        deleted = db.changes()
+        # What is emptied need not be looked through by the next slice.
+        run(db, f"DELETE FROM blocks WHERE block < (SELECT min(id) FROM requests) / {BLOCK}")
+        if deleted < limit:
+            run(db, "DELETE FROM blocks WHERE newest < ?", (limit_ms,))
+            run(db, "UPDATE blocks SET oldest = ?1 WHERE oldest < ?1", (limit_ms,))
+    return deleted
+
+
+def _milliseconds(day: datetime.date) -> int:
+    return (day - _EPOCH).days * _DAY_MS

@@ -6,16 +6,25 @@ the steps a database has had.
 Names stay when keys and tokens go: a removed one keeps its row without its secrets, so that
 history has a name for it, its id is never given again, and its name is free.
 
-`daily` holds the sums of every request ever written. The trigger adds each row of `requests` to
-it in the transaction that writes the row; nothing is moved later, so that the sums are right at
-every moment, whatever is killed, and removing old rows touches no sum. (Moving rows on removal, the
-other way, makes every total a scan over all detailed rows: a second for five million.) Counts do
-not change once written; whoever prices rows anew must add the difference to `daily` in the same
-transaction.
+`daily` holds the sums of every request ever written. A trigger adds each row of `requests` in the
+transaction that writes it; nothing is moved later. So the sums are right at every moment, whatever
+is killed, a total of five million rows takes milliseconds, and deleting old rows touches no sum.
+(Moving rows into the sums when they are old makes each total a scan of all that were not moved yet:
+more than a second.) Counts do not change once written; who prices rows anew adds the difference
+to `daily` in the same transaction.
+
+`blocks` is a sparse index of `requests`: of every BLOCK consecutive ids, whose requests are among
+them, and from when. A filter looks at the few blocks that have something for it. Against ordinary
+indexes (time, key, token) it halves the cost of writing a row, because one page changes instead of
+one for each key and token; it takes a fortieth of their space, and a rare combination of key and
+token is found in milliseconds, for which they need a third of a second.
 """
 
 # ruff: noqa: S608  (the SQL is put together from this file's own words)
 from __future__ import annotations
+
+#: Ids in a block: one is read in a third of a millisecond.
+BLOCK = 4096
 
 _KEYS_AND_TOKENS = """
 CREATE TABLE api_keys (
@@ -93,7 +102,7 @@ BEGIN UPDATE meta SET generation = generation + 1; END;
     )
 )
 
-_REQUESTS = """
+_REQUESTS = f"""
 CREATE TABLE requests (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     requested_at INTEGER NOT NULL,         -- milliseconds
@@ -117,9 +126,15 @@ CREATE TABLE requests (
     duration_ms INTEGER NOT NULL,
     request_id TEXT
 ) STRICT;
-CREATE INDEX requests_by_time ON requests (requested_at);
-CREATE INDEX requests_by_key ON requests (api_key_id, requested_at, token_id);
-CREATE INDEX requests_by_token ON requests (token_id, requested_at);
+
+CREATE TABLE blocks (
+    block INTEGER NOT NULL,                -- requests.id / BLOCK
+    api_key_id INTEGER NOT NULL,
+    token_id INTEGER NOT NULL,             -- 0: no token
+    oldest INTEGER NOT NULL,               -- no request in it is older; milliseconds
+    newest INTEGER NOT NULL,               -- nor newer
+    PRIMARY KEY (block, api_key_id, token_id)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE daily (
     day INTEGER NOT NULL,                  -- days since 1970-01-01, UTC
@@ -138,7 +153,7 @@ CREATE TABLE daily (
     PRIMARY KEY (day, api_key_id, token_id, model)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TRIGGER requests_are_summed AFTER INSERT ON requests
+CREATE TRIGGER requests_written AFTER INSERT ON requests
 BEGIN
     INSERT INTO daily VALUES (
         NEW.requested_at / 86400000, NEW.api_key_id,
@@ -158,6 +173,13 @@ BEGIN
         cache_read_tokens = cache_read_tokens + excluded.cache_read_tokens,
         web_search_requests = web_search_requests + excluded.web_search_requests,
         cost_nanousd = cost_nanousd + excluded.cost_nanousd;
+    INSERT INTO blocks VALUES (
+        NEW.id / {BLOCK}, NEW.api_key_id, ifnull(NEW.token_id, 0),
+        NEW.requested_at, NEW.requested_at
+    )
+    ON CONFLICT DO UPDATE SET
+        oldest = min(oldest, excluded.oldest), newest = max(newest, excluded.newest)
+    WHERE excluded.oldest < oldest OR excluded.newest > newest;
 END;
 
 CREATE VIEW request_log AS

@@ -69,7 +69,7 @@ def run(db: apsw.Connection, sql: str, bindings: Any = ()) -> list[Any]:
 @contextlib.contextmanager
 def transaction(db: apsw.Connection) -> Iterator[None]:
     """All or nothing, with the write lock from the start; within another one, a part of that."""
-    if db.in_transaction:
+    if not db.getautocommit():
         yield
         return
     run(db, "BEGIN IMMEDIATE")
@@ -78,7 +78,7 @@ def transaction(db: apsw.Connection) -> Iterator[None]:
         run(db, "COMMIT")
     except BaseException:
         # SQLite itself rolls back where the disk is full.
-        if db.in_transaction:
+        if not db.getautocommit():
             run(db, "ROLLBACK")
         raise
 
@@ -104,6 +104,25 @@ def data_version(db: apsw.Connection) -> int:
 def generation(db: apsw.Connection) -> int:
     """Rises when keys or tokens change in what the request path reads of them."""
     return int(run(db, "SELECT generation FROM meta")[0][0])
+
+
+def page_size(db: apsw.Connection) -> int:
+    """In bytes."""
+    return int(run(db, "PRAGMA page_size")[0][0])
+
+
+def shrink(db: apsw.Connection, most: int) -> int:
+    """Give at most `most` free pages back to the disk; how many it were.
+
+    Half as many as are in use stay: the next days want them, and moving pages costs writing.
+    """
+    free = run(db, "PRAGMA freelist_count")[0][0]
+    used = run(db, "PRAGMA page_count")[0][0] - free
+    spare = min(most, free - used // 2)
+    if spare <= 0:
+        return 0
+    run(db, f"PRAGMA incremental_vacuum({spare})")
+    return int(spare)
 
 
 def explain(path: Path, error: apsw.Error) -> StoreError:

@@ -8,6 +8,7 @@ nothing can be counted twice or be missing. Days are UTC days.
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import Any
 
 import apsw
@@ -60,7 +61,7 @@ def totals(
 ) -> dict[str, Any]:
     """The sums of TOTALS over the days from `since` to before `until`."""
     where, values = _where(since, until, token_id, key_id)
-    (row,) = run(db, f"SELECT {_SUMS} FROM daily {where}", values)
+    (row,) = run(db, f"SELECT {_SUMS} FROM daily WHERE {where}", values)
     return dict(zip(TOTALS, row, strict=True))
 
 
@@ -77,7 +78,9 @@ def totals_by(
     fields, columns, order = _GROUPS[group]
     where, values = _where(since, until, token_id, key_id)
     rows = run(
-        db, f"SELECT {columns}, {_SUMS} FROM daily {where} GROUP BY 1 ORDER BY {order}", values
+        db,
+        f"SELECT {columns}, {_SUMS} FROM daily WHERE {where} GROUP BY 1 ORDER BY {order}",
+        values,
     )
     told = [dict(zip((*fields, *TOTALS), row, strict=True)) for row in rows]
     if group == "day":
@@ -86,17 +89,23 @@ def totals_by(
     return told
 
 
+def conditions(wanted: Mapping[str, int | None]) -> tuple[str, list[int]]:
+    """The SQL and the values of those conditions that have one."""
+    given = {condition: value for condition, value in wanted.items() if value is not None}
+    return " AND ".join(given) or "1", list(given.values())
+
+
 def _where(
     since: datetime.date | None,
     until: datetime.date | None,
     token_id: int | None,
     key_id: int | None,
 ) -> tuple[str, list[int]]:
-    wanted: dict[str, int | None] = {
-        "day >= ?": (since - _EPOCH).days if since else None,
-        "day < ?": (until - _EPOCH).days if until else None,
-        "token_id = ?": token_id,
-        "api_key_id = ?": key_id,
-    }
-    given = {condition: value for condition, value in wanted.items() if value is not None}
-    return f"WHERE {' AND '.join(given)}" if given else "", list(given.values())
+    return conditions(
+        {
+            "day >= ?": (since - _EPOCH).days if since else None,
+            "day < ?": (until - _EPOCH).days if until else None,
+            "token_id = ?": token_id,
+            "api_key_id = ?": key_id,
+        }
+    )
