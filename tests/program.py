@@ -34,15 +34,15 @@ def free_port() -> int:
 class Airoxy:
     """One installation in a directory of its own; `settings` are those of airoxy.yaml."""
 
-    def __init__(self, directory: Path, upstream: str, **settings: Any) -> None:
+    def __init__(self, directory: Path, url: str, /, **settings: Any) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.settings: dict[str, Any] = {
             "host": "127.0.0.1",
             "port": self.port,
             "database": str(directory / "airoxy.db"),
-            "upstream": {"url": upstream} | settings.pop("upstream", {}),
-            "oauth": {"endpoint": f"{upstream}/v1/oauth/token"} | settings.pop("oauth", {}),
+            "upstream": {"url": url} | settings.pop("upstream", {}),
+            "oauth": {"endpoint": f"{url}/v1/oauth/token"} | settings.pop("oauth", {}),
         } | settings
         self.config = directory / "airoxy.yaml"
         self.database = Path(self.settings["database"])

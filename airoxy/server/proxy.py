@@ -130,7 +130,7 @@ class Proxy:
         last: Answer | None = None
         unreachable: ConnectFailed | None = None
         wanted = request.wanted
-        while request.record.attempts < self.config.max_attempts:
+        while len(wanted.tried) < self.config.max_attempts:
             token = await self.pool.next(wanted)
             if token is None:
                 break
