@@ -16,7 +16,7 @@ import apsw
 from airoxy.store import ledger, schema
 
 #: How long one slice may hold the write lock (seconds); the number of rows follows from it.
-SLICE = 0.015
+SLICE = 0.006
 #: The first slice, the smallest and the largest: of rows, and of pages.
 _FIRST, _LEAST, _MOST = 200, 20, 10_000
 
@@ -47,17 +47,20 @@ def tidy_log(
     """Keep `retention_days` whole days and today, in UTC."""
     today = datetime.datetime.fromtimestamp(now, datetime.UTC).date()
     before = today - datetime.timedelta(retention_days)
-    rows = _in_slices(lambda most: ledger.delete_slice(db, before, most), pause)
-    pages = _in_slices(lambda most: schema.shrink(db, most), pause)
+    rows = _in_slices(db, lambda most: ledger.delete_slice(db, before, most), pause)
+    pages = _in_slices(db, lambda most: schema.shrink(db, most), pause)
     return Tidied(before, rows, pages * schema.page_size(db))
 
 
-def _in_slices(work: Callable[[int], int], pause: Callable[[float], object]) -> int:
+def _in_slices(
+    db: apsw.Connection, work: Callable[[int], int], pause: Callable[[float], object]
+) -> int:
     """Call `work` with how much it may do until it does less; how much it did altogether."""
     done, most = 0, _FIRST
     while True:
-        began = time.monotonic()
-        did = work(most)
+        with schema.transaction(db):
+            began = time.monotonic()
+            did = work(most)
         took = time.monotonic() - began
         done += did
         if did < most:

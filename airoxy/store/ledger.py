@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import apsw
 
 from airoxy.store.migrations import BLOCK
-from airoxy.store.schema import run, transaction
+from airoxy.store.schema import run
 from airoxy.store.sums import COUNTS, conditions, totals, totals_by
 
 __all__ = [
@@ -156,26 +156,25 @@ def last_id(db: apsw.Connection) -> int:
 
 
 def delete_slice(db: apsw.Connection, before: datetime.date, limit: int) -> int:
-    """Delete, in one transaction, at most `limit` rows of the days before `before`.
+    """Delete at most `limit` rows of the days before `before`, in the caller's transaction.
 
     How many it were; if it were less, there is none left.
     """
     limit_ms = _milliseconds(before)
-    with transaction(db):
-        run(
-            db,
-            "DELETE FROM requests WHERE id IN (SELECT r.id"
-            " FROM (SELECT DISTINCT block FROM blocks WHERE oldest < ?1) AS b"
-            f" CROSS JOIN requests AS r ON r.id BETWEEN b.block * {BLOCK}"
-            f" AND b.block * {BLOCK} + {BLOCK - 1} WHERE r.requested_at < ?1 LIMIT ?2)",
-            (limit_ms, limit),
-        )
-        deleted = db.changes()
-        # What is emptied need not be looked through by the next slice.
-        run(db, f"DELETE FROM blocks WHERE block < (SELECT min(id) FROM requests) / {BLOCK}")
-        if deleted < limit:
-            run(db, "DELETE FROM blocks WHERE newest < ?", (limit_ms,))
-            run(db, "UPDATE blocks SET oldest = ?1 WHERE oldest < ?1", (limit_ms,))
+    run(
+        db,
+        "DELETE FROM requests WHERE id IN (SELECT r.id"
+        " FROM (SELECT DISTINCT block FROM blocks WHERE oldest < ?1) AS b"
+        f" CROSS JOIN requests AS r ON r.id BETWEEN b.block * {BLOCK}"
+        f" AND b.block * {BLOCK} + {BLOCK - 1} WHERE r.requested_at < ?1 LIMIT ?2)",
+        (limit_ms, limit),
+    )
+    deleted = db.changes()
+    # What is emptied need not be looked through by the next slice.
+    run(db, f"DELETE FROM blocks WHERE block < (SELECT min(id) FROM requests) / {BLOCK}")
+    if deleted < limit:
+        run(db, "DELETE FROM blocks WHERE newest < ?", (limit_ms,))
+        run(db, "UPDATE blocks SET oldest = ?1 WHERE oldest < ?1", (limit_ms,))
     return deleted
 
 
