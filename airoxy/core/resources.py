@@ -11,6 +11,7 @@ STREAM_ABOVE = 4 * _MIB
 MESSAGES, BATCHES, FILES = "/v1/messages", "/v1/messages/batches", "/v1/files"
 #: To post here makes something that belongs to the token it was made with.
 CREATING = frozenset((BATCHES, FILES))
+_WITH_SYSTEM = frozenset((MESSAGES, "/v1/messages/count_tokens"))
 
 #: Anthropic's; it counts in MiB, and whoever is in doubt lets it decide (bytes).
 _LIMIT, _UPLOAD_LIMITS = 32 * _MIB, {BATCHES: 256 * _MIB, FILES: 500 * _MIB}
@@ -38,7 +39,7 @@ def is_upload(path: str) -> bool:
 
 def takes_system(method: str, path: str) -> bool:
     """Whether the body is a Messages request, which has a `system`, to answer or to count."""
-    return method == "POST" and path.rstrip("/") in (MESSAGES, f"{MESSAGES}/count_tokens")
+    return method == "POST" and path.rstrip("/") in _WITH_SYSTEM
 
 
 def _is_in(path: str, collection: str) -> bool:
