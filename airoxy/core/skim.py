@@ -1,0 +1,258 @@
+"""Where the members of a JSON object lie in its text, found without parsing the text.
+
+The law: exact for every JSON object, bounded steps for every content. Parsing 30 MB takes
+seconds for some contents, and holds the interpreter all the while; so all that reads a body is a
+`Work`: a generator that yields about how many nanoseconds it has used since its last yield, and
+returns its result. What is not JSON is noticed where it is in the way, not everywhere.
+
+Text between two tokens, keys and numbers are bounded (some thousand bytes), so that each is one
+match; what exceeds that is taken for something that is not JSON. No client writes it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from array import array
+from collections.abc import Generator, Iterator
+from itertools import accumulate, islice
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
+Body = bytes | bytearray
+Work = Generator[int, None, T]
+
+_BLANK = rb"[ \t\n\r]{0,4096}"
+_OPEN = re.compile(_BLANK + rb"\{" + _BLANK + rb'(?=["}])')
+#: A key, and its value where that is short; before a long one it stops, with an empty group.
+_MEMBER = re.compile(
+    rb'"([^"\\]{0,999}(?:\\.[^"\\]{0,999}){0,99})"' + _BLANK + b":" + _BLANK
+    + rb'([^ \t\n\r"\[\]{},:]{1,4096}|"[^"\\]{0,256}"|[\[{][^"\[\]{}]{0,256}[\]}]|(?=["\[{]))',
+    re.DOTALL,
+)  # fmt: skip
+_NEXT = re.compile(_BLANK + b"(?:," + _BLANK + rb'(?=")|(?=\}))')
+_COLON = re.compile(_BLANK + b":")
+_UNIT = re.compile(rb"\\u[0-9a-fA-F]{4}|\\[^u]|[^\\]", re.DOTALL)
+_BRACKET = re.compile(rb"[][{}]")
+_TO_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_QUOTE, _CLOSING = b'"}'
+_BEFORE_KEY = frozenset(b"{, \t\n\r")
+
+_SMALLEST, _PIECE = 64, 8 * 1024  # a large one of nothing but brackets takes a fifth of a ms
+_WINDOW = 128 * 1024  # for bytes.rfind, a twentieth of a nanosecond to three for a byte
+_PAUSE = 500_000
+
+
+class NotJson(Exception):
+    """The text is no JSON object, or none that a client would write."""
+
+
+class Member(NamedTuple):
+    """One `"key": value`: the key as it is spelled, offsets of the value, and of what follows."""
+
+    key: bytes
+    start: int
+    end: int
+    next: int
+
+
+def run(work: Work[T]) -> T:
+    """All of the work at once."""
+    try:
+        while True:
+            next(work)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+
+
+def paced(work: Work[T]) -> Generator[None, None, T]:
+    """The work with a pause after each half millisecond or so."""
+    used = 0
+    try:
+        while True:
+            used += next(work)
+            if used > _PAUSE:
+                used = 0
+                yield
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+
+
+class Members:
+    """The members of the object that `body` is; NotJson where it is none."""
+
+    def __init__(self, body: Body) -> None:
+        opening, closing = _OPEN.match(body), body.rfind(b"}", max(0, len(body) - 4096))
+        if opening is None or closing < opening.end() or body[closing + 1 :].strip(b" \t\n\r"):
+            raise NotJson
+        self.body = body
+        self.first = opening.end()
+        self.end = closing
+        #: Offsets at which a member is known to begin, or the object to end.
+        self._known = [self.first, self.end]
+        self._has_escapes: bool | None = None
+
+    def find(self, name: bytes) -> Work[Member | None]:
+        """The member of that name; of several the last, as JSON readers have it.
+
+        It is looked for from the end: most bodies have few places that could be the key, and
+        little to go through to be sure of one. One exception to exactness: where the key is
+        found, it is not asked whether it comes again with escapes in it (`mod\\u0065l`); `walk`
+        sees these too.
+        """
+        needle, at, patience = b'"' + name + b'"', self.end, 2 * len(self.body)
+        while patience > 0:
+            at = yield from rfind(self.body, needle, at)
+            if at < 0:
+                return (yield from self.walk(name)) if (yield from self.has_escapes()) else None
+            if self.body[at - 1] in _BEFORE_KEY and _COLON.match(self.body, at + len(needle)):
+                here = yield from member(self.body, at)
+                start, goal = self._way(here, at)
+                stop = yield from self._follow(start, goal)
+                if stop == goal:
+                    self._known.append(at)
+                    return here
+                patience -= stop - min(start, at)
+            patience -= 500
+        return (yield from self.walk(name))
+
+    def walk(self, name: bytes) -> Work[Member | None]:
+        """The same by going through all members."""
+        found, stop = yield from last_named(self.body, self.first, name)
+        if stop != self.end:
+            raise NotJson
+        return found
+
+    def has_escapes(self) -> Work[bool]:
+        """Whether a letter might be spelled as \\u0061 or the like, anywhere."""
+        if self._has_escapes is None:
+            last = yield from rfind(self.body, b"\\u00", self.end)
+            six = last >= 0 and (yield from rfind(self.body, b"\\u006", last + 6)) >= 0
+            seven = last >= 0 and (yield from rfind(self.body, b"\\u007", last + 6)) >= 0
+            self._has_escapes = six or seven
+        return self._has_escapes
+
+    def _way(self, here: Member, at: int) -> tuple[int, int]:
+        """From where to where members must lead if `here`, at `at`, is one of this object.
+
+        Onwards, because the way from a key of an inner object soon ends; from the front if that
+        is much nearer.
+        """
+        left = max(known for known in self._known if known <= at)
+        right = min(known for known in self._known if known > at)
+        return (left, at) if 4 * (at - left) < right - at else (here.next, right)
+
+    def _follow(self, at: int, goal: int) -> Work[int]:
+        while at < goal and self.body[at] != _CLOSING:
+            at = (yield from member(self.body, at)).next
+        return at
+
+
+def member(body: Body, at: int) -> Work[Member]:
+    """The member whose key begins at `at`; raises NotJson if none does."""
+    found = _MEMBER.match(body, at)
+    if found is None:
+        raise NotJson
+    start, end = found.span(2)
+    if start == end:
+        skip = _string_end if body[start] == _QUOTE else _container_end
+        end = yield from skip(body, start)
+    following = _NEXT.match(body, end)
+    if following is None:
+        raise NotJson
+    yield 1500 + 4 * (start - at + following.end() - end)
+    return Member(found[1], start, end, following.end())
+
+
+def last_named(body: Body, at: int, name: bytes) -> Work[tuple[Member | None, int]]:
+    """Go through the members of the object whose first key (or closing brace) is at `at`: the last
+    one called `name`, however it is spelled, and the offset of the object's closing brace."""
+    found, escaped = None, _with_escapes(name)
+    while body[at] != _CLOSING:
+        here = yield from member(body, at)
+        if here.key == name or (b"\\" in here.key and escaped.fullmatch(here.key)):
+            found = here
+        at = here.next
+    return found, at
+
+
+def _with_escapes(name: bytes) -> re.Pattern[bytes]:
+    return re.compile(b"".join(rb"(?:%c|\\u(?i:%04x))" % (letter, letter) for letter in name))
+
+
+def string(body: Body, start: int, end: int, most: int) -> str | None:
+    """The first `most` characters of the value at start:end; None if that is not a string."""
+    if body[start] != _QUOTE:
+        return None
+    raw = bytes(body[start + 1 : min(end - 1, start + 1 + 12 * most)])  # \ud83d\ude00 is one
+    if b"\\" not in raw:
+        return raw.decode("utf-8", "replace")[:most]
+    whole = b"".join(_UNIT.findall(raw)).decode("utf-8", "replace")
+    try:
+        decoded: str = json.loads(f'"{whole}"', strict=False)
+    except ValueError:
+        return None
+    return decoded[:most]
+
+
+def rfind(body: Body, needle: bytes, end: int) -> Work[int]:
+    """`body.rfind(needle, 0, end)`."""
+    while True:
+        start = max(0, end - _WINDOW)
+        found = body.rfind(needle, start, end)
+        yield (end - max(start, found)) // 2
+        if found >= 0 or start == 0:
+            return found
+        end = start + len(needle) - 1
+
+
+def _string_end(body: Body, at: int) -> Work[int]:
+    for start, piece in _pieces(body, at + 1):
+        closing = piece.find(b'"')
+        yield 6 * len(piece)
+        if closing >= 0:
+            return start + closing + 1
+    raise NotJson
+
+
+def _container_end(body: Body, at: int) -> Work[int]:
+    """Split at its quotes, every other part of a piece is outside of strings; there brackets are
+    counted."""
+    depth, outside = 1, 0
+    for start, piece in _pieces(body, at + 1):
+        parts = piece.split(b'"')
+        steps = array("b", b"".join(parts[outside::2]).translate(_TO_STEPS, _NOT_BRACKETS))
+        depths = list(accumulate(steps, initial=depth))
+        yield 6 * len(piece) + 60 * (len(parts) + len(depths))
+        if 0 in depths:
+            return start + _bracket(parts, outside, depths.index(0) - 1)
+        depth = depths[-1]
+        outside ^= (len(parts) - 1) & 1
+    raise NotJson
+
+
+def _bracket(parts: list[bytes], outside: int, index: int) -> int:
+    """The offset after the bracket of that index outside of strings."""
+    quoted = slice(1 - outside, None, 2)
+    parts[quoted] = map(bytes, map(len, parts[quoted]))  # zeros, as many
+    return next(islice(_BRACKET.finditer(b'"'.join(parts)), index, None)).end()
+
+
+def _pieces(body: Body, at: int) -> Iterator[tuple[int, bytes]]:
+    """The text from `at` on, with offsets, in growing pieces that leave no escape cut; escaped
+    quotes and backslashes are blanked, so that every quote is a string's."""
+    size = _SMALLEST
+    while at < len(body):
+        piece = bytes(body[at : at + size])
+        if piece.rfind(b'\\"') >= 0 or piece.endswith(b"\\"):
+            if piece.rfind(b"\\\\") >= 0:
+                piece = piece.replace(b"\\\\", b"  ")
+            piece = piece.replace(b'\\"', b"  ")
+            if piece.endswith(b"\\"):
+                piece = piece[:-1]
+        yield at, piece
+        at += max(1, len(piece))
+        size = min(4 * size, _PIECE)
