@@ -1,0 +1,91 @@
+"""What systemd and its service tell each other: sockets handed in, notifications sent out.
+
+The law: what systemd did not start notices nothing of all this.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+
+from sdnotify import SystemdNotifier
+
+#: The first descriptor of socket activation, sd_listen_fds(3).
+FIRST_FD = 3
+_LISTEN = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
+ERROR, WARNING, NOTICE = 3, 4, 5
+
+
+def is_service(environ: Mapping[str, str]) -> bool:
+    """Whether systemd itself started this process; all its descendants inherit the rest, such as
+    NOTIFY_SOCKET and INVOCATION_ID, so that a shell in a service looks like one."""
+    return environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())
+
+
+def activated_sockets(environ: MutableMapping[str, str]) -> list[socket.socket]:
+    """The listening sockets that systemd passed to this process; `environ` loses the news of them,
+    so that no child takes it for its own."""
+    pid, count, *_ = (environ.pop(name, "") for name in _LISTEN)
+    if pid != str(os.getpid()) or not count.isdigit():
+        return []
+    passed = []
+    for fd in range(FIRST_FD, FIRST_FD + int(count)):
+        os.set_inheritable(fd, False)
+        with suppress(OSError):  # a file or a FIFO is none of ours
+            passed.append(socket.socket(fileno=fd))
+    return [each for each in passed if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)]
+
+
+def watchdog_interval(environ: Mapping[str, str]) -> float | None:
+    """How often systemd wants to hear from us (seconds), if it does: half of its patience."""
+    patience = environ.get("WATCHDOG_USEC", "")
+    meant = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return int(patience) / 2e6 if meant and patience.isdigit() and int(patience) else None
+
+
+class Notifier:
+    """The way to systemd's ear; without NOTIFY_SOCKET nobody listens."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._systemd = SystemdNotifier() if environ.get("NOTIFY_SOCKET") else None
+        self._status = ""
+
+    def ready(self) -> None:
+        self._send("READY=1")
+
+    def reloading(self) -> None:
+        """`ready` ends it, whatever came of the reload."""
+        self._send(
+            f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}"
+        )
+
+    def stopping(self) -> None:
+        self._send("STOPPING=1")
+
+    def alive(self) -> None:
+        self._send("WATCHDOG=1")
+
+    def status(self, text: str) -> None:
+        """What `systemctl status` shows; ASCII."""
+        if text != self._status:
+            self._status = text
+            self._send(f"STATUS={text}")
+
+    def close(self) -> None:
+        if self._systemd and self._systemd.socket:
+            self._systemd.socket.close()
+
+    def _send(self, state: str) -> None:
+        if self._systemd:
+            self._systemd.notify(state)
+
+
+def say(message: str, priority: int = NOTICE) -> None:
+    """One line on standard error, where the journal reads its priority, a terminal the line."""
+    prefix = f"<{priority}>" if "JOURNAL_STREAM" in os.environ else ""
+    with suppress(OSError):  # who closed standard error does not want to know
+        print(f"{prefix}{message}", file=sys.stderr, flush=True)

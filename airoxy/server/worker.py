@@ -1,0 +1,201 @@
+"""A worker: uvicorn on sockets that it was given, until it is told to leave.
+
+The law: who leaves closes its listeners first, then the connections that stay idle, and lets what
+is running finish; the account is written last. Its clients lose nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import gc
+import logging
+import math
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import uvicorn
+import uvloop
+
+from airoxy.server.child import LEAVE_LATER, LEAVE_NOW, LEAVE_SOON
+from airoxy.server.connection import CLOSE, Connection
+from airoxy.server.listening import BACKLOG
+from airoxy.server.systemd import WARNING, say
+
+#: Seconds between two signs of life to the parent.
+BEAT = 1.0
+#: Seconds that a kept connection may wait for its next request. The client should be the first to
+#: give it up, and Go's keeps one for 90.
+KEEP_ALIVE = 120
+#: Seconds that what was broken off has for its account.
+_LAST_WORDS = 2.0
+
+
+class ServerApp(Protocol):
+    """What a worker serves; `aclose` comes after the last request."""
+
+    @property
+    def asgi(self) -> Callable[..., Awaitable[None]]: ...
+    @property
+    def streams_open(self) -> int: ...
+    async def startup(self) -> None: ...
+    async def aclose(self) -> None: ...
+
+
+#: configuration, shared memory, number of workers
+OpenServer = Callable[[Any, int, int], ServerApp]
+
+
+@dataclass(frozen=True)
+class Haste:
+    """Seconds: how long an idle connection may still begin a request, and a request may last."""
+
+    idle: float
+    running: float
+
+
+#: A successor accepts: nothing is in a hurry. Else clients wait for the next start, or for systemd
+#: to lose patience (TimeoutStopSec, 90 s).
+HASTES = {
+    LEAVE_LATER: Haste(30.0, 3600.0),
+    LEAVE_SOON: Haste(0.25, 75.0),
+    LEAVE_NOW: Haste(0.0, 0.0),
+}
+
+
+def run(
+    open_app: Callable[[], ServerApp], sockets: Sequence[socket.socket], line: socket.socket
+) -> int:
+    """Serve `sockets` until a signal or the end of `line`; the exit status."""
+    faulthandler.enable()  # a hanging worker is told to abort, and says where it hung
+    # uvicorn warns of every malformed request, and anybody can send those.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    # Not asyncio.run: it would wait for threads that look names up.
+    loop = uvloop.new_event_loop()
+    loop.run_until_complete(_Serving(sockets, line).run(open_app))
+    return 0
+
+
+class _Serving:
+    def __init__(self, sockets: Sequence[socket.socket], line: socket.socket) -> None:
+        self._sockets = list(sockets)
+        self._line = line
+        self._leaving = asyncio.Event()
+        self._idle_limit = math.inf
+        self._end = math.inf
+        self._server: uvicorn.Server
+
+    async def run(self, open_app: Callable[[], ServerApp]) -> None:
+        app = open_app()
+        await app.startup()
+        self._server = _uvicorn(app)
+        self._obey_orders()
+        await self._server.startup(sockets=self._sockets)
+        # What is there now stays: the collector need not look at it again.
+        gc.freeze()
+        self._tell(b"ready")
+        beating = asyncio.create_task(self._beat(app))
+        await self._leaving.wait()
+        self._stop_listening()
+        self._tell(b"deaf")
+        await self._finish()
+        beating.cancel()
+        self._tell(b"bye")
+        await app.aclose()
+
+    # Orders
+
+    def _obey_orders(self) -> None:
+        loop = asyncio.get_running_loop()
+        for signum, haste in HASTES.items():
+            loop.add_signal_handler(signum, self._leave, haste)
+        self._line.setblocking(False)
+        loop.add_reader(self._line, self._on_line)
+
+    def _on_line(self) -> None:
+        """The parent says nothing; the line ends with it."""
+        with suppress(BlockingIOError, ConnectionError):
+            if self._line.recv(64):
+                return
+        asyncio.get_running_loop().remove_reader(self._line)
+        say("The parent is gone; this worker leaves too.", WARNING)
+        self._leave(HASTES[LEAVE_SOON])
+
+    def _leave(self, haste: Haste) -> None:
+        now = asyncio.get_running_loop().time()
+        self._idle_limit = min(self._idle_limit, haste.idle)
+        self._end = min(self._end, now + haste.running)
+        self._leaving.set()
+
+    # Signs of life
+
+    async def _beat(self, app: ServerApp) -> None:
+        while True:
+            self._tell(b"beat %d" % app.streams_open)
+            await asyncio.sleep(BEAT)
+
+    def _tell(self, words: bytes) -> None:
+        with suppress(OSError):  # a parent that is gone, or too busy to listen
+            self._line.send(words)
+
+    # Leaving
+
+    def _stop_listening(self) -> None:
+        """The others, and who comes next, hold the same sockets: no client is refused."""
+        for server in self._server.servers:
+            server.close()
+        for each in self._sockets:
+            each.close()
+        # In place: all connections hold this list, and send what is in it from now on.
+        self._server.server_state.default_headers.append(CLOSE)
+
+    async def _finish(self) -> None:
+        loop = asyncio.get_running_loop()
+        state = self._server.server_state
+        while (state.connections or state.tasks) and loop.time() < self._end:
+            for connection in _connections(state):
+                connection.expire_in(self._idle_limit)
+            await asyncio.sleep(0.02)
+        await self._break_off()
+
+    async def _break_off(self) -> None:
+        state = self._server.server_state
+        if running := len(state.tasks):
+            say(f"{running} requests are broken off.", WARNING)
+        for connection in _connections(state):
+            connection.transport.abort()
+        if state.tasks:
+            _, stubborn = await asyncio.wait(state.tasks, timeout=_LAST_WORDS)
+            for task in stubborn:
+                task.cancel()
+            await asyncio.gather(*stubborn, return_exceptions=True)
+
+
+def _connections(state: Any) -> list[Connection]:
+    return list(state.connections)
+
+
+def _uvicorn(app: ServerApp) -> uvicorn.Server:
+    """uvicorn's Server without its loop and its signals, which differ from version to version."""
+    config = uvicorn.Config(
+        app.asgi,
+        interface="asgi3",
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        # The client sees Anthropic's headers, and no others.
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE,
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    return server

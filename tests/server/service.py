@@ -1,0 +1,235 @@
+"""The stub server as a service, seen from where systemd sits: its journal, what it notifies.
+
+The law: every wait ends with an event or fails loudly, and `stop` leaves no process behind.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+from tests.program import ROOT, environment, free_port
+
+STUB = Path(__file__).with_name("stub_server.py")
+PATIENCE = 20.0
+
+
+class Service:
+    """`listener` is what systemd passes; without, the service binds by its configuration."""
+
+    def __init__(self, directory: Path, listener: socket.socket | None = None) -> None:
+        self.directory = directory
+        self.config = directory / "airoxy.yaml"
+        self.listener = listener
+        self.port = listener.getsockname()[1] if listener else free_port()
+        self.settings: dict[str, Any] = {"host": "127.0.0.1", "port": self.port}
+        self.environ = environment()
+        self.notifications: list[str] = []
+        self.journal = ""
+        self._news = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        self._streams: list[Stream] = []
+        self.configure()
+
+    def configure(self, **changes: Any) -> None:
+        self.settings |= changes
+        self.port = self.settings["port"]
+        self.config.write_text("".join(f"{k}: {json.dumps(v)}\n" for k, v in self.settings.items()))
+
+    # The process
+
+    def start(self, *, until: str = "READY=1") -> Self:
+        self.notifications = []
+        self._ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._ear.bind(f"\0{self.directory}")
+        self.environ["NOTIFY_SOCKET"] = f"@{self.directory}"
+        self.process = subprocess.Popen(
+            self._command(), cwd=ROOT, env=self.environ, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            pass_fds=[self.listener.fileno()] if self.listener else (),
+        )  # fmt: skip
+        for target in (self._read_journal, self._read_notifications):
+            self._threads.append(threading.Thread(target=target))
+            self._threads[-1].start()
+        if until:
+            self.wait_notified(until)
+        return self
+
+    def _command(self) -> list[str]:
+        command = [sys.executable, str(STUB), str(self.config)]
+        if self.listener is None:
+            return command
+        # As systemd does it: descriptor 3, and variables that name the very process.
+        script = 'LISTEN_PID=$$ SYSTEMD_EXEC_PID=$$ LISTEN_FDS=1 exec "$@"'
+        return ["bash", "-c", f"{script} 3<&{self.listener.fileno()}", "sh", *command]
+
+    def _read_journal(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            with self._news:
+                self.journal += line.decode()
+                self._news.notify_all()
+
+    def _read_notifications(self) -> None:
+        while (news := self._ear.recv(4096).decode()) != "END":
+            with self._news:
+                self.notifications += news.splitlines()
+                self._news.notify_all()
+
+    def wait_for(self, condition: Callable[[], Any], what: str) -> None:
+        """Until `condition`, which is looked at whenever the service says something."""
+        with self._news:
+            done = self._news.wait_for(condition, PATIENCE)
+        assert done, f"no {what}\n{self.notifications}\n{self.journal}"
+
+    def wait_notified(self, state: str, count: int = 1) -> None:
+        self.wait_for(lambda: self.notifications.count(state) >= count, f"{count} times {state}")
+
+    def wait_journal(self, text: str) -> None:
+        self.wait_for(lambda: text in self.journal, text)
+
+    def wait_status(self, text: str) -> None:
+        self.wait_for(lambda: any(text in each for each in self.notifications), f"status {text}")
+
+    def signal(self, signum: int) -> None:
+        self.process.send_signal(signum)
+
+    def reload(self) -> None:
+        """`systemctl reload`, until it has come to its end, good or bad."""
+        before = self.notifications.count("READY=1")
+        self.signal(signal.SIGHUP)
+        self.wait_notified("READY=1", before + 1)
+
+    def wait(self) -> int:
+        """Until the parent has ended: its exit status."""
+        return self.process.wait(PATIENCE)
+
+    def stop(self) -> None:
+        """The end of it, whatever state the service is in."""
+        if not self._threads:
+            return
+        (self.directory / "go").touch()
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.wait()
+            except subprocess.TimeoutExpired:
+                self._kill_all()
+        self._kill_all()
+        self.process.wait()
+        # The datagram may find no room while the reader is behind; the reader makes room.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as mouth:
+            mouth.sendto(b"END", self._ear.getsockname())
+        for thread in self._threads:
+            thread.join()
+        for stream in self._streams:
+            stream.close()
+        self._threads, self._streams = [], []
+        self._ear.close()
+        assert self.process.stdout
+        self.process.stdout.close()
+
+    def _kill_all(self) -> None:
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+    # What is running
+
+    @property
+    def children(self) -> list[int]:
+        children = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+        return [int(pid) for pid in Path(children).read_text().split()]
+
+    def descriptors(self) -> int:
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    # Its clients
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+
+    def ask(self, path: str = "/") -> str:
+        connection = self.connect()
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
+    def worker(self) -> int:
+        """The process id of a worker that answers."""
+        return int(self.ask().split()[0])
+
+    def open_stream(self) -> Stream:
+        """A stream whose first piece has come."""
+        self._streams.append(Stream(self.connect()))
+        return self._streams[-1]
+
+    def finish_streams(self) -> None:
+        (self.directory / "go").touch()
+
+
+class Stream:
+    """One client's stream, on a connection of its own."""
+
+    def __init__(self, connection: http.client.HTTPConnection) -> None:
+        self._connection = connection
+        connection.request("GET", "/stream")
+        self._answer = connection.getresponse()
+        assert self._answer.readline() == b"first\n"
+
+    def read(self) -> bytes:
+        """The rest, to the end of the connection, which is closed then."""
+        try:
+            return self._answer.read()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self._answer.close()
+        self._connection.close()
+
+
+class Crowd:
+    """Clients that keep their connections and ask again and again; `errors` is what went wrong."""
+
+    def __init__(self, service: Service, clients: int = 4) -> None:
+        self._service = service
+        self._leave = threading.Event()
+        self.errors: list[Exception] = []
+        self.answers = 0
+        self.who: set[str] = set()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leave.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self) -> None:
+        connection = self._service.connect()
+        while not self._leave.is_set():
+            try:
+                connection.request("GET", "/")
+                self.who.add(connection.getresponse().read().decode().split()[0])
+                self.answers += 1
+            except Exception as error:
+                self.errors.append(error)
+                connection.close()
+        connection.close()

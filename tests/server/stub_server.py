@@ -1,0 +1,95 @@
+"""`airoxy serve` around an application for tests, as a program: stub_server.py CONFIG.
+
+With two descriptors behind it (a listening socket, a line to the parent) it is one worker. What it
+shall do beside serving stands in files next to the configuration: `broken` lets workers fail,
+`slow` lets them never get ready, `unloadable` is new code that cannot be imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from airoxy.errors import AiroxyError, StoreError
+from airoxy.server.parent import Limits
+from airoxy.server.run import serve
+
+CONFIG = Path(sys.argv[1])
+HERE = CONFIG.parent
+
+
+class StubApp:
+    """`/` says who answers, `/stream` streams, `/hang` hangs, `/body` tells what it was sent."""
+
+    def __init__(self, config: Any, standing_fd: int, workers: int) -> None:
+        memory = os.fstat(standing_fd).st_ino if standing_fd >= 0 else 0
+        self.who = f"{os.getpid()} {workers} {getattr(config, 'max_attempts', 0)} {memory}"
+        self.streams_open = 0
+
+    async def startup(self) -> None:
+        if (HERE / "broken").exists():
+            raise StoreError("The stub is broken.")
+        if (HERE / "slow").exists():
+            await asyncio.sleep(60)
+
+    async def aclose(self) -> None:
+        with (HERE / "closed").open("a") as closed:
+            closed.write(f"{os.getpid()}\n")
+
+    async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
+        body = b""
+        while (message := await receive()).get("more_body"):
+            body += message["body"]
+        body += message.get("body", b"")
+        if scope["path"] == "/hang":
+            time.sleep(60)
+        elif scope["path"] == "/stream":
+            await self.stream(send, asyncio.ensure_future(receive()))
+        else:
+            answer = body if scope["path"] == "/body" else self.who.encode()
+            headers = [(b"content-length", b"%d" % len(answer))]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": answer})
+
+    async def stream(self, send: Any, left: asyncio.Future[Any]) -> None:
+        """A first piece at once, and the last one when the file `go` is there."""
+        self.streams_open += 1
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"first\n", "more_body": True})
+            while not (HERE / "go").exists() and not left.done():
+                await asyncio.sleep(0.01)
+            await send({"type": "http.response.body", "body": b"last\n"})
+        finally:
+            left.cancel()
+            self.streams_open -= 1
+
+
+def find_app() -> Any:
+    if (HERE / "unloadable").exists():
+        raise ImportError("new code, half installed")
+    return StubApp
+
+
+def main() -> int:
+    if sys.argv[2:]:
+        from airoxy.server.worker import run
+
+        listener, line = (socket.socket(fileno=int(fd)) for fd in sys.argv[2:])
+        return run(partial(StubApp, None, -1, 1), [listener], line)
+    limits = Limits(start=2.0, silence=2.5, mercy=1.0, tick=0.2)
+    try:
+        return serve(CONFIG, find_app=find_app, limits=limits)
+    except AiroxyError as error:
+        print(error.message, file=sys.stderr)
+        return error.exit_status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
