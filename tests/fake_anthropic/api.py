@@ -160,7 +160,9 @@ class Api:
     def check_system(self, seen: Seen) -> None:
         """A subscription's token serves Claude Code only, and says so oddly."""
         system = fields(seen).get("system") or ""
-        first = system if isinstance(system, str) else system[0].get("text", "")
+        texts = [system] if isinstance(system, str) else [block["text"] for block in system]
+        said = [text for text in texts if not text.startswith("x-anthropic-billing-header:")]
+        first = said[0] if said else ""
         oauth = seen.token is not None and seen.token.startswith("sk-ant-oat")
         if oauth and not first.startswith(SYSTEM_LINE):
             raise Refused(429, "Error")

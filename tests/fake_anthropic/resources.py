@@ -136,7 +136,7 @@ class Resources:
 def fields(seen: Seen, needs: str = "model") -> dict[str, Any]:
     try:
         data = json.loads(seen.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refused(400, "The request body is not valid JSON") from None
     if not isinstance(data, dict) or needs not in data:
         raise Refused(400, f"{needs}: Field required")
