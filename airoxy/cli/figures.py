@@ -1,0 +1,58 @@
+"""How amounts look to a person: money, counts, lengths of time, bars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TextIO
+
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+_CYAN, _PLAIN = "\033[36m", "\033[0m"
+
+
+def dollars(nanousd: int) -> str:
+    """Cents from a dollar on, below it four digits: a request costs hundredths of a cent."""
+    if abs(nanousd) >= 1_000_000_000:
+        return f"${nanousd / 1e9:,.2f}"
+    if 0 < nanousd < 50_000:
+        return "<$.0001"
+    return f"${nanousd / 1e9:.4f}" if nanousd else "$0"
+
+
+def short(count: int) -> str:
+    """At most five characters: 9999, 12.3k, 123k, 1.23M."""
+    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= size and count >= 10_000:
+            scaled = count / size
+            digits = 2 if scaled < 9.995 else 1 if scaled < 99.95 else 0
+            return f"{scaled:.{digits}f}{letter}"
+    return str(count)
+
+
+def duration(milliseconds: int) -> str:
+    """How long something took: 640ms, 12.3s, 4m05s, 1h02m."""
+    if milliseconds < 1000:
+        return f"{milliseconds}ms"
+    if milliseconds < 59_950:
+        return f"{milliseconds / 1000:.1f}s"
+    minutes, seconds = divmod(round(milliseconds / 1000), 60)
+    return f"{minutes}m{seconds:02}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02}m"
+
+
+def cut(text: str, width: int) -> str:
+    """At most `width` characters, none of which a terminal takes for a command."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return shown if len(shown) <= width else f"{shown[: width - 1]}…"
+
+
+def bar(share: float, width: int, out: TextIO) -> str:
+    """`share` (0 to 1) of `width` characters; what is not nothing can be seen."""
+    if "utf" not in (out.encoding or "").lower():
+        return "#" * (max(1, round(share * width)) if share > 0 else 0)
+    eighths = max(1, round(share * width * 8)) if share > 0 else 0
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def painted(text: str, out: TextIO, environ: Mapping[str, str]) -> str:
+    """Coloured where that is seen and wanted (https://no-color.org)."""
+    wanted = out.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+    return f"{_CYAN}{text}{_PLAIN}" if wanted and text else text

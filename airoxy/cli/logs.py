@@ -1,0 +1,155 @@
+"""`airoxy logs`: the newest requests, and those that come."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import re
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from airoxy.cli.command import Command, Context, add_json
+from airoxy.cli.figures import cut, dollars, duration, short
+from airoxy.store import keys, ledger, schema, tokens
+
+#: How often a follower looks whether something was written (seconds).
+LOOK = 0.2
+#: Requests that a follower takes at once.
+_AT_ONCE = 1000
+
+_ENDINGS = {"complete": "", "client_left": " left", "upstream_failed": " fail"}
+
+# Head, width (negative: a number), and what is in it. Of a fixed width, since who follows cannot
+# know what will come; 120 columns in all.
+_COLUMNS: tuple[tuple[str, int, Callable[[Mapping[str, Any]], str]], ...] = (
+    ("TIME (UTC)", 14, lambda r: r["requested_at"][5:19].replace("T", " ")),
+    ("KEY", 10, lambda r: r["api_key_name"] or str(r["api_key_id"])),
+    ("TOKEN", 10, lambda r: r["token_name"] or "-"),
+    ("ENDPOINT", 12, lambda r: _endpoint(r["endpoint"])),
+    ("MODEL", 12, lambda r: _model(r["model"])),
+    ("IN", -5, lambda r: short(r["input_tokens"])),
+    ("OUT", -5, lambda r: short(r["output_tokens"])),
+    ("WRITE", -5, lambda r: short(r["cache_write_5m_tokens"] + r["cache_write_1h_tokens"])),
+    ("READ", -5, lambda r: short(r["cache_read_tokens"])),
+    ("COST", -7, lambda r: dollars(r["cost_nanousd"])),
+    ("STATUS", 8, lambda r: f"{r['status_code']}{_ENDINGS[r['ending']]}"),
+    ("TOOK", -5, lambda r: duration(r["duration_ms"])),
+)
+_ERROR_INDENT, _ERROR_WIDTH = 16, 100
+
+_DESCRIPTION = (
+    "Show the newest requests. WRITE and READ are tokens written to and read from the prompt "
+    "cache; a status with 'left' is of a client that went away, with 'fail' of an answer that "
+    "broke off. All times are UTC."
+)
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--limit", type=_count, default=50, metavar="N", help="how many (default: %(default)s)"
+    )
+    day = parser.add_mutually_exclusive_group()
+    day.add_argument("--today", action="store_true", help="only today's")
+    day.add_argument("--date", type=_date, metavar="DATE", help="only this day's (2026-11-22)")
+    parser.add_argument("--token", type=int, metavar="ID", help="only those with this token")
+    parser.add_argument("--key", type=int, metavar="ID", help="only those with this client key")
+    parser.add_argument(
+        "--follow", action="store_true", help="go on with those that come, until Ctrl-C"
+    )
+    add_json(parser)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= 10**9:
+        raise argparse.ArgumentTypeError("a number from 1 on")
+    return int(text)
+
+
+def _date(text: str) -> datetime.date:
+    try:
+        return datetime.datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=datetime.UTC).date()
+    except ValueError:
+        raise argparse.ArgumentTypeError("a day looks like 2026-11-22") from None
+
+
+def _run(context: Context, args: Namespace) -> None:
+    db = context.database
+    if args.token is not None:
+        tokens.check_token(db, args.token)
+    if args.key is not None:
+        keys.check_key(db, args.key)
+    today = datetime.datetime.fromtimestamp(context.now(), datetime.UTC).date()
+    wanted = {
+        "day": today if args.today else args.date,
+        "token_id": args.token,
+        "key_id": args.key,
+    }
+    if args.follow:
+        return _follow(context, args, wanted)
+    rows = ledger.newest(db, limit=args.limit, **wanted)
+    if args.json:
+        return context.json(rows)
+    if not rows:
+        return context.say("No such requests." if any(wanted.values()) else "No requests yet.")
+    _head(context)
+    return _show(context, rows)
+
+
+def _follow(context: Context, args: Namespace, wanted: Mapping[str, Any]) -> None:
+    """The newest, oldest first, and then each as it is written."""
+    db = context.database
+    with schema.snapshot(db):
+        last = ledger.last_id(db)
+        rows = ledger.newest(db, limit=args.limit, **wanted)[::-1]
+    show = _show_json if args.json else _show
+    if not args.json:
+        _head(context)
+    show(context, rows)
+    while True:
+        seen = schema.data_version(db)
+        while rows := ledger.newest(db, limit=_AT_ONCE, after_id=last, **wanted):
+            last = rows[-1]["id"]
+            show(context, rows)
+        context.out.flush()
+        while schema.data_version(db) == seen:
+            time.sleep(LOOK)
+
+
+def _show_json(context: Context, rows: Iterable[Mapping[str, Any]]) -> None:
+    for row in rows:
+        context.say(json.dumps(row, ensure_ascii=False))
+
+
+def _head(context: Context) -> None:
+    context.say(_line(head for head, _, _ in _COLUMNS))
+
+
+def _show(context: Context, rows: Iterable[Mapping[str, Any]]) -> None:
+    for row in rows:
+        context.say(_line(cell(row) for _, _, cell in _COLUMNS))
+        if row["error_message"]:
+            context.say(f"{'':{_ERROR_INDENT}}{cut(row['error_message'], _ERROR_WIDTH)}")
+
+
+def _line(cells: Iterable[str]) -> str:
+    fitted = [
+        cut(cell, width).ljust(width) if width > 0 else cut(cell, -width).rjust(-width)
+        for cell, (_, width, _) in zip(cells, _COLUMNS, strict=True)
+    ]
+    return "  ".join(fitted).rstrip()
+
+
+def _endpoint(path: str) -> str:
+    """Without what all have in common: "messages", "count_tokens", "batches/msgbatch_…"."""
+    return path.removeprefix("/v1/").removeprefix("messages/")
+
+
+def _model(model: str | None) -> str:
+    """Without the maker and the date."""
+    return re.sub(r"-20\d{6}$", "", (model or "-").removeprefix("claude-"))
+
+
+COMMANDS = (Command("logs", "Show the newest requests", _run, _add_arguments, _DESCRIPTION),)
