@@ -135,6 +135,14 @@ class Airoxy:
             cwd=ROOT, env=environment(), input=stdin, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
 
+    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Type a command, and do not wait for it."""
+        command = [PYTHON, "-m", "airoxy", "--config", str(self.config), *arguments]
+        return subprocess.Popen(
+            command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
     def json(self, *arguments: str, stdin: str = "") -> Any:
         """Type a command with `--json`; gives the document it printed."""
         return json.loads(self.cli(*arguments, "--json", stdin=stdin))

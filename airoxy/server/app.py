@@ -24,6 +24,7 @@ import falcon.asgi
 
 from airoxy.config import Config
 from airoxy.errors import AiroxyError, NotFound
+from airoxy.jobs.refresh import report_interrupted
 from airoxy.server.health import Health, Root
 from airoxy.server.incoming import Receive
 from airoxy.server.pool import Pool
@@ -69,6 +70,7 @@ def open_server(config: Config, standing_fd: int | None = None, workers: int = 1
     """Everything of one worker, wired. Raises StoreError."""
     connect = partial(open_database, config.database)
     db = connect()
+    report_interrupted(db)
     # The request path reads what it can at once and never waits for a lock.
     db.setbusytimeout(0)
     standing = Standing(standing_fd, shared=workers > 1)

@@ -25,6 +25,7 @@ class Refresher:
         self._oauth = oauth
         self._connect = connect
         self._running: dict[int, asyncio.Task[bool]] = {}
+        self._told: dict[int, str] = {}
 
     async def refresh(self, token: Token) -> bool:
         """True if the database now has a newer secret than `token`'s."""
@@ -46,7 +47,8 @@ class Refresher:
             )
         finally:
             db.close()
-        if not outcome.renewed:
+        if self._told.get(token.id) != outcome.told:  # once, not for each request
+            self._told[token.id] = outcome.told
             print(f"Token {token.id} ({token.name}): {outcome.told}", file=sys.stderr, flush=True)
         return outcome.renewed
 

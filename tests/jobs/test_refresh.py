@@ -1,0 +1,245 @@
+"""Refreshing OAuth tokens, with the database as referee and an endpoint that is asked or not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import pytest
+
+from airoxy.config import OAuth, make_config
+from airoxy.core.oauth import Answer, Refreshed, Refused, Unavailable
+from airoxy.jobs.refresh import LEASE, refresh_token, refresh_tokens, report_interrupted
+from airoxy.store import tokens
+from airoxy.store.schema import open_database
+from tests.conftest import Clock
+from tests.fake_anthropic import FakeAnthropic
+
+OLD, OLD_REFRESH = "sk-ant-oat-test-old", "sk-ant-ort-test-old"
+NEW, NEW_REFRESH = "sk-ant-oat-test-new", "sk-ant-ort-test-new"
+OAUTH = make_config().oauth
+
+
+class Endpoint:
+    """Answers what it is told to, in turn, and remembers with what it was asked."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+
+    def __call__(self, _: OAuth, refresh_token: str, clock: Callable[[], float]) -> Answer:
+        self.asked.append(refresh_token)
+        return self.answers.pop(0)
+
+
+def renewed(clock: Clock) -> Refreshed:
+    return Refreshed(NEW, NEW_REFRESH, int(clock()) + 28800)
+
+
+@pytest.fixture
+def token_id(db: apsw.Connection, clock: Clock) -> int:
+    return tokens.add_token(
+        db, name="pair", type="oauth", token=OLD, refresh_token=OLD_REFRESH,
+        expires_at=int(clock()) - 1, now=clock(),
+    )  # fmt: skip
+
+
+def row(db: apsw.Connection, clock: Clock) -> dict:
+    return tokens.list_tokens(db, clock())[0]
+
+
+def secrets(db: apsw.Connection) -> tuple[str, str]:
+    return next(iter(db.cursor().execute("SELECT token, refresh_token FROM tokens")))
+
+
+def test_the_new_pair_takes_the_place_of_the_old(db, clock, token_id):
+    endpoint = Endpoint(renewed(clock))
+    outcome = refresh_token(db, token_id, OLD, OAUTH, clock, ask=endpoint)
+    assert outcome.renewed
+    assert endpoint.asked == [OLD_REFRESH]
+    assert secrets(db) == (NEW, NEW_REFRESH)
+    assert row(db, clock)["expires_at"] == clock() + 28800
+
+
+def test_who_comes_too_late_finds_it_done_and_asks_nobody(db, clock, token_id):
+    refresh_token(db, token_id, OLD, OAUTH, clock, ask=Endpoint(renewed(clock)))
+    late = Endpoint()
+    assert refresh_token(db, token_id, OLD, OAUTH, clock, ask=late).renewed
+    assert late.asked == []
+
+
+def test_of_many_at_once_one_asks_and_all_have_it(db, clock, token_id, tmp_path):
+    entered, go = threading.Event(), threading.Event()
+    asked: list[str] = []
+
+    def slow(_: OAuth, refresh: str, __: Callable[[], float]) -> Answer:
+        asked.append(refresh)
+        entered.set()
+        go.wait(10)
+        return renewed(clock)
+
+    outcomes = []
+
+    def work() -> None:
+        own = open_database(tmp_path / "airoxy.db")
+        outcomes.append(refresh_token(own, token_id, OLD, OAUTH, clock, ask=slow))
+        own.close()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    assert entered.wait(10)
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert asked == [OLD_REFRESH]
+    assert [outcome.renewed for outcome in outcomes] == [True] * 8
+
+
+def test_three_refusals_in_a_row_deactivate_and_a_success_resets_the_count(db, clock, token_id):
+    no = Refused("the OAuth endpoint answered HTTP 403", final=False)
+    endpoint = Endpoint(no, no, renewed(clock), no, no, no)
+    for secret, failures, active in (
+        (OLD, 1, True), (OLD, 2, True), (OLD, 0, True), (NEW, 1, True), (NEW, 2, True), (NEW, 3, False),
+    ):  # fmt: skip
+        refresh_token(db, token_id, secret, OAUTH, clock, ask=endpoint)
+        assert row(db, clock)["refresh_failures"] == failures
+        assert row(db, clock)["is_active"] == active
+    assert row(db, clock)["inactive_reason"] == no.reason
+
+
+def test_a_spent_refresh_token_deactivates_at_once_with_the_reason(db, clock, token_id):
+    no = Refused("the OAuth endpoint answered HTTP 400 invalid_grant", final=True)
+    outcome = refresh_token(db, token_id, OLD, OAUTH, clock, ask=Endpoint(no))
+    assert not outcome.renewed
+    assert "add it again" in outcome.told
+    assert not row(db, clock)["is_active"]
+    assert row(db, clock)["inactive_reason"] == no.reason
+
+
+def test_trouble_of_the_endpoint_is_no_failure_and_is_tried_again_after_growing_pauses(
+    db, clock, token_id
+):
+    pauses = []
+    for _ in range(4):
+        endpoint = Endpoint(Unavailable("the OAuth endpoint answered HTTP 500"))
+        refresh_token(db, token_id, OLD, OAUTH, clock, patient=True, ask=endpoint)
+        assert len(endpoint.asked) == 1
+        retry_at = row(db, clock)["retry_refresh_at"]
+        pauses.append(retry_at - clock())
+        early = Endpoint()
+        assert not refresh_token(db, token_id, OLD, OAUTH, clock, patient=True, ask=early).renewed
+        clock.now = retry_at
+    assert pauses == [60, 120, 240, 480]
+    assert row(db, clock)["refresh_failures"] == 0
+    assert row(db, clock)["is_active"]
+    refresh_token(db, token_id, OLD, OAUTH, clock, ask=Endpoint(renewed(clock)))
+    assert row(db, clock)["retry_refresh_at"] is None
+
+
+def test_a_retry_after_longer_than_the_pause_is_kept(db, clock, token_id):
+    endpoint = Endpoint(Unavailable("HTTP 429", retry_after=900))
+    refresh_token(db, token_id, OLD, OAUTH, clock, ask=endpoint)
+    assert row(db, clock)["retry_refresh_at"] == clock() + 900
+
+
+def test_a_command_does_not_wait_for_the_pause(db, clock, token_id):
+    refresh_token(db, token_id, OLD, OAUTH, clock, ask=Endpoint(Unavailable("HTTP 500")))
+    assert refresh_token(db, token_id, OLD, OAUTH, clock, ask=Endpoint(renewed(clock))).renewed
+
+
+def test_one_tokens_failure_does_not_keep_the_others(db, clock, token_id):
+    other = tokens.add_token(
+        db, name="other", type="oauth", token="sk-ant-oat-test-other",
+        refresh_token="sk-ant-ort-test-other", expires_at=int(clock()), now=clock(),
+    )  # fmt: skip
+    endpoint = Endpoint(Refused("no", final=True), renewed(clock))
+    outcomes = list(refresh_tokens(db, OAUTH, clock, ask=endpoint))
+    assert [(o.token_id, o.renewed) for o in outcomes] == [(token_id, False), (other, True)]
+
+
+def test_api_keys_and_inactive_tokens_are_left_alone(db, clock, token_id):
+    tokens.add_token(
+        db, name="key", type="api_key", token="sk-ant-api-test-one",
+        refresh_token=None, expires_at=None, now=clock(),
+    )  # fmt: skip
+    tokens.toggle_token(db, token_id, clock())
+    assert list(refresh_tokens(db, OAUTH, clock, ask=Endpoint())) == []
+
+
+def test_a_token_removed_meanwhile_keeps_nothing(db, clock, token_id):
+    def remove(_: OAuth, __: str, ___: Callable[[], float]) -> Answer:
+        tokens.remove_token(db, token_id, clock())
+        return renewed(clock)
+
+    outcome = refresh_token(db, token_id, OLD, OAUTH, clock, ask=remove)
+    assert not outcome.renewed
+    assert secrets(db) == (None, None)
+
+
+def _killed_while_asking(database: Path, token_id: int) -> None:
+    """Lets a process take the lease, and kills it while it waits for the endpoint."""
+    with FakeAnthropic() as upstream:
+        hold = upstream.script(path="/v1/oauth/token").hold()
+        code = (
+            "import sys, time\nfrom pathlib import Path\n"
+            "from airoxy.config import OAuth\nfrom airoxy.jobs.refresh import refresh_token\n"
+            "from airoxy.store.schema import open_database\n"
+            f"oauth = OAuth({upstream.url + '/v1/oauth/token'!r}, 'id', 'scope', None)\n"
+            f"db = open_database(Path({str(database)!r}))\n"
+            f"refresh_token(db, {token_id}, {OLD!r}, oauth, time.time)\n"
+        )
+        process = subprocess.Popen([sys.executable, "-c", code])
+        hold.wait_arrived()
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_a_refresh_that_was_killed_is_told_and_its_token_is_free_at_once(
+    db, clock, token_id, tmp_path, capsys
+):
+    _killed_while_asking(tmp_path / "airoxy.db", token_id)
+    assert secrets(db) == (OLD, OLD_REFRESH)
+    report_interrupted(db)
+    said = capsys.readouterr().err
+    assert "token 1 (pair) was interrupted" in said
+    assert "sk-ant" not in said
+    report_interrupted(db)
+    assert capsys.readouterr().err == ""
+    assert refresh_token(db, token_id, OLD, OAUTH, clock, ask=Endpoint(renewed(clock))).renewed
+
+
+def test_the_lease_of_a_dead_process_holds_nobody_up(db, clock, token_id, tmp_path):
+    _killed_while_asking(tmp_path / "airoxy.db", token_id)
+    assert refresh_token(db, token_id, OLD, OAUTH, clock, ask=Endpoint(renewed(clock))).renewed
+
+
+def test_the_lease_of_a_living_process_is_respected_until_it_ends(db, clock, token_id):
+    assert tokens.lease_refresh(db, token_id, clock(), LEASE, os.getpid())
+    assert tokens.lease_refresh(db, token_id, clock(), LEASE, os.getpid()) is None
+    report_interrupted(db)
+    assert tokens.lease_refresh(db, token_id, clock(), LEASE, os.getpid()) is None
+    clock.advance(LEASE)
+    assert tokens.lease_refresh(db, token_id, clock(), LEASE, os.getpid())
+
+
+def test_a_pair_is_held_on_to_while_the_database_is_locked(db, clock, token_id, tmp_path):
+    locker = open_database(tmp_path / "airoxy.db")
+    db.setbusytimeout(10)
+    unlock = threading.Timer(0.3, lambda: locker.cursor().execute("COMMIT"))
+
+    def answer(_: OAuth, __: str, ___: Callable[[], float]) -> Answer:
+        locker.cursor().execute("BEGIN IMMEDIATE")
+        unlock.start()
+        return renewed(clock)
+
+    assert refresh_token(db, token_id, OLD, OAUTH, clock, ask=answer).renewed
+    unlock.join()
+    assert secrets(db) == (NEW, NEW_REFRESH)
+    locker.close()
