@@ -1,7 +1,8 @@
 """What airoxy has to know of a request body, and the one thing that it puts in.
 
-The law: a body is never parsed as a whole. Bodies below LARGE may be treated at once, larger ones
-by the `…_steps` generators, which pause after half a millisecond or so of work:
+The law: a body of more than some kilobytes is never parsed as a whole. Those below LARGE may be
+treated at once, larger ones by the `…_steps` generators, which pause after half a millisecond or
+so of work:
 
     steps = read_request_steps(body)
     ...  # next(steps), and others have their turn, until StopIteration brings the result
@@ -18,11 +19,11 @@ from typing import Any, NamedTuple
 from airoxy.core import skim
 from airoxy.core.skim import Body, Member, Members, NotJson, Work
 
-#: Below this many bytes reading or splicing takes less than 3 ms, whatever the content.
-LARGE = 64 * 1024
+#: Below this many bytes either takes less than 3 ms, whatever is sent (above, it usually does).
+LARGE = 8 * 1024
 #: Up to this many bytes parsing is the fastest way.
 _SMALL = 4096
-#: Names of files after the first hundred are not looked at (counted from the end of the body).
+#: So many names of files are looked at, from the end of the body: one is enough to find a token.
 _MOST_RESOURCES = 100
 #: A model's name goes into the log.
 _LONGEST_MODEL = 200
@@ -42,7 +43,8 @@ class Asked:
 
 
 def read_request(body: Body) -> Asked:
-    """What is not a JSON object asks for nothing."""
+    """Exact for a JSON object; anything else asks for nothing (unless it looks very much like one:
+    a larger body is not checked in all its parts)."""
     return skim.run(_read(body))
 
 
@@ -55,9 +57,8 @@ def splice_system(body: Body, line: str) -> Body:
     """`body` with `line` as the first text block of `system`.
 
     The same object if the first block begins with it already, or if there is nothing to put it
-    into (no JSON object, or a `system` that the API will refuse). No byte of the client's is
-    changed, a string becomes the text of the second block as it is spelled. Of several `system`
-    the last is meant.
+    into (no JSON object, or a `system` that the API will refuse). No other byte is changed: a
+    string becomes the second block's text as it is spelled. Of several `system` the last is meant.
     """
     return skim.run(_splice(body, line))
 
@@ -103,7 +104,7 @@ def _clean(model: Any) -> str | None:
     if not isinstance(model, str):
         return None
     model = model[:_LONGEST_MODEL]
-    return model if model.isprintable() else "".join(filter(str.isprintable, model))
+    return (model if model.isprintable() else "".join(filter(str.isprintable, model))) or None
 
 
 def _resources(body: Body) -> Work[tuple[str, ...]]:

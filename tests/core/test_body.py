@@ -48,6 +48,7 @@ def read(body):
         (b'{"a":"model","b":[ "model" , "stream" ],"c":"stream"}', NOTHING),
         (b'{"a":"\\\\","model":"m","b":"\\\\\\"","stream":true}', Asked("m", True, ())),
         (b'{"model":null,"stream":null}', NOTHING),
+        (b'{"model":"","stream":"\\u0000"}', NOTHING),
         (b'{"model":["m"],"stream":"true"}', NOTHING),
         (b'{"model":{"model":"m"},"stream":1}', NOTHING),
         (b'{"Model":"m","modelx":"m","xmodel":"m","STREAM":true}', NOTHING),
@@ -161,7 +162,7 @@ def reference(body):
     asked = json.loads(body)
     model = asked.get("model")
     if isinstance(model, str):
-        model = "".join(filter(str.isprintable, model[:200]))
+        model = "".join(filter(str.isprintable, model[:200])) or None
     else:
         model = None
     return model, asked.get("stream") is True

@@ -1,3 +1,4 @@
+import json
 from unittest import mock
 
 import pytest
@@ -5,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airoxy.core import skim
-from airoxy.core.body import LARGE, Asked, read_request_steps, splice_system_steps
+from airoxy.core.body import LARGE, Asked, read_request_steps, splice_system, splice_system_steps
 from airoxy.core.skim import Members, NotJson, run
 from tests.core.json_texts import some
 
@@ -110,3 +111,10 @@ def test_the_last_of_several_keys_counts_however_it_is_spelled(name):
         assert run(Members(body).has_escapes())
     assert run(Members(b'{"%b":2}' % name.upper()).walk(name)) is None
     assert not run(Members(b'{"a":"\\u00e9"}').has_escapes())
+
+
+def test_a_tools_own_object_may_have_keys_beyond_all_bounds():
+    inner = b'{"model":1,"%b":2,"n":%b}' % (b"k" * 2000, b"9" * 4200)
+    body = b'{"model":"m","messages":[%b,%b],"stream":true}' % (inner, inner)
+    assert finished(read_request_steps(body)) == (0, Asked("m", True, ()))
+    assert json.loads(splice_system(body, LINE))["system"] == [{"type": "text", "text": LINE}]
