@@ -68,7 +68,7 @@ title "A message, answered with one of the tokens"
 ask
 
 title "A stream, passed on event by event"
-ask "${message/\"model\"/\"stream\": true, \"model\"}" | head -n 12
+ask "${message/\"model\"/\"stream\": true, \"model\"}" | sed -n 1,12p
 echo "…"
 
 title "Anthropic limits the next token for a minute; the client does not notice"
