@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from airoxy.cli.command import Command, Context, Group, add_json
 from airoxy.config import DEFAULT_PATH, SCHEMA, load_config
@@ -14,9 +15,12 @@ def _show(context: Context, args: Namespace) -> None:
     config = context.config
     settings = [(s.key, _plain(config.value(s.key)), config.origin(s.key)) for s in SCHEMA]
     if args.json:
-        return context.json(
-            {key: {"value": value, "source": source} for key, value, source in settings}
-        )
+        document: dict[str, Any] = {}
+        for key, value, _ in settings:
+            *section, name = key.split(".")
+            holder = document.setdefault(section[0], {}) if section else document
+            holder[name] = value
+        return context.json(document)
     return context.table(
         ((key, _words(value), source) for key, value, source in settings),
         ("SETTING", "VALUE", "FROM"),
