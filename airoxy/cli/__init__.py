@@ -14,7 +14,18 @@ from airoxy.cli.command import Command, Context, Group
 from airoxy.errors import EXIT_FAILED, EXIT_USAGE, AiroxyError
 
 #: Every module of commands, in the order of the help; each ends in GROUP or COMMANDS.
-MODULES = ("api_key", "token", "logs", "stats", "config", "serve", "job")
+MODULES = (
+    "api_key",
+    "token",
+    "logs",
+    "stats",
+    "config",
+    "units",
+    "doctor",
+    "package",
+    "serve",
+    "job",
+)
 
 
 def groups() -> list[Group | Command]:

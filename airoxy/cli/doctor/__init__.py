@@ -1,0 +1,158 @@
+"""`airoxy doctor`: what can be wrong, a line each, and repaired with --fix where it can be.
+
+The law: checks are a list, each stands alone, and one that fails by itself is a finding, too. The
+order is that of the causes: what a check repairs is in order for those after it.
+"""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from dataclasses import replace
+
+from airoxy.cli.command import Command, Context, add_json
+from airoxy.cli.doctor.finding import FAIL, FIXED, OK, WARN, Check, Finding, Patient
+from airoxy.errors import EXIT_FAILED, AiroxyError
+
+
+def checks() -> tuple[Check, ...]:
+    """Every check, causes before consequences."""
+    from airoxy.cli.doctor import (
+        database,
+        files,
+        legacy,
+        network,
+        pool,
+        port,
+        program,
+        units,
+    )
+
+    return (
+        program.packages,
+        program.configuration,
+        files.user,
+        files.directory,
+        files.database,
+        files.disk,
+        database.soundness,
+        database.migrations,
+        units.definitions,
+        port.strangers,
+        units.socket,
+        port.addresses,
+        units.sandbox,
+        units.service,
+        units.timers,
+        port.health,
+        pool.keys,
+        pool.tokens,
+        network.upstream,
+        legacy.php,
+    )
+
+
+def _run(context: Context, args: Namespace) -> int:
+    patient = Patient(context)
+    if patient.packaged and os.geteuid() != 0:
+        raise AiroxyError("Only root may look at everything: sudo airoxy doctor")
+    findings = []
+    for finding in examine(patient, checks(), repair=args.fix):
+        findings.append(finding)
+        if not args.json:
+            context.say(line(finding))
+    if args.json:
+        context.json([document(finding) for finding in findings])
+    else:
+        context.say(summary(findings))
+    return EXIT_FAILED if any(finding.state == FAIL for finding in findings) else 0
+
+
+def examine(patient: Patient, checks: tuple[Check, ...], *, repair: bool) -> Iterator[Finding]:
+    """What the checks find, and with `repair` what became of what could be repaired."""
+    for check in checks:
+        findings = _look(check, patient)
+        if repair and any(finding.fix for finding in findings):
+            done = [_repair(finding) for finding in findings if finding.fix]
+            yield from done
+            known = {finding.text for finding in done}
+            again = (replace(finding, fix=None) for finding in _look(check, patient))
+            findings = [each for each in again if each.state != OK and each.text not in known]
+        yield from findings
+
+
+def _look(check: Check, patient: Patient) -> list[Finding]:
+    name = check.__name__.replace("_", " ")
+    try:
+        return list(check(patient))
+    except AiroxyError as error:
+        return [Finding(name, FAIL, error.message)]
+    except OSError as error:
+        return [Finding(name, FAIL, f"{error.filename}: {error.strerror}.")]
+    except Exception as error:  # the law above
+        text = f"The check itself failed ({type(error).__name__}: {error})."
+        return [Finding(name, FAIL, text)]
+
+
+def _repair(finding: Finding) -> Finding:
+    assert finding.fix
+    try:
+        return Finding(finding.check, FIXED, finding.fix())
+    except (AiroxyError, OSError) as error:
+        why = f"Could not be repaired: {getattr(error, 'message', error)}"
+        return replace(finding, remedy=f"{finding.remedy} {why}", fix=None)
+
+
+def line(finding: Finding) -> str:
+    """The finding as people read it."""
+    said = " → ".join(filter(None, (finding.text, finding.remedy)))
+    return f"{finding.state:5}  {finding.check:13}  {said}"
+
+
+def document(finding: Finding) -> dict[str, object]:
+    """The finding as programs read it."""
+    return {
+        "check": finding.check,
+        "state": finding.state.lower(),
+        "text": finding.text,
+        "remedy": finding.remedy,
+        "fixable": finding.fix is not None,
+    }
+
+
+def summary(findings: list[Finding]) -> str:
+    """What to do about all of it."""
+    states = {state: _names(findings, state) for state in (FAIL, WARN, FIXED)}
+    told = []
+    if states[FIXED]:
+        told.append(f"Repaired: {states[FIXED]}.")
+    if states[FAIL]:
+        told.append(f"Wrong: {states[FAIL]}.")
+    if states[WARN]:
+        told.append(f"To be looked at: {states[WARN]}.")
+    if any(finding.fix for finding in findings):
+        told.append("`sudo airoxy doctor --fix` repairs what it can.")
+    return "\n" + (" ".join(told) or "All is well.")
+
+
+def _names(findings: list[Finding], state: str) -> str:
+    return ", ".join(dict.fromkeys(each.check for each in findings if each.state == state))
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--fix", action="store_true", help="repair what can be repaired")
+    add_json(parser)
+
+
+COMMANDS = (
+    Command(
+        "doctor",
+        "Check what can be wrong with airoxy, and repair it with --fix",
+        _run,
+        _add_arguments,
+        description="Check what can be wrong with airoxy, one line each: ok, warn or FAIL, and what"
+        " to do. With --fix what can be repaired is, and what is in order stays as it is. The exit"
+        " status is 1 when something is wrong, not for warnings.",
+    ),
+)

@@ -1,0 +1,182 @@
+"""Whether the database is sound, and of the version that this airoxy knows.
+
+The law: a damaged database is never replaced by an empty one, and never thrown away.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airoxy.cli.doctor.finding import FAIL, OK, Finding, Patient
+from airoxy.cli.listeners import holders
+from airoxy.cli.system import SERVICE, SOCKET, TIMERS, show, systemctl
+from airoxy.errors import AiroxyError
+
+if TYPE_CHECKING:
+    import apsw
+
+
+def soundness(patient: Patient) -> Iterator[Finding]:
+    """SQLite finds nothing wrong with it."""
+    from airoxy.store.backup import newest_backup
+
+    path = patient.database
+    if not path.parent.is_dir():
+        return
+    backup = newest_backup(path)
+    if path.exists():
+        damage = patient.as_owner(lambda: _damage(path))
+        fault = f"is damaged ({damage})" if damage else None
+    elif backup or _runs(patient):
+        fault = "is gone"
+    else:
+        yield Finding("database", OK, f"There is no {path} yet; airoxy makes it when it starts.")
+        return
+    if fault is None:
+        yield Finding("database", OK, f"{path} is sound.")
+    elif backup and not patient.as_owner(lambda: _damage(backup)):
+        remedy = f"--fix puts {_dated(backup)} in its place, and keeps it."
+        fix = partial(_restore, patient, backup)
+        yield Finding("database", FAIL, f"{path} {fault}.", remedy, fix)
+    else:
+        yield Finding("database", FAIL, f"{path} {fault}.", _way_out(path, backup))
+
+
+def _way_out(path: Path, backup: Path | None) -> str:
+    told = f"{backup} is no help, it is damaged, too. " if backup else ""
+    if path.exists():
+        told += f"What can still be read, `sqlite3 {path} .recover` tells. "
+    return f"{told}Stop airoxy and put a backup of yours in its place; nothing here replaces it."
+
+
+def migrations(patient: Patient) -> Iterator[Finding]:
+    """It has the shape that this airoxy works with."""
+    from airoxy.store.migrations import MIGRATIONS
+    from airoxy.store.schema import APPLICATION_ID, open_database
+
+    path, known = patient.database, len(MIGRATIONS)
+    if not path.exists() or patient.as_owner(lambda: _damage(path, quick=True)):
+        return
+    application, version = patient.as_owner(lambda: _identity(path))
+    if version == known and application == APPLICATION_ID:
+        yield Finding("migrations", OK, f"The database is of version {version}, as it must be.")
+    elif application not in (0, APPLICATION_ID):
+        remedy = "Set `database` to a path of airoxy's own."
+        yield Finding("migrations", FAIL, f"{path} is another program's database.", remedy)
+    elif version > known:
+        text = f"The database is of version {version}, this airoxy knows {known}."
+        yield Finding("migrations", FAIL, text, "Upgrade airoxy.")
+    else:
+
+        def fix() -> str:
+            patient.as_owner(lambda: open_database(path).close())
+            return f"The database was of version {version} and is of {known} now."
+
+        text = f"The database is of version {version}, this airoxy needs {known}."
+        yield Finding("migrations", FAIL, text, "--fix or a restart migrates it.", fix)
+
+
+def open_as_it_is(path: Path) -> apsw.Connection:
+    """As it is. Not read-only, because such a connection leaves its -wal and -shm behind."""
+    import apsw
+
+    from airoxy.store.schema import BUSY_TIMEOUT_MS
+
+    db = apsw.Connection(os.fspath(path), apsw.SQLITE_OPEN_READWRITE)
+    db.setbusytimeout(BUSY_TIMEOUT_MS)
+    return db
+
+
+def _damage(path: Path, *, quick: bool = False) -> str | None:
+    """What is wrong with the file's contents; `quick` looks no further than the beginning. Raises
+    StoreError where it cannot be looked at."""
+    import apsw
+
+    from airoxy.store.schema import explain, run
+
+    if path.stat().st_size == 0:
+        return "it is empty"
+    try:
+        with closing(open_as_it_is(path)) as db:
+            told = run(db, "PRAGMA schema_version" if quick else "PRAGMA quick_check(1)")
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        return str(error).rpartition(": ")[2]
+    except apsw.Error as error:
+        raise explain(path, error) from error
+    lines = [str(told[0][0])] if not quick else ["ok"]
+    return None if lines == ["ok"] else lines[0].splitlines()[-1]
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Which program's database it is, and of which version."""
+    from airoxy.store.schema import run
+
+    with closing(open_as_it_is(path)) as db:
+        return run(db, "PRAGMA application_id")[0][0], run(db, "PRAGMA user_version")[0][0]
+
+
+def _runs(patient: Patient) -> bool:
+    return patient.has_units and show([SERVICE], ["ActiveState"])[0]["ActiveState"] == "active"
+
+
+def _dated(path: Path) -> str:
+    made = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC)
+    return f"{path.name} of {made:%Y-%m-%d %H:%M}"
+
+
+def _restore(patient: Patient, backup: Path) -> str:
+    path = patient.database
+    now = datetime.datetime.fromtimestamp(patient.context.now(), datetime.UTC)
+    kept = path.with_name(f"{path.name}.damaged-{now:%Y%m%d-%H%M%S}")
+    with _stopped(patient):
+        if users := holders(str(path)):
+            raise AiroxyError(f"{users[0]} has it open; stop that first.")
+        patient.as_owner(lambda: _swap(path, backup, kept))
+    return (
+        f"{_dated(backup)} is in the place of the database. What happened after that is in"
+        f" {kept} alone, as far as it can be read."
+    )
+
+
+@contextmanager
+def _stopped(patient: Patient) -> Iterator[None]:
+    """Nothing of airoxy runs meanwhile; the socket is stopped too, because it would start it."""
+    if not patient.has_units:
+        yield
+        return
+    units = show([SOCKET, SERVICE, *TIMERS.values()], ["ActiveState"])
+    active = [each["Id"] for each in units if each["ActiveState"] not in ("inactive", "failed")]
+    if active:
+        systemctl("stop", *active)
+    try:
+        yield
+    finally:
+        if again := [unit for unit in active if unit in (SOCKET, SERVICE)]:
+            systemctl("start", *again)
+
+
+def _swap(path: Path, backup: Path, kept: Path) -> None:
+    """Put a copy of the backup in the database's place, which is never empty meanwhile."""
+    copy = path.with_name(f"{path.name}.restored")
+    shutil.copyfile(backup, copy)
+    copy.chmod(0o600)
+    with copy.open("rb+") as file:
+        os.fsync(file.fileno())
+    if damage := _damage(copy):
+        copy.unlink()
+        raise AiroxyError(f"{backup} is damaged, too ({damage}).")
+    for suffix in ("-wal", "-shm", "-journal"):
+        # The old log would be taken for the new file's.
+        beside = path.with_name(path.name + suffix)
+        if beside.exists():
+            beside.rename(kept.with_name(kept.name + suffix))
+    if path.exists():
+        kept.hardlink_to(path)
+    copy.replace(path)

@@ -1,0 +1,149 @@
+"""Who may do what with the database's directory and files, and whether its disk has room.
+
+The law: nothing is repaired through a link, and outside of the package's own directory only what
+lies in one that belongs to airoxy: a wrong path in the configuration must not cost a system file.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import stat
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from airoxy.cli.doctor.finding import FAIL, HOME, OK, WARN, Finding, Patient
+from airoxy.cli.system import ask
+from airoxy.errors import AiroxyError
+
+#: Above a day's log of a busy installation, and what SQLite needs to write anything at all (bytes).
+_LITTLE, _NEXT_TO_NOTHING = 500 << 20, 20 << 20
+
+
+def user(patient: Patient) -> Iterator[Finding]:
+    """The user that the service runs as exists."""
+    if patient.user is None:
+        return
+    if patient.owner:
+        yield Finding("user", OK, f"The service runs as {patient.user}.")
+        return
+    text = f"There is no user {patient.user}, as whom the service is to run."
+    yield Finding("user", FAIL, text, "sudo systemd-sysusers", _make_user)
+
+
+def _make_user() -> str:
+    status, said = ask("systemd-sysusers")
+    if status:
+        raise AiroxyError(said)
+    return "systemd-sysusers has made the user."
+
+
+def directory(patient: Patient) -> Iterator[Finding]:
+    """The database's directory is there, and whoever runs airoxy may write it, others nothing."""
+    path, name = patient.database.parent, patient.user
+    remedy, fix = f"mkdir -p {path}", None
+    if name:
+        remedy = f"sudo install -d -o {name} -g {name} -m 750 {path}"
+    if path == HOME and patient.owner:
+        fix = partial(_make_directory, path, *patient.owner)
+    fault = _directory_fault(patient, path)
+    if fault:
+        yield Finding("directory", FAIL, f"{path} {fault}.", remedy, fix)
+    else:
+        belongs = _name(path.stat().st_uid)
+        yield Finding("directory", OK, f"{path} belongs to {belongs}, who may write there.")
+
+
+def _directory_fault(patient: Patient, path: Path) -> str | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return "does not exist"
+    if not stat.S_ISDIR(found.st_mode):
+        return "is not a directory"
+    if path == HOME and patient.owner:
+        if (found.st_uid, found.st_gid) != patient.owner:
+            return f"belongs to {_name(found.st_uid)} and not to {patient.user}"
+        if found.st_mode & 0o027 or found.st_mode & 0o700 != 0o700:
+            return f"has mode {stat.S_IMODE(found.st_mode):04o} and not 0750"
+    if not patient.as_owner(lambda: os.access(path, os.R_OK | os.W_OK | os.X_OK)):
+        return f"cannot be written by {patient.user or 'you'}"
+    return None
+
+
+def _make_directory(path: Path, uid: int, gid: int) -> str:
+    path.mkdir(0o750, exist_ok=True)
+    os.chown(path, uid, gid)
+    path.chmod(0o750)
+    return f"{path} belongs to {_name(uid)} alone now (mode 0750)."
+
+
+def database(patient: Patient) -> Iterator[Finding]:
+    """The database and what lies beside it is readable for its owner alone."""
+    path = patient.database
+    files = sorted(path.parent.glob(f"{path.name}*"))
+    faults = [finding for file in files if (finding := _file_fault(patient, file))]
+    yield from faults
+    if files and not faults:
+        others = f" and {len(files) - 1} beside it" if len(files) > 1 else ""
+        yield Finding("database file", OK, f"{path}{others}: readable for the owner alone.")
+
+
+def _file_fault(patient: Patient, path: Path) -> Finding | None:
+    found, home = path.lstat(), path.parent.stat()
+    if not stat.S_ISREG(found.st_mode):
+        what = "a link; set `database` to where it leads" if path.is_symlink() else "not a file"
+        return Finding("database file", FAIL, f"{path} is {what}.")
+    uid, gid = patient.owner or (home.st_uid, home.st_gid)
+    if found.st_uid != uid:
+        fault = f"belongs to {_name(found.st_uid)} and not to {_name(uid)}"
+    elif found.st_mode & 0o037 or (found.st_mode & 0o040 and found.st_gid != gid):
+        fault = f"holds secrets, and others may open it (mode {stat.S_IMODE(found.st_mode):04o})"
+    elif found.st_mode & 0o600 != 0o600:
+        fault = f"may not be used by its owner (mode {stat.S_IMODE(found.st_mode):04o})"
+    else:
+        return None
+    ours = home.st_uid == uid
+    remedy = f"sudo chown {_name(uid)}: {path}; sudo chmod 600 {path}"
+    fix = partial(_own, path, uid, gid) if ours else None
+    return Finding("database file", FAIL, f"{path} {fault}.", remedy, fix)
+
+
+def _own(path: Path, uid: int, gid: int) -> str:
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            raise AiroxyError(f"{path} is not a file of its own.")
+        if found.st_uid != uid or found.st_gid != gid:
+            os.fchown(file, uid, gid)
+        os.fchmod(file, 0o600)
+    finally:
+        os.close(file)
+    return f"{path} belongs to {_name(uid)} alone now (mode 0600)."
+
+
+def disk(patient: Patient) -> Iterator[Finding]:
+    """The database's file system can be written and has room."""
+    path = patient.database.parent
+    if not path.is_dir():
+        return
+    free, about = shutil.disk_usage(path).free, os.statvfs(path)
+    text = f"{free / 2**30:.1f} GiB are free at {path}."
+    if about.f_flag & os.ST_RDONLY:
+        yield Finding("disk", FAIL, f"{path} is on a file system that is mounted read-only.")
+    elif free < _NEXT_TO_NOTHING or (about.f_files and not about.f_favail):
+        yield Finding("disk", FAIL, text.replace("are", "only are", 1), "Make room there.")
+    elif free < _LITTLE:
+        yield Finding("disk", WARN, text, "Make room there soon.")
+    else:
+        yield Finding("disk", OK, text)
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"

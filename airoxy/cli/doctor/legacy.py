@@ -1,0 +1,36 @@
+"""Whether the PHP installation that this package supersedes is still there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from airoxy.cli.doctor.finding import OK, WARN, Finding, Patient
+
+#: Where its install.sh put it.
+DIRECTORY = Path("/var/www/airoxy")
+_LEFT = ("etc/supervisor/conf.d/airoxy*.conf", "etc/cron.d/airoxy*", "usr/local/bin/airoxy")
+_TABLES = ("etc/crontab", "etc/cron.d/*", "var/spool/cron/crontabs/*")
+
+
+def php(patient: Patient) -> Iterator[Finding]:
+    """Nothing of it runs beside us or waits to be taken over."""
+    found = [f"/{path.relative_to(patient.root)}" for path in _leftovers(patient.root)]
+    if not found:
+        yield Finding("PHP", OK, "There is no older PHP installation.")
+        return
+    text = f"There is an older PHP installation: {', '.join(found)}."
+    remedy = "Take it over with `sudo airoxy import-php`, then remove it."
+    yield Finding("PHP", WARN, text, remedy)
+
+
+def _leftovers(root: Path) -> list[Path]:
+    directory = root / DIRECTORY.relative_to("/")
+    found = {directory} if directory.is_dir() else set()
+    found.update(path for pattern in _LEFT for path in root.glob(pattern))
+    for path in (path for pattern in _TABLES for path in root.glob(pattern)):
+        with suppress(OSError):
+            if str(DIRECTORY) in path.read_text(errors="replace"):
+                found.add(path)
+    return sorted(found)

@@ -1,0 +1,97 @@
+"""Whether Anthropic can be reached from here, and agrees with this machine's clock."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Patient
+from airoxy.cli.show import span
+from airoxy.cli.system import SERVICE, ask, show
+from airoxy.config import Upstream
+from airoxy.errors import AiroxyError
+
+#: A clock that is off by this much (seconds) is odd, and by that much makes tokens expire too late
+#: and certificates invalid.
+_ODD, _WRONG = 60, 300
+_PATIENCE = 15.0
+
+
+def upstream(patient: Patient) -> Iterator[Finding]:
+    """Name, connection, TLS and HTTP work, as the service would have it; and so does the clock."""
+    config = patient.config.upstream
+    before = patient.context.now()
+    try:
+        status, date = asyncio.run(_knock(config, _environ(patient)))
+    except AiroxyError as error:
+        yield Finding("upstream", FAIL, f"{error.message}.", "No request can be forwarded so.")
+        text = "The clock cannot be compared while upstream is out of reach."
+        yield Finding("clock", WARN, text)
+        return
+    yield Finding("upstream", OK, f"{config.url} answers (status {status} to who has no key).")
+    yield _clock(date, (before + patient.context.now()) / 2)
+
+
+async def _knock(upstream: Upstream, environ: Mapping[str, str]) -> tuple[int, str]:
+    """Status and Date of the answer to a request without a credential. Raises AiroxyError."""
+    from airoxy.upstream.client import Client
+    from airoxy.upstream.origin import proxy_from_environ
+
+    client = Client(
+        upstream.url,
+        connect_timeout=min(upstream.connect_timeout, _PATIENCE),
+        read_timeout=_PATIENCE,
+        proxy=proxy_from_environ(upstream.url, environ),
+    )
+    try:
+        head = [(b"host", client.host), (b"user-agent", b"airoxy-doctor")]
+        answer = await client.send(b"GET", b"/v1/models", head)
+        answer.abort()
+    finally:
+        await client.aclose()
+    dates = [value.decode("latin-1") for name, value in answer.headers if name == b"date"]
+    return answer.status, "".join(dates[:1])
+
+
+def _environ(patient: Patient) -> Mapping[str, str]:
+    """The service's environment, which may name another proxy than root's; else ours."""
+    if patient.has_units:
+        pid = show([SERVICE], ["MainPID"])[0].get("MainPID", "0")
+        with suppress(OSError):
+            entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            pairs = (os.fsdecode(entry).partition("=") for entry in entries if entry)
+            return {name: value for name, _, value in pairs}
+    return patient.context.environ
+
+
+def _clock(date: str, now: float) -> Finding:
+    try:
+        # The header has whole seconds, cut off.
+        off = now - parsedate_to_datetime(date).timestamp() - 0.5
+    except ValueError:
+        return Finding("clock", WARN, "Upstream does not say what time it is.")
+    how = f"{span(abs(off))} {'ahead of' if off > 0 else 'behind'} upstream's"
+    if abs(off) <= _ODD:
+        return Finding("clock", OK, "The clock agrees with upstream's.")
+    state = FAIL if abs(off) > _WRONG else WARN
+    if _can_synchronise():
+        remedy = "sudo timedatectl set-ntp true"
+        return Finding("clock", state, f"The clock is {how}.", remedy, _synchronise)
+    remedy = "Set it, and have NTP keep it (systemd-timesyncd or chrony)."
+    return Finding("clock", state, f"The clock is {how}.", remedy)
+
+
+def _can_synchronise() -> bool:
+    status, said = ask("timedatectl", "show")
+    return status == 0 and {"CanNTP=yes", "NTP=no"} <= set(said.splitlines())
+
+
+def _synchronise() -> str:
+    status, said = ask("timedatectl", "set-ntp", "true")
+    if status:
+        raise AiroxyError(said)
+    return "NTP is switched on; the clock will be right in a moment."

@@ -1,0 +1,124 @@
+"""Whether there are client keys, and tokens that can serve their requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Patient
+from airoxy.cli.show import span
+from airoxy.errors import AiroxyError
+
+if TYPE_CHECKING:
+    import apsw
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+
+
+def keys(patient: Patient) -> Iterator[Finding]:
+    """Somebody can use airoxy."""
+    from airoxy.store import keys
+
+    rows = _ask(patient, keys.list_keys)
+    if isinstance(rows, str):
+        yield Finding("keys", WARN, rows)
+    elif not rows:
+        text = "There is no client key yet, so nobody can use the tokens."
+        yield Finding("keys", WARN, text, "sudo airoxy api-key add --name NAME")
+    elif not any(row["is_active"] for row in rows):
+        text = "Every client key is disabled, so nobody can use the tokens."
+        yield Finding("keys", WARN, text, "sudo airoxy api-key toggle ID")
+    else:
+        active = sum(row["is_active"] for row in rows)
+        yield Finding("keys", OK, f"{active} of {len(rows)} client keys are active.")
+
+
+def tokens(patient: Patient) -> Iterator[Finding]:
+    """Requests can be forwarded."""
+    from airoxy.store import tokens
+
+    now = patient.context.now()
+    rows = _ask(patient, lambda db: tokens.list_tokens(db, now))
+    if isinstance(rows, str):
+        yield Finding("tokens", WARN, rows)
+    elif not rows:
+        text = "There is no token yet, so no request can be forwarded."
+        yield Finding("tokens", WARN, text, "sudo airoxy token add --name NAME")
+    else:
+        yield from filter(None, (_trouble(patient, row, now) for row in rows))
+        yield _pool(rows, now)
+
+
+def _ask(patient: Patient, question: Callable[[apsw.Connection], T]) -> T | str:
+    """The database's answer, or why there is none; what is wrong with it is another check's."""
+    from airoxy.cli.doctor.database import open_as_it_is
+
+    def work() -> T:
+        with closing(open_as_it_is(patient.database)) as db:
+            return question(db)
+
+    try:
+        return patient.as_owner(work)
+    except (AiroxyError, OSError):
+        return "Not looked at: the database cannot be read as it is."
+
+
+def _trouble(patient: Patient, row: Row, now: float) -> Finding | None:
+    """What is wrong with one token. Whether it is the last one, `_pool` says."""
+    who, number = f"Token {row['id']} ({row['name']})", row["id"]
+    if not row["is_active"]:
+        if not row["inactive_reason"]:
+            return None  # somebody wanted it so
+        text = f"{who} is not used any more: {row['inactive_reason']}."
+        remedy = f"Add it anew, or give it another chance: sudo airoxy token reset {number}"
+        return Finding("tokens", WARN, text, remedy)
+    if _expired(row, now):
+        text = f"{who} expired {span(now - row['expires_at'])} ago."
+        fix = partial(_refresh, patient, number) if row["type"] == "oauth" else None
+        return Finding("tokens", WARN, text, f"sudo airoxy token refresh --id {number}", fix)
+    if row["refresh_failures"]:
+        text = f"{who} could not be refreshed {row['refresh_failures']} times in a row."
+        return Finding("tokens", WARN, text, f"sudo airoxy token refresh --id {number} says why.")
+    return None
+
+
+def _pool(rows: list[dict[str, Any]], now: float) -> Finding:
+    usable = [row for row in rows if row["is_active"] and not _expired(row, now)]
+    if not usable:
+        text = f"None of the {len(rows)} tokens can be used, so no request can be forwarded."
+        return Finding("tokens", FAIL, text, "sudo airoxy token list")
+    resting = [row for row in usable if any(c["model_class"] == "*" for c in row["coolings"])]
+    if len(resting) == len(usable):
+        first = min(cooling["until"] for row in resting for cooling in row["coolings"])
+        text = f"Every usable token is cooling; the first is ready in {span(first - now)}."
+        return Finding("tokens", WARN, text, "It passes; another token would help meanwhile.")
+    ready = len(usable) - len(resting)
+    return Finding("tokens", OK, f"{ready} of {len(rows)} tokens are ready.")
+
+
+def _expired(row: Row, now: float) -> bool:
+    return row["expires_at"] is not None and row["expires_at"] <= now
+
+
+def _refresh(patient: Patient, token_id: int) -> str:
+    """As the timer does it."""
+    from airoxy.jobs.refresh import refresh_token
+    from airoxy.store.schema import open_database
+    from airoxy.store.tokens import refreshing
+
+    def work() -> list[tuple[bool, str]]:
+        with closing(open_database(patient.database)) as db:
+            oauth, clock = patient.config.oauth, patient.context.clock
+            outcomes = [
+                refresh_token(db, state.id, state.token, oauth, clock)
+                for state in refreshing(db, token_id)
+            ]
+        return [(outcome.renewed, outcome.told) for outcome in outcomes]
+
+    ((renewed, told),) = patient.as_owner(work) or [(False, "it has no refresh token.")]
+    if not renewed:
+        raise AiroxyError(told)
+    return f"Token {token_id} is {told}."

@@ -1,0 +1,96 @@
+"""Whether airoxy listens where it should, nobody else does, and it answers."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+
+from airoxy import __version__
+from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Patient
+from airoxy.cli.listeners import Listener, Process, holders, listeners
+from airoxy.cli.status import Health, ask_health, bare
+from airoxy.cli.system import SERVICE, SOCKET, show, systemctl
+from airoxy.cli.units import deaf
+
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what is meant by no host
+
+
+def strangers(patient: Patient) -> Iterator[Finding]:
+    """No other program has the port."""
+    if not patient.has_units:
+        return
+    port = patient.config.port
+    wanted = [ipaddress.ip_address(host) for host in patient.config.hosts or _EVERYWHERE]
+    for listener in listeners(port):
+        if any(listener.meets(address) for address in wanted) and not _is_ours(listener):
+            who = ", ".join(map(str, _holders(listener))) or "a process that cannot be seen"
+            text = f"Port {port} is taken by {who}, on {listener.address}."
+            remedy = "Stop it, or choose another `port` in airoxy.yaml; then sudo airoxy restart"
+            yield Finding("port", FAIL, text, remedy)
+            return
+    yield Finding("port", OK, f"No other program has port {port}.")
+
+
+def _is_ours(listener: Listener) -> bool:
+    """systemd holds the socket, and the service has it from there."""
+    return any(each.pid == 1 or each.group == SERVICE for each in _holders(listener))
+
+
+def _holders(listener: Listener) -> list[Process]:
+    return holders(f"socket:[{listener.inode}]")
+
+
+def addresses(patient: Patient) -> Iterator[Finding]:
+    """The socket listens where its unit says."""
+    if not patient.has_units:
+        return
+    unit = show([SOCKET], ["ActiveState", "Listen"])[0]
+    if unit["ActiveState"] != "active":
+        return
+    if silent := deaf():
+        text = f"Nobody listens on {', '.join(silent)}, to which the socket was changed."
+        yield Finding("addresses", FAIL, text, "sudo airoxy restart", _restart)
+    else:
+        where = ", ".join(map(bare, unit.get("Listen", "").splitlines()))
+        yield Finding("addresses", OK, f"The socket listens on {where}.")
+
+
+def _restart() -> str:
+    systemctl("restart", SOCKET, SERVICE)
+    return "The socket and the service have been restarted."
+
+
+def health(patient: Patient) -> Iterator[Finding]:
+    """The server answers, with this program's version, and has nothing to complain about."""
+    if not patient.has_units:
+        host = patient.config.hosts[0] if patient.config.hosts else "::"
+        where = f"[{host}]" if ":" in host else host
+        found = ask_health([f"{where}:{patient.config.port} (Stream)"])
+        assert found
+        if found.status is None:
+            text = f"{found.url} is out of reach ({found})."
+            yield Finding("health", WARN, text, "`airoxy serve` starts the server.")
+            return
+    else:
+        units = show([SERVICE, SOCKET], ["ActiveState", "Listen"])
+        if units[0]["ActiveState"] != "active":
+            return
+        found = ask_health(units[1].get("Listen", "").splitlines())
+    if found:
+        yield _state(found)
+
+
+def _state(found: Health) -> Finding:
+    if found.status is None:
+        remedy = "journalctl -u airoxy; sudo airoxy restart"
+        return Finding("health", FAIL, f"{found.url} is out of reach ({found}).", remedy)
+    if found.body["version"] != __version__:
+        text = f"The server is still of version {found.body['version']}, not {__version__}."
+        return Finding("health", WARN, text, "sudo airoxy reload", _reload)
+    state = OK if found.status == 200 and "warning" not in found.body else WARN
+    return Finding("health", state, f"{found.url}: {found}.")
+
+
+def _reload() -> str:
+    systemctl("reload", SERVICE)
+    return f"The server is being replaced by version {__version__}."

@@ -1,0 +1,95 @@
+"""Whether the program is whole, and what it is told to do makes sense."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from collections.abc import Iterator
+from importlib import metadata
+
+from airoxy.cli.doctor.finding import FAIL, OK, Finding, Patient
+from airoxy.config import Mistake, shipped_prices
+from airoxy.errors import ConfigError
+
+#: What airoxy imports: the module, its distribution, Debian's package, the least version.
+PACKAGES = (
+    ("apsw", "apsw", "python3-apsw", "3.40"),
+    ("brotli", "brotli", "python3-brotli", "1.0.9"),
+    ("falcon", "falcon", "python3-falcon", "3.1"),
+    ("httptools", "httptools", "python3-httptools", "0.1.1"),
+    ("httpx", "httpx", "python3-httpx", "0.23.3"),
+    ("sdnotify", "sdnotify", "python3-sdnotify", "0.3"),
+    ("uvicorn", "uvicorn", "python3-uvicorn", "0.17.6"),
+    ("uvloop", "uvloop", "python3-uvloop", "0.17"),
+    ("yaml", "PyYAML", "python3-yaml", "6.0"),
+    ("zstandard", "zstandard", "python3-zstandard", "0.20"),
+)
+
+
+def packages(patient: Patient) -> Iterator[Finding]:
+    """The Python packages are there, load, and are new enough."""
+    versions = []
+    for module, distribution, package, least in PACKAGES:
+        remedy = f"sudo apt-get install --reinstall {package}"
+        if not patient.packaged:
+            remedy += f" (or pip install --upgrade {distribution})"
+        try:
+            importlib.import_module(module)
+            version = metadata.version(distribution)
+        except Exception as error:  # a broken package fails as it likes
+            text = f"The Python package {module} does not load: {error}."
+            yield Finding("packages", FAIL, text, remedy)
+            continue
+        versions.append(f"{module} {version}")
+        if _number(version) < _number(least):
+            text = f"{module} {version} is too old, {least} is needed."
+            yield Finding("packages", FAIL, text, remedy)
+    if len(versions) == len(PACKAGES):
+        yield Finding("packages", OK, ", ".join(versions))
+
+
+def _number(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"[0-9]+", version)[:3]]
+
+
+def configuration(patient: Patient) -> Iterator[Finding]:
+    """The file has no mistake, and the service may read it."""
+    path, document = patient.config_path, patient.document
+    if document is None:
+        yield _missing(patient)
+        return
+    yield from (_mistake(mistake) for mistake in document.mistakes)
+    try:
+        shipped_prices()
+    except ConfigError as error:
+        yield Finding("configuration", FAIL, error.message)
+    if patient.owner and not patient.as_owner(lambda: os.access(path, os.R_OK)):
+        yield Finding(
+            "configuration",
+            FAIL,
+            f"{path} cannot be read by the user {patient.user}.",
+            f"chmod a+r {path}",
+            lambda: _open_up(patient),
+        )
+    elif not document.mistakes:
+        yield Finding("configuration", OK, f"{path} is fine.")
+
+
+def _missing(patient: Patient) -> Finding:
+    path = patient.config_path
+    if patient.context.config_path or patient.context.environ.get("AIROXY_CONFIG"):
+        return Finding("configuration", FAIL, f"{path} is not there.", "Name a file that exists.")
+    return Finding("configuration", OK, f"There is no {path}; everything is at its default.")
+
+
+def _mistake(mistake: Mistake) -> Finding:
+    return Finding("configuration", FAIL, f"{mistake}.")
+
+
+def _open_up(patient: Patient) -> str:
+    """There is no secret in it, so that everybody may read it."""
+    path = patient.config_path
+    path.parent.chmod(path.parent.stat().st_mode | 0o555)
+    path.chmod(path.stat().st_mode | 0o444)
+    return f"{path} can be read by everybody now."

@@ -1,0 +1,168 @@
+"""Whether systemd has the units as they should be: known, enabled, running, up to date.
+
+The law: without systemd, or for another configuration than the one that the units follow, there
+is one line that says so.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from airoxy.cli.doctor.finding import FAIL, HOME, OK, Finding, Patient
+from airoxy.cli.show import past, span
+from airoxy.cli.status import Timer
+from airoxy.cli.status import timers as look_at_timers
+from airoxy.cli.system import SERVICE, SOCKET, TIMERS, Unit, ask, booted, show, systemctl
+
+GENERATOR = Path("/usr/lib/systemd/system-generators/airoxy-generator")
+GENERATED = Path("/run/systemd/generator")
+_STATE = ("LoadState", "ActiveState", "SubState", "UnitFileState")
+
+
+def definitions(patient: Patient) -> Iterator[Finding]:
+    """systemd works with the unit files, and the values from the configuration, as they are now."""
+    if not booted():
+        yield Finding("units", OK, "systemd does not run here; `airoxy serve` does it alone.")
+        return
+    if not patient.packaged:
+        text = f"systemd has no units for {patient.config_path}; `airoxy serve` does it alone."
+        yield Finding("units", OK, text)
+        return
+    stale = [
+        unit["Id"]
+        for unit in show([SOCKET, SERVICE, *TIMERS, *TIMERS.values()], ["NeedDaemonReload"])
+        if unit["NeedDaemonReload"] == "yes"
+    ]
+    if not stale and _generated() != _drop_ins(GENERATED):
+        stale = [str(patient.config_path)]
+    if stale:
+        text = f"systemd has not yet seen the changes of {', '.join(stale)}."
+        yield Finding("units", FAIL, text, "sudo airoxy restart", _reload)
+    else:
+        yield Finding("units", OK, "systemd knows the units as they are.")
+
+
+def _generated() -> dict[str, list[str]]:
+    """What the generator would write now."""
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run(
+            [GENERATOR, directory, directory, directory],
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+        return _drop_ins(Path(directory))
+
+
+def _drop_ins(directory: Path) -> dict[str, list[str]]:
+    """The generator's files by name, without their comments, which name lines that may move."""
+    return {
+        str(file.relative_to(directory)): [
+            line for line in file.read_text().splitlines() if not line.startswith("#")
+        ]
+        for file in directory.glob("airoxy*.d/*-airoxy-yaml.conf")
+    }
+
+
+def _reload() -> str:
+    systemctl("daemon-reload")
+    return "systemd has read the units and the configuration again."
+
+
+def socket(patient: Patient) -> Iterator[Finding]:
+    """The door is open, and will be after the next boot."""
+    if patient.has_units:
+        yield _unit("socket", SOCKET)
+
+
+def service(patient: Patient) -> Iterator[Finding]:
+    """The server runs, and will after the next boot."""
+    if patient.has_units:
+        yield _unit("service", SERVICE)
+
+
+def timers(patient: Patient) -> Iterator[Finding]:
+    """The jobs are done when they should be, and their last run was good."""
+    if not patient.has_units:
+        return
+    now = patient.context.now()
+    for timer in look_at_timers():
+        finding = _unit("timers", timer.unit)
+        yield _runs(timer, now) if finding.state == OK else finding
+
+
+def _runs(timer: Timer, now: float) -> Finding:
+    if timer.last_result not in (None, "success"):
+        job = TIMERS[timer.unit]
+        text = f"The last run of {job} ended badly, {past(timer.last_run, now)}."
+        return Finding("timers", FAIL, text, f"journalctl -u {job} says why.")
+    upcoming = f"; the next is in {span(timer.next_run - now)}" if timer.next_run else ""
+    text = f"{timer.unit}: the last run was {past(timer.last_run, now)}{upcoming}."
+    return Finding("timers", OK, text)
+
+
+def _unit(check: str, name: str) -> Finding:
+    unit = show([name], _STATE)[0]
+    how = f"{unit['ActiveState']} ({unit['SubState']})"
+    if unit["LoadState"] == "masked" or unit["UnitFileState"].startswith("masked"):
+        remedy = f"sudo systemctl unmask {name}; sudo systemctl enable --now {name}"
+        return Finding(check, FAIL, f"{name} is masked.", remedy, partial(_unmask, name))
+    if unit["LoadState"] != "loaded":
+        remedy = f"systemd-analyze verify {name}; sudo apt-get install --reinstall airoxy"
+        return Finding(check, FAIL, f"{name} cannot be loaded ({unit['LoadState']}).", remedy)
+    if unit["UnitFileState"] != "enabled":
+        text = f"{name} is {unit['UnitFileState']}: it does not start at boot."
+        remedy = f"sudo systemctl enable --now {name}"
+        return Finding(check, FAIL, text, remedy, partial(_enable, name))
+    if unit["ActiveState"] not in ("active", "reloading"):
+        remedy = f"sudo systemctl start {name}; journalctl -u {name} says what happened."
+        return Finding(check, FAIL, f"{name} is {how}.", remedy, partial(_start, name))
+    return Finding(check, OK, f"{name} is {how} and enabled.")
+
+
+def _unmask(name: str) -> str:
+    systemctl("unmask", name)
+    systemctl("unmask", "--runtime", name)
+    return f"{name} is not masked any more. {_enable(name)}"
+
+
+def _enable(name: str) -> str:
+    systemctl("enable", name)
+    return f"{name} is enabled. {_start(name)}"
+
+
+def _start(name: str) -> str:
+    ask("systemctl", "reset-failed", name)
+    systemctl("start", name)
+    return f"{name} has been started."
+
+
+def sandbox(patient: Patient) -> Iterator[Finding]:
+    """The server and the jobs may write where the database is."""
+    path = patient.database.parent
+    if not patient.has_units or path == HOME:
+        return
+    services = show(
+        [SERVICE, *TIMERS.values()], ["ProtectSystem", "StateDirectory", "ReadWritePaths"]
+    )
+    barred = [
+        unit["Id"]
+        for unit in services
+        if unit.get("ProtectSystem") == "strict"
+        and not any(path.is_relative_to(place) for place in _writable(unit))
+    ]
+    if barred:
+        text = f"{', '.join(barred)} may not write to {path}, where the database is."
+        remedy = f"sudo systemctl edit {' '.join(barred)}: [Service] ReadWritePaths={path}"
+        yield Finding("sandbox", FAIL, text, remedy)
+    else:
+        yield Finding("sandbox", OK, f"The server and the jobs may write to {path}.")
+
+
+def _writable(unit: Unit) -> list[Path]:
+    states = [Path("/var/lib", name) for name in unit.get("StateDirectory", "").split()]
+    return states + [Path(name.lstrip("-+")) for name in unit.get("ReadWritePaths", "").split()]

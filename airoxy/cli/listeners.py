@@ -1,0 +1,95 @@
+"""Who listens on a TCP port of this machine, as /proc tells it.
+
+The law: it only looks. Whose socket it is can only be seen by root and by its owner.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+_LISTEN = "0A"
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A listening socket."""
+
+    address: IPAddress
+    port: int
+    inode: str
+
+    def meets(self, address: IPAddress) -> bool:
+        """Whether it stands in the way of somebody who wants to listen on `address`."""
+        wildcard = self.address.is_unspecified or address.is_unspecified
+        # A wildcard of IPv6 takes IPv4 too, in most configurations.
+        return self.address == address or (
+            wildcard and (self.address.version == address.version or 6 in self._versions(address))
+        )
+
+    def _versions(self, address: IPAddress) -> set[int]:
+        return {each.version for each in (self.address, address) if each.is_unspecified}
+
+
+@dataclass(frozen=True)
+class Process:
+    """Who has a socket open; `group` is the last part of its cgroup's path."""
+
+    pid: int
+    name: str
+    group: str
+
+    def __str__(self) -> str:
+        return f"{self.name} (process {self.pid})"
+
+
+def listeners(port: int, proc: Path = Path("/proc")) -> list[Listener]:
+    """The sockets that listen on `port`, of both families."""
+    found = []
+    for name in ("tcp", "tcp6"):
+        with suppress(OSError):
+            for line in (proc / "net" / name).read_text().splitlines()[1:]:
+                _, local, _, state, *rest = line.split()
+                address, _, number = local.partition(":")
+                if state == _LISTEN and int(number, 16) == port:
+                    found.append(Listener(_address(address), port, rest[5]))
+    return found
+
+
+def holders(target: str, proc: Path = Path("/proc")) -> list[Process]:
+    """The processes that have a file (its path) or a socket ("socket:[INODE]") open, as far as we
+    may see them."""
+    found = []
+    for directory in proc.iterdir():
+        if directory.name.isdecimal() and target in _files(directory):
+            with suppress(OSError):
+                name = (directory / "comm").read_text().strip()
+                group = (directory / "cgroup").read_text().strip().rpartition("/")[2]
+                found.append(Process(int(directory.name), name, group))
+    return sorted(found, key=lambda process: process.pid)
+
+
+def parse_listen(text: str) -> tuple[IPAddress, int] | None:
+    """Address and port of one of systemd's "[::]:3800 (Stream)"; None for other than TCP."""
+    found = re.fullmatch(r"\[?([0-9a-fA-F:.]+?)(?:%\w+)?\]?:([0-9]+) \(Stream\)", text)
+    return (ipaddress.ip_address(found[1]), int(found[2])) if found else None
+
+
+def _files(directory: Path) -> Iterator[str]:
+    with suppress(OSError):
+        for descriptor in (directory / "fd").iterdir():
+            with suppress(OSError):
+                yield os.readlink(descriptor)
+
+
+def _address(text: str) -> IPAddress:
+    """The kernel writes each 32 bits as a number in the machine's own byte order."""
+    words = [int(text[i : i + 8], 16) for i in range(0, len(text), 8)]
+    return ipaddress.ip_address(struct.pack(f"={len(words)}I", *words))
