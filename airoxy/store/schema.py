@@ -159,20 +159,25 @@ def _forbidden(path: Path) -> StoreError:
         return StoreError(f"{path} may not be read; use sudo.")
     if path.is_dir():
         return StoreError(f"{path} is a directory; set `database` to a file's path.")
-    if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK):
+    if not _writable(path) or not _writable(path.parent):
         return StoreError(f"{path} may not be written; use sudo.")
     return StoreError(f"{path} cannot be opened or written; is its disk read-only or full?")
+
+
+def _writable(path: Path) -> bool:
+    return os.access(path, os.R_OK | os.W_OK, effective_ids=True)
 
 
 def _make_file(path: Path) -> None:
     """An empty file that only its owner may read. One that exists is not even opened: closing it
     would take away the locks that this process has on it."""
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        if not path.exists():
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
-        pass
+        pass  # somebody else made it just now
     except PermissionError:
-        raise StoreError(f"{path} may not be made; use sudo.") from None
+        raise StoreError(f"{path} may not be read or made; use sudo.") from None
     except FileNotFoundError:
         raise _forbidden(path) from None
     except OSError as error:

@@ -1,0 +1,79 @@
+"""Rows for the account, made up from what a test is about."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import apsw
+
+from airoxy.store import keys, ledger, schema, tokens
+from airoxy.store.ledger import Row
+
+#: The day of the tests' clock.
+TODAY = datetime.date(2026, 11, 22)
+
+
+def days_ago(days: int) -> datetime.date:
+    return TODAY - datetime.timedelta(days)
+
+
+def row(day: datetime.date = TODAY, time: str = "12:00:00", **changes: Any) -> Row:
+    """A successful request; `changes` are of its fields."""
+    at = datetime.datetime.fromisoformat(f"{day}T{time}+00:00")
+    plain = Row(
+        requested_at_ms=round(at.timestamp() * 1000),
+        api_key_id=1,
+        token_id=1,
+        endpoint="/v1/messages",
+        model="claude-opus-5-5",
+        is_stream=True,
+        input_tokens=10,
+        output_tokens=20,
+        cache_write_5m_tokens=30,
+        cache_write_1h_tokens=40,
+        cache_read_tokens=50,
+        web_search_requests=1,
+        cost_nanousd=1_000_000,
+        status_code=200,
+        error_message=None,
+        ending="complete",
+        attempts=1,
+        ttfb_ms=300,
+        duration_ms=4000,
+        request_id="req_test",
+    )
+    return plain._replace(**changes)
+
+
+def append(db: apsw.Connection, *rows: Row) -> None:
+    with schema.transaction(db):
+        ledger.append(db, rows)
+
+
+def add_key(db: apsw.Connection, name: str) -> int:
+    return keys.add_key(db, name, f"ak-test-{name}", 0)
+
+
+def add_token(db: apsw.Connection, name: str, **changes: Any) -> int:
+    given = {
+        "name": name,
+        "type": "api_key",
+        "token": f"sk-ant-api-test-{name}",
+        "refresh_token": None,
+        "expires_at": None,
+        "now": 0,
+    }
+    return tokens.add_token(db, **given | changes)
+
+
+def add_login(db: apsw.Connection, name: str, expires_at: int = 100) -> int:
+    """An OAuth token."""
+    return add_token(
+        db,
+        name,
+        type="oauth",
+        token=f"sk-ant-oat-test-{name}",
+        refresh_token=f"sk-ant-ort-test-{name}",
+        expires_at=expires_at,
+    )
