@@ -67,10 +67,9 @@ def run(context: Context, args: Namespace) -> None:
     return None
 
 
-def everywhere() -> Iterator[Path]:
-    """Where logins are kept: root's, and every user's in /home."""
-    homes = [Path("/root"), *sorted(Path("/home").glob("*"))]
-    for home in homes:
+def everywhere(root: Path = Path("/root"), homes: Path = Path("/home")) -> Iterator[Path]:
+    """Where logins are kept: root's, and every user's."""
+    for home in (root, *sorted(homes.glob("*"))):
         path = home / FILE
         try:
             path.lstat()

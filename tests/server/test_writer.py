@@ -1,0 +1,131 @@
+"""The writer thread against a real database that is locked, full, or asked for the impossible."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import apsw
+import pytest
+
+from airoxy.server.writer import Writer
+from airoxy.store import keys, tokens
+from airoxy.store.ledger import Row
+from airoxy.store.schema import open_database
+
+
+def row(number: int = 0, key_id: int = 1) -> Row:
+    return Row(
+        1795348800000 + number, key_id, None, "/v1/messages", "claude-opus-5-5", False,
+        1, 2, 3, 4, 5, 0, 6, 200, None, "complete", 1, 1, 2, f"req_{number}",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    db = open_database(tmp_path / "airoxy.db")
+    keys.add_key(db, "laptop", "ak-test", 0)
+    db.close()
+    return tmp_path / "airoxy.db"
+
+
+def connect(path: Path) -> apsw.Connection:
+    db = open_database(path)
+    db.setbusytimeout(20)
+    return db
+
+
+def count(path: Path) -> int:
+    db = open_database(path, readonly=True)
+    try:
+        return next(iter(db.cursor().execute("SELECT count(*) FROM requests")))[0]
+    finally:
+        db.close()
+
+
+def test_what_was_handed_over_is_written_when_the_writer_closes(path):
+    writer = Writer(lambda: connect(path))
+    for number in range(1200):
+        writer.row(row(number))
+    writer.close()
+    assert writer.backlog == 0
+    assert count(path) == 1200
+
+
+def test_an_operation_and_the_last_use_are_written_with_the_rows(path):
+    db = open_database(path)
+    token = tokens.add_token(
+        db, name="one", type="api_key", token="sk-ant-api-test-one",
+        refresh_token=None, expires_at=None, now=0,
+    )  # fmt: skip
+    writer = Writer(lambda: connect(path))
+    writer.used(token, 5_000)
+    writer.used(token, 7_000)
+    writer.do(lambda db: tokens.cool(db, token, "claude-opus-4", 2e9, "rate limited", 6_000))
+    writer.close()
+    listed = tokens.list_tokens(db, 0)[0]
+    assert listed["last_used_at"] == 7_000
+    assert listed["coolings"][0]["reason"] == "rate limited"
+    db.close()
+
+
+def test_a_locked_database_delays_the_rows_and_loses_none(path, capfd):
+    locker = open_database(path)
+    locker.cursor().execute("BEGIN IMMEDIATE")
+    writer = Writer(lambda: connect(path))
+    for number in range(10):
+        writer.row(row(number))
+    while writer.trouble is None:
+        threading.Event().wait(0.01)
+    assert writer.backlog == 10
+    locker.cursor().execute("COMMIT")
+    writer.close()
+    assert count(path) == 10
+    assert writer.trouble is None
+    said = capfd.readouterr().err
+    assert "cannot be written" in said
+    assert "can be written again" in said
+    locker.close()
+
+
+def test_above_the_limit_rows_are_dropped_counted_and_told(path, capfd):
+    locker = open_database(path)
+    locker.cursor().execute("BEGIN IMMEDIATE")
+    writer = Writer(lambda: connect(path), limit=5)
+    for number in range(8):
+        writer.row(row(number))
+    while writer.trouble is None:
+        threading.Event().wait(0.01)
+    locker.cursor().execute("COMMIT")
+    locker.close()
+    writer.close()
+    assert (writer.dropped, count(path)) == (3, 5)
+    assert "3 log rows were dropped" in capfd.readouterr().err
+
+
+def test_an_impossible_operation_costs_itself_and_nothing_else(path, capfd):
+    def impossible(db: apsw.Connection) -> None:
+        db.cursor().execute("INSERT INTO nowhere VALUES (1)")
+
+    writer = Writer(lambda: connect(path))
+    for number in range(3):
+        writer.row(row(number))
+    writer.do(impossible)
+    for number in range(3, 6):
+        writer.row(row(number))
+    writer.close()
+    assert count(path) == 6
+    assert "left out" in capfd.readouterr().err
+
+
+def test_at_the_end_a_database_that_stays_locked_is_given_up_after_a_while(
+    path, capfd, monkeypatch
+):
+    monkeypatch.setattr("airoxy.server.writer.LAST_TRIES", 0.1)
+    locker = open_database(path)
+    locker.cursor().execute("BEGIN IMMEDIATE")
+    writer = Writer(lambda: connect(path))
+    writer.row(row())
+    writer.close()
+    assert "1 log rows are lost" in capfd.readouterr().err
+    locker.close()
