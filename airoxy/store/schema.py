@@ -190,7 +190,9 @@ def _prepare(db: apsw.Connection, path: Path, readonly: bool) -> None:
     if not readonly:
         if db.readonly("main"):
             raise _forbidden(path)
-        _into_wal(db)
+        # Asking costs nothing; setting it again would wait for the write lock.
+        if not version or run(db, "PRAGMA journal_mode")[0][0] != "wal":
+            _into_wal(db)
     run(db, _SETTINGS)
     if version == len(migrations.MIGRATIONS):
         return
