@@ -20,12 +20,14 @@ def dollars(nanousd: int) -> str:
 
 def short(count: int) -> str:
     """At most five characters: 9999, 12.3k, 123k, 1.23M."""
-    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if count >= size and count >= 10_000:
-            scaled = count / size
-            digits = 2 if scaled < 9.995 else 1 if scaled < 99.95 else 0
-            return f"{scaled:.{digits}f}{letter}"
-    return str(count)
+    if count < 10_000:
+        return str(count)
+    scaled, letter = count / 1000, "k"
+    for bigger in "MG":
+        if scaled >= 999.5:
+            scaled, letter = scaled / 1000, bigger
+    digits = 2 if scaled < 9.995 else 1 if scaled < 99.95 else 0
+    return f"{scaled:.{digits}f}{letter}"
 
 
 def duration(milliseconds: int) -> str:

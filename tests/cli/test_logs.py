@@ -1,0 +1,163 @@
+"""`airoxy logs`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import apsw
+import pytest
+
+from airoxy.errors import NotFound
+from airoxy.store import keys
+from tests.cli.terminal import Typed
+from tests.conftest import Clock
+from tests.program import PYTHON, ROOT, environment
+from tests.store.account import TODAY, add_key, add_token, append, days_ago, row
+
+
+@pytest.fixture
+def typed(db: apsw.Connection, clock: Clock) -> Typed:
+    add_key(db, "alice")
+    add_key(db, "bob")
+    add_token(db, "console")
+    return Typed(Path(db.filename), clock)
+
+
+def ids(rows: list[dict[str, int]]) -> list[int]:
+    return [row["id"] for row in rows]
+
+
+def test_the_newest_requests_are_a_table(db: apsw.Connection, typed: Typed) -> None:
+    append(
+        db,
+        row(input_tokens=9_999, output_tokens=12_345, cost_nanousd=50_500_000),
+        row(
+            time="13:01:02",
+            model="claude-sonnet-4-5-20250929",
+            endpoint="/v1/messages/count_tokens",
+            token_id=None,
+            status_code=429,
+            error_message="rate limited",
+            cost_nanousd=0,
+            duration_ms=640,
+        ),
+    )
+    lines = typed("logs").splitlines()
+    assert [" ".join(line.split()) for line in lines] == [
+        "TIME (UTC) KEY TOKEN ENDPOINT MODEL IN OUT WRITE READ COST STATUS TOOK",
+        "11-22 13:01:02 alice - count_tokens sonnet-4-5 10 20 70 50 $0 429 640ms",
+        "rate limited",
+        "11-22 12:00:00 alice console messages opus-5-5 9999 12.3k 70 50 $0.0505 200 4.0s",
+    ]
+    assert lines[1].index("640ms") + 5 == lines[3].index("4.0s") + 4 == len(lines[0])
+
+
+def test_the_table_is_never_wider_than_120_columns(db: apsw.Connection, typed: Typed) -> None:
+    append(
+        db,
+        row(
+            endpoint="/v1/messages/batches/msgbatch_" + "x" * 50,
+            model="claude-" + "x" * 100,
+            api_key_id=add_key(db, "k" * 64),
+            cache_read_tokens=10**11,
+            cost_nanousd=10**14,
+            ending="upstream_failed",
+            status_code=502,
+            error_message="e" * 300,
+            duration_ms=10**8,
+        ),
+    )
+    lines = typed("logs").splitlines()
+    assert max(map(len, lines)) <= 120
+    assert "502 fail" in lines[1]
+
+
+def test_a_message_cannot_speak_to_the_terminal(db: apsw.Connection, typed: Typed) -> None:
+    append(db, row(error_message="a\x1b[31mb\nc\x9b", model="\x1b]0;x\x07"))
+    assert {c for c in typed("logs") if not c.isprintable()} == {"\n"}
+
+
+def test_who_left_and_what_broke_off_is_seen(db: apsw.Connection, typed: Typed) -> None:
+    append(db, row(ending="client_left", status_code=499))
+    assert "499 left" in typed("logs")
+
+
+def test_json_is_one_array_newest_first(db: apsw.Connection, typed: Typed) -> None:
+    append(db, row(), row())
+    rows = typed.json("logs")
+    assert ids(rows) == [2, 1]
+    assert rows[0]["requested_at"] == "2026-11-22T12:00:00.000Z"
+    assert rows[0]["is_stream"] is True
+
+
+def test_without_requests_that_is_said(typed: Typed) -> None:
+    assert typed("logs") == "No requests yet.\n"
+    assert typed("logs", "--today") == "No such requests.\n"
+    assert typed.json("logs") == []
+
+
+def test_filters_choose_and_add_up(db: apsw.Connection, typed: Typed) -> None:
+    append(
+        db,
+        row(days_ago(1)),
+        row(),
+        row(api_key_id=2),
+        row(token_id=None),
+        row(api_key_id=2, token_id=None),
+    )
+    assert ids(typed.json("logs", "--limit", "2")) == [5, 4]
+    assert ids(typed.json("logs", "--today")) == [5, 4, 3, 2]
+    assert ids(typed.json("logs", "--date", "2026-11-21")) == [1]
+    assert ids(typed.json("logs", "--key", "2")) == [5, 3]
+    assert ids(typed.json("logs", "--token", "1")) == [3, 2, 1]
+    assert ids(typed.json("logs", "--token", "1", "--key", "1", "--date", f"{TODAY}")) == [2]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--limit", "0"),
+        ("--limit", "-1"),
+        ("--limit", "many"),
+        ("--date", "yesterday"),
+        ("--date", "2026-02-30"),
+        ("--date", "22.11.2026"),
+        ("--today", "--date", "2026-11-22"),
+        ("--key", "alice"),
+    ],
+)
+def test_what_cannot_be_meant_is_wrong_usage(typed: Typed, words: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        typed("logs", *words)
+    assert raised.value.code == 2
+
+
+def test_an_id_that_never_was_is_an_error(db: apsw.Connection, typed: Typed) -> None:
+    with pytest.raises(NotFound, match="airoxy token list"):
+        typed("logs", "--token", "9")
+    with pytest.raises(NotFound, match="airoxy api-key list"):
+        typed("logs", "--key", "9")
+    keys.remove_key(db, 1, 0)
+    assert typed.json("logs", "--key", "1") == []
+
+
+def test_following_goes_on_with_what_is_written(db: apsw.Connection, typed: Typed) -> None:
+    append(db, row(), row(api_key_id=2), row(), row())
+    command = [PYTHON, "-m", "airoxy", "--config", str(typed.config), "logs", "--follow", "--json"]
+    with subprocess.Popen(
+        [*command, "--limit", "2", "--key", "1"],
+        cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True,
+    ) as follower:  # fmt: skip
+        assert follower.stdout
+        seen = [json.loads(follower.stdout.readline())["id"] for _ in range(2)]
+        assert seen == [3, 4]
+        append(db, row(api_key_id=2), row())
+        assert json.loads(follower.stdout.readline())["id"] == 6
+        append(db, row())
+        assert json.loads(follower.stdout.readline())["id"] == 7
+        follower.send_signal(signal.SIGINT)
+        assert follower.stdout.read() == ""
+        assert follower.wait() == 130

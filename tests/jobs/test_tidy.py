@@ -1,0 +1,184 @@
+"""Tidying the log: what goes, what stays, and that nobody notices."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from airoxy.jobs import tidy
+from airoxy.jobs.tidy import tidy_log
+from airoxy.store import ledger
+from airoxy.store.schema import open_database, run
+from tests.conftest import NOON
+from tests.program import ROOT
+from tests.store.account import TODAY, add_key, append, days_ago, row
+
+# Tidies, and is killed while SQLite takes one of the steps that this needs.
+KILLED = """
+import os, pathlib, signal, sys
+from airoxy.jobs.tidy import tidy_log
+from airoxy.store.schema import open_database
+path, kill_at = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+db, calls = open_database(path), 0
+def step():
+    global calls
+    calls += 1
+    if calls == kill_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return False
+db.setprogresshandler(step, 100)
+tidy_log(db, 3, float(sys.argv[3]), pause=lambda seconds: None)
+"""
+
+
+def no_pause(_seconds: float) -> None:
+    pass
+
+
+@pytest.fixture
+def other(db: apsw.Connection) -> Iterator[apsw.Connection]:
+    """Somebody else, who will not wait for a lock."""
+    connection = open_database(Path(db.filename))
+    connection.setbusytimeout(0)
+    yield connection
+    connection.close()
+
+
+def count(db: apsw.Connection) -> int:
+    return int(run(db, "SELECT count(*) FROM requests")[0][0])
+
+
+def test_three_whole_days_and_today_are_kept(db: apsw.Connection) -> None:
+    append(
+        db,
+        row(days_ago(30)),
+        row(days_ago(4), "23:59:59.999"),
+        row(days_ago(3), "00:00:00"),
+        row(TODAY),
+    )
+    tidied = tidy_log(db, 3, NOON)
+    assert [r["id"] for r in ledger.newest(db, limit=9)] == [4, 3]
+    assert str(tidied).startswith("2 detailed rows from before 2026-11-19 (UTC) deleted")
+
+
+def test_at_least_today_is_kept(db: apsw.Connection) -> None:
+    append(db, row(days_ago(1), "23:59:59.999"), row(TODAY, "00:00:00"))
+    tidy_log(db, 0, NOON)
+    assert [r["id"] for r in ledger.newest(db, limit=9)] == [2]
+
+
+def test_nothing_to_do_writes_nothing(db: apsw.Connection) -> None:
+    append(db, row())
+    wal = Path(f"{db.filename}-wal")
+    before = wal.read_bytes()
+    assert str(tidy_log(db, 3, NOON)).startswith("Nothing to tidy")
+    assert wal.read_bytes() == before
+
+
+def test_the_totals_are_right_at_every_moment(db: apsw.Connection, other: apsw.Connection) -> None:
+    """And others can write in every pause."""
+    append(db, *[row(days_ago(n % 10)) for n in range(3000)])
+    expected = 3000
+    pauses = 0
+
+    def pause(_seconds: float) -> None:
+        nonlocal expected, pauses
+        append(other, row(), row(days_ago(9)))
+        expected += 2
+        pauses += 1
+        assert ledger.totals(other)["requests"] == expected
+
+    tidy_log(db, 3, NOON, pause)
+    assert pauses > 2
+    assert ledger.totals(db)["requests"] == expected
+    assert count(db) == 1200 + pauses
+
+
+def test_killed_at_any_moment_and_run_again_the_totals_are_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "airoxy.db"
+    db = open_database(path)
+    append(db, *[row(days_ago(n % 10), api_key_id=n % 7) for n in range(6000)])
+    totals, by_day = ledger.totals(db), ledger.totals_by(db, "day")
+    db.close()
+    # The whole work is some 800 calls of `step`; the last run goes through.
+    for kill_at in [random.randrange(1, 130) for _ in range(5)] + [0]:
+        command = [sys.executable, "-c", KILLED, path, str(kill_at), str(NOON)]
+        status = subprocess.run(command, cwd=ROOT).returncode
+        assert status == (-signal.SIGKILL if kill_at else 0), kill_at
+        db = open_database(path)
+        assert ledger.totals(db) == totals
+        assert ledger.totals_by(db, "day") == by_day
+        assert run(db, "PRAGMA integrity_check") == [("ok",)]
+        left = count(db)
+        assert len(ledger.newest(db, limit=99_999)) == left >= 2400
+        db.close()
+    assert left == 2400
+
+
+def test_two_at_once_do_the_work_together(db: apsw.Connection) -> None:
+    append(db, *[row(days_ago(n % 10)) for n in range(5000)])
+    before = ledger.totals(db)
+    done = []
+
+    def work() -> None:
+        mine = open_database(Path(db.filename))
+        done.append(tidy_log(mine, 3, NOON, no_pause).rows)
+        mine.close()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(done) == 3000
+    assert (count(db), ledger.totals(db)) == (2000, before)
+
+
+def test_freed_space_is_given_back_and_a_part_kept_for_tomorrow(db: apsw.Connection) -> None:
+    append(db, *[row(days_ago(9))] * 20_000, row())
+    before = run(db, "PRAGMA page_count")[0][0]
+    tidied = tidy_log(db, 3, NOON, no_pause)
+    pages = run(db, "PRAGMA page_count")[0][0]
+    assert tidied.freed == (before - pages) * 4096
+    assert pages < before / 5
+    run(db, "PRAGMA wal_checkpoint(TRUNCATE)")
+    assert Path(db.filename).stat().st_size == pages * 4096
+
+
+@pytest.mark.parametrize(("wanted", "most"), [(1e-9, tidy._LEAST), (1e9, tidy._MOST)])
+def test_slices_are_as_large_as_their_time_allows(
+    db: apsw.Connection, monkeypatch: pytest.MonkeyPatch, wanted: float, most: int
+) -> None:
+    asked: list[int] = []
+
+    def work(limit: int) -> int:
+        asked.append(limit)
+        return limit if len(asked) < 10 else 0
+
+    monkeypatch.setattr(tidy, "SLICE", wanted)
+    tidy._in_slices(db, work, no_pause)
+    assert asked[0] == tidy._FIRST
+    assert asked[-1] == most
+
+
+def test_a_lock_is_left_to_others_for_as_long_as_it_was_held(
+    db: apsw.Connection, other: apsw.Connection
+) -> None:
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        add_key(other, f"key-{len(pauses)}")
+
+    append(db, *[row(days_ago(9))] * 2000)
+    tidy_log(db, 3, NOON, pause)
+    assert pauses
+    assert min(pauses) > 0
