@@ -14,6 +14,7 @@ import pytest
 
 from tests.system import images, machine, package
 from tests.system.machine import Machine
+from tests.system.site import Site
 
 HERE = Path(__file__).parent
 
@@ -29,6 +30,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if config.pluginmanager.hasplugin("xdist"):
             group = next((name for name in images.RELEASES if f"[{name}" in item.name), "package")
             item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def swept() -> None:
+    machine.sweep()
 
 
 @pytest.fixture(scope="session", params=images.RELEASES)
@@ -78,4 +84,13 @@ def installed(release: str, deb: Path) -> Iterator[tuple[Path, Path]]:
 @pytest.fixture
 def computer(boot: Callable[..., Machine], installed: tuple[Path, Path]) -> Machine:
     """A machine of its own for this test, just booted, with airoxy installed."""
-    return boot(*installed)
+    machine = boot(*installed)
+    states = machine.run("systemctl is-active airoxy.socket airoxy.service", check=False)
+    assert states.split() == ["active", "active"], machine.run("journalctl --boot --no-pager")
+    return machine
+
+
+@pytest.fixture
+def site(computer: Machine) -> Site:
+    """Such a machine with a token, a key and something to ask."""
+    return Site(computer)

@@ -100,18 +100,17 @@ class Machine:
 
     def stop(self) -> None:
         """Pull the plug."""
-        for helper in self._helpers:
-            helper.kill()
-            helper.communicate()
-        for group in self._groups():
+        for group in _groups(self.name):
             with suppress(OSError):
                 (group / "cgroup.kill").write_text("1")
         if self._nspawn:
             self._nspawn.kill()
             self._nspawn.wait()
-        for group in self._groups():
-            _remove_groups(group)
-        shutil.rmtree(self._run, ignore_errors=True)
+        # Now nobody inside holds the other end of a pipe any more.
+        for helper in self._helpers:
+            helper.kill()
+            helper.communicate()
+        _remove(self.name)
 
     def power_off(self) -> None:
         """Shut down as an administrator does; `keep` has the disk then."""
@@ -203,11 +202,6 @@ class Machine:
                     self.leader = int(child)
         return self.leader
 
-    def _groups(self) -> list[Path]:
-        """Its cgroup, where this host has version 2 mounted."""
-        mounts = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
-        return [mount / self.name for mount in mounts if (mount / self.name).is_dir()]
-
 
 def missing() -> str | None:
     """Why no machine can be booted here, if so."""
@@ -223,17 +217,32 @@ def missing() -> str | None:
     return None
 
 
-def _remove_groups(group: Path) -> None:
-    """Processes that were killed take a moment to leave."""
+def sweep() -> None:
+    """Remove what tests that were killed could not: their processes have ended with them."""
+    for run in (images.CACHE / "run").glob("airoxy-test-*"):
+        if not Path(f"/proc/{run.name.split('-')[2]}").exists():
+            _remove(run.name)
+
+
+def _groups(name: str) -> list[Path]:
+    """A machine's cgroup, where this host has version 2 mounted."""
+    mounts = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
+    return [mount / name for mount in mounts if (mount / name).is_dir()]
+
+
+def _remove(name: str) -> None:
+    """Its cgroups, which processes that were killed take a moment to leave, and its files."""
     deadline = time.monotonic() + 10
-    while group.is_dir() and time.monotonic() < deadline:
-        for each in sorted(group.rglob("*/"), key=lambda path: -len(path.parts)):
-            with suppress(OSError):
-                each.rmdir()
-        try:
-            group.rmdir()
-        except OSError:
-            time.sleep(0.02)
+    for group in _groups(name):
+        while group.is_dir() and time.monotonic() < deadline:
+            for each in sorted(group.rglob("*/"), key=lambda path: -len(path.parts)):
+                with suppress(OSError):
+                    each.rmdir()
+            try:
+                group.rmdir()
+            except OSError:
+                time.sleep(0.02)
+    shutil.rmtree(images.CACHE / "run" / name, ignore_errors=True)
 
 
 def _first_line(stream: IO[bytes] | None) -> bytes:

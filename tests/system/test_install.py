@@ -55,7 +55,9 @@ def test_status_and_doctor_are_content(minimal):
     assert "3800" in minimal.run("airoxy status")
     status, told = minimal.status("airoxy doctor")
     # No token has been added yet, and Anthropic cannot be reached from here.
-    complaints = [line for line in told.splitlines() if re.search(r"fail|warn|✗|!", line, re.IGNORECASE)]
+    complaints = [
+        line for line in told.splitlines() if re.search(r"fail|warn|✗|!", line, re.IGNORECASE)
+    ]
     assert all(re.search("token|upstream|Anthropic", line) for line in complaints), (status, told)
 
 

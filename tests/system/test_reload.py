@@ -1,0 +1,70 @@
+"""Reload, restart and death under load: what they cost the clients."""
+
+from tests.system.site import HITCH_MS, until
+
+
+def test_ten_reloads_under_load_cost_nothing(site):
+    with site.load(clients=4, streams=20) as load:
+        for _ in range(10):
+            site.reload()
+    assert load.report["trouble"] == {}
+    assert load.report["streams"] >= 20
+    assert load.hitch_ms() < HITCH_MS, load.report
+
+
+def test_a_restart_refuses_nobody_and_completes_the_streams(site):
+    with site.load(clients=4, streams=20, seconds=5) as load:
+        site.machine.run("systemctl restart airoxy")
+    assert load.report["trouble"] == {}
+    assert load.report["streams"] >= 20
+
+
+def test_a_broken_configuration_leaves_everything_running_and_says_why(site):
+    with site.load(clients=2, streams=2, seconds=3) as load:
+        before = site.workers()
+        site.machine.put("/etc/airoxy/airoxy.yaml", "port: many\nworker: 3\n")
+        site.machine.run("systemctl reload airoxy", check=False)
+        until(lambda: "airoxy.yaml:1: port" in site.journal())
+        until(lambda: site.state() == "active")
+        assert before <= site.workers()
+    assert "airoxy.yaml:2: worker" in site.journal()
+    assert load.report["trouble"] == {}
+
+
+def test_a_killed_service_is_back_and_refuses_nobody(site):
+    with site.load(clients=4) as load:
+        site.machine.run("systemctl kill --kill-who=all --signal=KILL airoxy.service")
+        until(lambda: site.ask() == 200, seconds=3)
+    # Who was being answered lost the answer, once; whoever connected was let in.
+    assert set(load.report["trouble"]) <= {"ConnectionResetError", "IncompleteReadError"}
+    assert sum(load.report["trouble"].values()) <= 4
+    assert load.report["slowest_ms"][-1] < 4000
+
+
+def test_a_killed_worker_is_replaced(site):
+    (worker,) = site.workers()
+    site.machine.run(f"kill -KILL {worker}")
+    site.until_renewed({worker})
+    assert site.ask() == 200
+
+
+def test_the_first_request_starts_a_stopped_service(site):
+    site.machine.run("systemctl stop airoxy.service")
+    assert site.state() == "inactive"
+    assert site.machine.run("systemctl is-active airoxy.socket").strip() == "active"
+    assert site.ask() == 200
+    assert site.state() == "active"
+
+
+def test_a_service_without_descriptors_says_what_is_wrong(site):
+    """systemd gives up the sockets of an address that is no longer configured."""
+    site.machine.put(
+        "/etc/systemd/system/airoxy.socket.d/port.conf",
+        "[Socket]\nListenStream=\nListenStream=3900\n",
+    )
+    site.machine.run("systemctl daemon-reload")
+    status, _ = site.machine.status("systemctl restart airoxy.service")
+    assert status != 0
+    assert "systemctl restart airoxy.socket" in site.journal()
+    site.machine.run("systemctl restart airoxy.socket")
+    until(lambda: "200" in site.machine.run("curl -sI http://127.0.0.1:3900/", check=False))

@@ -1,0 +1,147 @@
+"""Upgrades to a newer version: what they cost the clients, and what they leave as it was."""
+
+import json
+
+import pytest
+
+from tests.system import package
+from tests.system.package import Variant
+from tests.system.site import HITCH_MS, Site, read, until
+
+MIGRATE = """
+cat >> airoxy/store/migrations.py <<'EOF'
+MIGRATIONS = (*MIGRATIONS, "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT")
+EOF
+"""
+LATER = Variant("1.0.1-1")
+OTHER_UNIT = Variant(
+    "1.0.2-1", "sed -i 's/^TimeoutStopSec=.*/TimeoutStopSec=89s/' systemd/*.service"
+)
+OTHER_COMMENT = Variant("1.0.3-1", "sed -i '1s/.*/# Says it in other words./' systemd/*.service")
+OTHER_SCHEMA = Variant("1.1.0-1", MIGRATE)
+OTHER_ADDRESS = Variant(
+    "1.2.0-1", "sed -i 's/^ListenStream=.*/ListenStream=3900/' systemd/*.socket"
+)
+
+
+def upgrade(site: Site, variant: Variant) -> str:
+    """What apt says to it."""
+    site.machine.put("/root/later.deb", package.build(variant))
+    return site.machine.run("apt-get install --yes /root/later.deb", timeout=300)
+
+
+def running(site: Site, port: int = 3800) -> str:
+    """The version that answers."""
+    told = site.machine.run(f"curl -s --max-time 30 http://127.0.0.1:{port}/health", check=False)
+    return json.loads(told)["version"] if told else ""
+
+
+def test_an_upgrade_costs_nothing(site):
+    main = site.main_pid()
+    with site.load(clients=4, streams=20) as load:
+        upgrade(site, LATER)
+        until(lambda: running(site) == "1.0.1")
+        upgrade(site, OTHER_COMMENT)
+        until(lambda: running(site) == "1.0.3")
+    assert load.report["trouble"] == {}
+    assert load.report["streams"] >= 20
+    assert load.hitch_ms() < HITCH_MS, load.report
+    assert site.main_pid() == main  # reloaded, not restarted
+
+
+def test_an_upgrade_with_other_units_restarts_the_service_and_refuses_nobody(site):
+    main = site.main_pid()
+    with site.load(clients=4, streams=20) as load:
+        upgrade(site, OTHER_UNIT)
+        until(lambda: running(site) == "1.0.2")
+    assert load.report["trouble"] == {}
+    assert load.report["streams"] >= 20
+    assert site.main_pid() != main
+    assert "TimeoutStopUSec=1min 29s" in site.machine.run("systemctl show airoxy.service")
+
+
+def test_an_upgrade_migrates_and_keeps_a_copy_of_the_database(site):
+    with site.load(clients=4, streams=20) as load:
+        upgrade(site, OTHER_SCHEMA)
+        until(lambda: running(site) == "1.1.0")
+    assert load.report["trouble"] == {}
+    assert load.report["streams"] >= 20
+    assert load.hitch_ms() < HITCH_MS, load.report
+    count = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); print(db.execute(sys.argv[2]).fetchall())"
+    ask = f'python3 -c "{count}" /var/lib/airoxy/airoxy.db'
+    assert (
+        site.machine.run(f"{ask}.before-2 'SELECT name FROM tokens'", user="airoxy")
+        == "[('one',)]\n"
+    )
+    assert site.machine.run(f"{ask} 'SELECT count(*) FROM later'", user="airoxy") == "[(0,)]\n"
+
+
+def test_an_upgrade_to_other_addresses_restarts_the_socket(site):
+    upgrade(site, OTHER_ADDRESS)
+    assert running(site, 3900) == "1.2.0"
+    assert running(site) == ""
+
+
+def test_addresses_that_were_waiting_for_a_restart_get_it_with_the_upgrade(site):
+    """The administrator changed the port and did not restart; the upgrade's daemon-reload makes
+    systemd let go of the old one."""
+    site.machine.put("/etc/airoxy/airoxy.yaml", "port: 3700\n")
+    upgrade(site, LATER)
+    assert running(site, 3700) == "1.0.1"
+
+
+def test_a_socket_that_was_given_up_before_comes_back_with_other_units(site):
+    site.machine.put("/etc/airoxy/airoxy.yaml", "port: 3700\n")
+    site.machine.run("systemctl daemon-reload")
+    upgrade(site, OTHER_UNIT)
+    assert running(site, 3700) == "1.0.2"
+
+
+def test_what_was_stopped_or_disabled_stays_so(site):
+    machine = site.machine
+    machine.run("systemctl disable airoxy.service airoxy-tidy-log.timer")
+    machine.run("systemctl stop airoxy.socket airoxy.service airoxy-refresh-tokens.timer")
+    machine.run("systemctl mask airoxy-refresh-tokens.service")
+    upgrade(site, OTHER_UNIT)
+    states = machine.run(
+        "systemctl is-active airoxy.socket airoxy.service airoxy-refresh-tokens.timer;"
+        "systemctl is-enabled airoxy.socket airoxy.service airoxy-tidy-log.timer"
+        " airoxy-refresh-tokens.service",
+        check=False,
+    )
+    assert states.split() == [
+        *("inactive", "inactive", "inactive"),
+        *("enabled", "disabled", "disabled", "masked"),
+    ]
+
+
+@pytest.mark.parametrize("variant", [LATER, OTHER_UNIT], ids=["same units", "other units"])
+def test_what_was_edited_stays_so_and_nobody_is_asked(site, variant):
+    mine = "[Service]\nEnvironment=MINE=1\n"
+    site.machine.put("/etc/systemd/system/airoxy.service.d/mine.conf", mine)
+    edited = read(site.machine, "/etc/airoxy/airoxy.yaml") + "log_retention_days: 9\n"
+    site.machine.put("/etc/airoxy/airoxy.yaml", edited)
+    assert "Configuration file" not in upgrade(site, variant)
+    assert read(site.machine, "/etc/airoxy/airoxy.yaml") == edited
+    assert read(site.machine, "/etc/systemd/system/airoxy.service.d/mine.conf") == mine
+
+
+def test_a_shipped_configuration_that_changed_is_taken_without_a_question_where_nobody_edited(
+    computer,
+):
+    variant = Variant("1.3.0-1", "echo '# One more line.' >> etc/airoxy.yaml")
+    computer.put("/root/later.deb", package.build(variant))
+    said = computer.run("apt-get install --yes /root/later.deb < /dev/null")
+    assert "Configuration file" not in said
+    assert "# One more line." in read(computer, "/etc/airoxy/airoxy.yaml")
+
+
+def test_an_upgrade_whose_service_cannot_start_is_still_an_upgrade(site):
+    site.machine.put("/etc/airoxy/airoxy.yaml", "port: many\n")
+    before = site.workers()
+    upgrade(site, LATER)
+    until(lambda: "airoxy.yaml:1: port" in site.journal())
+    assert site.machine.run("dpkg-query -W -f '${Status} ${Version}' airoxy") == (
+        "install ok installed 1.0.1-1"
+    )
+    assert before <= site.workers()
