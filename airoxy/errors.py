@@ -13,7 +13,7 @@ EXIT_FAILED, EXIT_USAGE, EXIT_CONFIG = 1, 2, 78
 
 
 class AiroxyError(Exception):
-    """`status` and `kind` are Anthropic's HTTP status and error type, `headers` go with the answer."""
+    """`status` and `kind` are Anthropic's HTTP status and error type; `headers` go with them."""
 
     status = 500
     kind = "api_error"

@@ -58,7 +58,7 @@ class Context:
         print(text, file=self.out)
 
     def warn(self, text: str) -> None:
-        """What a person should know beside the result: standard error, so that --json stays JSON."""
+        """For a person, beside the result: on standard error, so that --json stays JSON."""
         print(text, file=self.err)
 
     def json(self, document: object) -> None:

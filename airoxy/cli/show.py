@@ -26,7 +26,8 @@ def moment(seconds: float | None) -> str:
 def span(seconds: float) -> str:
     """A length of time in its two largest units: "3d 4h", "59m 10s"."""
     units = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
-    left, parts = max(0, round(seconds)), []
+    left = max(0, round(seconds))
+    parts: list[str] = []
     for name, size in units:
         count, left = divmod(left, size)
         if count or (parts and len(parts) < 2):

@@ -181,7 +181,7 @@ GROUP = Group(
         ),
         Command("list", "List the tokens, masked, with their state", _list, add_json),
         Command("remove", "Remove a token for good", _remove, lambda p: add_id(p, "token")),
-        Command("toggle", "Take a token out of use, or back", _toggle, lambda p: add_id(p, "token")),
+        Command("toggle", "Disable a token, or enable it", _toggle, lambda p: add_id(p, "token")),
         Command(
             "reset",
             "Clear a token's cooling, deactivation and failures",

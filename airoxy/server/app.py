@@ -136,8 +136,11 @@ def error_document(error: AiroxyError) -> tuple[bytes, str]:
     return json.dumps(document).encode(), request_id
 
 
-async def _not_found(request: falcon.asgi.Request, _: falcon.asgi.Response, **__: str) -> None:
-    raise NotFound(f"There is nothing at {request.path}; the API is under /v1/.")
+async def _not_found(
+    req: falcon.asgi.Request, resp: falcon.asgi.Response | None, **kwargs: Any
+) -> None:
+    del resp, kwargs
+    raise NotFound(f"There is nothing at {req.path}; the API is under /v1/.")
 
 
 async def _render(
@@ -153,9 +156,9 @@ async def _render_falcon(
     request: falcon.asgi.Request, response: falcon.asgi.Response, error: falcon.HTTPError, __: Any
 ) -> None:
     foreign = AiroxyError(error.title or "This cannot be answered.")
-    foreign.status, foreign.kind = int(error.status[:3]), "invalid_request_error"
+    foreign.status, foreign.kind = falcon.http_status_to_code(error.status), "invalid_request_error"
+    foreign.headers = tuple(dict(error.headers or {}).items())
     await _render(request, response, foreign, __)
-    response.set_headers(list((error.headers or {}).items()))
 
 
 def _recall(db: apsw.Connection, standing: Standing) -> None:

@@ -37,7 +37,7 @@ class Incoming:
             raise self._too_large()
 
     async def body(self) -> bytes | bytearray | AsyncIterator[bytes]:
-        """All of it, or an iterator over what is too large for that. Raises TooLarge, ClientLeft."""
+        """All of it, or an iterator over what is too large. Raises TooLarge, ClientLeft."""
         piece = await self._piece()
         if self._ended:
             return piece

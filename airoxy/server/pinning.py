@@ -38,13 +38,13 @@ def creates(method: str, path: str, status: int) -> bool:
     return method == "POST" and path.rstrip("/") in CREATING and 200 <= status < 300
 
 
-async def remember(answer: Answer, token_id: int, writer: Writer) -> Held:
+async def remember(answer: Answer, token_id: int | None, writer: Writer) -> Held:
     """Read `answer`, and note which token the batch or file in it belongs to."""
     held = await hold(answer)
     reader = UsageReader("json")
     reader.feed(held.text())
     reader.close()
-    if reader.resource_id is not None:
+    if reader.resource_id is not None and token_id is not None:
         await _written(
             writer,
             partial(

@@ -41,7 +41,7 @@ class Pool:
     refresher: Refresher
 
     async def next(self, wanted: Wanted) -> Token | None:
-        """The token to try next, marked used; an expired one is refreshed where no other is ready."""
+        """The token to try next, marked used; an expired one, renewed, where no other is ready."""
         token = self._take(wanted)
         if token is None:
             now = time.time()

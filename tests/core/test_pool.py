@@ -103,23 +103,35 @@ def test_sessions_agree_on_hosts_where_ids_and_secrets_differ_but_names_do_not()
 SPEND = error("spend", details={"error_code": pool.SPEND_LIMIT})
 FOUR = "claude-opus-4"
 
+LIMITED, SPENT = "rate limited", "spend limit reached"
+
+
+def refused(said: str) -> Verdict:
+    return Verdict("next", None, f"Anthropic answered 401: {said}")
+
+
+def cooling(model_class: str, until: float, reason: str) -> Verdict:
+    return Verdict("next", Cooling(model_class, until, reason))
+
+
+OTHERS = (200, 204, 302, 400, 402, 404, 409, 413, 500, 502, 504)
 VERDICTS = [
     # who, status, headers, body, refreshed -> verdict
-    (KEY, 429, {b"retry-after": b"30"}, b"", Verdict("next", Cooling(FOUR, NOW + 30, "rate limited"))),
-    (KEY, 429, {b"retry-after": b"86400"}, b"", Verdict("next", Cooling(FOUR, NOW + 3600, "rate limited"))),
+    (KEY, 429, {b"retry-after": b"30"}, b"", cooling(FOUR, NOW + 30, LIMITED)),
+    (KEY, 429, {b"retry-after": b"86400"}, b"", cooling(FOUR, NOW + 3600, LIMITED)),
     (KEY, 429, {b"retry-after": b"soon"}, b"", NEXT),
     (KEY, 429, {b"retry-after": b"0"}, b"", NEXT),
     (KEY, 429, {}, error("Error"), NEXT),
-    (KEY, 429, {}, SPEND, Verdict("next", Cooling("*", DECEMBER, "spend limit reached"))),
-    (KEY, 429, {b"retry-after": b"5"}, SPEND, Verdict("next", Cooling("*", DECEMBER, "spend limit reached"))),
+    (KEY, 429, {}, SPEND, cooling("*", DECEMBER, SPENT)),
+    (KEY, 429, {b"retry-after": b"5"}, SPEND, cooling("*", DECEMBER, SPENT)),
     (KEY, 429, {}, b'"enforced_spend_limit_reached', NEXT),
     (KEY, 529, {b"retry-after": b"30"}, b"", NEXT),
     (OAUTH, 401, {}, b"", REFRESH),
-    (KEY, 401, {}, error("invalid x-api-key"), Verdict("next", None, "Anthropic answered 401: invalid x-api-key")),
-    (KEY, 401, {}, b"<html>", Verdict("next", None, "Anthropic answered 401: no reason given")),
+    (KEY, 401, {}, error("invalid x-api-key"), refused("invalid x-api-key")),
+    (KEY, 401, {}, b"<html>", refused("no reason given")),
     (KEY, 403, {}, b"", NEXT),
     (OAUTH, 403, {}, b"", NEXT),
-    *((KEY, status, {}, b"", ANSWER) for status in (200, 204, 302, 400, 402, 404, 409, 413, 500, 502, 504)),
+    *((KEY, status, {}, b"", ANSWER) for status in OTHERS),
 ]  # fmt: skip
 
 
@@ -137,8 +149,11 @@ def test_a_401_after_the_refresh_deactivates_an_oauth_token():
     ("now", "then"), [((2026, 12, 31, 23, 59), (2027, 1, 1)), ((2027, 1, 1, 0, 0), (2027, 2, 1))]
 )
 def test_the_spend_limit_opens_on_the_first_of_the_next_month(now, then):
-    now = datetime.datetime(*now, tzinfo=datetime.UTC).timestamp()
-    assert pool.first_of_next_month(now) == datetime.datetime(*then, tzinfo=datetime.UTC).timestamp()
+    assert pool.first_of_next_month(utc(*now)) == utc(*then)
+
+
+def utc(*moment: int) -> float:
+    return datetime.datetime(*moment, tzinfo=datetime.UTC).timestamp()
 
 
 def test_an_error_message_is_one_line_of_bounded_length():

@@ -106,8 +106,13 @@ def test_three_refusals_in_a_row_deactivate_and_a_success_resets_the_count(db, c
     no = Refused("the OAuth endpoint answered HTTP 403", final=False)
     endpoint = Endpoint(no, no, renewed(clock), no, no, no)
     for secret, failures, active in (
-        (OLD, 1, True), (OLD, 2, True), (OLD, 0, True), (NEW, 1, True), (NEW, 2, True), (NEW, 3, False),
-    ):  # fmt: skip
+        (OLD, 1, True),
+        (OLD, 2, True),
+        (OLD, 0, True),
+        (NEW, 1, True),
+        (NEW, 2, True),
+        (NEW, 3, False),
+    ):
         refresh_token(db, token_id, secret, OAUTH, clock, ask=endpoint)
         assert row(db, clock)["refresh_failures"] == failures
         assert row(db, clock)["is_active"] == active
