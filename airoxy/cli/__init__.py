@@ -23,6 +23,7 @@ MODULES = (
     "units",
     "doctor",
     "package",
+    "import_php",
     "serve",
     "job",
 )
