@@ -1,0 +1,171 @@
+"""What is measured: the upstream alone, nginx, airoxy whole, and a peer where one is installed.
+
+The law: everything is started here in a directory of its own, and stopped by its process id.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench import machine
+from tests.program import Airoxy, free_port
+
+ROOT = Path(__file__).parent.parent
+BUILT = ROOT / "build" / "bench"
+#: Made by `make bench-peer`.
+LITELLM = ROOT / ".venv" / "litellm" / "bin" / "litellm"
+
+NGINX = """
+daemon off; worker_processes 1; pid {directory}/nginx.pid; error_log {directory}/nginx.log;
+worker_rlimit_nofile 20000;
+events {{ worker_connections 18000; }}
+http {{
+    access_log off; keepalive_requests 1000000; client_max_body_size 100m;
+    client_body_buffer_size 256k; client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/f;
+    uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
+    upstream there {{ server 127.0.0.1:{upstream}; keepalive 256; keepalive_requests 1000000; }}
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location / {{
+            proxy_pass {scheme}://there; proxy_http_version 1.1; proxy_set_header Connection "";
+            proxy_buffering off; proxy_read_timeout 600s;
+        }}
+    }}
+}}
+"""
+
+
+@dataclass
+class Server:
+    """Something that answers on `port`; `key` opens it; `target` leads to the upstream's answers."""
+
+    name: str
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+    key: str = "none"
+    prefix: str = ""
+    airoxy: Airoxy | None = None
+    log: list[int] = field(default_factory=list)
+
+    @property
+    def pid(self) -> int:
+        process = self.airoxy.process if self.airoxy else self.process
+        assert process
+        return process.pid
+
+    def stop(self) -> None:
+        if self.airoxy:
+            self.airoxy.stop()
+        elif self.process:
+            self.process.terminate()
+            self.process.wait(20)
+
+
+def load(server: Server, query: str, *options: str) -> dict[str, Any]:
+    """Run the load generator to its end; what it tells."""
+    with machine.on(machine.LOAD):
+        done = subprocess.run(_load(server, query, *options), stdout=subprocess.PIPE, check=True)
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert told["errors"] == 0, f"{server.name}: {told}"
+    return told
+
+
+def loading(server: Server, query: str, *options: str) -> subprocess.Popen[bytes]:
+    """A load generator that runs beside other work."""
+    with machine.on(machine.LOAD):
+        return subprocess.Popen(
+            _load(server, query, *options), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+
+def _load(server: Server, query: str, *options: str) -> list[str]:
+    target = f"{server.prefix}/v1/messages?{query}"
+    return [str(BUILT / "load"), "-k", server.key, *options, str(server.port), target]
+
+
+def certificate(directory: Path) -> tuple[str, str]:
+    """A certificate for 127.0.0.1 that everything started from now on trusts."""
+    crt, key = str(directory / "crt.pem"), str(directory / "key.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext",
+         "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", crt],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    os.environ["SSL_CERT_FILE"] = crt
+    return crt, key
+
+
+def upstream(*tls: str) -> Server:
+    port = free_port()
+    with machine.on(machine.LOAD):
+        process = subprocess.Popen([BUILT / "upstream", str(port), *tls])
+    return _awaited(Server("upstream alone" if not tls else "upstream, TLS", port, process))
+
+
+def nginx(directory: Path, name: str, scheme: str, behind: Server) -> Server:
+    directory.mkdir()
+    port, path = free_port(), directory / "nginx.conf"
+    text = NGINX.format(directory=directory, scheme=scheme, upstream=behind.port, port=port)
+    # It needs write access to its directories whoever it runs as.
+    path.write_text(("user root;\n" if os.geteuid() == 0 else "") + text)
+    with machine.on(machine.PROXY):
+        process = subprocess.Popen([shutil.which("nginx") or "/usr/sbin/nginx", "-c", str(path)],
+                                   stderr=subprocess.DEVNULL)  # fmt: skip
+    return _awaited(Server(name, port, process))
+
+
+def airoxy(
+    directory: Path, name: str, scheme: str, behind: Server, cores: set[int], **settings: Any
+) -> Server:
+    """With five tokens of a pool, as a team has it."""
+    program = Airoxy(directory, f"{scheme}://127.0.0.1:{behind.port}", **settings)
+    key = program.key()
+    for number in range(5):
+        program.token(f"sk-ant-api-bench-{number}")
+    with machine.on(cores):
+        program.start()
+    return Server(name, program.port, key=key, airoxy=program)
+
+
+def litellm(directory: Path, behind: Server) -> Server | None:
+    """LiteLLM's pass-through of Anthropic's API, without a database; None if it is not there."""
+    if not LITELLM.exists():
+        return None
+    directory.mkdir()
+    port = free_port()
+    (directory / "config.yaml").write_text("general_settings: {master_key: sk-bench}\n")
+    environ = os.environ | {
+        "ANTHROPIC_API_BASE": f"http://127.0.0.1:{behind.port}",
+        "ANTHROPIC_API_KEY": "sk-ant-api-bench",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_LOG": "ERROR",
+    }
+    with machine.on(machine.PROXY), (directory / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [LITELLM, "--config", str(directory / "config.yaml"), "--port", str(port),
+             "--host", "127.0.0.1", "--telemetry", "False"],
+            env=environ, stdout=log, stderr=log, cwd=directory,
+        )  # fmt: skip
+    return _awaited(Server("LiteLLM", port, process, "sk-bench", "/anthropic"), 60)
+
+
+def _awaited(server: Server, seconds: float = 10) -> Server:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", server.port)).close()
+            return server
+        time.sleep(0.02)
+    server.stop()
+    raise SystemExit(f"{server.name} does not answer")
