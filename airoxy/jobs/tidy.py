@@ -15,8 +15,9 @@ import apsw
 
 from airoxy.store import ledger, schema
 
-#: How long one slice may hold the write lock (seconds); the number of rows follows from it.
-SLICE = 0.006
+#: How long one slice may hold the write lock (seconds); the number of rows follows from it. Short,
+#: because on a busy machine a slice is interrupted, and takes ten times as long, lock in hand.
+SLICE = 0.003
 #: The first slice, the smallest and the largest: of rows, and of pages.
 _FIRST, _LEAST, _MOST = 200, 20, 10_000
 
