@@ -8,10 +8,11 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from airoxy import __version__
 from airoxy.cli.command import Command, Context, Group
-from airoxy.errors import EXIT_FAILED, EXIT_USAGE, AiroxyError
+from airoxy.errors import EXIT_FAILED, AiroxyError
 
 #: Every module of commands, in the order of the help; each ends in GROUP or COMMANDS.
 MODULES = (
@@ -29,17 +30,17 @@ MODULES = (
 )
 
 
-def groups() -> list[Group | Command]:
+def groups(modules: Sequence[str] = MODULES) -> list[Group | Command]:
     """What there is to type."""
     found: list[Group | Command] = []
-    for name in MODULES:
+    for name in modules:
         module = import_module(f"airoxy.cli.{name}")
         found += [module.GROUP] if hasattr(module, "GROUP") else module.COMMANDS
     return found
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line; the manual and the completion are made from it."""
+def build_parser(modules: Sequence[str] = MODULES) -> argparse.ArgumentParser:
+    """The whole command line, or that of some `modules`; manual and completion are made from it."""
     parser = argparse.ArgumentParser(
         prog="airoxy",
         description="Proxy in front of the Anthropic API: own keys, pooled tokens, usage and cost.",
@@ -54,16 +55,18 @@ def build_parser() -> argparse.ArgumentParser:
         help="configuration file (default: $AIROXY_CONFIG, else /etc/airoxy/airoxy.yaml)",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for entry in groups():
+    for entry in groups(modules):
         entry.add_to(commands)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. 0 done, 1 failed, 2 wrong usage, 78 wrong configuration."""
-    arguments = build_parser().parse_args(_new_spelling(sys.argv[1:] if argv is None else argv))
+    words, modules = _understood(sys.argv[1:] if argv is None else argv)
+    arguments = build_parser(modules).parse_args(words)
+    context = Context(arguments.config)
     try:
-        return arguments.run(Context(arguments.config), arguments) or 0
+        return arguments.run(context, arguments) or 0
     except AiroxyError as error:
         print(f"airoxy: {error.message}", file=sys.stderr)
         return error.exit_status
@@ -73,19 +76,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output (`| head`) has seen enough; say nothing at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
+    except Exception as error:
+        if type(error).__module__ != "apsw":
+            raise
+        print(f"airoxy: {_of_the_database(context, error)}", file=sys.stderr)
+        return EXIT_FAILED
 
 
-def _new_spelling(argv: Sequence[str]) -> list[str]:
-    """`token:add` is `token add`, wherever the command stands."""
+def _of_the_database(context: Context, error: Any) -> str:
+    from airoxy.store.schema import explain
+
+    return explain(context.config.database, error).message
+
+
+def _understood(argv: Sequence[str]) -> tuple[list[str], Sequence[str]]:
+    """The words, with `token:add` as `token add`, and the modules that know the command: only its
+    own where its first word says which that is, because importing all takes longer than it does."""
     words = list(argv)
-    names = {module.replace("_", "-") for module in MODULES}
     for place, word in enumerate(words):
         group, colon, command = word.partition(":")
-        if colon and command and group in names:
-            return [*words[:place], group, command, *words[place + 1 :]]
+        module = group.replace("-", "_")
+        if module in MODULES:
+            if colon and command:
+                words[place : place + 1] = [group, command]
+            return words, (module,)
         if not word.startswith("-") and (place == 0 or words[place - 1] != "--config"):
             break
-    return words
+    return words, MODULES
 
 
-__all__ = ["EXIT_USAGE", "build_parser", "main"]
+__all__ = ["build_parser", "main"]
