@@ -13,7 +13,7 @@ from airoxy.cli.show import name_argument, past, span
 from airoxy.cli.terms import TERMS
 from airoxy.core.keys import token_type
 from airoxy.errors import EXIT_FAILED, InvalidInput
-from airoxy.store import tokens
+from airoxy.store import leases, tokens
 
 #: How long Anthropic's OAuth access tokens live when they are new (seconds).
 OAUTH_LIFETIME = 28800
@@ -157,7 +157,7 @@ def _refresh(context: Context, args: Namespace) -> int:
         outcomes = list(refresh_tokens(db, oauth, context.clock))
     else:
         tokens.check_token(db, args.id)
-        states = tokens.refreshing(db, args.id)
+        states = leases.refreshing(db, args.id)
         outcomes = [refresh_token(db, s.id, s.token, oauth, context.clock) for s in states]
     for row in rows:
         if row["type"] == "api_key" and args.id in (None, row["id"]):

@@ -22,7 +22,7 @@ _HOP_BY_HOP = frozenset(
 #: Credentials and cookies are for airoxy, forwarding headers tell where the client sits; the body
 #: is framed anew, and `expect` is answered already.
 _STAY_HERE = _HOP_BY_HOP | frozenset(
-    b"authorization cookie x-api-key forwarded via x-real-ip content-length expect host".split()
+    b"authorization cookie x-api-key forwarded via content-length expect host".split()
 )
 _FORWARDING = b"x-forwarded-"
 #: What `connection` usually says, and no header's name.

@@ -17,8 +17,8 @@ import apsw
 
 from airoxy.config import OAuth
 from airoxy.core.oauth import Answer, Refreshed, Refused, pause
-from airoxy.store import tokens
-from airoxy.store.tokens import Lease
+from airoxy.store import leases
+from airoxy.store.leases import Lease
 from airoxy.upstream.refresh import refresh
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ def refresh_tokens(
     db: apsw.Connection, oauth: OAuth, clock: Clock, *, ask: Ask = refresh
 ) -> Iterator[Outcome]:
     """Renew every active OAuth token; one's failure keeps no other from it."""
-    for state in tokens.refreshing(db):
+    for state in leases.refreshing(db):
         yield refresh_token(db, state.id, state.token, oauth, clock, ask=ask)
 
 
@@ -76,12 +76,12 @@ def refresh_token(
     if isinstance(answer, Refused):
         final = answer.final
         active = _insist(
-            lambda: tokens.count_refusal(db, lease.id, answer.reason, clock(), final=final)
+            lambda: leases.count_refusal(db, lease.id, answer.reason, clock(), final=final)
         )
         told = answer.reason + ("" if active else "; it is deactivated, add it again")
         return Outcome(lease.id, lease.name, False, told)
     wait = max(pause(lease.refresh_pauses + 1), answer.retry_after or 0)
-    _insist(lambda: tokens.release_lease(db, lease.id, clock() + wait))
+    _insist(lambda: leases.release_lease(db, lease.id, clock() + wait))
     return Outcome(lease.id, lease.name, False, f"{answer.reason}; it stays active")
 
 
@@ -90,7 +90,7 @@ def _lease(
 ) -> Lease | Outcome:
     """The right to refresh, or what makes it needless or pointless."""
     while True:
-        found = tokens.refreshing(db, token_id)
+        found = leases.refreshing(db, token_id)
         if not found:
             return Outcome(token_id, "", False, "is no token that can be refreshed")
         state = found[0]
@@ -99,18 +99,18 @@ def _lease(
         if patient and (state.retry_at or 0) > clock():
             return Outcome(token_id, state.name, False, "is tried again later")
         if state.until is not None and state.by is not None and not _lives(state.by):
-            tokens.break_lease(db, token_id, state.by)
-        lease = tokens.lease_refresh(db, token_id, clock(), LEASE, os.getpid())
+            leases.break_lease(db, token_id, state.by)
+        lease = leases.lease_refresh(db, token_id, clock(), LEASE, os.getpid())
         if lease is None:
             time.sleep(LOOK)
         elif lease.token == secret:
             return lease
         else:
-            tokens.release_lease(db, token_id, None)
+            leases.release_lease(db, token_id, None)
 
 
 def _store(db: apsw.Connection, lease: Lease, new: Refreshed, now: float) -> bool:
-    return tokens.store_refreshed(
+    return leases.store_refreshed(
         db, lease.id, lease.refresh_token, new.token, new.refresh_token, new.expires_at, now
     )
 
@@ -129,9 +129,9 @@ def _insist(write: Callable[[], T]) -> T:
 
 def report_interrupted(db: apsw.Connection) -> None:
     """Say plainly which refreshes a process did not live to finish, and free their tokens."""
-    for state in tokens.refreshing(db):
+    for state in leases.refreshing(db):
         if state.until is not None and state.by is not None and not _lives(state.by):
-            tokens.break_lease(db, state.id, state.by)
+            leases.break_lease(db, state.id, state.by)
             print(
                 f"A refresh of token {state.id} ({state.name}) was interrupted. If Anthropic had"
                 " answered it already, its refresh token is spent: should the next refresh be"

@@ -19,15 +19,15 @@ from airoxy.core.usage import UsageReader
 from airoxy.server.relay import Answer, Held, hold
 from airoxy.server.snapshot import Snapshot
 from airoxy.server.writer import Operation, Writer
-from airoxy.store import ledger, tokens
+from airoxy.store import ledger, resources
 
 #: A client is not kept waiting for a disk that does not answer (seconds).
 PATIENCE = 1.0
 
 
-def token_of(resources: Iterable[str], snapshot: Snapshot) -> int | None:
-    """The id of the token that made the first of `resources` that is known."""
-    for resource in resources:
+def token_of(named: Iterable[str], snapshot: Snapshot) -> int | None:
+    """The id of the token that made the first of the `named` that is known."""
+    for resource in named:
         if (token_id := snapshot.token_of(resource)) is not None:
             return token_id
     return None
@@ -48,7 +48,7 @@ async def remember(answer: Answer, token_id: int | None, writer: Writer) -> Held
         await _written(
             writer,
             partial(
-                tokens.remember_resource,
+                resources.remember_resource,
                 resource_id=reader.resource_id,
                 token_id=token_id,
                 now=time.time(),
@@ -61,7 +61,7 @@ def count_once(db: apsw.Connection, row: ledger.Row, batch_id: str) -> None:
     """Write `row`; its counts only if these results were not counted before (they are paid once,
     however often they are fetched)."""
     complete = row.ending == "complete" and row.status_code == 200
-    if not complete or not tokens.claim_results(
+    if not complete or not resources.claim_results(
         db, batch_id, token_id=row.token_id, now=row.requested_at_ms / 1000
     ):
         row = ledger.without_counts(row)

@@ -11,7 +11,7 @@ import sys
 import apsw
 
 from airoxy.core.pool import Token
-from airoxy.store import keys, schema, tokens
+from airoxy.store import keys, resources, schema, tokens
 
 
 class Snapshot:
@@ -47,6 +47,6 @@ class Snapshot:
     def token_of(self, resource_id: str) -> int | None:
         """The id of the token that made a batch or file, where airoxy saw it made."""
         try:
-            return tokens.token_of_resource(self._db, resource_id)
+            return resources.token_of_resource(self._db, resource_id)
         except apsw.Error:
             return None

@@ -15,7 +15,7 @@ import apsw
 
 from airoxy.core.keys import KEY_PREFIX, digest, token_type
 from airoxy.errors import InvalidInput
-from airoxy.store import keys, tokens
+from airoxy.store import keys, leases, tokens
 from airoxy.store.history import take_history
 from airoxy.store.imports import Imports
 from airoxy.store.php import OldKey, OldToken, old_keys, old_tokens
@@ -146,7 +146,7 @@ class _Takeover:
     def _restore_state(self, added: int, old: OldToken) -> None:
         if old.last_used_at:
             tokens.note_used(self._db, {added: round(old.last_used_at * 1e9)})
-        if not old.is_active and old.failures >= tokens.REFUSALS:
+        if not old.is_active and old.failures >= leases.REFUSALS:
             reason = f"refreshing failed {old.failures} times in the PHP installation"
             tokens.deactivate(self._db, added, reason, old.token, self._now)
         elif not old.is_active:
@@ -161,7 +161,7 @@ class _Takeover:
         if not refresh or not old.refresh_token or (old.expires_at or 0) <= (expires or 0):
             return
         secrets = (refresh, old.token, old.refresh_token, old.expires_at or 0)
-        if tokens.store_refreshed(self._db, token_id, *secrets, self._now):
+        if leases.store_refreshed(self._db, token_id, *secrets, self._now):
             self._note(f"Token {name}: the newer pair has been taken over.")
 
     def _note(self, text: str) -> None:

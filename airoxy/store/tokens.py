@@ -17,9 +17,6 @@ from airoxy.core.pool import Token
 from airoxy.errors import Conflict, NotFound
 from airoxy.store.schema import run, transaction
 
-#: So many refusals in a row, and a token is not refreshed any more.
-REFUSALS = 3
-
 _LISTED = (
     "id",
     "name",
@@ -45,33 +42,6 @@ class StoredCooling(NamedTuple):
     until: float
     reason: str
     set_at_ns: int
-
-
-class Lease(NamedTuple):
-    """What who may refresh a token needs to know of it."""
-
-    id: int
-    name: str
-    token: str
-    refresh_token: str
-    refresh_pauses: int
-
-    def __repr__(self) -> str:
-        return f"Lease(id={self.id}, name={self.name!r})"
-
-
-class Refreshing(NamedTuple):
-    """How the refreshing of a token stands; `until` and `by` are of the lease, if there is one."""
-
-    id: int
-    name: str
-    token: str
-    until: float | None
-    by: int | None
-    retry_at: float | None
-
-    def __repr__(self) -> str:
-        return f"Refreshing(id={self.id}, name={self.name!r})"
 
 
 # What commands do
@@ -245,134 +215,6 @@ def coolings(db: apsw.Connection, now: float) -> list[StoredCooling]:
         (now,),
     )
     return [StoredCooling(*row) for row in rows]
-
-
-# What belongs to a token
-
-
-def remember_resource(db: apsw.Connection, resource_id: str, token_id: int, now: float) -> None:
-    """A batch or file is in this token's account."""
-    run(
-        db,
-        "INSERT INTO resources (id, token_id, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        (resource_id, token_id, int(now)),
-    )
-
-
-def token_of_resource(db: apsw.Connection, resource_id: str) -> int | None:
-    """The id of the token in whose account it is, if airoxy saw it made."""
-    found = run(db, "SELECT token_id FROM resources WHERE id = ?", (resource_id,))
-    return found[0][0] if found else None
-
-
-def claim_results(db: apsw.Connection, resource_id: str, token_id: int | None, now: float) -> bool:
-    """True once for each batch: its results are counted by who gets that answer."""
-    return bool(
-        run(
-            db,
-            "INSERT INTO resources (id, token_id, created_at, results_counted_at)"
-            " VALUES (?1, ?2, ?3, ?3)"
-            " ON CONFLICT DO UPDATE SET results_counted_at = excluded.results_counted_at"
-            " WHERE results_counted_at IS NULL RETURNING 1",
-            (resource_id, token_id, int(now)),
-        )
-    )
-
-
-# Refreshing, by one at a time
-
-
-def refreshing(db: apsw.Connection, token_id: int | None = None) -> list[Refreshing]:
-    """The tokens that can be refreshed: this one, or all that are active or being refreshed."""
-    which = "id = ?1" if token_id is not None else "(is_active OR refreshing_until IS NOT NULL)"
-    rows = run(
-        db,
-        "SELECT id, name, token, refreshing_until, refreshing_by, retry_refresh_at FROM tokens"
-        f" WHERE refresh_token IS NOT NULL AND {which} ORDER BY id",
-        (token_id,) if token_id is not None else (),
-    )
-    return [Refreshing(*row) for row in rows]
-
-
-def lease_refresh(
-    db: apsw.Connection, token_id: int, now: float, seconds: float, owner: int
-) -> Lease | None:
-    """The right of process `owner` to refresh it for so long; None while another has it."""
-    found = run(
-        db,
-        "UPDATE tokens SET refreshing_until = ?1 + ?2, refreshing_by = ?4"
-        " WHERE id = ?3 AND refresh_token IS NOT NULL AND ifnull(refreshing_until, 0) <= ?1"
-        " RETURNING id, name, token, refresh_token, refresh_pauses",
-        (now, seconds, token_id, owner),
-    )
-    return Lease(*found[0]) if found else None
-
-
-def break_lease(db: apsw.Connection, token_id: int, owner: int) -> None:
-    """Take back the lease of a process that is no more."""
-    run(
-        db,
-        "UPDATE tokens SET refreshing_until = NULL WHERE id = ? AND refreshing_by = ?",
-        (token_id, owner),
-    )
-
-
-def release_lease(db: apsw.Connection, token_id: int, retry_at: float | None) -> None:
-    """Nothing came of it: the next try may be made at `retry_at` (None: at once)."""
-    run(
-        db,
-        "UPDATE tokens SET refreshing_until = NULL, retry_refresh_at = ?1,"
-        " refresh_pauses = refresh_pauses + (?1 IS NOT NULL) WHERE id = ?2",
-        (retry_at, token_id),
-    )
-
-
-def store_refreshed(
-    db: apsw.Connection,
-    token_id: int,
-    old_refresh: str,
-    token: str,
-    refresh_token: str,
-    expires_at: int,
-    now: float,
-) -> bool:
-    """Put the new pair in the place of the old; False if the token has another one by now.
-
-    It is active again if it was airoxy that had deactivated it; an operator's word stays.
-    """
-    return bool(
-        run(
-            db,
-            "UPDATE tokens SET token = ?, refresh_token = ?, expires_at = ?, refreshed_at = ?,"
-            " refresh_failures = 0, refreshing_until = NULL, retry_refresh_at = NULL,"
-            " refresh_pauses = 0,"
-            " is_active = is_active OR inactive_reason IS NOT NULL,"
-            " inactive_since = CASE WHEN inactive_reason IS NULL THEN inactive_since END,"
-            " inactive_reason = NULL WHERE id = ? AND refresh_token = ? RETURNING id",
-            (token, refresh_token, int(expires_at), int(now), token_id, old_refresh),
-        )
-    )
-
-
-def count_refusal(
-    db: apsw.Connection, token_id: int, reason: str, now: float, *, final: bool
-) -> bool:
-    """Refreshing was refused, for good (`final`) or maybe not; whether the token is still active.
-
-    At REFUSALS in a row it is deactivated as well.
-    """
-    found = run(
-        db,
-        "UPDATE tokens SET refresh_failures = refresh_failures + 1, refreshing_until = NULL,"
-        " is_active = is_active AND NOT (?1 OR refresh_failures + 1 >= ?2),"
-        " inactive_reason = CASE WHEN is_active AND (?1 OR refresh_failures + 1 >= ?2) THEN ?3"
-        " ELSE inactive_reason END,"
-        " inactive_since = CASE WHEN is_active AND (?1 OR refresh_failures + 1 >= ?2) THEN ?4"
-        " ELSE inactive_since END"
-        " WHERE id = ?5 AND removed_at IS NULL RETURNING is_active",
-        (final, REFUSALS, reason, int(now), token_id),
-    )
-    return bool(found and found[0][0])
 
 
 # Logins of Claude Code that are taken over

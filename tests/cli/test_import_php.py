@@ -18,7 +18,7 @@ from airoxy.cli import build_parser, main
 from airoxy.cli.command import Context
 from airoxy.core.keys import digest
 from airoxy.errors import InvalidInput, NotFound, StoreError
-from airoxy.store import keys, ledger, tokens
+from airoxy.store import keys, leases, ledger, tokens
 from airoxy.store.schema import open_database, run
 from tests.cli.old_airoxy import KEY, OldAiroxy
 from tests.cli.terminal import Screen
@@ -386,7 +386,7 @@ def test_the_pair_that_expires_later_wins(
     assert "Token login: the newer pair has been taken over." in take()
     pair = "SELECT token, refresh_token, expires_at FROM tokens"
     assert run(db, pair) == [("sk-ant-oat-newer", "sk-ant-ort-newer", EXPIRY + 7200)]
-    tokens.store_refreshed(
+    leases.store_refreshed(
         db, 1, "sk-ant-ort-newer", "sk-ant-oat-ours", "sk-ant-ort-ours", EXPIRY + 9999, NOON
     )
     take()

@@ -58,7 +58,6 @@ def test_what_is_not_listed_passes_in_its_order_with_its_text_and_its_duplicates
         "x-forwarded-host",
         "x-forwarded-proto",
         "x-forwarded-client-cert",
-        "x-real-ip",
     ],
 )
 def test_what_belongs_to_the_clients_connection_stays_here(name):

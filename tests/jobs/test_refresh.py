@@ -16,7 +16,7 @@ import pytest
 from airoxy.config import OAuth, make_config
 from airoxy.core.oauth import Answer, Refreshed, Refused, Unavailable
 from airoxy.jobs.refresh import LEASE, refresh_token, refresh_tokens, report_interrupted
-from airoxy.store import tokens
+from airoxy.store import leases, tokens
 from airoxy.store.schema import open_database
 from tests.conftest import Clock
 from tests.fake_anthropic import FakeAnthropic
@@ -226,12 +226,12 @@ def test_the_lease_of_a_dead_process_holds_nobody_up(db, clock, token_id, tmp_pa
 
 
 def test_the_lease_of_a_living_process_is_respected_until_it_ends(db, clock, token_id):
-    assert tokens.lease_refresh(db, token_id, clock(), LEASE, os.getpid())
-    assert tokens.lease_refresh(db, token_id, clock(), LEASE, os.getpid()) is None
+    assert leases.lease_refresh(db, token_id, clock(), LEASE, os.getpid())
+    assert leases.lease_refresh(db, token_id, clock(), LEASE, os.getpid()) is None
     report_interrupted(db)
-    assert tokens.lease_refresh(db, token_id, clock(), LEASE, os.getpid()) is None
+    assert leases.lease_refresh(db, token_id, clock(), LEASE, os.getpid()) is None
     clock.advance(LEASE)
-    assert tokens.lease_refresh(db, token_id, clock(), LEASE, os.getpid())
+    assert leases.lease_refresh(db, token_id, clock(), LEASE, os.getpid())
 
 
 def test_a_pair_is_held_on_to_while_the_database_is_locked(db, clock, token_id, tmp_path):

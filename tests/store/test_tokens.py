@@ -9,7 +9,7 @@ import pytest
 
 from airoxy.core.pool import Token
 from airoxy.errors import Conflict, NotFound
-from airoxy.store import tokens
+from airoxy.store import leases, resources, tokens
 from airoxy.store.schema import open_database, run
 from tests.store.account import add_login, add_token
 
@@ -113,7 +113,7 @@ def test_a_refused_secret_takes_its_token_out_with_the_reason(db: apsw.Connectio
 
 def test_a_refusal_of_an_older_secret_is_nothing_to_the_token(db: apsw.Connection) -> None:
     add_login(db, "one")
-    tokens.store_refreshed(db, 1, "sk-ant-ort-test-one", "new", "new-refresh", 200, 0)
+    leases.store_refreshed(db, 1, "sk-ant-ort-test-one", "new", "new-refresh", 200, 0)
     tokens.deactivate(db, 1, "said 401", "sk-ant-oat-test-one", 1)
     assert listed(db)["is_active"] is True
 
@@ -153,7 +153,7 @@ def test_the_latest_cooling_of_a_class_counts(db: apsw.Connection) -> None:
 def test_reset_clears_everything_that_keeps_a_token_away(db: apsw.Connection) -> None:
     add_login(db, "one")
     tokens.cool(db, 1, "*", 90, "spend limit reached", 5 * SECOND)
-    tokens.count_refusal(db, 1, "refused", 5, final=True)
+    leases.count_refusal(db, 1, "refused", 5, final=True)
     tokens.reset_token(db, 1, 10)
     row = listed(db)
     assert row["is_active"] is True
@@ -195,20 +195,20 @@ def test_cooling_and_deactivation_survive_a_restart(db: apsw.Connection) -> None
 def test_a_batch_is_known_with_its_token(db: apsw.Connection) -> None:
     add_token(db, "one")
     add_token(db, "two")
-    tokens.remember_resource(db, "msgbatch_one", 2, 5.5)
-    tokens.remember_resource(db, "msgbatch_one", 2, 6.5)
-    assert tokens.token_of_resource(db, "msgbatch_one") == 2
-    assert tokens.token_of_resource(db, "msgbatch_none") is None
+    resources.remember_resource(db, "msgbatch_one", 2, 5.5)
+    resources.remember_resource(db, "msgbatch_one", 2, 6.5)
+    assert resources.token_of_resource(db, "msgbatch_one") == 2
+    assert resources.token_of_resource(db, "msgbatch_none") is None
 
 
 @pytest.mark.parametrize("known", [True, False])
 def test_the_results_of_a_batch_are_claimed_once(db: apsw.Connection, known: bool) -> None:
     add_token(db, "one")
     if known:
-        tokens.remember_resource(db, "msgbatch_one", 1, 5)
-    assert tokens.claim_results(db, "msgbatch_one", 1, 6.5) is True
-    assert tokens.claim_results(db, "msgbatch_one", 1, 7.5) is False
-    assert tokens.token_of_resource(db, "msgbatch_one") == 1
+        resources.remember_resource(db, "msgbatch_one", 1, 5)
+    assert resources.claim_results(db, "msgbatch_one", 1, 6.5) is True
+    assert resources.claim_results(db, "msgbatch_one", 1, 7.5) is False
+    assert resources.token_of_resource(db, "msgbatch_one") == 1
 
 
 # Refreshing
@@ -216,41 +216,41 @@ def test_the_results_of_a_batch_are_claimed_once(db: apsw.Connection, known: boo
 
 def test_one_at_a_time_may_refresh_a_token(db: apsw.Connection) -> None:
     add_login(db, "one")
-    lease = tokens.lease_refresh(db, 1, 100, 60, owner=5)
+    lease = leases.lease_refresh(db, 1, 100, 60, owner=5)
     assert lease
     assert lease.refresh_token == "sk-ant-ort-test-one"
     assert "sk-ant" not in repr(lease)
-    assert tokens.lease_refresh(db, 1, 159, 60, owner=6) is None
-    assert tokens.lease_refresh(db, 1, 160, 60, owner=6)
+    assert leases.lease_refresh(db, 1, 159, 60, owner=6) is None
+    assert leases.lease_refresh(db, 1, 160, 60, owner=6)
 
 
 def test_an_api_key_cannot_be_refreshed(db: apsw.Connection) -> None:
     add_token(db, "one")
-    assert tokens.lease_refresh(db, 1, 100, 60, owner=5) is None
+    assert leases.lease_refresh(db, 1, 100, 60, owner=5) is None
 
 
 def test_a_new_pair_takes_the_place_of_the_old(db: apsw.Connection) -> None:
     add_login(db, "one")
-    tokens.count_refusal(db, 1, "refused", 1, final=False)
-    tokens.lease_refresh(db, 1, 100, 60, owner=5)
-    assert tokens.store_refreshed(db, 1, "sk-ant-ort-test-one", "new", "new-refresh", 500, 100.5)
+    leases.count_refusal(db, 1, "refused", 1, final=False)
+    leases.lease_refresh(db, 1, 100, 60, owner=5)
+    assert leases.store_refreshed(db, 1, "sk-ant-ort-test-one", "new", "new-refresh", 500, 100.5)
     row = listed(db)
     assert (row["expires_at"], row["refreshed_at"], row["refresh_failures"]) == (500, 100, 0)
-    lease = tokens.lease_refresh(db, 1, 101, 60, owner=5)
+    lease = leases.lease_refresh(db, 1, 101, 60, owner=5)
     assert lease
     assert (lease.token, lease.refresh_token) == ("new", "new-refresh")
 
 
 def test_a_pair_that_comes_too_late_is_not_stored(db: apsw.Connection) -> None:
     add_login(db, "one")
-    assert tokens.store_refreshed(db, 1, "sk-ant-ort-test-one", "new", "new-refresh", 500, 1)
-    assert not tokens.store_refreshed(db, 1, "sk-ant-ort-test-one", "old", "old-refresh", 600, 2)
+    assert leases.store_refreshed(db, 1, "sk-ant-ort-test-one", "new", "new-refresh", 500, 1)
+    assert not leases.store_refreshed(db, 1, "sk-ant-ort-test-one", "old", "old-refresh", 600, 2)
     assert tokens.usable_tokens(db)[0].secret == "new"
 
 
 def test_three_refusals_in_a_row_take_a_token_out(db: apsw.Connection) -> None:
     add_login(db, "one")
-    assert [tokens.count_refusal(db, 1, f"no {i}", i, final=False) for i in range(3)] == [
+    assert [leases.count_refusal(db, 1, f"no {i}", i, final=False) for i in range(3)] == [
         True,
         True,
         False,
@@ -261,13 +261,13 @@ def test_three_refusals_in_a_row_take_a_token_out(db: apsw.Connection) -> None:
 
 def test_success_brings_back_what_refusals_took_out(db: apsw.Connection) -> None:
     add_login(db, "one")
-    tokens.count_refusal(db, 1, "refused", 1, final=True)
-    assert tokens.store_refreshed(db, 1, "sk-ant-ort-test-one", "new", "new-refresh", 500, 2)
+    leases.count_refusal(db, 1, "refused", 1, final=True)
+    assert leases.store_refreshed(db, 1, "sk-ant-ort-test-one", "new", "new-refresh", 500, 2)
     assert (listed(db)["is_active"], listed(db)["inactive_reason"]) == (True, None)
 
 
 def test_success_does_not_bring_back_what_the_operator_disabled(db: apsw.Connection) -> None:
     add_login(db, "one")
     tokens.toggle_token(db, 1, 1)
-    assert tokens.store_refreshed(db, 1, "sk-ant-ort-test-one", "new", "new-refresh", 500, 2)
+    assert leases.store_refreshed(db, 1, "sk-ant-ort-test-one", "new", "new-refresh", 500, 2)
     assert listed(db)["is_active"] is False
