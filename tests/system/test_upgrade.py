@@ -36,6 +36,14 @@ def running(site: Site, port: int = 3800) -> str:
     return json.loads(told)["version"] if told else ""
 
 
+def query(site: Site, suffix: str, sql: str) -> str:
+    """What the database, or a copy of it, answers."""
+    connect = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1])"
+    program = f"{connect}; print(db.execute(sys.argv[2]).fetchall())"
+    database = f"/var/lib/airoxy/airoxy.db{suffix}"
+    return site.machine.run(f"python3 -c '{program}' {database} '{sql}'", user="airoxy").strip()
+
+
 def test_an_upgrade_costs_nothing(site):
     main = site.main_pid()
     with site.load(clients=4, streams=20) as load:
@@ -67,13 +75,8 @@ def test_an_upgrade_migrates_and_keeps_a_copy_of_the_database(site):
     assert load.report["trouble"] == {}
     assert load.report["streams"] >= 20
     assert load.hitch_ms() < HITCH_MS, load.report
-    count = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); print(db.execute(sys.argv[2]).fetchall())"
-    ask = f'python3 -c "{count}" /var/lib/airoxy/airoxy.db'
-    assert (
-        site.machine.run(f"{ask}.before-2 'SELECT name FROM tokens'", user="airoxy")
-        == "[('one',)]\n"
-    )
-    assert site.machine.run(f"{ask} 'SELECT count(*) FROM later'", user="airoxy") == "[(0,)]\n"
+    assert query(site, ".before-2", "SELECT name FROM tokens") == "[('one',)]"
+    assert query(site, "", "SELECT count(*) FROM later") == "[(0,)]"
 
 
 def test_an_upgrade_to_other_addresses_restarts_the_socket(site):

@@ -1,5 +1,8 @@
 """Clients that never pause: short requests, and streams that are open all the time.
 
+One more client asks the fake Anthropic directly, now and then: how long that takes at worst is
+what this computer, with all that runs on it, does to everybody.
+
 usage: python3 -m tests.system.inside.load KEY [--clients N] [--streams N] [--seconds S]
 It says "running" when everything is open, goes on until its standard input ends, lets the streams
 finish, and prints as one JSON document what happened.
@@ -17,8 +20,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-PORT = 3800
+PORT, UPSTREAM = 3800, 4000
 TIMEOUT = 60
+#: Seconds between two direct requests: often enough to meet every stall worth noting.
+CONTROL_PAUSE = 0.02
 BODY = json.dumps(
     {
         "model": "claude-opus-5-5",
@@ -39,6 +44,7 @@ class Tally:
 
     trouble: Counter[str] = field(default_factory=Counter)
     times: list[float] = field(default_factory=list)
+    direct: list[float] = field(default_factory=list)
     streams: int = 0
     ending: bool = False
 
@@ -50,6 +56,7 @@ class Tally:
             "trouble": self.trouble,
             "usual_ms": round(statistics.median(times) * 1000, 1) if times else 0,
             "slowest_ms": [round(each * 1000, 1) for each in times[-5:]],
+            "slowest_direct_ms": round(max(self.direct, default=0) * 1000, 1),
         }
 
     def note(self, error: Exception) -> None:
@@ -60,8 +67,8 @@ class Tally:
 class Client:
     """One connection after the other, each used as long as the server keeps it, or once."""
 
-    def __init__(self, key: str, host: str, *, keeps: bool) -> None:
-        self._key, self._host, self._keeps = key, host, keeps
+    def __init__(self, key: str, host: str, port: int = PORT, *, keeps: bool) -> None:
+        self._key, self._host, self._port, self._keeps = key, host, port, keeps
         self._line: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(
@@ -69,7 +76,7 @@ class Client:
     ) -> bytes:
         """The answer's body; `begun` is set when it begins. Raises OSError, EOFError or Broken."""
         if self._line is None:
-            self._line = await asyncio.open_connection(self._host, PORT)
+            self._line = await asyncio.open_connection(self._host, self._port)
         reader, writer = self._line
         again = False
         try:
@@ -122,6 +129,15 @@ async def requests(client: Client, tally: Tally) -> None:
     client.close()
 
 
+async def control(client: Client, tally: Tally) -> None:
+    while not tally.ending:
+        began = time.monotonic()
+        await client.ask(BODY)
+        tally.direct.append(time.monotonic() - began)
+        await asyncio.sleep(CONTROL_PAUSE)
+    client.close()
+
+
 async def streams(client: Client, tally: Tally, seconds: float, begun: asyncio.Event) -> None:
     while not tally.ending:
         try:
@@ -146,6 +162,8 @@ async def main() -> None:
         host = ("127.0.0.1", "::1")[number // 2 % 2]
         client = Client(args.key, host, keeps=number % 2 == 0)
         running.append(asyncio.create_task(requests(client, tally)))
+    direct = Client("sk-ant-api-test-control", "127.0.0.1", UPSTREAM, keeps=True)
+    running.append(asyncio.create_task(control(direct, tally)))
     begun = [asyncio.Event() for _ in range(args.streams)]
     for event in begun:
         client = Client(args.key, "127.0.0.1", keeps=False)
