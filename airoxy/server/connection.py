@@ -8,6 +8,7 @@ just arrived.
 from __future__ import annotations
 
 import asyncio
+import re
 import select
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -20,6 +21,8 @@ CLOSE = (b"connection", b"close")
 HEAD_TIME = 60.0
 #: What the head of a request may have, before its body (bytes).
 HEAD_SIZE = 64 * 1024
+
+_UPGRADE = re.compile(rb"\r\nupgrade[ \t]*:", re.IGNORECASE)
 
 
 class Connection(HttpToolsProtocol):
@@ -35,6 +38,8 @@ class Connection(HttpToolsProtocol):
         self._expire_at(self.loop.time() + HEAD_TIME)
 
     def data_received(self, data: bytes) -> None:
+        if not self._running():
+            data = _without_upgrade(data)
         super().data_received(data)
         if not self._in_head():
             self._head_size = 0
@@ -95,3 +100,14 @@ class Connection(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """The request without an offer of another protocol (Java's HTTP client offers h2c with each
+    first request): httptools would end the request there, and drop its body. The name that takes
+    the place crosses no proxy either."""
+    end = data.find(b"\r\n\r\n")
+    head = data if end < 0 else data[:end]
+    if b"pgrade" not in head and b"PGRADE" not in head:
+        return data
+    return _UPGRADE.sub(b"\r\nkeep-alive:", head) + data[len(head) :]

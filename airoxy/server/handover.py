@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import sys
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field
 
-from airoxy.server.child import SIGNALS, Worker
+from airoxy.server.child import SIGNALS
+from airoxy.server.crew import Worker
 
 ENVIRON = "AIROXY_HANDOVER"
 _REHEARSAL = "rehearsal"
@@ -53,12 +55,15 @@ def rehearse() -> int:
     return os.posix_spawn(sys.executable, _command(), environ, setsigmask=())
 
 
-def execute(estate: Estate) -> None:
-    """Become the new code, which finds all of `estate`. Returns only if that failed: OSError."""
+def execute(estate: Estate, *, unless: int) -> None:
+    """Become the new code, which finds all of `estate`; or return because there is something to
+    read in `unless`. Raises OSError."""
     # From here until the successor can react, signals wait.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     descriptors = estate.descriptors()
     try:
+        if select.select([unless], [], [], 0)[0]:
+            return
         for fd in descriptors:
             os.set_inheritable(fd, True)
         os.execve(sys.executable, _command(), {**os.environ, ENVIRON: _written(estate)})  # noqa: S606

@@ -6,6 +6,7 @@ its children, the configuration is read in one.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pickle
@@ -21,8 +22,9 @@ from typing import TYPE_CHECKING
 from airoxy.errors import EXIT_CONFIG, AiroxyError, ConfigError
 from airoxy.server import handover, listening
 from airoxy.server.child import fate, fork
+from airoxy.server.crew import Limits
 from airoxy.server.handover import Addresses, Estate
-from airoxy.server.parent import Limits, Parent
+from airoxy.server.parent import Parent
 from airoxy.server.systemd import (
     ERROR,
     Notifier,
@@ -75,18 +77,13 @@ def serve(
     try:
         settings = read_settings(partial(load, config_path))
         estate, config = _take_up(settings, former), settings.config
-    except AiroxyError as error:
+    except (AiroxyError, OSError) as error:
         if former is None:
             raise
         # Since the rehearsal something has changed for the worse: what is there goes on.
-        estate, former, trouble = former, None, error.message
-    notifier = Notifier(os.environ)
-
-    def work(line: socket.socket, estate: Estate) -> int:
-        notifier.close()
-        return _work(line, estate, config, partial(load, config_path), find_app)
-
-    watchdog = watchdog_interval(os.environ)
+        estate, former, trouble = former, None, str(error)
+    work = partial(_work, config=config, load=partial(load, config_path), find_app=find_app)
+    notifier, watchdog = Notifier(os.environ), watchdog_interval(os.environ)
     parent = Parent(estate, work, notifier, watchdog, former=former, limits=limits)
     if trouble:
         parent.resume(trouble)
@@ -189,16 +186,18 @@ def _rehearse(load: Callable[[], Config], find_app: Callable[[], OpenServer]) ->
 def _work(
     line: socket.socket,
     estate: Estate,
-    pickled: bytes | None,
+    *,
+    config: bytes | None,
     load: Callable[[], Config],
     find_app: Callable[[], OpenServer],
 ) -> int:
-    """A worker's life; without a pickle it reads the configuration itself."""
+    """A worker's life; without a configuration it reads it itself."""
+    gc.disable()  # what is imported now is no garbage; `run` enables it
     try:
         from airoxy.server.worker import run
 
-        config = pickle.loads(pickled) if pickled else load()  # noqa: S301 - our child made it
-        open_app = partial(find_app(), config, estate.standing, estate.count)
+        own = pickle.loads(config) if config else load()  # noqa: S301 - our child made it
+        open_app = partial(find_app(), own, estate.standing, estate.count)
         return run(open_app, estate.sockets, line)
     except AiroxyError as error:
         say(f"A worker cannot start: {error.message}", ERROR)

@@ -96,6 +96,7 @@ class _Serving:
         await self._server.startup(sockets=self._sockets)
         # What is there now stays: the collector need not look at it again.
         gc.freeze()
+        gc.enable()
         self._tell(b"ready")
         beating = asyncio.create_task(self._beat(app))
         await self._leaving.wait()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -151,8 +152,10 @@ class Service:
         children = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
         return [int(pid) for pid in Path(children).read_text().split()]
 
-    def descriptors(self) -> int:
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+    def descriptors(self) -> list[int]:
+        """How many the parent and each of its children have open."""
+        pids = [self.process.pid, *sorted(self.children)]
+        return [len(os.listdir(f"/proc/{pid}/fd")) for pid in pids]
 
     # Its clients
 
@@ -180,6 +183,16 @@ class Service:
         (self.directory / "go").touch()
 
 
+def has_ended(process: int) -> bool:
+    """Whether the process of this pidfd, which is closed, ends within the patience of a test."""
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    try:
+        return bool(poll.poll(PATIENCE * 1000))
+    finally:
+        os.close(process)
+
+
 class Stream:
     """One client's stream, on a connection of its own."""
 
@@ -204,7 +217,7 @@ class Stream:
 class Crowd:
     """Clients that keep their connections and ask again and again; `errors` is what went wrong."""
 
-    def __init__(self, service: Service, clients: int = 4) -> None:
+    def __init__(self, service: Service, clients: int = 2) -> None:
         self._service = service
         self._leave = threading.Event()
         self.errors: list[Exception] = []

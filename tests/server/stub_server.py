@@ -2,7 +2,8 @@
 
 With two descriptors behind it (a listening socket, a line to the parent) it is one worker. What it
 shall do beside serving stands in files next to the configuration: `broken` lets workers fail,
-`slow` lets them never get ready, `unloadable` is new code that cannot be imported.
+`slow` lets them never get ready, `strict` lets nobody hang for long, `unloadable` is new code that
+cannot be imported, `spoil` spoils the configuration once the code has been found.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from airoxy.errors import AiroxyError, StoreError
-from airoxy.server.parent import Limits
+from airoxy.server.crew import Limits
 from airoxy.server.run import serve
 
 CONFIG = Path(sys.argv[1])
@@ -74,6 +75,8 @@ class StubApp:
 def find_app() -> Any:
     if (HERE / "unloadable").exists():
         raise ImportError("new code, half installed")
+    if (HERE / "spoil").exists():
+        CONFIG.write_text("nonsense: 1\n")
     return StubApp
 
 
@@ -83,7 +86,10 @@ def main() -> int:
 
         listener, line = (socket.socket(fileno=int(fd)) for fd in sys.argv[2:])
         return run(partial(StubApp, None, -1, 1), [listener], line)
-    limits = Limits(start=2.0, silence=2.5, mercy=1.0, tick=0.2)
+    # Short only where a test waits for the end of it: the machine may be a busy one.
+    start = 1.0 if (HERE / "slow").exists() else 30.0
+    silence = 2.0 if (HERE / "strict").exists() else 30.0
+    limits = Limits(start=start, silence=silence, tick=0.2)
     try:
         return serve(CONFIG, find_app=find_app, limits=limits)
     except AiroxyError as error:

@@ -3,43 +3,22 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import re
 import resource
-import select
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.server.service import Crowd, Service
+from airoxy.server.child import LEAVE_LATER, LEAVE_SOON
+from airoxy.server.crew import Limits
+from airoxy.server.worker import HASTES
+from tests.program import ROOT
+from tests.server.service import Crowd, Service, has_ended
 
 Begin = Callable[..., Service]
-
-
-@pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Begin]:
-    """Starts the one service of a test, with these settings."""
-    made: list[Service] = []
-
-    def begin(
-        *, until: str = "READY=1", listener: socket.socket | None = None, **settings: object
-    ) -> Service:
-        service = Service(tmp_path, listener)
-        made.append(service)
-        service.configure(**settings)
-        return service.start(until=until)
-
-    yield begin
-    for service in made:
-        service.stop()
-
-
-@pytest.fixture
-def listener() -> Iterator[socket.socket]:
-    """What systemd listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        yield sock
 
 
 def test_it_is_ready_when_all_workers_answer(begin: Begin) -> None:
@@ -103,6 +82,16 @@ def test_a_killed_worker_is_replaced_and_nobody_is_refused(begin: Begin) -> None
     assert service.process.poll() is None
 
 
+def test_who_leaves_of_its_own_accord_is_replaced_before_it_has_left(begin: Begin) -> None:
+    service = begin()
+    first, stream = service.worker(), service.open_stream()
+    os.kill(first, signal.SIGTERM)
+    service.wait_status("1 leaving with 1 open stream")
+    assert service.worker() != first
+    service.finish_streams()
+    assert stream.read() == b"last\n"
+
+
 def test_workers_that_die_of_their_start_are_tried_again(begin: Begin, tmp_path: Path) -> None:
     service = begin()
     (tmp_path / "broken").touch()
@@ -112,7 +101,8 @@ def test_workers_that_die_of_their_start_are_tried_again(begin: Begin, tmp_path:
     assert service.worker() in service.children
 
 
-def test_a_hanging_worker_says_where_and_is_replaced(begin: Begin) -> None:
+def test_a_hanging_worker_says_where_and_is_replaced(begin: Begin, tmp_path: Path) -> None:
+    (tmp_path / "strict").touch()
     service = begin()
     hanging = service.worker()
     with contextlib.closing(service.connect()) as client:
@@ -134,150 +124,6 @@ def test_workers_leave_when_the_parent_is_killed(begin: Begin) -> None:
     service.finish_streams()
     assert stream.read() == b"last\n"
     assert has_ended(worker)
-
-
-# Reload
-
-
-def test_a_reload_loses_no_request_and_no_stream(begin: Begin) -> None:
-    service = begin(workers=2)
-    parent, old = service.process.pid, set(service.children)
-    streams = [service.open_stream() for _ in range(4)]
-    with Crowd(service) as crowd:
-        for attempts in (1, 2, 3):
-            service.configure(max_attempts=attempts)
-            service.reload()
-            assert service.ask().split()[2] == str(attempts)
-    assert not crowd.errors
-    assert service.process.pid == parent
-    assert service.process.poll() is None
-    assert crowd.who & {str(pid) for pid in old}
-    assert service.worker() not in old
-    service.finish_streams()
-    assert [stream.read() for stream in streams] == [b"last\n"] * 4
-
-
-def test_a_reload_is_told_to_systemd(begin: Begin) -> None:
-    service = begin()
-    service.reload()
-    told = [each for each in service.notifications if not each.startswith("STATUS=")]
-    assert told[:2] == ["READY=1", "RELOADING=1"]
-    assert told[2].startswith("MONOTONIC_USEC=")
-    assert told[3] == "READY=1"
-    service.wait_journal("Reloaded.")
-
-
-def test_former_workers_end_when_their_streams_do(begin: Begin) -> None:
-    service = begin()
-    former = os.pidfd_open(service.worker())
-    stream = service.open_stream()
-    service.reload()
-    service.wait_status("1 leaving with 1 open stream")
-    service.finish_streams()
-    assert stream.read() == b"last\n"
-    assert has_ended(former)
-
-
-def test_a_reload_changes_the_number_of_workers(begin: Begin) -> None:
-    service = begin()
-    for workers in (3, 1):
-        service.configure(workers=workers)
-        service.reload()
-        service.wait_status(f"STATUS={workers} of {workers} workers")
-        assert service.ask().split()[1] == str(workers)
-
-
-def test_a_reload_moves_to_another_port(begin: Begin, tmp_path: Path) -> None:
-    service = begin()
-    old = service.port
-    service.configure(port=Service(tmp_path).port)
-    service.reload()
-    assert service.worker() in service.children
-    with pytest.raises(ConnectionError):
-        socket.create_connection(("127.0.0.1", old))
-
-
-def test_a_port_that_cannot_be_had_keeps_the_old_one(begin: Begin, listener: socket.socket) -> None:
-    service = begin()
-    old, first = service.port, service.worker()
-    service.configure(port=listener.getsockname()[1])
-    service.reload()
-    service.wait_journal("Not reloaded, everything goes on as before")
-    service.port = old
-    assert service.worker() == first
-    os.kill(first, signal.SIGKILL)
-    assert service.worker() != first
-
-
-def test_a_broken_configuration_keeps_what_runs(begin: Begin) -> None:
-    service = begin()
-    before = service.worker()
-    service.configure(max_attempts="many")
-    service.reload()
-    service.wait_journal("airoxy.yaml:3: max_attempts")
-    service.wait_status("the last reload failed")
-    assert service.worker() == before
-    service.configure(max_attempts=3)
-    service.reload()
-    service.wait_journal("Reloaded.")
-    assert service.worker() != before
-
-
-def test_a_replaced_worker_has_the_configuration_of_the_others(begin: Begin) -> None:
-    service = begin(max_attempts=4)
-    service.configure(max_attempts="many")
-    os.kill(service.worker(), signal.SIGKILL)
-    assert service.ask().split()[2] == "4"
-
-
-def test_code_that_cannot_be_imported_keeps_what_runs(begin: Begin, tmp_path: Path) -> None:
-    service = begin()
-    before = service.worker()
-    (tmp_path / "unloadable").touch()
-    service.reload()
-    service.wait_journal("ImportError: new code, half installed")
-    assert service.worker() == before
-
-
-@pytest.mark.parametrize("fault", ["broken", "slow"])
-def test_new_workers_that_do_not_get_ready_keep_the_old_ones(
-    begin: Begin, tmp_path: Path, fault: str
-) -> None:
-    service = begin(workers=2)
-    old = set(service.children)
-    (tmp_path / fault).touch()
-    with Crowd(service) as crowd:
-        service.reload()
-    service.wait_journal("Not reloaded, everything goes on as before: a new worker")
-    assert not crowd.errors
-    assert {int(pid) for pid in crowd.who} <= old
-    (tmp_path / fault).unlink()
-    service.reload()
-    service.wait_journal("Reloaded.")
-    assert service.worker() not in old
-
-
-def test_many_reloads_at_once_are_few(begin: Begin) -> None:
-    service = begin()
-    with Crowd(service) as crowd:
-        for _ in range(20):
-            service.signal(signal.SIGHUP)
-        service.wait_notified("READY=1", 2)
-        service.reload()
-    assert not crowd.errors
-    assert service.notifications.count("RELOADING=1") <= 4
-
-
-def test_reloads_leave_nothing_behind(begin: Begin) -> None:
-    service = begin(workers=2)
-    service.reload()
-    service.wait_for(lambda: len(service.children) == 2, "end of the former workers")
-    descriptors, worker = service.descriptors(), descriptors_of(service.worker())
-    for _ in range(5):
-        service.reload()
-    service.wait_for(lambda: len(service.children) == 2, "end of the former workers")
-    assert service.descriptors() == descriptors
-    assert descriptors_of(service.worker()) == worker
 
 
 # Stop
@@ -368,15 +214,14 @@ def test_the_watchdog_hears_of_us(tmp_path: Path) -> None:
         service.stop()
 
 
-def has_ended(process: int) -> bool:
-    """Whether the process of this pidfd ends within the time of a test."""
-    poll = select.poll()
-    poll.register(process, select.POLLIN)
-    try:
-        return bool(poll.poll(10_000))
-    finally:
-        os.close(process)
-
-
-def descriptors_of(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
+def test_the_unit_gives_workers_the_time_they_take() -> None:
+    unit = (ROOT / "systemd/airoxy.service").read_text()
+    patience, watchdog = (
+        float(re.search(rf"^{name}=([0-9]+)s$", unit, re.MULTILINE)[1])  # type: ignore[index]
+        for name in ("TimeoutStopSec", "WatchdogSec")
+    )
+    # What is broken off has two seconds for its last words, the account five for its last tries.
+    assert HASTES[LEAVE_SOON].running + 7 < Limits().stop < patience
+    assert HASTES[LEAVE_LATER].running + 7 < Limits().retire
+    # While a worker hangs systemd hears nothing, and should not lose patience before we do.
+    assert Limits().mercy + watchdog / 2 < watchdog

@@ -194,6 +194,18 @@ def test_a_large_body_is_no_head(worker: Solo) -> None:
     assert read_all(client).endswith(b"\r\n\r\n" + body)
 
 
+@pytest.mark.parametrize("name", [b"Upgrade", b"upgrade", b"UPGRADE"])
+def test_an_offer_of_http_2_is_passed_over(worker: Solo, name: bytes) -> None:
+    """Java's HTTP client makes it with a body behind."""
+    request = (
+        b"POST /body HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nhost: a\r\n"
+        b"content-length: 4\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQ\r\n%b: h2c\r\n\r\nbody"
+    ) % name
+    client = worker.client()
+    for _ in range(2):
+        assert answered(client, request).endswith(b"\r\n\r\nbody")
+
+
 def test_knocking_leaves_no_trace_in_the_journal(worker: Solo) -> None:
     client = worker.client()
     client.sendall(b"garbage\r\n\r\n")
