@@ -75,7 +75,7 @@ def open_server(config: Config, standing_fd: int | None = None, workers: int = 1
     db.setbusytimeout(0)
     standing = Standing(standing_fd, shared=workers > 1)
     _recall(db, standing)
-    pool = Pool(Snapshot(db), standing, Writer(connect), Refresher(config.oauth, connect))
+    pool = Pool(Snapshot(db), standing, Writer(connect()), Refresher(config.oauth, connect))
     upstream = config.upstream
     client = Client(
         upstream.url,

@@ -47,10 +47,10 @@ _PASSING = (
 
 
 class Writer:
-    """`connect` opens the writer's own connection, in its thread."""
+    """`db` is the writer's own connection from now on; it closes it."""
 
-    def __init__(self, connect: Callable[[], apsw.Connection], limit: int = LIMIT) -> None:
-        self._connect = connect
+    def __init__(self, db: apsw.Connection, limit: int = LIMIT) -> None:
+        self._db = db
         self._limit = limit
         self._queue: deque[ledger.Row | Operation] = deque()
         self._used: dict[int, int] = {}
@@ -73,7 +73,7 @@ class Writer:
             self.dropped += 1
             return
         self._queue.append(row)
-        self._work.set()
+        self._wake()
 
     def used(self, token_id: int, now_ns: int) -> None:
         """Only the latest use of a token is written, with the next rows."""
@@ -82,7 +82,7 @@ class Writer:
     def do(self, operation: Operation) -> None:
         """Run `operation` inside one of the writer's next transactions."""
         self._queue.append(operation)
-        self._work.set()
+        self._wake()
 
     def close(self) -> None:
         """Write what is left, as far as the disk lets us, and end the thread."""
@@ -91,15 +91,18 @@ class Writer:
         self._work.set()
         self._thread.join()
 
+    def _wake(self) -> None:
+        if not self._work.is_set():  # asking is cheaper than telling
+            self._work.set()
+
     def _run(self) -> None:
-        db = self._connect()
         pause = FIRST_PAUSE
         while not self._stopping or self._queue or self._used:
             self._work.wait()
             self._work.clear()
             if not self._stopping:
                 time.sleep(GATHER)
-            if self._commit(db):
+            if self._commit():
                 pause = FIRST_PAUSE
             elif self._stopping and time.monotonic() > self._deadline:
                 _report(f"{self.backlog} log rows are lost: {self.trouble}")
@@ -109,13 +112,13 @@ class Writer:
                 pause = min(pause * 2, LONGEST_PAUSE)
             if self._stopping or self._queue:
                 self._work.set()
-        db.close()
+        self._db.close()
 
-    def _commit(self, db: apsw.Connection) -> bool:
+    def _commit(self) -> bool:
         """One transaction; False if the database refused for now and all of it must wait."""
         used, self._used = self._used, {}
         try:
-            self._write(db, used)
+            self._write(used)
         except _PASSING as error:
             self._used = used | self._used
             self._in_trouble(f"The database cannot be written: {error}")
@@ -131,7 +134,8 @@ class Writer:
         self._out_of_trouble()
         return True
 
-    def _write(self, db: apsw.Connection, used: dict[int, int]) -> None:
+    def _write(self, used: dict[int, int]) -> None:
+        db = self._db
         # By index: others append meanwhile, and that ends an iteration over a deque.
         batch = [self._queue[i] for i in range(min(self._at_once, len(self._queue)))]
         rows = [item for item in batch if isinstance(item, ledger.Row)]

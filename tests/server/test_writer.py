@@ -44,7 +44,7 @@ def count(path: Path) -> int:
 
 
 def test_what_was_handed_over_is_written_when_the_writer_closes(path):
-    writer = Writer(lambda: connect(path))
+    writer = Writer(connect(path))
     for number in range(1200):
         writer.row(row(number))
     writer.close()
@@ -58,7 +58,7 @@ def test_an_operation_and_the_last_use_are_written_with_the_rows(path):
         db, name="one", type="api_key", token="sk-ant-api-test-one",
         refresh_token=None, expires_at=None, now=0,
     )  # fmt: skip
-    writer = Writer(lambda: connect(path))
+    writer = Writer(connect(path))
     writer.used(token, 5_000)
     writer.used(token, 7_000)
     writer.do(lambda db: tokens.cool(db, token, "claude-opus-4", 2e9, "rate limited", 6_000))
@@ -72,7 +72,7 @@ def test_an_operation_and_the_last_use_are_written_with_the_rows(path):
 def test_a_locked_database_delays_the_rows_and_loses_none(path, capfd):
     locker = open_database(path)
     locker.cursor().execute("BEGIN IMMEDIATE")
-    writer = Writer(lambda: connect(path))
+    writer = Writer(connect(path))
     for number in range(10):
         writer.row(row(number))
     while writer.trouble is None:
@@ -91,7 +91,7 @@ def test_a_locked_database_delays_the_rows_and_loses_none(path, capfd):
 def test_above_the_limit_rows_are_dropped_counted_and_told(path, capfd):
     locker = open_database(path)
     locker.cursor().execute("BEGIN IMMEDIATE")
-    writer = Writer(lambda: connect(path), limit=5)
+    writer = Writer(connect(path), limit=5)
     for number in range(8):
         writer.row(row(number))
     while writer.trouble is None:
@@ -107,7 +107,7 @@ def test_an_impossible_operation_costs_itself_and_nothing_else(path, capfd):
     def impossible(db: apsw.Connection) -> None:
         db.cursor().execute("INSERT INTO nowhere VALUES (1)")
 
-    writer = Writer(lambda: connect(path))
+    writer = Writer(connect(path))
     for number in range(3):
         writer.row(row(number))
     writer.do(impossible)
@@ -124,7 +124,7 @@ def test_at_the_end_a_database_that_stays_locked_is_given_up_after_a_while(
     monkeypatch.setattr("airoxy.server.writer.LAST_TRIES", 0.1)
     locker = open_database(path)
     locker.cursor().execute("BEGIN IMMEDIATE")
-    writer = Writer(lambda: connect(path))
+    writer = Writer(connect(path))
     writer.row(row())
     writer.close()
     assert "1 log rows are lost" in capfd.readouterr().err
