@@ -1,0 +1,52 @@
+"""Who runs a command: root leaves nothing that the service cannot use, others are sent to sudo."""
+
+import json
+
+import pytest
+
+from tests.system.site import until
+
+#: Everything that opens the database, and some arguments that let it go far.
+COMMANDS = (
+    "api-key add --name second",
+    "api-key list",
+    "api-key toggle 1",
+    "api-key toggle 1",
+    "api-key remove 1",
+    "token add sk-ant-api-test-two --name two",
+    "token list",
+    "token toggle 1",
+    "token toggle 1",
+    "token reset 1",
+    "token refresh",
+    "token auto",
+    "token remove 1",
+    "logs",
+    "stats --by day",
+    "job tidy-log",
+    "job refresh-tokens",
+)
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["with a database", "without a database"])
+def test_commands_of_root_leave_nothing_that_the_service_cannot_use(computer, fresh):
+    if fresh:
+        computer.run("airoxy stop && rm -f /var/lib/airoxy/*")
+    for command in COMMANDS:
+        computer.status(f"airoxy {command}")
+        owners = computer.run("find /var/lib/airoxy -printf '%u:%g %m %y %p\\n'")
+        for line in owners.splitlines():
+            assert line.startswith(("airoxy:airoxy 600 f ", "airoxy:airoxy 750 d ")), command
+    computer.run("airoxy start")
+    made = json.loads(computer.run("airoxy api-key add --name again --json"))
+    ask = f"curl -s -H 'x-api-key: {made['key']}' http://127.0.0.1:3800/v1/models"
+    until(lambda: "authentication_error" not in computer.run(ask))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_an_ordinary_user_says_sudo(computer, command):
+    computer.run("useradd --create-home somebody")
+    status, said = computer.status(f"airoxy {command}", user="somebody")
+    assert status == 1
+    assert "sudo" in said
+    assert len(said.strip().splitlines()) == 1

@@ -1,0 +1,76 @@
+"""The timers, with their calendars and stamps shifted so that nobody has to wait."""
+
+import json
+
+import pytest
+
+from tests.system.site import until
+
+TIMERS = ("airoxy-refresh-tokens", "airoxy-tidy-log")
+
+
+def runs(machine, job):
+    """How often the job has run since the boot."""
+    lines = machine.run(f"journalctl --boot -q --no-pager --output=json -u {job}.service")
+    messages = [json.loads(line).get("MESSAGE", "") for line in lines.splitlines()]
+    return sum("Finished" in str(text) for text in messages)
+
+
+def soon(machine, job, calendar=None):
+    """Let the timer not wait for chance, nor for its calendar if another is given."""
+    lines = ["[Timer]", "RandomizedDelaySec=0", "AccuracySec=1ms"]
+    if calendar:
+        lines += ["OnCalendar=", f"OnCalendar={calendar}"]
+    machine.put(f"/etc/systemd/system/{job}.timer.d/soon.conf", "\n".join([*lines, ""]))
+    machine.run("systemctl daemon-reload")
+
+
+@pytest.mark.parametrize("job", TIMERS)
+def test_a_timer_fires_when_its_time_comes(computer, job):
+    assert runs(computer, job) == 0
+    at = computer.run("date --utc --date='+2 seconds' '+%Y-%m-%d %H:%M:%S UTC'").strip()
+    soon(computer, job, at)
+    until(lambda: runs(computer, job) == 1)
+
+
+@pytest.mark.parametrize("job", TIMERS)
+def test_a_run_that_was_missed_is_made_up_for(computer, job):
+    """The machine was off for two days, and the timer's own calendar was due meanwhile."""
+    soon(computer, job)
+    computer.run(f"systemctl stop {job}.timer")
+    computer.run(f"touch --date='-2 days' /var/lib/systemd/timers/stamp-{job}.timer")
+    computer.run(f"systemctl start {job}.timer")
+    until(lambda: runs(computer, job) == 1)
+
+
+@pytest.mark.parametrize("job", TIMERS)
+def test_an_installation_fires_nothing(computer, job):
+    assert runs(computer, job) == 0
+
+
+@pytest.mark.parametrize("job", TIMERS)
+def test_with_nothing_to_do_a_job_says_nothing_and_succeeds(computer, job):
+    computer.run(f"systemctl start {job}.service")
+    said = computer.run(
+        f"journalctl --boot -q --no-pager --output=cat _SYSTEMD_UNIT={job}.service + "
+        "SYSLOG_IDENTIFIER=airoxy _SYSTEMD_UNIT="
+    )
+    assert said == ""
+    assert computer.run(f"systemctl show -P ExecMainStatus {job}.service").strip() == "0"
+
+
+def test_a_refresh_that_fails_is_seen(site):
+    """The fake Anthropic does not know this refresh token."""
+    site.machine.put(
+        "/etc/airoxy/airoxy.yaml",
+        "oauth: {endpoint: 'http://127.0.0.1:4000/v1/oauth/token'}\n",
+    )
+    site.machine.run(
+        "airoxy token add sk-ant-oat-test-gone - --name gone --expires-in 1",
+        stdin="sk-ant-ort-test-gone\n",
+    )
+    status, _ = site.machine.status("systemctl start airoxy-refresh-tokens.service")
+    assert status != 0
+    assert "airoxy-refresh-tokens.service" in site.machine.run("systemctl --failed --no-legend")
+    assert "gone" in site.journal("airoxy-refresh-tokens.service")
+    assert site.ask() == 200
