@@ -99,9 +99,10 @@ def _repair(finding: Finding) -> Finding:
     assert finding.fix
     try:
         return Finding(finding.check, FIXED, finding.fix())
-    except (AiroxyError, OSError) as error:
-        why = f"Could not be repaired: {getattr(error, 'message', error)}"
-        return replace(finding, remedy=f"{finding.remedy} {why}", fix=None)
+    except Exception as error:  # the law above
+        why = error.message if isinstance(error, AiroxyError) else repr(error)
+        remedy = f"{finding.remedy} Could not be repaired: {why}"
+        return replace(finding, remedy=remedy.lstrip(), fix=None)
 
 
 def line(finding: Finding) -> str:

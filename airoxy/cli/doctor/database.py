@@ -84,12 +84,15 @@ def migrations(patient: Patient) -> Iterator[Finding]:
 
 
 def open_as_it_is(path: Path) -> apsw.Connection:
-    """As it is. Not read-only, because such a connection leaves its -wal and -shm behind."""
+    """Without migrating it, and leaving the files beside it as they are: a writer would throw an
+    unsound -wal away, a reader would leave behind the one that it has to make."""
     import apsw
 
     from airoxy.store.schema import BUSY_TIMEOUT_MS
 
-    db = apsw.Connection(os.fspath(path), apsw.SQLITE_OPEN_READWRITE)
+    has_wal = path.with_name(f"{path.name}-wal").exists()
+    flags = apsw.SQLITE_OPEN_READONLY if has_wal else apsw.SQLITE_OPEN_READWRITE
+    db = apsw.Connection(os.fspath(path), flags)
     db.setbusytimeout(BUSY_TIMEOUT_MS)
     return db
 

@@ -112,14 +112,16 @@ def _file_fault(patient: Patient, path: Path) -> Finding | None:
 
 
 def _own(path: Path, uid: int, gid: int) -> str:
-    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         found = os.fstat(file)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
             raise AiroxyError(f"{path} is not a file of its own.")
-        if found.st_uid != uid or found.st_gid != gid:
-            os.fchown(file, uid, gid)
-        os.fchmod(file, 0o600)
+        # What was opened and no other, wherever its name leads by now.
+        itself = f"/proc/self/fd/{file}"
+        if (found.st_uid, found.st_gid) != (uid, gid):
+            os.chown(itself, uid, gid)
+        os.chmod(itself, 0o600)
     finally:
         os.close(file)
     return f"{path} belongs to {_name(uid)} alone now (mode 0600)."

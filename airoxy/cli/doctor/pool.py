@@ -106,8 +106,8 @@ def _expired(row: Row, now: float) -> bool:
 def _refresh(patient: Patient, token_id: int) -> str:
     """As the timer does it."""
     from airoxy.jobs.refresh import refresh_token
-    from airoxy.store.schema import open_database
     from airoxy.store.leases import refreshing
+    from airoxy.store.schema import open_database
 
     def work() -> list[tuple[bool, str]]:
         with closing(open_database(patient.database)) as db:
