@@ -51,7 +51,7 @@ class Answer:
     @property
     def heard(self) -> bool:
         """Any byte has arrived."""
-        return self.started or self._barren > 0 or self.fault is not None
+        return self.started or self._barren > 0
 
     def feed(self, data: bytes) -> None:
         """Take what has arrived; never raises, a mistake is in `fault` afterwards."""
@@ -59,7 +59,8 @@ class Answer:
             self._feed(data)
             return
         room = HEAD_LIMIT - self._barren
-        self._feed(data[:room])
+        if room > 0:  # http-parser takes no bytes for the end of all
+            self._feed(data[:room])
         if self.fault is None:
             self._feed_behind_head(data[room:])
 
@@ -91,6 +92,7 @@ class Answer:
             self.reusable = False
             return
         before = self.size
+        self._barren += len(data)
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
@@ -103,10 +105,8 @@ class Answer:
             self._barren = 0
             if len(self.pieces) > _MANY_PIECES:
                 self.pieces[:] = (b"".join(self.pieces),)
-        elif not self.complete:
-            self._barren += len(data)
-            if self._barren > HEAD_LIMIT and self.started:
-                self._fail("its answer has framing without end")
+        elif self._barren > HEAD_LIMIT and self.started and not self.complete:
+            self._fail("its answer has framing without end")
 
     def _feed_behind_head(self, data: bytes) -> None:
         if self.started:

@@ -141,6 +141,8 @@ class Client:
 
     async def connect(self) -> Connection:
         """A new connection. Raises ConnectFailed."""
+        if self._closed is not None:
+            raise _shutting_down()
         loop = asyncio.get_running_loop()
 
         def factory() -> Connection:
@@ -151,7 +153,7 @@ class Client:
         )
         if self._closed is not None:
             connection.abort()
-            raise ConnectFailed("airoxy is shutting down")
+            raise _shutting_down()
         if connection.usable():  # else it is forgotten already, or about to be
             self._open.add(connection)
         return connection
@@ -171,3 +173,7 @@ class Client:
             self._idle.pop(0).abort()
         if self._idle:
             self._sweeper = loop.call_at(self._idle[0].active_at + IDLE_AGE, self._sweep, loop)
+
+
+def _shutting_down() -> ConnectFailed:
+    return ConnectFailed("airoxy is shutting down")

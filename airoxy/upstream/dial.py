@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -32,6 +33,7 @@ _SOCKET_OPTIONS = (
 
 #: A proxy's answer to CONNECT is a few lines.
 _TUNNEL_HEAD_LIMIT = 16 * 1024
+_TUNNEL_STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})[ \r]")
 
 #: OpenSSL's X509_V_ERR_* codes that an operator can do something about.
 _CERTIFICATE_FAULTS = {
@@ -174,13 +176,13 @@ async def _tunnel(
         head += piece
         if not piece or len(head) > _TUNNEL_HEAD_LIMIT:
             raise ConnectionError("the proxy's answer to CONNECT is not HTTP")
-    version, _, status = head.partition(b"\r\n")[0].partition(b" ")
-    if not version.startswith(b"HTTP/1.") or not status[:3].isdigit():
+    status = _TUNNEL_STATUS.match(head)
+    if status is None:
         raise ConnectionError("the proxy's answer to CONNECT is not HTTP")
-    if status[:3] == b"407":
+    if status[1] == b"407":
         raise ConnectionError("the proxy wants another user name and password (407)")
-    if not status.startswith(b"2"):
-        raise ConnectionError(f"the proxy refused CONNECT with status {status[:3].decode()}")
+    if not status[1].startswith(b"2"):
+        raise ConnectionError(f"the proxy refused CONNECT with status {status[1].decode()}")
 
 
 def _tls_reason(error: ssl.SSLError) -> str:

@@ -81,7 +81,9 @@ def proxy_from_environ(url: str, environ: Mapping[str, str]) -> str | None:
     client's header would set it."""
     from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
-    parts = urlsplit(url)
+    parts = _split(url)
+    if parts is None:
+        return None
     settings = {name: value for name, value in environ.items() if name == name.lower()}
     for name, value in environ.items():
         if name.upper() == "HTTP_PROXY" and name != "http_proxy" and "REQUEST_METHOD" in environ:
