@@ -17,10 +17,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from airoxy.config import Config, load_config
-
 if TYPE_CHECKING:
     import apsw
+
+    from airoxy.config import Config
 
 Configure = Callable[[argparse.ArgumentParser], None]
 
@@ -39,6 +39,8 @@ class Context:
     @cached_property
     def config(self) -> Config:
         """The configuration in force. Raises ConfigError."""
+        from airoxy.config import load_config
+
         return load_config(self.config_path, self.environ)
 
     @cached_property

@@ -19,7 +19,6 @@ from airoxy.config import OAuth
 from airoxy.core.oauth import Answer, Refreshed, Refused, pause
 from airoxy.store import leases
 from airoxy.store.leases import Lease
-from airoxy.upstream.refresh import refresh
 
 T = TypeVar("T")
 Clock = Callable[[], float]
@@ -43,8 +42,16 @@ class Outcome:
     told: str
 
 
+def ask_anthropic(oauth: OAuth, refresh_token: str, clock: Clock) -> Answer:
+    """upstream.refresh, imported when it is needed: with httpx it takes a tenth of a second, and
+    most processes never refresh."""
+    from airoxy.upstream.refresh import refresh
+
+    return refresh(oauth, refresh_token, clock)
+
+
 def refresh_tokens(
-    db: apsw.Connection, oauth: OAuth, clock: Clock, *, ask: Ask = refresh
+    db: apsw.Connection, oauth: OAuth, clock: Clock, *, ask: Ask = ask_anthropic
 ) -> Iterator[Outcome]:
     """Renew every active OAuth token; one's failure keeps no other from it."""
     for state in leases.refreshing(db):
@@ -59,7 +66,7 @@ def refresh_token(
     clock: Clock,
     *,
     patient: bool = False,
-    ask: Ask = refresh,
+    ask: Ask = ask_anthropic,
 ) -> Outcome:
     """Renew the token whose access token is `secret`; whoever was faster has done it as well.
 

@@ -64,7 +64,7 @@ def decoded(encodings: str, *pieces: bytes) -> bytes:
     return b"".join(map(decoder.decode, pieces))
 
 
-@pytest.mark.parametrize(("encodings", "body"), VARIANTS)
+@pytest.mark.parametrize(("encodings", "body"), VARIANTS, ids=[name for name, _ in VARIANTS])
 def test_a_body_is_decoded_whole_and_byte_by_byte(encodings: str, body: bytes) -> None:
     assert decoded(encodings, body) == TEXT
     assert decoded(encodings, *(body[i : i + 1] for i in range(len(body)))) == TEXT
