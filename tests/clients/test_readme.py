@@ -39,5 +39,7 @@ def test_the_readmes_python_gets_a_message(airoxy, monkeypatch, capsys):
     airoxy.token("sk-ant-api-test-one")
     [program] = blocks("python")
     text = program.replace("http://localhost:3800", airoxy.url).replace("ak-…", airoxy.key())
-    exec(compile(text, "README.md", "exec"), {})
+    names = {}
+    exec(compile(text, "README.md", "exec"), names)
+    names["client"].close()
     assert "fake Anthropic" in capsys.readouterr().out
