@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-Headers = list[tuple[bytes, bytes]]
+from airoxy.core.headers import Headers
 
 #: Largest head (all interim answers included), and longest run of bytes inside a chunked body that
 #: brings no body: far above what any server sends, small enough that nobody can fill the memory.
@@ -66,6 +66,7 @@ class Answer:
 
     def end(self) -> None:
         """Nothing more will come: the end of some answers, the fault of all others."""
+        self.reusable = False
         if self.complete or self.fault is not None:
             return
         if not self.started:

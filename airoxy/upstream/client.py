@@ -18,8 +18,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 
+from airoxy.core.headers import Headers
 from airoxy.errors import ConnectFailed, InvalidInput, UpstreamBroken
-from airoxy.upstream.answer import Headers
 from airoxy.upstream.connection import Connection
 from airoxy.upstream.dial import default_tls, dial
 from airoxy.upstream.exchange import Body, Exchange

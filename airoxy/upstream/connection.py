@@ -58,9 +58,9 @@ class Connection(asyncio.Protocol):
             self._timer = self.loop.call_later(self._read_timeout, self._check_silence)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Hand bytes to the socket; a copy is only made where the socket is full."""
+        """Hand bytes to the socket, if it is still there."""
         self.active_at = self.loop.time()
-        if self._transport is not None:
+        if self._transport is not None and self.fault is None:
             self._transport.write(data)
 
     async def drain(self) -> bool:
@@ -72,7 +72,7 @@ class Connection(asyncio.Protocol):
 
     def resume(self) -> None:
         """The reader has caught up."""
-        if self._read_paused and self._transport is not None:
+        if self._read_paused and self._transport is not None and self.usable():
             self._read_paused = False
             self.active_at = self.loop.time()
             self._transport.resume_reading()

@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
+from airoxy.core.headers import Headers
 from airoxy.errors import UpstreamBroken, UpstreamTimeout
-from airoxy.upstream.answer import Answer, Headers
+from airoxy.upstream.answer import Answer
 from airoxy.upstream.connection import Connection
 from airoxy.upstream.upload import PIECE, pump_bytes, pump_iterator
 
@@ -96,10 +97,12 @@ class Exchange:
         while self._error is None:
             if answer.size:
                 return self._take(answer)
-            connection = self._connection
-            if connection is None or answer.complete:
+            if answer.complete:
                 self.close()
                 return b""
+            connection = self._connection
+            if connection is None:
+                raise RuntimeError("read() after send() has failed")
             if connection.fault is not None:
                 self._drop()
                 self._error = connection.fault

@@ -15,7 +15,9 @@ from tests.upstream.certificates import Authority
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.fixture(
+    params=[asyncio.SelectorEventLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
 def run(request: pytest.FixtureRequest) -> Run:
     """Runs a coroutine; fails if a task is left over or anything was raised into the loop."""
 

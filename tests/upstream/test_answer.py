@@ -201,10 +201,10 @@ def test_an_end_before_the_end_is_a_fault_wherever_it_comes(data: bytes) -> None
         assert not answer.complete
 
 
-def test_an_end_after_the_end_changes_nothing() -> None:
+def test_an_end_after_the_end_leaves_the_answer_good() -> None:
     answer = fed(GOOD["a length"][0])
     answer.end()
-    assert (answer.complete, answer.fault) == (True, None)
+    assert (answer.complete, answer.fault, answer.reusable) == (True, None, False)
 
 
 def test_a_head_may_have_64_kib_and_not_a_byte_more() -> None:

@@ -122,6 +122,22 @@ def test_abort_drops_an_answer_that_has_arrived_but_was_not_read(run: Run) -> No
     run(scenario())
 
 
+def test_an_exchange_that_failed_has_nothing_to_read(run: Run) -> None:
+    async def scenario() -> None:
+        async with Peers(Peer.head) as peers:  # type: ignore[arg-type]
+            upstream = client(peers.url)
+            exchange = upstream.start()
+            with pytest.raises(RuntimeError):
+                await exchange.read()
+            with pytest.raises(UpstreamBroken):
+                await exchange.send(b"GET", b"/", [(b"host", upstream.host)])
+            with pytest.raises(RuntimeError):
+                await exchange.read()
+            await upstream.aclose()
+
+    run(scenario())
+
+
 def test_closing_the_client_ends_what_is_under_way(run: Run) -> None:
     async def scenario() -> None:
         async with Peers(_head_only) as peers:

@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from airoxy.errors import UpstreamBroken
 from airoxy.upstream.connection import HIGH_WATER
 from airoxy.upstream.exchange import Exchange
 from tests.upstream.certificates import Authority
 from tests.upstream.conftest import Run
-from tests.upstream.peer import Peer, Peers, client, fetch
+from tests.upstream.peer import Peer, Peers, client, fetch, until
 
 MIB = 2**20
 #: What the kernel and both event loops may hold between two ends that do not read.
@@ -141,5 +142,29 @@ def test_a_slow_reader_can_leave_in_the_middle(
             exchange.close()
             await upstream.aclose()
             assert upstream.open_connections == 0
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_what_has_arrived_can_be_read_when_the_connection_is_gone(
+    run: Run, authority: Authority, secure: bool
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.answer(b"HTTP/1.1 200 OK\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await peer.send(bytes(65536))
+
+    async def scenario() -> None:
+        server = authority.server() if secure else None
+        async with Peers(script, tls=server) as peers:
+            upstream = client(peers.url, ssl_context=authority.trusting() if secure else None)
+            exchange = await upstream.send(b"GET", b"/", [(b"host", upstream.host)])
+            await until(lambda: held(exchange) > HIGH_WATER)
+            await upstream.aclose()
+            assert len(await exchange.read()) > HIGH_WATER
+            with pytest.raises(UpstreamBroken, match="shutting down"):
+                await exchange.read()
 
     run(scenario())
