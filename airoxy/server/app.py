@@ -61,6 +61,7 @@ class ServerApp:
         """Let refreshes finish, and write out what the account still holds."""
         await self.proxy.pool.refresher.aclose()
         await self.proxy.client.aclose()
+        self.proxy.settle()
         self.proxy.pool.writer.close()
         self.proxy.pool.standing.close()
         self.db.close()

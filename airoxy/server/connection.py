@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import select
+from collections.abc import Callable
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -22,6 +23,9 @@ HEAD_TIME = 60.0
 #: What the head of a request may have, before its body (bytes).
 HEAD_SIZE = 64 * 1024
 
+#: Where a request's scope has its connection.
+SCOPE_KEY = "airoxy.connection"
+
 _UPGRADE = re.compile(rb"\r\nupgrade[ \t]*:", re.IGNORECASE)
 
 
@@ -32,10 +36,21 @@ class Connection(HttpToolsProtocol):
     _head_size = 0
     _head_end = 0.0
     _expiring = False
+    #: Called when the client has left; set by the request that runs (see incoming).
+    on_left: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._expire_at(self.loop.time() + HEAD_TIME)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.on_left is not None:
+            self.on_left()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope[SCOPE_KEY] = self  # type: ignore[literal-required]
 
     def data_received(self, data: bytes) -> None:
         if not self._running():

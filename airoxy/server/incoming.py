@@ -2,16 +2,20 @@
 
 The law: a body is held in memory once. Small ones stay the bytes that uvicorn gave; what is larger
 than STREAM_ABOVE at an upload endpoint is never collected.
+
+That the client has left is told by its connection. A task that waits for it at `receive` would cost
+a fifth of a request; so there is one only where more of the body may come.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from airoxy.core.resources import STREAM_ABOVE, is_upload, limit_for
 from airoxy.errors import InvalidInput, TooLarge
+from airoxy.server.connection import SCOPE_KEY, Connection
 from airoxy.upstream.exchange import Exchange
 
 Receive = Callable[[], Awaitable[Any]]
@@ -22,42 +26,45 @@ class ClientLeft(Exception):
 
 
 class Incoming:
-    """One request's body and the watch over its client; `headers` are uvicorn's."""
+    """One request's body and the watch over its client; `scope` is uvicorn's."""
 
-    def __init__(self, path: str, headers: list[tuple[bytes, bytes]], receive: Receive) -> None:
+    def __init__(self, scope: Mapping[str, Any], receive: Receive) -> None:
         self._receive = receive
-        self._limit = limit_for(path)
-        self._streams = is_upload(path)
-        self.length = _content_length(headers)
+        self._path: str = scope["path"]
+        self.length = _content_length(scope["headers"])
+        self._connection: Connection | None = scope.get(SCOPE_KEY)
         self._ended = False
         self._watcher: asyncio.Task[None] | None = None
         self._exchange: Exchange | None = None
         self.left = False
-        if self.length is not None and self.length > self._limit:
+        # What is below this is below all limits, and most bodies are.
+        if self.length is not None and self.length > STREAM_ABOVE and self.length > self._limit:
             raise self._too_large()
+        if self._connection is not None:
+            self._connection.on_left = self._on_left
 
     async def body(self) -> bytes | bytearray | AsyncIterator[bytes]:
         """All of it, or an iterator over what is too large. Raises TooLarge, ClientLeft."""
         piece = await self._piece()
         if self._ended:
             return piece
-        collected = bytearray(piece)
+        limit, streams, collected = self._limit, is_upload(self._path), bytearray(piece)
         while not self._ended:
-            if self._streams and max(len(collected), self.length or 0) > STREAM_ABOVE:
+            if streams and max(len(collected), self.length or 0) > STREAM_ABOVE:
                 return self._rest(collected)
             collected += await self._piece()
-            if len(collected) > self._limit:
+            if len(collected) > limit:
                 raise self._too_large()
         return collected
 
     async def _rest(self, collected: bytearray) -> AsyncIterator[bytes]:
-        total = len(collected)
+        limit, total = self._limit, len(collected)
         yield bytes(collected)
         collected.clear()
         while not self._ended:
             piece = await self._piece()
             total += len(piece)
-            if total > self._limit:
+            if total > limit:
                 raise self._too_large()
             yield piece
 
@@ -76,13 +83,17 @@ class Incoming:
         if self.left:
             raise ClientLeft
         self._exchange = exchange
-        if self._watcher is None and not reading:
+        told = self._ended and self._connection is not None
+        if not (told or reading or self._watcher):
             self._watcher = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
         # An early answer may leave pieces of the body behind; they are let go here.
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        self._on_left()
+
+    def _on_left(self) -> None:
         self.left = True
         if self._exchange is not None:
             self._exchange.abort(ClientLeft())
@@ -90,8 +101,14 @@ class Incoming:
     def close(self) -> None:
         """The answer is given: there is nothing left to abort."""
         self._exchange = None
+        if self._connection is not None:
+            self._connection.on_left = None
         if self._watcher is not None:
             self._watcher.cancel()
+
+    @property
+    def _limit(self) -> int:
+        return limit_for(self._path)
 
     def _too_large(self) -> TooLarge:
         # The rest of the body is not read, so the connection cannot serve another request.
@@ -102,10 +119,10 @@ class Incoming:
 
 
 def _content_length(headers: list[tuple[bytes, bytes]]) -> int | None:
-    values = {value.strip() for name, value in headers if name == b"content-length"}
+    values = [value.strip() for name, value in headers if name == b"content-length"]
     if not values:
         return None
-    value = values.pop()
-    if values or not value.isdigit():
+    value = values[0]
+    if not value.isdigit() or values.count(value) < len(values):
         raise InvalidInput("Invalid Content-Length.", headers=(("connection", "close"),))
     return int(value)

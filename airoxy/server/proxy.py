@@ -7,9 +7,11 @@ has gone to the client while another token may still be tried.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
+import traceback
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -33,6 +35,11 @@ from airoxy.upstream.exchange import Exchange
 SESSION_HEADER = b"x-claude-code-session-id"
 #: Answers that may mean another token; all others are the client's.
 _JUDGED = frozenset((401, 403, 429, 529))
+#: So long (seconds) the row of a request waits for others.
+COMPANY = 0.005
+#: For so long (seconds) the snapshot is not looked after again. The command that changes something
+#: needs longer to end after its commit, so what it did holds from the next request on.
+UNSEEN = 0.002
 _UNREAD = Asked(None, False, ())
 
 
@@ -60,11 +67,16 @@ class Proxy:
     pool: Pool
     client: Client
     running: int = 0
+    _renewed_at: float = 0.0
+    _ended: list[Record] = field(default_factory=list)
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        self.pool.snapshot.renew()
+        now = time.time()
+        if not 0 <= now - self._renewed_at < UNSEEN:
+            self.pool.snapshot.renew()
+            self._renewed_at = now
         key_id = authenticate(scope["headers"], self.pool.snapshot)
-        record = Record(key_id, scope["path"], time.time())
+        record = Record(key_id, scope["path"], now)
         self.running += 1
         try:
             await self._serve(scope, receive, send, record)
@@ -85,7 +97,7 @@ class Proxy:
     async def _serve(
         self, scope: Mapping[str, Any], receive: Receive, send: Send, record: Record
     ) -> None:
-        incoming = Incoming(scope["path"], scope["headers"], receive)
+        incoming = Incoming(scope, receive)
         try:
             request = await self._read(scope, incoming, record)
             answer = await self._answer(request)
@@ -99,6 +111,23 @@ class Proxy:
             incoming.close()
 
     def _account(self, record: Record) -> None:
+        """The row is made when the client has what it asked for, and several together: one after
+        the other they cost half."""
+        record.end()
+        if not self._ended:
+            asyncio.get_running_loop().call_later(COMPANY, self.settle)
+        self._ended.append(record)
+
+    def settle(self) -> None:
+        """Make the rows of the requests that have ended."""
+        ended, self._ended = self._ended, []
+        for record in ended:
+            try:
+                self._write(record)
+            except Exception:
+                print(traceback.format_exc(), file=sys.stderr, flush=True)
+
+    def _write(self, record: Record) -> None:
         row = record.row(self.config.pricing)
         if record.batch_id is None:
             self.pool.writer.row(row)
@@ -123,7 +152,7 @@ class Proxy:
     def _session(self, headers: list[tuple[bytes, bytes]]) -> bytes | None:
         if self.config.affinity == "none":
             return None
-        return next((value for name, value in headers if name == SESSION_HEADER), None)
+        return dict(headers).get(SESSION_HEADER)
 
     async def _answer(self, request: _Request) -> Answer:
         """Send until an answer is the client's; the last one when no token is left to try."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from airoxy.core.pool import Token
 from airoxy.core.pricing import PriceTable, cost_nanousd
@@ -36,6 +37,7 @@ class Record:
         self.attempts = 0
         self._started = time.monotonic()
         self._ttfb_ms: int | None = None
+        self._duration_ms = 0
         self._status = 0
         self._error: str | None = None
         self._ending = "complete"
@@ -64,8 +66,7 @@ class Record:
         self._status = status
         self._request_id = headers.get(b"request-id", b"").decode("latin-1")[:100] or None
         self._ttfb_ms = self._elapsed_ms()
-        content_type = headers.get(b"content-type", b"").decode("latin-1")
-        self._form = form_of(self.endpoint, status, content_type)
+        self._form = _form_of(self.endpoint, status, headers.get(b"content-type", b""))
         self.is_stream = self.is_stream or self._form == "sse"
         reader = self._reader = UsageReader(self._form)
         encoding = headers.get(b"content-encoding")
@@ -93,11 +94,14 @@ class Record:
         self._status = self._status or AiroxyError.status
         self._ending, self._error = "upstream_failed", "airoxy was stopped"
 
+    def end(self) -> None:
+        """From now on nothing more happens to the request."""
+        self._duration_ms = self._elapsed_ms()
+
     def row(self, prices: PriceTable) -> Row:
         """What is known now is all."""
         parts = self._parts()
-        used = total(parts)
-        day = datetime.datetime.fromtimestamp(self.now, datetime.UTC).date()
+        used = parts[0] if len(parts) == 1 else total(parts)
         return Row(
             requested_at_ms=int(self.now * 1000),
             api_key_id=self.key_id,
@@ -111,13 +115,13 @@ class Record:
             cache_write_1h_tokens=used.cache_write_1h_tokens,
             cache_read_tokens=used.cache_read_tokens,
             web_search_requests=used.web_search_requests,
-            cost_nanousd=cost_nanousd(parts, prices, day) if parts else 0,
+            cost_nanousd=cost_nanousd(parts, prices, _day(int(self.now) // 86400)) if parts else 0,
             status_code=self._status,
             error_message=self._error,
             ending=self._ending,
             attempts=self.attempts,
             ttfb_ms=self._ttfb_ms,
-            duration_ms=self._elapsed_ms(),
+            duration_ms=self._duration_ms,
             request_id=self._request_id,
         )
 
@@ -137,3 +141,15 @@ class Record:
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self._started) * 1000)
+
+
+# Both are asked the same for nearly every request.
+@lru_cache(maxsize=8)
+def _day(number: int) -> datetime.date:
+    """The UTC day, by its number since 1970."""
+    return datetime.date(1970, 1, 1) + datetime.timedelta(number)
+
+
+@lru_cache(maxsize=256)
+def _form_of(endpoint: str, status: int, content_type: bytes) -> str:
+    return form_of(endpoint, status, content_type.decode("latin-1"))
