@@ -51,6 +51,8 @@ def to_upstream(headers: Headers, token: Token, host: bytes) -> Headers:
 def to_client(headers: Headers) -> Headers:
     """The headers of an answer as the client gets them; content-length and cookies stay."""
     passed = [header for header in headers if header[0] not in _HOP_BY_HOP]
+    if len(passed) == len(headers):  # so there is no `connection` either
+        return passed
     return _without(passed, _named_by_connection(headers))
 
 
@@ -69,7 +71,7 @@ def credential(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
 
 
 def _named_by_connection(headers: Headers) -> set[bytes]:
-    values = {value for name, value in headers if name == b"connection"} - _OPTIONS
+    values = [value for name, value in headers if name == b"connection" and value not in _OPTIONS]
     return {option.strip().lower() for value in values for option in value.split(b",")}
 
 

@@ -22,7 +22,7 @@ from airoxy.server.writer import Writer
 from airoxy.store import tokens
 
 
-@dataclass
+@dataclass(slots=True)
 class Wanted:
     """What a request asks of the pool, and what it has had already."""
 

@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import mmap
 import os
-from collections.abc import Iterator
 from hashlib import blake2b
 
 from airoxy.core.pool import EVERY_CLASS, Token
@@ -37,19 +36,13 @@ class Standing:
             os.ftruncate(self._fd, SIZE)
         self._map = mmap.mmap(self._fd, SIZE)
         self._words = memoryview(self._map).cast("Q")
-        self._shared = shared
+        self._turn: contextlib.AbstractContextManager[None] = (
+            _Turn(self._fd) if shared else contextlib.nullcontext()
+        )
 
-    @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
+    def turn(self) -> contextlib.AbstractContextManager[None]:
         """Choosing a token and marking it used is one step for all workers (microseconds)."""
-        if not self._shared:
-            yield
-            return
-        fcntl.lockf(self._fd, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.lockf(self._fd, fcntl.LOCK_UN)
+        return self._turn
 
     def last_used(self, token: Token) -> int:
         """Unix nanoseconds, 0 for never."""
@@ -70,6 +63,8 @@ class Standing:
     def cooling_until(self, token: Token, model_class: str) -> float:
         """When the token is ready for `model_class`, in Unix seconds; 0 if it is."""
         base = self._slot(token.id)
+        if not self._words[base + _HEAD]:  # it has never cooled: nearly every time
+            return 0.0
         until = 0
         asked = _code(model_class)
         for place in range(base + _HEAD, base + _SLOT, _ENTRY):
@@ -106,6 +101,19 @@ class Standing:
             self._words[base : base + _SLOT] = _EMPTY
             self._words[base] = token_id
         return base
+
+
+class _Turn(contextlib.AbstractContextManager[None]):
+    """A lock between processes; within one nothing else runs meanwhile."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def __enter__(self) -> None:
+        fcntl.lockf(self._fd, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        fcntl.lockf(self._fd, fcntl.LOCK_UN)
 
 
 def _code(model_class: str) -> int:
