@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,9 +156,9 @@ def test_a_check_that_fails_by_itself_is_a_finding_and_the_others_go_on(ward: Wa
         raise ZeroDivisionError("oops")
 
     def fine(_: Patient) -> Iterator[Finding]:
-        yield Finding("fine", OK, "Good.")
+        yield Finding(OK, "Good.")
 
-    found = list(examine(ward.patient(), (broken, fine), repair=True))
+    found = list(examine(ward.patient(), (("broken", broken), ("fine", fine)), repair=True))
     assert [(each.check, each.state) for each in found] == [("broken", FAIL), ("fine", OK)]
     assert "ZeroDivisionError: oops" in found[0].text
 
@@ -167,7 +168,8 @@ def test_what_was_repaired_is_looked_at_again(ward: Ward) -> None:
 
     def check(_: Patient) -> Iterator[Finding]:
         for name in sorted(ill):
-            yield Finding(name, FAIL, f"The {name} is ill.", "Rest.", lambda name=name: heal(name))
+            fix = partial(heal, name)
+            yield Finding(FAIL, f"The {name} is ill.", "Rest.", fix, check=name)
 
     def heal(name: str) -> str:
         if name == "second":
@@ -175,7 +177,7 @@ def test_what_was_repaired_is_looked_at_again(ward: Ward) -> None:
         ill.remove(name)
         return f"The {name} is well."
 
-    found = list(examine(ward.patient(), (check,), repair=True))
+    found = list(examine(ward.patient(), (("many", check),), repair=True))
     assert [(each.check, each.state) for each in found] == [("first", FIXED), ("second", FAIL)]
     assert found[1].remedy.startswith("Rest. Could not be repaired:")
     assert summary(found) == "\nRepaired: first. Wrong: second."

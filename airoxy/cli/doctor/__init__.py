@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from airoxy.cli.command import Command, Context, add_json
@@ -16,40 +16,31 @@ from airoxy.cli.doctor.finding import FAIL, FIXED, OK, WARN, Check, Finding, Pat
 from airoxy.errors import EXIT_FAILED, AiroxyError
 
 
-def checks() -> tuple[Check, ...]:
-    """Every check, causes before consequences."""
-    from airoxy.cli.doctor import (
-        database,
-        files,
-        legacy,
-        network,
-        pool,
-        port,
-        program,
-        units,
-    )
+def checks() -> tuple[tuple[str, Check], ...]:
+    """Every check with its name, causes before consequences."""
+    from airoxy.cli.doctor import database, files, legacy, network, pool, port, program, units
 
     return (
-        program.packages,
-        program.configuration,
-        files.user,
-        files.directory,
-        files.database,
-        files.disk,
-        database.soundness,
-        database.migrations,
-        units.definitions,
-        port.strangers,
-        units.socket,
-        port.addresses,
-        units.sandbox,
-        units.service,
-        units.timers,
-        port.health,
-        pool.keys,
-        pool.tokens,
-        network.upstream,
-        legacy.php,
+        ("packages", program.packages),
+        ("configuration", program.configuration),
+        ("user", files.user),
+        ("directory", files.directory),
+        ("database file", files.database),
+        ("disk", files.disk),
+        ("database", database.soundness),
+        ("migrations", database.migrations),
+        ("units", units.definitions),
+        ("port", port.strangers),
+        ("socket", units.socket),
+        ("addresses", port.addresses),
+        ("sandbox", units.sandbox),
+        ("service", units.service),
+        ("timers", units.timers),
+        ("health", port.health),
+        ("keys", pool.keys),
+        ("tokens", pool.tokens),
+        ("upstream", network.upstream),
+        ("PHP", legacy.php),
     )
 
 
@@ -69,36 +60,36 @@ def _run(context: Context, args: Namespace) -> int:
     return EXIT_FAILED if any(finding.state == FAIL for finding in findings) else 0
 
 
-def examine(patient: Patient, checks: tuple[Check, ...], *, repair: bool) -> Iterator[Finding]:
+def examine(
+    patient: Patient, checks: Sequence[tuple[str, Check]], *, repair: bool
+) -> Iterator[Finding]:
     """What the checks find, and with `repair` what became of what could be repaired."""
-    for check in checks:
-        findings = _look(check, patient)
-        if repair and any(finding.fix for finding in findings):
-            done = [_repair(finding) for finding in findings if finding.fix]
-            yield from done
+    for name, check in checks:
+        found = _look(check, patient)
+        if repair and any(finding.fix for finding in found):
+            done = [_repair(finding) for finding in found if finding.fix]
             known = {finding.text for finding in done}
             again = (replace(finding, fix=None) for finding in _look(check, patient))
-            findings = [each for each in again if each.state != OK and each.text not in known]
-        yield from findings
+            rest = (each for each in again if each.state != OK and each.text not in known)
+            found = [*done, *rest]
+        yield from (replace(finding, check=finding.check or name) for finding in found)
 
 
 def _look(check: Check, patient: Patient) -> list[Finding]:
-    name = check.__name__.replace("_", " ")
     try:
         return list(check(patient))
     except AiroxyError as error:
-        return [Finding(name, FAIL, error.message)]
+        return [Finding(FAIL, error.message)]
     except OSError as error:
-        return [Finding(name, FAIL, f"{error.filename}: {error.strerror}.")]
+        return [Finding(FAIL, f"{error.filename}: {error.strerror}.")]
     except Exception as error:  # the law above
-        text = f"The check itself failed ({type(error).__name__}: {error})."
-        return [Finding(name, FAIL, text)]
+        return [Finding(FAIL, f"The check itself failed ({type(error).__name__}: {error}).")]
 
 
 def _repair(finding: Finding) -> Finding:
     assert finding.fix
     try:
-        return Finding(finding.check, FIXED, finding.fix())
+        return Finding(FIXED, finding.fix(), check=finding.check)
     except Exception as error:  # the law above
         why = error.message if isinstance(error, AiroxyError) else repr(error)
         remedy = f"{finding.remedy} Could not be repaired: {why}"

@@ -28,25 +28,27 @@ def soundness(patient: Patient) -> Iterator[Finding]:
     from airoxy.store.backup import newest_backup
 
     path = patient.database
-    if not path.parent.is_dir():
-        return
+    if not path.parent.is_dir() or (path.exists() and not _usable(patient)):
+        return  # which is said already
     backup = newest_backup(path)
     if path.exists():
         damage = patient.as_owner(lambda: _damage(path))
         fault = f"is damaged ({damage})" if damage else None
-    elif backup or _runs(patient):
+    elif users := holders(f"{path} (deleted)"):
+        fault = f"has been deleted, while {users[0]} has it open"
+    elif backup:
         fault = "is gone"
     else:
-        yield Finding("database", OK, f"There is no {path} yet; airoxy makes it when it starts.")
+        yield Finding(OK, f"There is no {path} yet; airoxy makes it when it starts.")
         return
     if fault is None:
-        yield Finding("database", OK, f"{path} is sound.")
+        yield Finding(OK, f"{path} is sound.")
     elif backup and not patient.as_owner(lambda: _damage(backup)):
         remedy = f"--fix puts {_dated(backup)} in its place, and keeps it."
         fix = partial(_restore, patient, backup)
-        yield Finding("database", FAIL, f"{path} {fault}.", remedy, fix)
+        yield Finding(FAIL, f"{path} {fault}.", remedy, fix)
     else:
-        yield Finding("database", FAIL, f"{path} {fault}.", _way_out(path, backup))
+        yield Finding(FAIL, f"{path} {fault}.", _way_out(path, backup))
 
 
 def _way_out(path: Path, backup: Path | None) -> str:
@@ -62,17 +64,19 @@ def migrations(patient: Patient) -> Iterator[Finding]:
     from airoxy.store.schema import APPLICATION_ID, open_database
 
     path, known = patient.database, len(MIGRATIONS)
-    if not path.exists() or patient.as_owner(lambda: _damage(path, quick=True)):
+    if not path.exists() or not _usable(patient):
+        return
+    if patient.as_owner(lambda: _damage(path, quick=True)):
         return
     application, version = patient.as_owner(lambda: _identity(path))
     if version == known and application == APPLICATION_ID:
-        yield Finding("migrations", OK, f"The database is of version {version}, as it must be.")
+        yield Finding(OK, f"The database is of version {version}, as it must be.")
     elif application not in (0, APPLICATION_ID):
         remedy = "Set `database` to a path of airoxy's own."
-        yield Finding("migrations", FAIL, f"{path} is another program's database.", remedy)
+        yield Finding(FAIL, f"{path} is another program's database.", remedy)
     elif version > known:
         text = f"The database is of version {version}, this airoxy knows {known}."
-        yield Finding("migrations", FAIL, text, "Upgrade airoxy.")
+        yield Finding(FAIL, text, "Upgrade airoxy.")
     else:
 
         def fix() -> str:
@@ -80,7 +84,15 @@ def migrations(patient: Patient) -> Iterator[Finding]:
             return f"The database was of version {version} and is of {known} now."
 
         text = f"The database is of version {version}, this airoxy needs {known}."
-        yield Finding("migrations", FAIL, text, "--fix or a restart migrates it.", fix)
+        yield Finding(FAIL, text, "--fix or a restart migrates it.", fix)
+
+
+def _usable(patient: Patient) -> bool:
+    """Whether its owner may use it; who may not is not told that it is damaged."""
+    path = patient.database
+    return patient.as_owner(
+        lambda: os.access(path, os.R_OK | os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
+    )
 
 
 def open_as_it_is(path: Path) -> apsw.Connection:
@@ -123,10 +135,6 @@ def _identity(path: Path) -> tuple[int, int]:
 
     with closing(open_as_it_is(path)) as db:
         return run(db, "PRAGMA application_id")[0][0], run(db, "PRAGMA user_version")[0][0]
-
-
-def _runs(patient: Patient) -> bool:
-    return patient.has_units and show([SERVICE], ["ActiveState"])[0]["ActiveState"] == "active"
 
 
 def _dated(path: Path) -> str:

@@ -27,10 +27,10 @@ def user(patient: Patient) -> Iterator[Finding]:
     if patient.user is None:
         return
     if patient.owner:
-        yield Finding("user", OK, f"The service runs as {patient.user}.")
+        yield Finding(OK, f"The service runs as {patient.user}.")
         return
     text = f"There is no user {patient.user}, as whom the service is to run."
-    yield Finding("user", FAIL, text, "sudo systemd-sysusers", _make_user)
+    yield Finding(FAIL, text, "sudo systemd-sysusers", _make_user)
 
 
 def _make_user() -> str:
@@ -50,10 +50,10 @@ def directory(patient: Patient) -> Iterator[Finding]:
         fix = partial(_make_directory, path, *patient.owner)
     fault = _directory_fault(patient, path)
     if fault:
-        yield Finding("directory", FAIL, f"{path} {fault}.", remedy, fix)
+        yield Finding(FAIL, f"{path} {fault}.", remedy, fix)
     else:
         belongs = _name(path.stat().st_uid)
-        yield Finding("directory", OK, f"{path} belongs to {belongs}, who may write there.")
+        yield Finding(OK, f"{path} belongs to {belongs}, who may write there.")
 
 
 def _directory_fault(patient: Patient, path: Path) -> str | None:
@@ -88,14 +88,14 @@ def database(patient: Patient) -> Iterator[Finding]:
     yield from faults
     if files and not faults:
         others = f" and {len(files) - 1} beside it" if len(files) > 1 else ""
-        yield Finding("database file", OK, f"{path}{others}: readable for the owner alone.")
+        yield Finding(OK, f"{path}{others}: readable for the owner alone.")
 
 
 def _file_fault(patient: Patient, path: Path) -> Finding | None:
     found, home = path.lstat(), path.parent.stat()
     if not stat.S_ISREG(found.st_mode):
         what = "a link; set `database` to where it leads" if path.is_symlink() else "not a file"
-        return Finding("database file", FAIL, f"{path} is {what}.")
+        return Finding(FAIL, f"{path} is {what}.")
     uid, gid = patient.owner or (home.st_uid, home.st_gid)
     if found.st_uid != uid:
         fault = f"belongs to {_name(found.st_uid)} and not to {_name(uid)}"
@@ -108,7 +108,7 @@ def _file_fault(patient: Patient, path: Path) -> Finding | None:
     ours = home.st_uid == uid
     remedy = f"sudo chown {_name(uid)}: {path}; sudo chmod 600 {path}"
     fix = partial(_own, path, uid, gid) if ours else None
-    return Finding("database file", FAIL, f"{path} {fault}.", remedy, fix)
+    return Finding(FAIL, f"{path} {fault}.", remedy, fix)
 
 
 def _own(path: Path, uid: int, gid: int) -> str:
@@ -135,13 +135,13 @@ def disk(patient: Patient) -> Iterator[Finding]:
     free, about = shutil.disk_usage(path).free, os.statvfs(path)
     text = f"{free / 2**30:.1f} GiB are free at {path}."
     if about.f_flag & os.ST_RDONLY:
-        yield Finding("disk", FAIL, f"{path} is on a file system that is mounted read-only.")
+        yield Finding(FAIL, f"{path} is on a file system that is mounted read-only.")
     elif free < _NEXT_TO_NOTHING or (about.f_files and not about.f_favail):
-        yield Finding("disk", FAIL, text.replace("are", "only are", 1), "Make room there.")
+        yield Finding(FAIL, text.replace("are", "only are", 1), "Make room there.")
     elif free < _LITTLE:
-        yield Finding("disk", WARN, text, "Make room there soon.")
+        yield Finding(WARN, text, "Make room there soon.")
     else:
-        yield Finding("disk", OK, text)
+        yield Finding(OK, text)
 
 
 def _name(uid: int) -> str:

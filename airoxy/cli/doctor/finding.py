@@ -32,13 +32,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: `text` says how it is, `remedy` what to do; `fix` does it and says what it did."""
+    """One line: `text` says how it is, `remedy` what to do; `fix` does it and says what it did.
+    `check` is the name in the table of checks, unless a check has its own idea."""
 
-    check: str
     state: str
     text: str
     remedy: str = ""
     fix: Callable[[], str] | None = field(default=None, repr=False, compare=False)
+    check: str = ""
 
 
 Check = Callable[["Patient"], Iterable[Finding]]
@@ -106,8 +107,7 @@ class Patient:
     def as_owner(self, work: Callable[[], T]) -> T:
         """The result of `work`, done as the user to whom the database belongs or should belong, so
         that nothing is left behind which the service cannot use. It raises what `work` raises."""
-        directory = self.database.parent.stat()
-        uid, gid = self.owner or (directory.st_uid, directory.st_gid)
+        uid, gid = self.owner or _owner_of(self.database.parent)
         if os.geteuid() != 0 or uid == 0:
             return work()
         import pickle
@@ -127,6 +127,11 @@ class Patient:
             raise result
         found: T = result
         return found
+
+
+def _owner_of(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_uid, found.st_gid
 
 
 def _serve(work: Callable[[], T], uid: int, gid: int, writing: int) -> None:

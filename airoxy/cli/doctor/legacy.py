@@ -18,11 +18,11 @@ def php(patient: Patient) -> Iterator[Finding]:
     """Nothing of it runs beside us or waits to be taken over."""
     found = [f"/{path.relative_to(patient.root)}" for path in _leftovers(patient.root)]
     if not found:
-        yield Finding("PHP", OK, "There is no older PHP installation.")
+        yield Finding(OK, "There is no older PHP installation.")
         return
     text = f"There is an older PHP installation: {', '.join(found)}."
     remedy = "Take it over with `sudo airoxy import-php`, then remove it."
-    yield Finding("PHP", WARN, text, remedy)
+    yield Finding(WARN, text, remedy)
 
 
 def _leftovers(root: Path) -> list[Path]:

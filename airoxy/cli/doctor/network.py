@@ -28,11 +28,11 @@ def upstream(patient: Patient) -> Iterator[Finding]:
     try:
         status, date = asyncio.run(_knock(config, _environ(patient)))
     except AiroxyError as error:
-        yield Finding("upstream", FAIL, f"{error.message}.", "No request can be forwarded so.")
+        yield Finding(FAIL, f"{error.message}.", "No request can be forwarded so.")
         text = "The clock cannot be compared while upstream is out of reach."
-        yield Finding("clock", WARN, text)
+        yield Finding(WARN, text, check="clock")
         return
-    yield Finding("upstream", OK, f"{config.url} answers (status {status} to who has no key).")
+    yield Finding(OK, f"{config.url} answers (status {status} to who has no key).")
     yield _clock(date, (before + patient.context.now()) / 2)
 
 
@@ -73,16 +73,16 @@ def _clock(date: str, now: float) -> Finding:
         # The header has whole seconds, cut off.
         off = now - parsedate_to_datetime(date).timestamp() - 0.5
     except ValueError:
-        return Finding("clock", WARN, "Upstream does not say what time it is.")
+        return Finding(WARN, "Upstream does not say what time it is.", check="clock")
     how = f"{span(abs(off))} {'ahead of' if off > 0 else 'behind'} upstream's"
     if abs(off) <= _ODD:
-        return Finding("clock", OK, "The clock agrees with upstream's.")
+        return Finding(OK, "The clock agrees with upstream's.", check="clock")
     state = FAIL if abs(off) > _WRONG else WARN
     if _can_synchronise():
         remedy = "sudo timedatectl set-ntp true"
-        return Finding("clock", state, f"The clock is {how}.", remedy, _synchronise)
+        return Finding(state, f"The clock is {how}.", remedy, _synchronise, check="clock")
     remedy = "Set it, and have NTP keep it (systemd-timesyncd or chrony)."
-    return Finding("clock", state, f"The clock is {how}.", remedy)
+    return Finding(state, f"The clock is {how}.", remedy, check="clock")
 
 
 def _can_synchronise() -> bool:

@@ -24,16 +24,16 @@ def keys(patient: Patient) -> Iterator[Finding]:
 
     rows = _ask(patient, keys.list_keys)
     if isinstance(rows, str):
-        yield Finding("keys", WARN, rows)
+        yield Finding(WARN, rows)
     elif not rows:
         text = "There is no client key yet, so nobody can use the tokens."
-        yield Finding("keys", WARN, text, "sudo airoxy api-key add --name NAME")
+        yield Finding(WARN, text, "sudo airoxy api-key add --name NAME")
     elif not any(row["is_active"] for row in rows):
         text = "Every client key is disabled, so nobody can use the tokens."
-        yield Finding("keys", WARN, text, "sudo airoxy api-key toggle ID")
+        yield Finding(WARN, text, "sudo airoxy api-key toggle ID")
     else:
         active = sum(row["is_active"] for row in rows)
-        yield Finding("keys", OK, f"{active} of {len(rows)} client keys are active.")
+        yield Finding(OK, f"{active} of {len(rows)} client keys are active.")
 
 
 def tokens(patient: Patient) -> Iterator[Finding]:
@@ -43,10 +43,10 @@ def tokens(patient: Patient) -> Iterator[Finding]:
     now = patient.context.now()
     rows = _ask(patient, lambda db: tokens.list_tokens(db, now))
     if isinstance(rows, str):
-        yield Finding("tokens", WARN, rows)
+        yield Finding(WARN, rows)
     elif not rows:
         text = "There is no token yet, so no request can be forwarded."
-        yield Finding("tokens", WARN, text, "sudo airoxy token add --name NAME")
+        yield Finding(WARN, text, "sudo airoxy token add --name NAME")
     else:
         yield from filter(None, (_trouble(patient, row, now) for row in rows))
         yield _pool(rows, now)
@@ -74,14 +74,14 @@ def _trouble(patient: Patient, row: Row, now: float) -> Finding | None:
             return None  # somebody wanted it so
         text = f"{who} is not used any more: {row['inactive_reason']}."
         remedy = f"Add it anew, or give it another chance: sudo airoxy token reset {number}"
-        return Finding("tokens", WARN, text, remedy)
+        return Finding(WARN, text, remedy)
     if _expired(row, now):
         text = f"{who} expired {span(now - row['expires_at'])} ago."
         fix = partial(_refresh, patient, number) if row["type"] == "oauth" else None
-        return Finding("tokens", WARN, text, f"sudo airoxy token refresh --id {number}", fix)
+        return Finding(WARN, text, f"sudo airoxy token refresh --id {number}", fix)
     if row["refresh_failures"]:
         text = f"{who} could not be refreshed {row['refresh_failures']} times in a row."
-        return Finding("tokens", WARN, text, f"sudo airoxy token refresh --id {number} says why.")
+        return Finding(WARN, text, f"sudo airoxy token refresh --id {number} says why.")
     return None
 
 
@@ -89,14 +89,14 @@ def _pool(rows: list[dict[str, Any]], now: float) -> Finding:
     usable = [row for row in rows if row["is_active"] and not _expired(row, now)]
     if not usable:
         text = f"None of the {len(rows)} tokens can be used, so no request can be forwarded."
-        return Finding("tokens", FAIL, text, "sudo airoxy token list")
+        return Finding(FAIL, text, "sudo airoxy token list")
     resting = [row for row in usable if any(c["model_class"] == "*" for c in row["coolings"])]
     if len(resting) == len(usable):
         first = min(cooling["until"] for row in resting for cooling in row["coolings"])
         text = f"Every usable token is cooling; the first is ready in {span(first - now)}."
-        return Finding("tokens", WARN, text, "It passes; another token would help meanwhile.")
+        return Finding(WARN, text, "It passes; another token would help meanwhile.")
     ready = len(usable) - len(resting)
-    return Finding("tokens", OK, f"{ready} of {len(rows)} tokens are ready.")
+    return Finding(OK, f"{ready} of {len(rows)} tokens are ready.")
 
 
 def _expired(row: Row, now: float) -> bool:

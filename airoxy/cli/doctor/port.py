@@ -26,9 +26,9 @@ def strangers(patient: Patient) -> Iterator[Finding]:
             who = ", ".join(map(str, _holders(listener))) or "a process that cannot be seen"
             text = f"Port {port} is taken by {who}, on {listener.address}."
             remedy = "Stop it, or choose another `port` in airoxy.yaml; then sudo airoxy restart"
-            yield Finding("port", FAIL, text, remedy)
+            yield Finding(FAIL, text, remedy)
             return
-    yield Finding("port", OK, f"No other program has port {port}.")
+    yield Finding(OK, f"No other program has port {port}.")
 
 
 def _is_ours(listener: Listener) -> bool:
@@ -49,10 +49,10 @@ def addresses(patient: Patient) -> Iterator[Finding]:
         return
     if silent := deaf():
         text = f"Nobody listens on {', '.join(silent)}, to which the socket was changed."
-        yield Finding("addresses", FAIL, text, "sudo airoxy restart", _restart)
+        yield Finding(FAIL, text, "sudo airoxy restart", _restart)
     else:
         where = ", ".join(map(bare, unit.get("Listen", "").splitlines()))
-        yield Finding("addresses", OK, f"The socket listens on {where}.")
+        yield Finding(OK, f"The socket listens on {where}.")
 
 
 def _restart() -> str:
@@ -69,7 +69,7 @@ def health(patient: Patient) -> Iterator[Finding]:
         assert found
         if found.status is None:
             text = f"{found.url} is out of reach ({found})."
-            yield Finding("health", WARN, text, "`airoxy serve` starts the server.")
+            yield Finding(WARN, text, "`airoxy serve` starts the server.")
             return
     else:
         units = show([SERVICE, SOCKET], ["ActiveState", "Listen"])
@@ -83,12 +83,12 @@ def health(patient: Patient) -> Iterator[Finding]:
 def _state(found: Health) -> Finding:
     if found.status is None:
         remedy = "journalctl -u airoxy; sudo airoxy restart"
-        return Finding("health", FAIL, f"{found.url} is out of reach ({found}).", remedy)
+        return Finding(FAIL, f"{found.url} is out of reach ({found}).", remedy)
     if found.body["version"] != __version__:
         text = f"The server is still of version {found.body['version']}, not {__version__}."
-        return Finding("health", WARN, text, "sudo airoxy reload", _reload)
+        return Finding(WARN, text, "sudo airoxy reload", _reload)
     state = OK if found.status == 200 and "warning" not in found.body else WARN
-    return Finding("health", state, f"{found.url}: {found}.")
+    return Finding(state, f"{found.url}: {found}.")
 
 
 def _reload() -> str:

@@ -39,14 +39,14 @@ def packages(patient: Patient) -> Iterator[Finding]:
             version = metadata.version(distribution)
         except Exception as error:  # a broken package fails as it likes
             text = f"The Python package {module} does not load: {error}."
-            yield Finding("packages", FAIL, text, remedy)
+            yield Finding(FAIL, text, remedy)
             continue
         versions.append(f"{module} {version}")
         if _number(version) < _number(least):
             text = f"{module} {version} is too old, {least} is needed."
-            yield Finding("packages", FAIL, text, remedy)
+            yield Finding(FAIL, text, remedy)
     if len(versions) == len(PACKAGES):
-        yield Finding("packages", OK, ", ".join(versions))
+        yield Finding(OK, ", ".join(versions))
 
 
 def _number(version: str) -> list[int]:
@@ -63,28 +63,27 @@ def configuration(patient: Patient) -> Iterator[Finding]:
     try:
         shipped_prices()
     except ConfigError as error:
-        yield Finding("configuration", FAIL, error.message)
+        yield Finding(FAIL, error.message)
     if patient.owner and not patient.as_owner(lambda: os.access(path, os.R_OK)):
         yield Finding(
-            "configuration",
             FAIL,
             f"{path} cannot be read by the user {patient.user}.",
             f"chmod a+r {path}",
             lambda: _open_up(patient),
         )
     elif not document.mistakes:
-        yield Finding("configuration", OK, f"{path} is fine.")
+        yield Finding(OK, f"{path} is fine.")
 
 
 def _missing(patient: Patient) -> Finding:
     path = patient.config_path
     if patient.context.config_path or patient.context.environ.get("AIROXY_CONFIG"):
-        return Finding("configuration", FAIL, f"{path} is not there.", "Name a file that exists.")
-    return Finding("configuration", OK, f"There is no {path}; everything is at its default.")
+        return Finding(FAIL, f"{path} is not there.", "Name a file that exists.")
+    return Finding(OK, f"There is no {path}; everything is at its default.")
 
 
 def _mistake(mistake: Mistake) -> Finding:
-    return Finding("configuration", FAIL, f"{mistake}.")
+    return Finding(FAIL, f"{mistake}.")
 
 
 def _open_up(patient: Patient) -> str:

@@ -26,11 +26,11 @@ _STATE = ("LoadState", "ActiveState", "SubState", "UnitFileState")
 def definitions(patient: Patient) -> Iterator[Finding]:
     """systemd works with the unit files, and the values from the configuration, as they are now."""
     if not booted():
-        yield Finding("units", OK, "systemd does not run here; `airoxy serve` does it alone.")
+        yield Finding(OK, "systemd does not run here; `airoxy serve` does it alone.")
         return
     if not patient.packaged:
         text = f"systemd has no units for {patient.config_path}; `airoxy serve` does it alone."
-        yield Finding("units", OK, text)
+        yield Finding(OK, text)
         return
     stale = [
         unit["Id"]
@@ -41,9 +41,9 @@ def definitions(patient: Patient) -> Iterator[Finding]:
         stale = [str(patient.config_path)]
     if stale:
         text = f"systemd has not yet seen the changes of {', '.join(stale)}."
-        yield Finding("units", FAIL, text, "sudo airoxy restart", _reload)
+        yield Finding(FAIL, text, "sudo airoxy restart", _reload)
     else:
-        yield Finding("units", OK, "systemd knows the units as they are.")
+        yield Finding(OK, "systemd knows the units as they are.")
 
 
 def _generated() -> dict[str, list[str]]:
@@ -76,13 +76,13 @@ def _reload() -> str:
 def socket(patient: Patient) -> Iterator[Finding]:
     """The door is open, and will be after the next boot."""
     if patient.has_units:
-        yield _unit("socket", SOCKET)
+        yield _unit(SOCKET)
 
 
 def service(patient: Patient) -> Iterator[Finding]:
     """The server runs, and will after the next boot."""
     if patient.has_units:
-        yield _unit("service", SERVICE)
+        yield _unit(SERVICE)
 
 
 def timers(patient: Patient) -> Iterator[Finding]:
@@ -91,7 +91,7 @@ def timers(patient: Patient) -> Iterator[Finding]:
         return
     now = patient.context.now()
     for timer in look_at_timers():
-        finding = _unit("timers", timer.unit)
+        finding = _unit(timer.unit)
         yield _runs(timer, now) if finding.state == OK else finding
 
 
@@ -99,29 +99,29 @@ def _runs(timer: Timer, now: float) -> Finding:
     if timer.last_result not in (None, "success"):
         job = TIMERS[timer.unit]
         text = f"The last run of {job} ended badly, {past(timer.last_run, now)}."
-        return Finding("timers", FAIL, text, f"journalctl -u {job} says why.")
+        return Finding(FAIL, text, f"journalctl -u {job} says why.")
     upcoming = f"; the next is in {span(timer.next_run - now)}" if timer.next_run else ""
     text = f"{timer.unit}: the last run was {past(timer.last_run, now)}{upcoming}."
-    return Finding("timers", OK, text)
+    return Finding(OK, text)
 
 
-def _unit(check: str, name: str) -> Finding:
+def _unit(name: str) -> Finding:
     unit = show([name], _STATE)[0]
     how = f"{unit['ActiveState']} ({unit['SubState']})"
     if unit["LoadState"] == "masked" or unit["UnitFileState"].startswith("masked"):
         remedy = f"sudo systemctl unmask {name}; sudo systemctl enable --now {name}"
-        return Finding(check, FAIL, f"{name} is masked.", remedy, partial(_unmask, name))
+        return Finding(FAIL, f"{name} is masked.", remedy, partial(_unmask, name))
     if unit["LoadState"] != "loaded":
         remedy = f"systemd-analyze verify {name}; sudo apt-get install --reinstall airoxy"
-        return Finding(check, FAIL, f"{name} cannot be loaded ({unit['LoadState']}).", remedy)
+        return Finding(FAIL, f"{name} cannot be loaded ({unit['LoadState']}).", remedy)
     if unit["UnitFileState"] != "enabled":
         text = f"{name} is {unit['UnitFileState']}: it does not start at boot."
         remedy = f"sudo systemctl enable --now {name}"
-        return Finding(check, FAIL, text, remedy, partial(_enable, name))
+        return Finding(FAIL, text, remedy, partial(_enable, name))
     if unit["ActiveState"] not in ("active", "reloading"):
         remedy = f"sudo systemctl start {name}; journalctl -u {name} says what happened."
-        return Finding(check, FAIL, f"{name} is {how}.", remedy, partial(_start, name))
-    return Finding(check, OK, f"{name} is {how} and enabled.")
+        return Finding(FAIL, f"{name} is {how}.", remedy, partial(_start, name))
+    return Finding(OK, f"{name} is {how} and enabled.")
 
 
 def _unmask(name: str) -> str:
@@ -158,9 +158,9 @@ def sandbox(patient: Patient) -> Iterator[Finding]:
     if barred:
         text = f"{', '.join(barred)} may not write to {path}, where the database is."
         remedy = f"sudo systemctl edit {' '.join(barred)}: [Service] ReadWritePaths={path}"
-        yield Finding("sandbox", FAIL, text, remedy)
+        yield Finding(FAIL, text, remedy)
     else:
-        yield Finding("sandbox", OK, f"The server and the jobs may write to {path}.")
+        yield Finding(OK, f"The server and the jobs may write to {path}.")
 
 
 def _writable(unit: Unit) -> list[Path]:
