@@ -43,10 +43,9 @@ def test_commands_of_root_leave_nothing_that_the_service_cannot_use(computer, fr
     until(lambda: "authentication_error" not in computer.run(ask))
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_an_ordinary_user_says_sudo(computer, command):
-    computer.run("useradd --create-home somebody")
-    status, said = computer.status(f"airoxy {command}", user="somebody")
-    assert status == 1
-    assert "sudo" in said
-    assert len(said.strip().splitlines()) == 1
+def test_every_command_of_an_ordinary_user_says_sudo(computer):
+    for command in COMMANDS:
+        status, said = computer.status(f"airoxy {command}", user="nobody")
+        assert status == 1, command
+        assert "sudo" in said, command
+        assert len(said.strip().splitlines()) == 1, said

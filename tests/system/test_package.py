@@ -1,0 +1,165 @@
+"""The package itself: how it is built, what is in it, and what Debian's own checks say to it."""
+
+import re
+import subprocess
+
+import pytest
+
+from tests.system import images, netproxy, package
+from tests.system.images import ROOT
+from tests.system.machine import Machine
+
+#: What is in the package beside Python modules.
+CONTENTS = """
+/etc/airoxy/airoxy.yaml
+/usr/bin/airoxy
+/usr/lib/systemd/system-generators/airoxy-generator
+/usr/lib/systemd/system/airoxy-refresh-tokens.service
+/usr/lib/systemd/system/airoxy-refresh-tokens.timer
+/usr/lib/systemd/system/airoxy-tidy-log.service
+/usr/lib/systemd/system/airoxy-tidy-log.timer
+/usr/lib/systemd/system/airoxy.service
+/usr/lib/systemd/system/airoxy.socket
+/usr/lib/sysusers.d/airoxy.conf
+/usr/lib/tmpfiles.d/airoxy.conf
+/usr/share/airoxy/prices.yaml
+/usr/share/bash-completion/completions/airoxy
+/usr/share/fish/vendor_completions.d/airoxy.fish
+/usr/share/lintian/overrides/airoxy
+/usr/share/man/man1/airoxy.1.gz
+/usr/share/man/man5/airoxy.yaml.5.gz
+/usr/share/man/man8/airoxy.service.8.gz
+/usr/share/zsh/vendor-completions/_airoxy
+""".split()
+#: Python's own affair, and what readers find where every package has it.
+ASIDE = re.compile(r"/usr/lib/python3/dist-packages/airoxy[/-]|/usr/share/doc/airoxy/")
+STRICT = "lintian --allow-root -EviIL +pedantic --fail-on error,warning,info,pedantic"
+CONDITIONS = {
+    "plain": "umask 022; export LC_ALL=C.UTF-8 TZ=UTC",
+    "other": "umask 002; export LC_ALL=de_DE.UTF-8 TZ=Asia/Kathmandu; LATER='faketime -f +400d'",
+}
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory):
+    """A Debian 13 on which a package can be built, with a clone of this repository at hand."""
+    with Machine(images.image("trixie", "build")) as machine:
+        clone(machine, tmp_path_factory.mktemp("clone"))
+        yield machine
+
+
+def clone(machine, directory):
+    git = ["git", "-c", "safe.directory=*", "clone", "--quiet", "--bare"]
+    subprocess.run([*git, f"file://{ROOT}", directory / "airoxy.git"], check=True)
+    machine.put("/airoxy.git", directory / "airoxy.git")
+    machine.run("chown -R root: /airoxy.git")
+
+
+def test_make_deb_builds_from_a_clean_clone(release, tmp_path):
+    with Machine(images.image(release, "build")) as machine:
+        machine.online()
+        clone(machine, tmp_path)
+        machine.run("git clone --quiet /airoxy.git /src && make -C /src deb", timeout=600)
+        assert f"airoxy_{package.version()}_all.deb" in machine.run("ls /src/dist").split()
+        assert machine.run("git -C /src status --porcelain") == ""
+
+
+def test_the_package_is_reproducible(workshop):
+    sums = set()
+    for name, conditions in CONDITIONS.items():
+        place = f"/var/tmp/{name}/some-where"
+        workshop.run(
+            f"{conditions}; git clone --quiet /airoxy.git {place} && cd {place}"
+            " && $LATER make deb IS_ROOT=",
+            timeout=600,
+        )
+        sums.add(workshop.run(f"cat {place}/dist/*.deb | sha256sum"))
+    assert len(sums) == 1
+
+
+@pytest.fixture(scope="module")
+def built(workshop):
+    """All of a release, source and binary, and what the build said; its tests run."""
+    upstream = package.version().rpartition("-")[0]
+    log = workshop.run(
+        "git clone --quiet /airoxy.git /release/airoxy && cd /release/airoxy"
+        f" && git archive --prefix=airoxy-{upstream}/ HEAD ':!debian'"
+        f" | xz > ../airoxy_{upstream}.orig.tar.xz && rm -r .git && dpkg-buildpackage -us -uc",
+        timeout=1200,
+    )
+    return workshop, log
+
+
+def test_the_build_warns_of_nothing_and_its_tests_pass(built):
+    _, log = built
+    assert re.findall(r"(?m)^dh_\w+: (?:warning|error).*|^dpkg-\w+: warning.*", log) == []
+    assert re.search(r"\d+ passed", log)
+
+
+def test_lintian_has_nothing_to_say(built):
+    machine, _ = built
+    assert machine.run(f"{STRICT} /release/*.changes") == ""
+
+
+def test_every_override_of_lintian_has_a_reason_and_is_used(built):
+    machine, _ = built
+    told = machine.run("lintian --allow-root -EvIL +pedantic --show-overrides /release/*.changes")
+    overrides = len(re.findall(r"(?m)^O: ", told))
+    written = 0
+    for file in ("airoxy.lintian-overrides", "source/lintian-overrides"):
+        lines = (ROOT / "debian" / file).read_text().splitlines()
+        for reason, line in zip(lines, lines[1:], strict=False):
+            if not line.startswith("#"):
+                written += 1
+                assert reason.startswith("# "), line
+    assert overrides == written
+
+
+def test_nothing_unexpected_is_in_the_package(deb):
+    listed = subprocess.run(["dpkg-deb", "-c", deb], check=True, capture_output=True, text=True)
+    files = [line.split()[5][1:] for line in listed.stdout.splitlines() if line[0] != "d"]
+    assert sorted(each for each in files if not ASIDE.match(each)) == CONTENTS
+
+
+def test_the_maintainer_scripts_pass_shellcheck_and_leave_the_socket_alone(deb, tmp_path):
+    subprocess.run(["dpkg-deb", "-e", deb, tmp_path], check=True)
+    for script in ("preinst", "postinst", "prerm", "postrm"):
+        subprocess.run(["shellcheck", ROOT / "debian" / f"airoxy.{script}"], check=True)
+    # Only where it says that the addresses have changed.
+    postinst = (tmp_path / "postinst").read_text()
+    restarts = re.findall(r".*restart\b.*airoxy\.socket.*", postinst)
+    assert len(restarts) == 2
+    assert all(line.startswith("\t\tdeb-systemd-invoke restart") for line in restarts)
+
+
+def test_autopkgtest_passes(release, boot, deb):
+    machine = boot(images.image(release, "build"))
+    machine.put("/root/airoxy.deb", deb)
+    machine.put("/root/src.tar", package.git("archive", "--prefix=src/", "HEAD"))
+    machine.run("cd /root && tar -xf src.tar && apt-get install --yes ./airoxy.deb")
+    told = machine.run(
+        "cd /root && autopkgtest --no-built-binaries ./airoxy.deb src/ -- null", timeout=300
+    )
+    assert re.search(r"(?m)^serve +PASS", told), told
+    assert re.search(r"(?m)^commands +PASS", told), told
+
+
+def test_piuparts_passes(boot, deb):
+    """Installation, upgrade from a release before, removal and purge in a bare Debian."""
+    machine = boot(images.image("trixie", "build"))
+    machine.online()
+    machine.put("/root/later.deb", package.build(package.Variant("1.0.1-1")))
+    machine.put("/root/airoxy.deb", deb)
+    machine.run(
+        "mmdebstrap --quiet --variant=minbase --include=systemd trixie /root/base.tar.gz"
+        f" 'deb {images.mirror()} trixie main'",
+        timeout=600,
+    )
+    words = (
+        "piuparts --distribution=trixie --basetgz=base.tar.gz --no-eatmydata"
+        f" --mirror='{images.mirror()} main' --proxy=http://127.0.0.1:{netproxy.PORT}"
+    )
+    machine.run(f"cd /root && {words} ./airoxy.deb > log 2>&1 || (cat log; exit 1)", timeout=900)
+    told = machine.run("cat /root/log")
+    assert "PASS: All tests." in told
+    assert "airoxy" not in "".join(re.findall(r"WARN.*\n(?:  .*\n)*", told))
