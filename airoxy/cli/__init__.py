@@ -20,6 +20,7 @@ MODULES = (
     "token",
     "logs",
     "stats",
+    "prices",
     "config",
     "units",
     "doctor",

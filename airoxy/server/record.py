@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
+from airoxy.core.basis import basis_of
 from airoxy.core.pool import Token
 from airoxy.core.pricing import PriceTable, cost_nanousd
 from airoxy.core.resources import named_in_path
@@ -123,6 +124,7 @@ class Record:
             ttfb_ms=self._ttfb_ms,
             duration_ms=self._duration_ms,
             request_id=self._request_id,
+            basis=basis_of(parts, self.model),
         )
 
     def _parts(self) -> list[Usage]:

@@ -14,6 +14,7 @@ from itertools import islice
 
 import apsw
 
+from airoxy.core.basis import UNKNOWN
 from airoxy.core.oauth import clean
 from airoxy.store import ledger
 from airoxy.store.imports import Group, Imports
@@ -106,6 +107,7 @@ def _row(old: OldRequest, keys: Mapping[int, int], tokens: Mapping[int, int]) ->
         ttfb_ms=None,
         duration_ms=old.duration_ms,
         request_id=None,
+        basis=UNKNOWN,
     )
 
 

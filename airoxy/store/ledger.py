@@ -1,7 +1,8 @@
 """The account in detail: a row for each request, kept for some days.
 
-The law: rows are only added and, when they are old, deleted. The sums of `airoxy.store.sums` follow
-by themselves (see `airoxy.store.migrations`).
+The law: rows are only added and, when they are old, deleted; of what they say, only the cost may
+change (`airoxy.store.costs`). The sums of `airoxy.store.sums` follow by themselves (see
+`airoxy.store.migrations`).
 """
 
 # ruff: noqa: S608  (the SQL is put together from this file's own words)
@@ -83,6 +84,8 @@ class Row(NamedTuple):
     ttfb_ms: int | None
     duration_ms: int
     request_id: str | None
+    #: What the cost was computed from, as `airoxy.core.basis` writes it.
+    basis: str | None = None
 
 
 _INSERT = (
@@ -99,7 +102,7 @@ def append(db: apsw.Connection, rows: Sequence[Row]) -> None:
 def without_counts(row: Row) -> Row:
     """The same request, with nothing to pay for."""
     nothing: dict[str, Any] = dict.fromkeys(COUNTS, 0)
-    return row._replace(**nothing)
+    return row._replace(**nothing, basis=None)
 
 
 def newest(

@@ -10,8 +10,8 @@ history has a name for it, its id is never given again, and its name is free.
 transaction that writes it; nothing is moved later. So the sums are right at every moment, whatever
 is killed, a total of five million rows takes milliseconds, and deleting old rows touches no sum.
 (Moving rows into the sums when they are old makes each total a scan of all that were not moved yet:
-more than a second.) Counts do not change once written; who prices rows anew adds the difference
-to `daily` in the same transaction.
+more than a second.) Counts do not change once written. A cost may (`airoxy prices
+--recost`): another trigger adds the difference to `daily`.
 
 `blocks` is a sparse index of `requests`: of every BLOCK consecutive ids, whose requests are among
 them, and from when. A filter looks at the few blocks that have something for it. Against ordinary
@@ -198,5 +198,18 @@ LEFT JOIN api_keys AS k ON k.id = r.api_key_id
 LEFT JOIN tokens AS t ON t.id = r.token_id;
 """
 
+# What a cost was computed from, where the row does not say it all; see `airoxy.core.basis`. Rows
+# from before have the default, which is that nobody knows; new ones always say.
+_BASIS = """
+ALTER TABLE requests ADD COLUMN basis TEXT DEFAULT '';
+
+CREATE TRIGGER requests_recosted AFTER UPDATE OF cost_nanousd ON requests
+BEGIN
+    UPDATE daily SET cost_nanousd = cost_nanousd + NEW.cost_nanousd - OLD.cost_nanousd
+    WHERE day = NEW.requested_at / 86400000 AND api_key_id = NEW.api_key_id
+        AND token_id = ifnull(NEW.token_id, 0) AND model = ifnull(NEW.model, '');
+END;
+"""
+
 #: Step n brings `user_version` to n.
-MIGRATIONS: tuple[str, ...] = (_KEYS_AND_TOKENS + _GENERATION + _REQUESTS,)
+MIGRATIONS: tuple[str, ...] = (_KEYS_AND_TOKENS + _GENERATION + _REQUESTS, _BASIS)

@@ -13,7 +13,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from airoxy.jobs import tidy
+from airoxy.jobs import slices
 from airoxy.jobs.tidy import tidy_log
 from airoxy.store import ledger
 from airoxy.store.schema import open_database, run
@@ -153,7 +153,7 @@ def test_freed_space_is_given_back_and_a_part_kept_for_tomorrow(db: apsw.Connect
     assert Path(db.filename).stat().st_size == pages * 4096
 
 
-@pytest.mark.parametrize(("wanted", "most"), [(1e-9, tidy._LEAST), (1e9, tidy._MOST)])
+@pytest.mark.parametrize(("wanted", "most"), [(1e-9, slices.LEAST), (1e9, slices.MOST)])
 def test_slices_are_as_large_as_their_time_allows(
     db: apsw.Connection, monkeypatch: pytest.MonkeyPatch, wanted: float, most: int
 ) -> None:
@@ -163,9 +163,9 @@ def test_slices_are_as_large_as_their_time_allows(
         asked.append(limit)
         return limit if len(asked) < 10 else 0
 
-    monkeypatch.setattr(tidy, "SLICE", wanted)
-    tidy._in_slices(db, work, no_pause)
-    assert asked[0] == tidy._FIRST
+    monkeypatch.setattr(slices, "SLICE", wanted)
+    slices.in_slices(db, work, no_pause)
+    assert asked[0] == slices.FIRST
     assert asked[-1] == most
 
 

@@ -1,7 +1,7 @@
 # Completion of airoxy(1). Written by etc/completion/generate.py; do not edit.
 
 function __airoxy_at --description 'Whether this is the command typed so far'
-    set --local known "api-key" "api-key add" "api-key list" "api-key remove" "api-key toggle" "token" "token add" "token auto" "token list" "token remove" "token toggle" "token reset" "token refresh" "logs" "stats" "config" "config show" "config check" "start" "stop" "restart" "reload" "status" "doctor" "update" "uninstall" "import-php" "serve" "job" "job refresh-tokens" "job tidy-log"
+    set --local known "api-key" "api-key add" "api-key list" "api-key remove" "api-key toggle" "token" "token add" "token auto" "token list" "token remove" "token toggle" "token reset" "token refresh" "logs" "stats" "prices" "config" "config show" "config check" "start" "stop" "restart" "reload" "status" "doctor" "update" "uninstall" "import-php" "serve" "job" "job refresh-tokens" "job tidy-log"
     set --local command
     for word in (commandline --tokenize --cut-at-cursor --current-process)[2..]
         contains -- (string trim "$command $word") $known; and set --append command $word
@@ -14,6 +14,7 @@ complete --command airoxy --condition '__airoxy_at ' --arguments api-key --descr
 complete --command airoxy --condition '__airoxy_at ' --arguments token --description 'Manage the pool of Anthropic access tokens'
 complete --command airoxy --condition '__airoxy_at ' --arguments logs --description 'Show the newest requests'
 complete --command airoxy --condition '__airoxy_at ' --arguments stats --description 'Show what was used and what it cost'
+complete --command airoxy --condition '__airoxy_at ' --arguments prices --description 'Show the prices, and apply them again'
 complete --command airoxy --condition '__airoxy_at ' --arguments config --description 'Show and check the configuration'
 complete --command airoxy --condition '__airoxy_at ' --arguments start --description 'Start airoxy: its socket and its service'
 complete --command airoxy --condition '__airoxy_at ' --arguments stop --description 'Stop airoxy: its service and its socket'
@@ -79,6 +80,11 @@ complete --command airoxy --condition '__airoxy_at stats' --long-option token --
 complete --command airoxy --condition '__airoxy_at stats' --long-option key --require-parameter --description 'only with this client key'
 complete --command airoxy --condition '__airoxy_at stats' --long-option by --require-parameter --arguments 'day model token key' --description 'divided by day, model, token or client key'
 complete --command airoxy --condition '__airoxy_at stats' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at prices' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at prices' --long-option recost --description 'compute costs again, by the prices in force'
+complete --command airoxy --condition '__airoxy_at prices' --long-option since --require-parameter --description 'with --recost: from this day on, in UTC (2026-11-22)'
+complete --command airoxy --condition '__airoxy_at prices' --long-option dry-run --description 'with --recost: only say what would change'
+complete --command airoxy --condition '__airoxy_at prices' --long-option json --description 'print one JSON document'
 complete --command airoxy --condition '__airoxy_at config' --arguments show --description 'Show the configuration in force and where it comes from'
 complete --command airoxy --condition '__airoxy_at config' --arguments check --description 'Name every mistake in the configuration, with its line'
 complete --command airoxy --condition '__airoxy_at config' --long-option help --description 'show this help message and exit'

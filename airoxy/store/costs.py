@@ -1,0 +1,112 @@
+"""The costs of detailed rows, to be computed again, and the models of the account.
+
+The law: a cost is only replaced where it still is what was read. The sums follow in the same
+transaction by themselves (see `airoxy.store.migrations`).
+"""
+
+# ruff: noqa: S608  (the SQL is put together from this file's own words)
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import apsw
+
+from airoxy.store.migrations import BLOCK
+from airoxy.store.schema import run
+
+_EPOCH = datetime.date(1970, 1, 1)
+_DAY_MS = 86_400_000
+
+
+class Costed(NamedTuple):
+    """What of a row its cost follows from; the day is counted from 1970."""
+
+    id: int
+    day: int
+    cost_nanousd: int
+    basis: str | None
+    model: str | None
+    input_tokens: int
+    output_tokens: int
+    cache_write_5m_tokens: int
+    cache_write_1h_tokens: int
+    cache_read_tokens: int
+    web_search_requests: int
+
+
+class Change(NamedTuple):
+    """A row's cost as it was read, and as it should be."""
+
+    id: int
+    before: int
+    after: int
+
+
+class Counted(NamedTuple):
+    """What a model was used on one day, all keys and tokens together."""
+
+    model: str
+    day: datetime.date
+    requests: int
+    cost_nanousd: int
+
+
+_COLUMNS = ", ".join(Costed._fields).replace(" day,", f" requested_at / {_DAY_MS},")
+
+
+def first_id(db: apsw.Connection, since: datetime.date) -> int:
+    """No row of that day or later has a smaller id."""
+    ((block,),) = run(
+        db,
+        "SELECT ifnull(min(block), 0) FROM blocks WHERE newest >= ?",
+        ((since - _EPOCH).days * _DAY_MS,),
+    )
+    return int(block) * BLOCK
+
+
+def costed(
+    db: apsw.Connection, since: datetime.date, first: int, last: int, limit: int
+) -> list[Costed]:
+    """The next rows, by id from `first` to `last`, of the days from `since` on."""
+    rows = run(
+        db,
+        f"SELECT {_COLUMNS} FROM requests WHERE id BETWEEN ? AND ? AND requested_at >= ?"
+        " ORDER BY id LIMIT ?",
+        (first, last, (since - _EPOCH).days * _DAY_MS, limit),
+    )
+    return [Costed(*row) for row in rows]
+
+
+def change_costs(db: apsw.Connection, changes: Iterable[Change]) -> list[Change]:
+    """Replace costs in the caller's transaction; those that were replaced."""
+    return [
+        change
+        for change in changes
+        if run(
+            db,
+            "UPDATE requests SET cost_nanousd = ?3 WHERE id = ?1 AND cost_nanousd = ?2 RETURNING 1",
+            change,
+        )
+    ]
+
+
+def oldest_day(db: apsw.Connection) -> datetime.date | None:
+    """From when there are detailed rows; None if there is none."""
+    ((oldest,),) = run(db, "SELECT min(oldest) FROM blocks")
+    return None if oldest is None else _EPOCH + datetime.timedelta(oldest // _DAY_MS)
+
+
+def counted_models(db: apsw.Connection) -> list[Counted]:
+    """Every model of the sums with the days on which something was counted for it."""
+    rows = run(
+        db,
+        "SELECT model, day, sum(requests), sum(cost_nanousd) FROM daily"
+        " WHERE model <> '' AND input_tokens + output_tokens + cache_write_5m_tokens"
+        " + cache_write_1h_tokens + cache_read_tokens > 0 GROUP BY model, day ORDER BY model, day",
+    )
+    return [
+        Counted(model, _EPOCH + datetime.timedelta(day), requests, cost)
+        for model, day, requests, cost in rows
+    ]
