@@ -16,6 +16,10 @@ new_certs_dir = .
 default_md = sha256
 policy = any
 copy_extensions = copy
+x509_extensions = identified
+[identified]
+authorityKeyIdentifier = keyid
+subjectKeyIdentifier = hash
 [any]
 commonName = supplied
 """
@@ -31,7 +35,8 @@ class Authority:
         (directory / "ca.cnf").write_text(_CA)
         (directory / "index.txt").touch()
         self._openssl("req", "-x509", *_KEY, "-keyout", "ca.key", "-out", "ca.pem",
-                      "-subj", f"/CN={directory.name}", "-days", "2")  # fmt: skip
+                      "-subj", f"/CN={directory.name}", "-days", "2",
+                      "-addext", "keyUsage=critical,keyCertSign,cRLSign")  # fmt: skip
 
     def server(
         self, names: str = "IP:127.0.0.1,DNS:localhost", *, until: str = "20990101000000Z"

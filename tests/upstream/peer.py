@@ -97,6 +97,10 @@ class Peers:
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 
+    def stop_listening(self) -> None:
+        """New connections are refused from now on; those that are open stay."""
+        self._server.close()
+
     async def __aexit__(self, kind: object, error: object, trace: object) -> None:
         self._server.close()
         try:

@@ -289,12 +289,14 @@ def test_a_body_that_cannot_be_repeated_goes_over_a_new_connection(run: Run) -> 
 
 def test_a_repeat_that_finds_nobody_is_a_failed_connection(run: Run) -> None:
     async def scenario() -> None:
-        peers = Peers(stale(Peer.close))  # type: ignore[arg-type]
-        async with peers:
+        async def script(peer: Peer) -> None:
+            await peer.answer(HELLO)
+            await peer.request()
+            peers.stop_listening()
+
+        async with Peers(script) as peers:
             upstream = client(peers.url)
             await fetch(upstream)
-            peers._server.close()
-            await peers._server.wait_closed()
             with pytest.raises(ConnectFailed, match="refused"):
                 await fetch(upstream)
             await upstream.aclose()
