@@ -19,7 +19,7 @@ PYTEST_FLAGS ?= -n auto --timeout 180
 IS_ROOT := $(filter 0,$(shell id -u))
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
-.PHONY: help up deb test lint demo clean test-debian test-newest test-clients test-system unbooted needs
+.PHONY: help up deb test lint demo bench bench-peer clean test-debian test-newest test-clients test-system unbooted needs
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -53,6 +53,22 @@ lint: .venv/newest/.complete  ## style and types
 demo:  ## airoxy in front of a fake Anthropic: requests, a stream, a failover, the account
 	@PYTHON=$(PYTHON) tests/demo.sh
 
+# What it takes: ROUNDS=1 SECONDS=0.5 for a quick look, ONLY="1 kB" for a part.
+ROUNDS ?= 3
+SECONDS ?= 1
+
+bench: build/bench/load build/bench/upstream  ## speed and memory, beside nginx, into bench/RESULTS.md
+	$(PYTHON) -m bench --rounds $(ROUNDS) --seconds $(SECONDS) $(if $(ONLY),--only "$(ONLY)")
+
+bench-peer:  ## LiteLLM, for `make bench` to compare with
+	$(PYTHON) -m venv .venv/litellm
+	.venv/litellm/bin/pip install --quiet 'litellm[proxy]'
+
+build/bench/%: bench/%.c
+	@$(if $(IS_ROOT),tests/need.sh gcc libssl-dev nginx-light)
+	mkdir -p $(@D)
+	$(CC) -O2 -Wall -Wextra -o $@ $< $(if $(filter upstream,$*),-lssl -lcrypto)
+
 clean:  ## remove what was built and downloaded
 	rm -rf build dist .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
@@ -72,7 +88,7 @@ test-clients: needs .venv/newest/.complete .venv/node/.complete
 test-system: needs
 ifdef IS_ROOT
 	@tests/need.sh $(SYSTEM_PACKAGES)
-	$(PYTHON) -m pytest -m system
+	$(PYTHON) -m pytest -n 2 --dist loadgroup -m system
 endif
 
 unbooted:
