@@ -38,6 +38,8 @@ _COUNTS = frozenset(
     }
 )
 _TEXTS = ("service_tier", "inference_geo", "speed")
+#: Inside a JSON string these quotes would be escaped, so nothing of interest is missed.
+_LOOKED_FOR = (b'"usage"', b'"error"', b'"message_stop"')
 _RESULTS = re.compile(r"/v1/messages/batches/[^/]+/results")
 #: Answers that are one message, or that name a batch or file; a file's content is the client's own.
 _DOCUMENTS = re.compile(r"/v1/(messages(/batches(/[^/]+(/cancel)?)?)?|files(/[^/]+)?)")
@@ -142,8 +144,7 @@ class UsageReader:
         form = self._form
         if form in ("sse", "jsonl"):
             if piece.endswith(b"\n") and not self._body and not self._skipping:
-                if _is_interesting(piece):
-                    self._take_lines(piece)
+                self._take_lines(piece)
             else:
                 self._take_cut(piece)
         elif form == "json" and not self._skipping:
@@ -184,10 +185,8 @@ class UsageReader:
             self._body += piece
 
     def _take_lines(self, block: bytes) -> None:
-        if not _is_interesting(block):
-            return
-        for line in block.split(b"\n"):
-            if len(line) > self._max_line or not _is_interesting(line):
+        for line in _interesting_lines(block):
+            if len(line) > self._max_line:
                 continue
             if self._form == "jsonl":
                 self._take_result(_parse(line))
@@ -299,10 +298,18 @@ def _attempt(entry: object) -> _Message:
     return attempt
 
 
-def _is_interesting(data: bytes) -> bool:
-    """Inside a JSON string these quotes would be escaped, so nothing of interest is missed."""
-    find = data.find  # three times as fast as `in`, and this is asked for every event
-    return find(b'"usage"') >= 0 or find(b'"error"') >= 0 or find(b'"message_stop"') >= 0
+def _interesting_lines(block: bytes) -> list[bytes]:
+    """The lines that have one of `_LOOKED_FOR`. Hundreds of events may have come together, and
+    nearly all hold text: they are not even told apart."""
+    lines: dict[int, int] = {}
+    find = block.find  # three times as fast as `in`, and this is asked for every event
+    for name in _LOOKED_FOR:
+        at = find(name)
+        while at >= 0:
+            end = find(b"\n", at)
+            lines[block.rfind(b"\n", 0, at) + 1] = end if end >= 0 else len(block)
+            at = find(name, end) if end >= 0 else -1
+    return [block[start : lines[start]] for start in sorted(lines)]
 
 
 def _parse(data: bytes | bytearray) -> Mapping[str, Any]:

@@ -29,8 +29,8 @@ class Answer:
     """
 
     __slots__ = (
-        "_barren", "_bodiless", "_parser", "complete", "fault", "headers", "pieces", "reason",
-        "reusable", "size", "started", "status",
+        "_barren", "_bodiless", "_parser", "complete", "fault", "headers", "on_body", "pieces",
+        "reason", "reusable", "size", "started", "status",
     )  # fmt: skip
 
     def __init__(self, *, bodiless: bool = False) -> None:
@@ -42,6 +42,8 @@ class Answer:
         self.fault: str | None = None
         self.pieces: list[bytes] = []
         self.size = 0
+        #: A stream has a piece for each event: who takes it up must cost next to nothing.
+        self.on_body = self.pieces.append
         self._bodiless = bodiless
         self._barren = 0  # bytes since the last one of the body
         # The parser and its callbacks hold each other: who ends the answer lets go of the parser,
@@ -92,7 +94,7 @@ class Answer:
         if self._parser is None:
             self.reusable = False
             return
-        before = self.size
+        before = len(self.pieces)
         self._barren += len(data)
         try:
             self._parser.feed_data(data)
@@ -101,13 +103,24 @@ class Answer:
                 self.reusable = False
             else:
                 self._fail(self.fault or f"its answer is not valid HTTP ({error})")
-            return
-        if self.size != before:
-            self._barren = 0
-            if len(self.pieces) > _MANY_PIECES:
-                self.pieces[:] = (b"".join(self.pieces),)
+        if len(self.pieces) > before:
+            self._take_up(before)
         elif self._barren > HEAD_LIMIT and self.started and not self.complete:
             self._fail("its answer has framing without end")
+
+    def _take_up(self, before: int) -> None:
+        """What has come to `pieces` since there were `before`."""
+        pieces = self.pieces
+        if not self.started:
+            self._fail("its interim answer has a body")
+        if self._bodiless or not self.started:
+            del pieces[before:]
+            self.reusable = False
+            return
+        self._barren = 0
+        self.size += sum(map(len, pieces[before:] if before else pieces))
+        if len(pieces) > _MANY_PIECES:
+            pieces[:] = (b"".join(pieces),)
 
     def _feed_behind_head(self, data: bytes) -> None:
         if self.started:
@@ -163,6 +176,7 @@ class Answer:
             self.started = True
             self.reusable = parser.should_keep_alive()
             if self._bodiless or status == 204 or status == 304:
+                self._bodiless = True
                 self._finish()
         elif status < 100 or status == 101:
             self._refuse(f"its answer has the status {status}, which makes no sense here")
@@ -178,17 +192,9 @@ class Answer:
             elif name[-1] == _SPACE:  # http-parser lets `Content-Length : 5` pass
                 self._refuse("its answer has a header name that ends in a space")
 
-    def on_body(self, data: bytes) -> None:
-        """A part of the body."""
-        if self.complete:
-            self.reusable = False
-        elif self.started:
-            self.pieces.append(data)
-            self.size += len(data)
-        else:
-            self._refuse("its interim answer has a body")
-
     def on_message_complete(self) -> None:
         """The end of the answer or of an interim one."""
         if self.started:
             self._finish()
+        elif self.pieces:
+            self._refuse("its interim answer has a body")
