@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ http {{
 
 @dataclass
 class Server:
-    """Something that answers on `port`; `key` opens it; `target` leads to the upstream's answers."""
+    """Something that answers on `port`; `prefix` leads to Anthropic's paths."""
 
     name: str
     port: int
@@ -55,7 +55,6 @@ class Server:
     key: str = "none"
     prefix: str = ""
     airoxy: Airoxy | None = None
-    log: list[int] = field(default_factory=list)
 
     @property
     def pid(self) -> int:
@@ -75,9 +74,7 @@ def load(server: Server, query: str, *options: str) -> dict[str, Any]:
     """Run the load generator to its end; what it tells."""
     with machine.on(machine.LOAD):
         done = subprocess.run(_load(server, query, *options), stdout=subprocess.PIPE, check=True)
-    told: dict[str, Any] = json.loads(done.stdout)
-    assert told["errors"] == 0, f"{server.name}: {told}"
-    return told
+    return _checked(done.stdout)
 
 
 def loading(server: Server, query: str, *options: str) -> subprocess.Popen[bytes]:
@@ -86,6 +83,17 @@ def loading(server: Server, query: str, *options: str) -> subprocess.Popen[bytes
         return subprocess.Popen(
             _load(server, query, *options), stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+
+
+def told(loading: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """What a load generator tells that ran beside other work."""
+    return _checked(loading.communicate()[0])
+
+
+def _checked(line: bytes) -> dict[str, Any]:
+    figures: dict[str, Any] = json.loads(line)
+    assert figures["errors"] == 0, figures
+    return figures
 
 
 def _load(server: Server, query: str, *options: str) -> list[str]:
@@ -126,7 +134,12 @@ def nginx(directory: Path, name: str, scheme: str, behind: Server) -> Server:
 
 
 def airoxy(
-    directory: Path, name: str, scheme: str, behind: Server, cores: set[int], **settings: Any
+    directory: Path,
+    name: str,
+    scheme: str,
+    behind: Server,
+    cores: set[int] = machine.PROXY,
+    **settings: Any,
 ) -> Server:
     """With five tokens of a pool, as a team has it."""
     program = Airoxy(directory, f"{scheme}://127.0.0.1:{behind.port}", **settings)

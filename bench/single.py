@@ -1,0 +1,145 @@
+"""What is measured once, of airoxy alone or against nginx: memory, start, and bad company."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench import account, machine, servers
+from bench.servers import Server, load, loading
+from tests.program import ROOT, environment
+
+Lines = list[tuple[str, str]]
+IDLE_STREAMS = 5000
+
+
+def run(directory: Path, seconds: float, only: Sequence[str] | None) -> Lines:
+    """All of them, each as (what, figure)."""
+    lines: Lines = []
+    for name, measure in MEASURES:
+        if not only or any(part in name for part in only):
+            print(f"{name} …", flush=True)
+            lines += measure(directory / name.replace(" ", "-"), seconds)
+    return lines
+
+
+def _with_airoxy(
+    measure: Callable[[Server, Server, float], Lines], **settings: int
+) -> Callable[[Path, float], Lines]:
+    def run(directory: Path, seconds: float) -> Lines:
+        upstream = servers.upstream()
+        try:
+            cores = set(machine.CORES) if settings else machine.PROXY
+            there = servers.airoxy(directory, "airoxy", "http", upstream, cores, **settings)
+            try:
+                return measure(there, upstream, seconds)
+            finally:
+                there.stop()
+        finally:
+            upstream.stop()
+
+    return run
+
+
+def _idle_streams(there: Server, _: Server, seconds: float) -> Lines:
+    idle = machine.memory(there.pid)
+    holders = loading(there, "hold=1", "-c", str(IDLE_STREAMS), "-H")
+    assert holders.stdout
+    assert holders.stdin
+    assert holders.stdout.readline() == b"held\n"
+    held = machine.memory(there.pid)
+    told = load(there, "size=1000", "-c", "1", "-p", "5000", "-d", str(max(1.0, seconds)))
+    holders.communicate(b"")
+    return [
+        ("worker's memory, idle", f"{idle:.0f} MiB"),
+        (f"worker's memory with {IDLE_STREAMS:,} idle streams", f"{held:.0f} MiB "
+         f"({(held - idle) * 1024 / IDLE_STREAMS:.0f} KiB each)"),
+        ("a new request among them, median / p99 / longest", _times(told, "whole")),
+    ]  # fmt: skip
+
+
+def _large_body(there: Server, _: Server, seconds: float) -> Lines:
+    alone = load(there, "events=100&every=10000", "-c", "16", "-d", str(1.1 * seconds))
+    before = machine.memory(there.pid)
+    streams = loading(there, "events=100&every=10000", "-c", "16", "-d", str(2.2 * seconds))
+    bodies = load(there, "size=1000", "-c", "1", "-b", "30000000", "-d", str(2 * seconds))
+    after = machine.memory(there.pid)
+    told = servers.told(streams)
+    return [
+        ("16 streams' events, delayed: median / p99 / longest", _times(alone, "delay")),
+        ("the same beside 30 MB requests", _times(told, "delay")),
+        ("30 MB requests meanwhile", f"{bodies['requests'] / bodies['seconds']:.0f} a second, "
+         f"worker grew by {after - before:.0f} MiB"),
+    ]  # fmt: skip
+
+
+def _workers(there: Server, _: Server, seconds: float) -> Lines:
+    load(there, "size=1000", "-c", "32", "-d", "0.3")
+    before = [machine.cpu_ns(pid) for pid in machine.tree(there.pid)[1:]]
+    told = load(there, "size=1000", "-c", "32", "-d", str(2 * seconds))
+    after = [machine.cpu_ns(pid) for pid in machine.tree(there.pid)[1:]]
+    used = sorted(b - a for a, b in zip(before, after, strict=True))
+    shares = " : ".join(f"{100 * one / sum(used):.0f}" for one in used)
+    rate, cpu = told["requests"] / told["seconds"], sum(used) / 1000 / told["requests"]
+    return [(f"{len(used)} workers, load and upstream on the same {len(machine.CORES)} cores",
+             f"{rate:,.0f} requests a second, {cpu:.0f} µs CPU each, shared {shares}")]  # fmt: skip
+
+
+def _cold_start(directory: Path, _: float) -> Lines:
+    upstream = servers.upstream()
+    try:
+        there = servers.airoxy(directory, "airoxy", "http", upstream, machine.PROXY)
+        there.stop()
+        times = sorted(_activate(there) for _ in range(5))
+    finally:
+        upstream.stop()
+    return [("from socket activation to the first answer, median of 5", f"{times[2]:.2f} s")]
+
+
+def _activate(there: Server) -> float:
+    """As systemd does it: the socket is there, and the first client waits in it."""
+    assert there.airoxy
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        started = time.monotonic()
+        with machine.on(machine.PROXY):
+            process = subprocess.Popen(
+                ["sh", "-c", 'exec 3<&"$0"; LISTEN_PID=$$ exec "$@"', str(listener.fileno()),
+                 sys.executable, "-m", "airoxy", "--config", str(there.airoxy.config), "serve"],
+                pass_fds=[listener.fileno()], cwd=ROOT, stderr=subprocess.DEVNULL,
+                env=environment() | {"LISTEN_FDS": "1"},
+            )  # fmt: skip
+        try:
+            client = http.client.HTTPConnection(*listener.getsockname(), timeout=30)
+            client.request("POST", "/v1/messages?size=100", b"{}", {"x-api-key": there.key})
+            assert client.getresponse().status == 200
+            return time.monotonic() - started
+        finally:
+            client.close()
+            process.terminate()
+            process.wait(20)
+
+
+def _account(directory: Path, _: float) -> Lines:
+    directory.mkdir()
+    with machine.on(machine.PROXY):
+        return account.cost(directory / "account.db")
+
+
+def _times(told: dict[str, float], name: str) -> str:
+    return " / ".join(f"{told[f'{name}_{point}'] / 1000:.2f}" for point in ("p50", "p99", "max")) \
+        + " ms"  # fmt: skip
+
+
+MEASURES: tuple[tuple[str, Callable[[Path, float], Lines]], ...] = (
+    ("cold start", _cold_start),
+    ("idle streams", _with_airoxy(_idle_streams)),
+    ("large body", _with_airoxy(_large_body)),
+    ("one worker", _with_airoxy(_workers, workers=1)),
+    ("two workers", _with_airoxy(_workers, workers=2)),
+    ("account", _account),
+)
