@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
+API = "/v1/"
 _MIB = 1024 * 1024
 #: Larger bodies of uploads are streamed through, not collected (bytes).
 STREAM_ABOVE = 4 * _MIB
@@ -19,6 +21,21 @@ _LIMIT, _UPLOAD_LIMITS = 32 * _MIB, {BATCHES: 256 * _MIB, FILES: 500 * _MIB}
 _NAMED = re.compile(
     r"/v1/(?:messages/batches/(msgbatch_[\w-]+)|files/(file_[\w-]+))(?![^/])", re.ASCII
 )
+
+
+def is_api(raw_path: bytes, path: str) -> bool:
+    """Whether a path, as it was sent and with its escapes undone, is under /v1/ and stays there,
+    whatever a server makes of dots, backslashes and escapes: the token is for nothing else."""
+    if not raw_path.startswith(API.encode()):
+        return False
+    if "/." not in path and "\\" not in path and "%" not in path:
+        return True
+    depth = 0
+    for segment in unquote(path).replace("\\", "/").split("/")[1:]:
+        depth += -1 if segment == ".." else segment not in ("", ".")
+        if depth < 1:
+            return False
+    return True
 
 
 def named_in_path(path: str) -> str | None:

@@ -23,6 +23,7 @@ import falcon
 import falcon.asgi
 
 from airoxy.config import Config
+from airoxy.core.resources import is_api
 from airoxy.errors import AiroxyError, NotFound
 from airoxy.jobs.refresh import report_interrupted
 from airoxy.server.health import Health, Root
@@ -98,7 +99,7 @@ def create_app(proxy: Asgi, health: Health) -> Asgi:
     rest.add_error_handler(falcon.HTTPError, _render_falcon)
 
     async def app(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+        if not is_api(scope["raw_path"], scope["path"]):
             await rest(scope, receive, send)  # type: ignore[arg-type]
             return
         try:

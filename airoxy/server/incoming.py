@@ -111,11 +111,7 @@ class Incoming:
         return limit_for(self._path)
 
     def _too_large(self) -> TooLarge:
-        # The rest of the body is not read, so the connection cannot serve another request.
-        return TooLarge(
-            f"Request exceeds the maximum size of {self._limit // (1024 * 1024)} MB.",
-            headers=(("connection", "close"),),
-        )
+        return TooLarge(f"Request exceeds the maximum size of {self._limit // (1024 * 1024)} MB.")
 
 
 def _content_length(headers: list[tuple[bytes, bytes]]) -> int | None:
