@@ -22,6 +22,7 @@ MODULES = (
     "stats",
     "prices",
     "config",
+    "backup",
     "units",
     "doctor",
     "package",

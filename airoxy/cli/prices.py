@@ -224,8 +224,8 @@ def _recost(context: Context, args: Namespace) -> None:
             f"{done.unknown:,} keep their cost: they are from before airoxy kept what that was"
             " computed from."
         )
-    if oldest is None or args.since < oldest:
-        context.say(f"There are no detailed requests from before {oldest or 'today'} any more.")
+    if oldest and args.since < oldest:
+        context.say(f"Requests have rows of their own from {oldest} on.")
     return None
 
 

@@ -1,6 +1,7 @@
-"""Copies of the database from before its migrations: `airoxy.db.before-N`, N being what it became.
+"""Copies of the database: those from before its migrations (`airoxy.db.before-N`, N being what it
+became, of which the last two are kept), and those that an operator asks for.
 
-The law: a copy has its name only when it is complete, and the last two are kept.
+The law: a copy is of one moment, and has its name only when it is complete.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import os
 from pathlib import Path
 
 import apsw
+
+from airoxy.errors import Conflict, InvalidInput, StoreError
 
 KEPT = 2
 #: Pages copied in one step (SQLite copies no more often than it is asked to).
@@ -22,9 +25,9 @@ def back_up(path: Path, version: int) -> Path:
     Raises apsw.Error, and leaves nothing where it cannot be completed.
     """
     target = path.with_name(f"{path.name}.before-{version}")
-    unfinished = target.with_name(f"{target.name}.unfinished")
+    unfinished = _unfinished(target)
     unfinished.unlink(missing_ok=True)
-    os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    _make_file(unfinished)
     try:
         _copy(path, unfinished)
     except BaseException:
@@ -42,8 +45,72 @@ def newest_backup(path: Path) -> Path | None:
     return found[-1] if found else None
 
 
+def open_source(path: Path) -> apsw.Connection:
+    """The database at `path`, to be copied as it is at this moment.
+
+    It takes no lock that a writer waits for. What is written from now on is not in the copy, so
+    SQLite does not begin anew with each commit, which on a busy server would never end.
+    Raises apsw.Error.
+    """
+    source = apsw.Connection(os.fspath(path), apsw.SQLITE_OPEN_READONLY)
+    try:
+        source.setbusytimeout(5000)
+        source.cursor().execute("BEGIN; SELECT count(*) FROM sqlite_schema").fetchall()
+    except BaseException:
+        source.close()
+        raise
+    return source
+
+
+def write_copy(source: apsw.Connection, target: Path, *, replace: bool) -> int:
+    """Copy what `open_source` opened to `target`, check the copy, and give it its name; its size.
+
+    Raises Conflict, InvalidInput, StoreError, apsw.Error, and leaves nothing then.
+    """
+    check_target(Path(source.filename), target, replace=replace)
+    unfinished = _unfinished(target)
+    try:
+        _make_file(unfinished)
+    except FileExistsError:
+        raise Conflict(
+            f"{unfinished} is there: another backup is being made, or was killed; remove it then."
+        ) from None
+    except OSError as error:
+        raise StoreError(f"{unfinished} cannot be made: {error.strerror}.") from error
+    try:
+        _copy_from(source, unfinished, check=True)
+        size = _onto_disk(unfinished)
+        check_target(Path(source.filename), target, replace=replace)
+        unfinished.replace(target)
+        _onto_disk(target.parent)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    return size
+
+
+def check_target(path: Path, target: Path, *, replace: bool) -> None:
+    """Whether a copy of the database at `path` may be called `target`. Raises what is wrong."""
+    if target.exists():
+        if not target.is_file():
+            raise InvalidInput(f"{target} is not a file; give the name of one.")
+        if target.samefile(path):
+            raise InvalidInput(f"{target} is the database itself; give another name.")
+        if not replace:
+            raise Conflict(f"{target} is there already; give another name, or --force.")
+    elif not target.parent.is_dir():
+        raise InvalidInput(f"{target.parent} is not a directory; make it first.")
+
+
 def _copy(path: Path, target: Path) -> None:
     source = apsw.Connection(os.fspath(path), apsw.SQLITE_OPEN_READONLY)
+    try:
+        _copy_from(source, target)
+    finally:
+        source.close()
+
+
+def _copy_from(source: apsw.Connection, target: Path, *, check: bool = False) -> None:
     copy = apsw.Connection(os.fspath(target), apsw.SQLITE_OPEN_READWRITE)
     try:
         with copy.backup("main", source, "main") as backup:
@@ -51,9 +118,33 @@ def _copy(path: Path, target: Path) -> None:
                 backup.step(_STEP)
         # One file that needs no other beside it.
         copy.cursor().execute("PRAGMA journal_mode = DELETE").fetchall()
+        if check:
+            ((found,),) = copy.cursor().execute("PRAGMA integrity_check(1)").fetchall()
+            if found != "ok":
+                raise StoreError(
+                    f"The database is damaged ({found}), so no copy was kept; ask `airoxy doctor`."
+                )
     finally:
         copy.close()
-        source.close()
+
+
+def _unfinished(target: Path) -> Path:
+    return target.with_name(f"{target.name}.unfinished")
+
+
+def _make_file(path: Path) -> None:
+    """An empty one, for its owner alone."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def _onto_disk(path: Path) -> int:
+    """Wait until the disk has it; its size."""
+    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+        return os.fstat(opened).st_size
+    finally:
+        os.close(opened)
 
 
 def _backups(path: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 # Completion of airoxy(1). Written by etc/completion/generate.py; do not edit.
 
 function __airoxy_at --description 'Whether this is the command typed so far'
-    set --local known "api-key" "api-key add" "api-key list" "api-key remove" "api-key toggle" "token" "token add" "token auto" "token list" "token remove" "token toggle" "token reset" "token refresh" "logs" "stats" "prices" "config" "config show" "config check" "start" "stop" "restart" "reload" "status" "doctor" "update" "uninstall" "import-php" "serve" "job" "job refresh-tokens" "job tidy-log"
+    set --local known "api-key" "api-key add" "api-key list" "api-key remove" "api-key toggle" "token" "token add" "token auto" "token list" "token remove" "token toggle" "token reset" "token refresh" "token rotate-key" "logs" "stats" "prices" "config" "config show" "config check" "backup" "start" "stop" "restart" "reload" "status" "doctor" "update" "uninstall" "import-php" "serve" "job" "job refresh-tokens" "job tidy-log"
     set --local command
     for word in (commandline --tokenize --cut-at-cursor --current-process)[2..]
         contains -- (string trim "$command $word") $known; and set --append command $word
@@ -16,6 +16,7 @@ complete --command airoxy --condition '__airoxy_at ' --arguments logs --descript
 complete --command airoxy --condition '__airoxy_at ' --arguments stats --description 'Show what was used and what it cost'
 complete --command airoxy --condition '__airoxy_at ' --arguments prices --description 'Show the prices, and apply them again'
 complete --command airoxy --condition '__airoxy_at ' --arguments config --description 'Show and check the configuration'
+complete --command airoxy --condition '__airoxy_at ' --arguments backup --description 'Copy the database to a file'
 complete --command airoxy --condition '__airoxy_at ' --arguments start --description 'Start airoxy: its socket and its service'
 complete --command airoxy --condition '__airoxy_at ' --arguments stop --description 'Stop airoxy: its service and its socket'
 complete --command airoxy --condition '__airoxy_at ' --arguments restart --description 'Restart airoxy, with changed units and addresses too'
@@ -49,6 +50,7 @@ complete --command airoxy --condition '__airoxy_at token' --arguments remove --d
 complete --command airoxy --condition '__airoxy_at token' --arguments toggle --description 'Disable a token, or enable it'
 complete --command airoxy --condition '__airoxy_at token' --arguments reset --description 'Clear a token’s cooling, deactivation and failures'
 complete --command airoxy --condition '__airoxy_at token' --arguments refresh --description 'Renew OAuth tokens now'
+complete --command airoxy --condition '__airoxy_at token' --arguments rotate-key --description 'Encrypt the tokens under a new key'
 complete --command airoxy --condition '__airoxy_at token' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at token add' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at token add' --long-option name --require-parameter --description 'what to call it'
@@ -65,6 +67,7 @@ complete --command airoxy --condition '__airoxy_at token toggle' --long-option h
 complete --command airoxy --condition '__airoxy_at token reset' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at token refresh' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at token refresh' --long-option id --require-parameter --description 'only this token'
+complete --command airoxy --condition '__airoxy_at token rotate-key' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at logs' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at logs' --long-option limit --require-parameter --description 'how many (default: 50)'
 complete --command airoxy --condition '__airoxy_at logs' --long-option today --description 'only today’s'
@@ -91,6 +94,9 @@ complete --command airoxy --condition '__airoxy_at config' --long-option help --
 complete --command airoxy --condition '__airoxy_at config show' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at config show' --long-option json --description 'print one JSON document'
 complete --command airoxy --condition '__airoxy_at config check' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at backup' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at backup' --long-option force --description 'replace FILE if it is there'
+complete --command airoxy --condition '__airoxy_at backup' --long-option json --description 'print one JSON document'
 complete --command airoxy --condition '__airoxy_at start' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at stop' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at restart' --long-option help --description 'show this help message and exit'

@@ -1,0 +1,56 @@
+"""`airoxy backup FILE`: a copy of the database, while the service goes on."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from airoxy.cli.command import Command, Context, add_json
+from airoxy.cli.show import moment
+
+_DESCRIPTION = (
+    "Copy the database to FILE: keys, tokens, detailed requests and all sums, as they are at this"
+    " moment, while the service goes on. FILE belongs to who types the command, is readable for"
+    " nobody else, and is there when it is complete and checked, or not at all. The access tokens"
+    " in it are sealed under a key that is not in it."
+)
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", type=Path, help="where the copy goes")
+    parser.add_argument("--force", action="store_true", help="replace FILE if it is there")
+    add_json(parser)
+
+
+def _run(context: Context, args: Namespace) -> None:
+    import apsw
+
+    from airoxy.cli.owner import as_owner
+    from airoxy.store import backup
+    from airoxy.store.schema import explain
+
+    path = context.config.database
+    target = args.file.absolute()
+    backup.check_target(path, target, replace=args.force)
+    taken_at = context.now()
+    try:
+        with as_owner(path):
+            source = backup.open_source(path)
+    except apsw.Error as error:
+        raise explain(path, error) from error
+    try:
+        size = backup.write_copy(source, target, replace=args.force)
+    except apsw.FullError as error:
+        raise explain(target, error) from error
+    finally:
+        with as_owner(path):
+            source.close()
+    if args.json:
+        return context.json({"file": str(target), "bytes": size, "taken_at": taken_at})
+    context.say(
+        f"{target}: everything up to {moment(taken_at)} UTC, {size / 1e6:,.1f} MB, checked."
+    )
+    return None
+
+
+COMMANDS = (Command("backup", "Copy the database to a file", _run, _add_arguments, _DESCRIPTION),)
