@@ -45,7 +45,13 @@ class Asked:
 def read_request(body: Body) -> Asked:
     """Exact for a JSON object; anything else asks for nothing (unless it looks very much like one:
     a larger body is not checked in all its parts)."""
-    return skim.run(_read(body))
+    if len(body) > _SMALL or b'"file_id"' in body:
+        return skim.run(_read(body))
+    try:
+        model, stream = _parsed(body)
+    except NotJson:
+        return Asked(None, False, ())
+    return Asked(_clean(model), stream, ())
 
 
 def read_request_steps(body: Body) -> Generator[None, None, Asked]:

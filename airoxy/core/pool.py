@@ -82,7 +82,9 @@ def ready(
     return [
         token
         for token in tokens
-        if token.id not in tried and not token.expired(now) and cooling_until(token) <= now
+        if token.id not in tried
+        and (token.expires_at is None or token.expires_at > now)  # as expired(), without a call
+        and cooling_until(token) <= now
     ]
 
 

@@ -46,8 +46,8 @@ class Standing:
 
     def last_used(self, token: Token) -> int:
         """Unix nanoseconds, 0 for never."""
-        base = self._slot(token.id)
-        return self._words[base + 1]
+        base = token.id % SLOTS * _SLOT
+        return self._words[base + 1] if self._words[base] == token.id else 0
 
     def mark_used(self, token_id: int, now_ns: int) -> int:
         """Remember the use; the answer is later than every earlier one of this token."""
@@ -62,9 +62,9 @@ class Standing:
 
     def cooling_until(self, token: Token, model_class: str) -> float:
         """When the token is ready for `model_class`, in Unix seconds; 0 if it is."""
-        base = self._slot(token.id)
-        if not self._words[base + _HEAD]:  # it has never cooled: nearly every time
-            return 0.0
+        base = token.id % SLOTS * _SLOT
+        if self._words[base] != token.id or not self._words[base + _HEAD]:
+            return 0.0  # it has never cooled: nearly every time
         until = 0
         asked = _code(model_class)
         for place in range(base + _HEAD, base + _SLOT, _ENTRY):
