@@ -148,6 +148,8 @@ def airoxy(
         program.token(f"sk-ant-api-bench-{number}")
     with machine.on(cores):
         program.start()
+    assert program.process
+    machine.put_on_a_par(program.process.pid)
     return Server(name, program.port, key=key, airoxy=program)
 
 
