@@ -64,10 +64,13 @@ class Connection(asyncio.Protocol):
             self._transport.write(data)
 
     async def drain(self) -> bool:
-        """Wait until the socket takes more; False if it never will."""
+        """Wait until the socket takes more; False if it never will. The event loop gets a turn in
+        any case: a fast socket must not starve the others, and bad news must get through."""
         if self.write_paused and self.fault is None:
             self._drained = self.loop.create_future()
             await self._drained
+        else:
+            await asyncio.sleep(0)
         return self.usable()
 
     def resume(self) -> None:
