@@ -104,6 +104,6 @@ needs:
 
 .venv/node/.complete: | needs
 	command -v npm >/dev/null || tests/need.sh nodejs npm
-	npm install --silent --no-fund --no-audit --prefix $(@D) @anthropic-ai/claude-code
+	npm install --silent --no-fund --no-audit --prefix $(@D) @anthropic-ai/claude-code@latest
 	$(CLAUDE) --version
 	touch $@
