@@ -1,5 +1,6 @@
 """The package itself: how it is built, what is in it, and what Debian's own checks say to it."""
 
+import itertools
 import re
 import subprocess
 
@@ -10,27 +11,27 @@ from tests.system.images import ROOT
 from tests.system.machine import Machine
 
 #: What is in the package beside Python modules.
-CONTENTS = """
-/etc/airoxy/airoxy.yaml
-/usr/bin/airoxy
-/usr/lib/systemd/system-generators/airoxy-generator
-/usr/lib/systemd/system/airoxy-refresh-tokens.service
-/usr/lib/systemd/system/airoxy-refresh-tokens.timer
-/usr/lib/systemd/system/airoxy-tidy-log.service
-/usr/lib/systemd/system/airoxy-tidy-log.timer
-/usr/lib/systemd/system/airoxy.service
-/usr/lib/systemd/system/airoxy.socket
-/usr/lib/sysusers.d/airoxy.conf
-/usr/lib/tmpfiles.d/airoxy.conf
-/usr/share/airoxy/prices.yaml
-/usr/share/bash-completion/completions/airoxy
-/usr/share/fish/vendor_completions.d/airoxy.fish
-/usr/share/lintian/overrides/airoxy
-/usr/share/man/man1/airoxy.1.gz
-/usr/share/man/man5/airoxy.yaml.5.gz
-/usr/share/man/man8/airoxy.service.8.gz
-/usr/share/zsh/vendor-completions/_airoxy
-""".split()
+CONTENTS = [
+    "/etc/airoxy/airoxy.yaml",
+    "/usr/bin/airoxy",
+    "/usr/lib/systemd/system-generators/airoxy-generator",
+    "/usr/lib/systemd/system/airoxy-refresh-tokens.service",
+    "/usr/lib/systemd/system/airoxy-refresh-tokens.timer",
+    "/usr/lib/systemd/system/airoxy-tidy-log.service",
+    "/usr/lib/systemd/system/airoxy-tidy-log.timer",
+    "/usr/lib/systemd/system/airoxy.service",
+    "/usr/lib/systemd/system/airoxy.socket",
+    "/usr/lib/sysusers.d/airoxy.conf",
+    "/usr/lib/tmpfiles.d/airoxy.conf",
+    "/usr/share/airoxy/prices.yaml",
+    "/usr/share/bash-completion/completions/airoxy",
+    "/usr/share/fish/vendor_completions.d/airoxy.fish",
+    "/usr/share/lintian/overrides/airoxy",
+    "/usr/share/man/man1/airoxy.1.gz",
+    "/usr/share/man/man5/airoxy.yaml.5.gz",
+    "/usr/share/man/man8/airoxy.service.8.gz",
+    "/usr/share/zsh/vendor-completions/_airoxy",
+]
 #: Python's own affair, and what readers find where every package has it.
 ASIDE = re.compile(r"/usr/lib/python3/dist-packages/airoxy[/-]|/usr/share/doc/airoxy/")
 STRICT = "lintian --allow-root -EviIL +pedantic --fail-on error,warning,info,pedantic"
@@ -79,21 +80,28 @@ def test_the_package_is_reproducible(workshop):
 
 @pytest.fixture(scope="module")
 def built(workshop):
-    """All of a release, source and binary, and what the build said; its tests run."""
+    """All of a release, source and binary, and what the build said."""
     upstream = package.version().rpartition("-")[0]
     log = workshop.run(
         "git clone --quiet /airoxy.git /release/airoxy && cd /release/airoxy"
         f" && git archive --prefix=airoxy-{upstream}/ HEAD ':!debian'"
-        f" | xz > ../airoxy_{upstream}.orig.tar.xz && rm -r .git && dpkg-buildpackage -us -uc",
-        timeout=1200,
+        f" | xz > ../airoxy_{upstream}.orig.tar.xz && rm -r .git"
+        " && DEB_BUILD_OPTIONS=nocheck dpkg-buildpackage -us -uc",
+        timeout=600,
     )
     return workshop, log
 
 
-def test_the_build_warns_of_nothing_and_its_tests_pass(built):
+def test_the_build_warns_of_nothing(built):
     _, log = built
     assert re.findall(r"(?m)^dh_\w+: (?:warning|error).*|^dpkg-\w+: warning.*", log) == []
-    assert re.search(r"\d+ passed", log)
+
+
+def test_the_tests_pass_where_the_package_is_built(built):
+    """On Debian 13, which the other tests do not run on, and without a network."""
+    machine, _ = built
+    told = machine.run("cd /release/airoxy && debian/rules override_dh_auto_test", timeout=1200)
+    assert re.search(r"\d+ passed", told)
 
 
 def test_lintian_has_nothing_to_say(built):
@@ -108,7 +116,7 @@ def test_every_override_of_lintian_has_a_reason_and_is_used(built):
     written = 0
     for file in ("airoxy.lintian-overrides", "source/lintian-overrides"):
         lines = (ROOT / "debian" / file).read_text().splitlines()
-        for reason, line in zip(lines, lines[1:], strict=False):
+        for reason, line in itertools.pairwise(lines):
             if not line.startswith("#"):
                 written += 1
                 assert reason.startswith("# "), line
