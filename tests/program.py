@@ -34,6 +34,9 @@ def free_port() -> int:
 class Airoxy:
     """One installation in a directory of its own; `settings` are those of airoxy.yaml."""
 
+    #: What is run as the server.
+    module = "airoxy"
+
     def __init__(self, directory: Path, url: str, /, **settings: Any) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
@@ -69,7 +72,7 @@ class Airoxy:
 
     def start(self, *arguments: str) -> Self:
         """Start the server, in a session of its own, and wait until it answers."""
-        command = [PYTHON, "-m", "airoxy", "--config", str(self.config), "serve", *arguments]
+        command = [PYTHON, "-m", self.module, "--config", str(self.config), "serve", *arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
