@@ -84,7 +84,8 @@ REPAIRED = {
     ),
     "damaged database under a running service": Fault(
         f"systemctl stop airoxy.service; cp -p {DB} {DB}.before-2;"
-        f" curl -s -o /dev/null 127.0.0.1:3800/health; dd if=/dev/urandom of={DB} bs=100 count=1 conv=notrunc status=none",
+        " curl -s -o /dev/null 127.0.0.1:3800/health;"
+        f" dd if=/dev/urandom of={DB} bs=100 count=1 conv=notrunc status=none",
         "database",
         "is damaged",
         sides={"keys", "tokens", "migrations", "health", "service"},
@@ -138,6 +139,7 @@ REPAIRED = {
         f"echo 'port: 3900' >> {ETC}; systemctl daemon-reload",
         "addresses",
         "Nobody listens on",
+        sides={"health"},
         leaves=rf"{ETC}|/run/systemd/generator",
     ),
     "configuration that the service may not read": Fault(
