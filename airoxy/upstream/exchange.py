@@ -62,10 +62,11 @@ class Exchange:
     ) -> None:
         """Send the request and wait for the head of the answer.
 
-        `headers` begin with host and have no framing. An iterator is sent with content-length if
-        `length` (bytes) is given, else chunked, and always over a fresh connection, because it
-        could not be repeated. Anything else is repeated once, unnoticed, if a kept-alive
-        connection turns out to have been closed before any byte of the answer.
+        `headers` begin with host and have no framing. A bytearray must not change until the head
+        is there. An iterator is sent with content-length if `length` (bytes) is given, else
+        chunked, and always over a fresh connection, because it could not be repeated. Anything
+        else is repeated once, unnoticed, if a kept-alive connection turns out to have been closed
+        before any byte of the answer.
 
         Raises ConnectFailed, UpstreamTimeout, UpstreamBroken, what the iterator raises, and
         InvalidInput if the iterator's length is not `length`.

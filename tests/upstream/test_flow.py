@@ -122,19 +122,21 @@ def test_a_body_that_nobody_takes_stops_here(
     run(scenario())
 
 
+async def endless(peer: Peer) -> None:
+    """Answers with a body that has no end, until the client goes."""
+    await peer.answer(b"HTTP/1.1 200 OK\r\n\r\n")
+    with contextlib.suppress(ConnectionError):
+        while True:
+            await peer.send(bytes(65536))
+
+
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 def test_a_slow_reader_can_leave_in_the_middle(
     run: Run, authority: Authority, secure: bool
 ) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.answer(b"HTTP/1.1 200 OK\r\n\r\n")
-        with contextlib.suppress(ConnectionError):
-            while True:
-                await peer.send(bytes(65536))
-
     async def scenario() -> None:
         server = authority.server() if secure else None
-        async with Peers(script, tls=server) as peers:
+        async with Peers(endless, tls=server) as peers:
             upstream = client(peers.url, ssl_context=authority.trusting() if secure else None)
             exchange = await upstream.send(b"GET", b"/", [(b"host", upstream.host)])
             for _ in range(20):
@@ -150,15 +152,9 @@ def test_a_slow_reader_can_leave_in_the_middle(
 def test_what_has_arrived_can_be_read_when_the_connection_is_gone(
     run: Run, authority: Authority, secure: bool
 ) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.answer(b"HTTP/1.1 200 OK\r\n\r\n")
-        with contextlib.suppress(ConnectionError):
-            while True:
-                await peer.send(bytes(65536))
-
     async def scenario() -> None:
         server = authority.server() if secure else None
-        async with Peers(script, tls=server) as peers:
+        async with Peers(endless, tls=server) as peers:
             upstream = client(peers.url, ssl_context=authority.trusting() if secure else None)
             exchange = await upstream.send(b"GET", b"/", [(b"host", upstream.host)])
             await until(lambda: held(exchange) > HIGH_WATER)
