@@ -18,6 +18,11 @@ def dollars(nanousd: int) -> str:
     return f"${nanousd / 1e9:.4f}" if nanousd else "$0"
 
 
+def cents(nanousd: int) -> str:
+    """For columns of amounts that are added up: always two decimals."""
+    return "<$0.01" if 0 < nanousd < 5_000_000 else f"${nanousd / 1e9:,.2f}"
+
+
 def short(count: int) -> str:
     """At most five characters: 9999, 12.3k, 123k, 1.23M."""
     if count < 10_000:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import shutil
 from argparse import ArgumentParser, Namespace
@@ -10,6 +11,8 @@ from typing import Any
 
 from airoxy.cli.command import Command, Context, add_json
 from airoxy.cli.figures import bar, cut, dollars, painted, short
+from airoxy.core.report import next_month
+from airoxy.errors import InvalidInput
 from airoxy.store import keys, ledger, tokens
 from airoxy.store.sums import GROUPS, TOTALS
 
@@ -17,34 +20,62 @@ Totals = Mapping[str, Any]
 
 _DESCRIPTION = (
     "Show what was used and what it cost, in all or divided: everything since the beginning, "
-    "however old. The cost is an estimate by the price list. Days are UTC days."
+    "however old. The cost is an estimate by the price list. Days are UTC days. With --report, "
+    "print a month's account by client key, model and day: as text, as a self-contained HTML page "
+    "(`airoxy stats --report month --format html > report.html`), as CSV or as JSON."
 )
+#: How a report may be written.
+FORMATS = ("text", "html", "csv", "json")
+#: `--month` without a month.
+_THIS_MONTH = datetime.date.min
 _WIDEST_BAR, _NARROWEST_BAR = 40, 10
 
-_HEADS = ("REQUESTS", "FAILED", "IN", "OUT", "WRITE", "READ", "COST")
+HEADS = ("REQUESTS", "FAILED", "IN", "OUT", "WRITE", "READ", "COST")
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
     days = parser.add_mutually_exclusive_group()
     days.add_argument("--today", action="store_true", help="only today")
-    days.add_argument("--month", action="store_true", help="only this month")
+    days.add_argument(
+        "--month",
+        type=_month,
+        nargs="?",
+        const=_THIS_MONTH,
+        metavar="YYYY-MM",
+        help="only this month, or that one",
+    )
     parser.add_argument("--token", type=int, metavar="ID", help="only with this token")
     parser.add_argument("--key", type=int, metavar="ID", help="only with this client key")
     parser.add_argument("--by", choices=GROUPS, help="divided by day, model, token or client key")
+    parser.add_argument(
+        "--report", choices=("month",), help="the account of --month (default: this one)"
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, help="how the report is written (default: text)"
+    )
     add_json(parser)
 
 
+def _month(text: str) -> datetime.date:
+    try:
+        return datetime.datetime.strptime(text, "%Y-%m").replace(tzinfo=datetime.UTC).date()
+    except ValueError:
+        raise argparse.ArgumentTypeError("a month looks like 2026-11") from None
+
+
 def _run(context: Context, args: Namespace) -> None:
+    today = datetime.datetime.fromtimestamp(context.now(), datetime.UTC).date()
+    if args.report:
+        return _report(context, args, today)
+    if args.format:
+        raise InvalidInput("--format goes with --report.")
     db = context.database
     if args.token is not None:
         tokens.check_token(db, args.token)
     if args.key is not None:
         keys.check_key(db, args.key)
-    today = datetime.datetime.fromtimestamp(context.now(), datetime.UTC).date()
-    since = today if args.today else today.replace(day=1) if args.month else None
-    wanted = {"since": since, "token_id": args.token, "key_id": args.key}
-    if args.today:
-        wanted["until"] = today + datetime.timedelta(1)
+    since, until = _days(today, args)
+    wanted = {"since": since, "until": until, "token_id": args.token, "key_id": args.key}
     if not args.by:
         totals = ledger.totals(db, **wanted)
         return context.json(totals) if args.json else _show(context, totals)
@@ -53,7 +84,32 @@ def _run(context: Context, args: Namespace) -> None:
         return context.json(groups)
     if not groups:
         return context.say("No requests.")
-    return _show_groups(context, args.by, groups)
+    return show_groups(context, args.by, groups)
+
+
+def _days(
+    today: datetime.date, args: Namespace
+) -> tuple[datetime.date | None, datetime.date | None]:
+    """From which day on, and before which."""
+    if args.today:
+        return today, today + datetime.timedelta(1)
+    if not args.month:
+        return None, None
+    month = today.replace(day=1) if args.month == _THIS_MONTH else args.month
+    return month, next_month(month)
+
+
+def _report(context: Context, args: Namespace, today: datetime.date) -> None:
+    from airoxy.cli.report import write_report
+
+    if args.today or args.by or args.token is not None or args.key is not None:
+        raise InvalidInput("--report has all keys and tokens of a month; it goes with --month.")
+    if args.json and args.format not in (None, "json"):
+        raise InvalidInput("--json is --format json; give one of them.")
+    args.month = args.month or _THIS_MONTH
+    month, _ = _days(today, args)
+    assert month
+    write_report(context, month, today, args.format or ("json" if args.json else "text"))
 
 
 def _show(context: Context, totals: Totals) -> None:
@@ -75,7 +131,7 @@ def _show(context: Context, totals: Totals) -> None:
         context.say(f"{name:<22}  {amount:>{width}}")
 
 
-def _show_groups(context: Context, by: str, groups: Sequence[Totals]) -> None:
+def show_groups(context: Context, by: str, groups: Sequence[Totals]) -> None:
     """A line for each group with a bar for its cost (its requests where nothing cost anything),
     and one for all."""
     rows = _every_day(groups) if by == "day" else groups
@@ -83,22 +139,23 @@ def _show_groups(context: Context, by: str, groups: Sequence[Totals]) -> None:
     total = {name: sum(row[name] for row in groups) for name in TOTALS}
     measure = "cost_nanousd" if total["cost_nanousd"] else "requests"
     most = max(row[measure] for row in rows)
-    cells = [(name, *_cells(row)) for name, row in zip(names, rows, strict=True)]
-    cells.append(("total", *_cells(total)))
-    heads = (by.upper(), *_HEADS)
-    used = sum(2 + max(len(line[i]) for line in [heads, *cells]) for i in range(len(heads)))
+    lines = [(name, *cells(row)) for name, row in zip(names, rows, strict=True)]
+    lines.append(("total", *cells(total)))
+    heads = (by.upper(), *HEADS)
+    used = sum(2 + max(len(line[i]) for line in [heads, *lines]) for i in range(len(heads)))
     columns = shutil.get_terminal_size((100, 24)).columns
     width = max(_NARROWEST_BAR, min(_WIDEST_BAR, columns - used - 1))
     bars = [bar(row[measure] / most, width, context.out) for row in rows]
     bars = [painted(drawn, context.out, context.environ) for drawn in bars]
     context.table(
-        ((*line, drawn) for line, drawn in zip(cells, [*bars, ""], strict=True)),
+        ((*line, drawn) for line, drawn in zip(lines, [*bars, ""], strict=True)),
         (*heads, ""),
-        right=_HEADS,
+        right=HEADS,
     )
 
 
-def _cells(totals: Totals) -> tuple[str, ...]:
+def cells(totals: Totals) -> tuple[str, ...]:
+    """What stands under HEADS."""
     written = totals["cache_write_5m_tokens"] + totals["cache_write_1h_tokens"]
     return (
         f"{totals['requests']:,}",

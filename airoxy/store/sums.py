@@ -89,6 +89,24 @@ def totals_by(
     return told
 
 
+def by_day_key_and_model(
+    db: apsw.Connection, since: datetime.date, until: datetime.date
+) -> list[dict[str, Any]]:
+    """The sums of TOTALS for each day, client key and model: what a report is made from."""
+    where, values = _where(since, until, None, None)
+    rows = run(
+        db,
+        "SELECT day, api_key_id, (SELECT name FROM api_keys WHERE id = api_key_id),"
+        f" nullif(model, ''), {_SUMS} FROM daily WHERE {where} GROUP BY day, api_key_id, model",
+        values,
+    )
+    fields = ("day", "api_key_id", "api_key_name", "model", *TOTALS)
+    told = [dict(zip(fields, row, strict=True)) for row in rows]
+    for row in told:
+        row["day"] = (_EPOCH + datetime.timedelta(row["day"])).isoformat()
+    return told
+
+
 def conditions(wanted: Mapping[str, int | None]) -> tuple[str, list[int]]:
     """The SQL and the values of those conditions that have one."""
     given = {condition: value for condition, value in wanted.items() if value is not None}
