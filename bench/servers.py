@@ -74,7 +74,7 @@ def load(server: Server, query: str, *options: str) -> dict[str, Any]:
     """Run the load generator to its end; what it tells."""
     with machine.on(machine.LOAD):
         done = subprocess.run(_load(server, query, *options), stdout=subprocess.PIPE, check=True)
-    return _checked(done.stdout)
+    return _checked(done.stdout, server)
 
 
 def loading(server: Server, query: str, *options: str) -> subprocess.Popen[bytes]:
@@ -90,9 +90,13 @@ def told(loading: subprocess.Popen[bytes]) -> dict[str, Any]:
     return _checked(loading.communicate()[0])
 
 
-def _checked(line: bytes) -> dict[str, Any]:
+def _checked(line: bytes, server: Server | None = None) -> dict[str, Any]:
+    """airoxy answers every request; of the others we only tell."""
     figures: dict[str, Any] = json.loads(line)
-    assert figures["errors"] == 0, figures
+    if figures["errors"]:
+        name = server.name if server else "airoxy"
+        print(f"{name}: {figures['errors']} of {figures['requests']} failed", flush=True)
+        assert "airoxy" not in name, figures
     return figures
 
 

@@ -63,6 +63,19 @@ def _idle_streams(there: Server, _: Server, seconds: float) -> Lines:
     ]  # fmt: skip
 
 
+def _large_body_nginx(directory: Path, seconds: float) -> Lines:
+    upstream = servers.upstream()
+    try:
+        there = servers.nginx(directory, "nginx", "http", upstream)
+        try:
+            lines = _large_body(there, upstream, seconds)
+            return [(f"{what} (nginx)", figure) for what, figure in lines]
+        finally:
+            there.stop()
+    finally:
+        upstream.stop()
+
+
 def _large_body(there: Server, _: Server, seconds: float) -> Lines:
     alone = load(there, "events=100&every=10000", "-c", "16", "-d", str(1.1 * seconds))
     before = machine.memory(there.pid)
@@ -139,6 +152,7 @@ MEASURES: tuple[tuple[str, Callable[[Path, float], Lines]], ...] = (
     ("cold start", _cold_start),
     ("idle streams", _with_airoxy(_idle_streams)),
     ("large body", _with_airoxy(_large_body)),
+    ("large body, nginx", _large_body_nginx),
     ("one worker", _with_airoxy(_workers, workers=1)),
     ("two workers", _with_airoxy(_workers, workers=2)),
     ("account", _account),
