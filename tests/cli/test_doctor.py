@@ -61,6 +61,8 @@ class Ward:
         with closing(open_database(self.database)) as db:
             keys.add_key(db, "client", "ak-test", self.now)
             self.token(db)
+        for copy in directory.glob("airoxy.db.before-*"):
+            copy.unlink()
 
     def configure(self, **settings: Any) -> None:
         self.config.write_text(json.dumps(self.settings | settings))
@@ -208,6 +210,16 @@ def test_the_database_is_only_touched_as_its_owner(tmp_path: Path) -> None:
     with pytest.raises(AiroxyError, match="died"):
         patient.as_owner(lambda: os._exit(1))
     assert os.getuid() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else, as root can")
+def test_every_line_is_printed_once_whoever_owns_the_database(ward: Ward) -> None:
+    for path in (ward.database.parent, ward.database):
+        os.chown(path, 12345, 12345)
+    ward.database.parent.parent.chmod(0o755)
+    command = [sys.executable, "-m", "airoxy", "--config", str(ward.config), "doctor"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.count("packages") == 1
 
 
 # -- program and configuration
@@ -382,9 +394,26 @@ def test_without_a_sound_backup_a_damaged_database_stays_where_it_is(
     before = ward.listing()
     found = ward.complaints(fix=True)["database"]
     assert found.state == FAIL
-    assert "before-2 is no help, it is damaged, too" in found.remedy
+    assert "before-2 is no help: it is damaged, too" in found.remedy
     assert "nothing here replaces it" in found.remedy
     assert ward.listing() == before
+
+
+def test_an_empty_backup_takes_no_place(ward: Ward) -> None:
+    with closing(open_database(ward.database.with_name("airoxy.db.before-2"))):
+        pass
+    nonsense(ward.database)
+    found = ward.complaints(fix=True)["database"]
+    assert (found.state, "it has neither keys nor tokens" in found.remedy) == (FAIL, True)
+    assert ward.database.read_bytes().startswith(b"nonsense")
+
+
+def test_a_database_that_was_deleted_under_a_running_airoxy_is_told(ward: Ward) -> None:
+    with ward.database.open():
+        ward.database.unlink()
+        found = ward.complaints(fix=True)["database"]
+    assert (found.state, f"(process {os.getpid()}) has it open" in found.text) == (FAIL, True)
+    assert not ward.database.exists()
 
 
 def test_a_database_that_somebody_has_open_is_not_replaced(ward: Ward) -> None:

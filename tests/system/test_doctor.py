@@ -156,8 +156,9 @@ REPAIRED = {
 
 TOLD = {
     "damaged database without a backup": Fault(
-        f"systemctl stop airoxy.socket airoxy.service; dd if=/dev/urandom of={DB} bs=4096 seek=1"
-        " count=20 conv=notrunc status=none; systemctl start airoxy.socket",
+        f"systemctl stop airoxy.socket airoxy.service; rm -f {DB}.before-*;"
+        f" dd if=/dev/urandom of={DB} bs=4096 seek=1 count=20 conv=notrunc status=none;"
+        " systemctl start airoxy.socket",
         "database", "is damaged", remedy="put a backup of yours in its place",
         sides={"service", "keys", "tokens", "migrations"},
     ),

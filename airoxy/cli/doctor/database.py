@@ -5,19 +5,16 @@ The law: a damaged database is never replaced by an empty one, and never thrown 
 
 from __future__ import annotations
 
-import datetime
 import os
-import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airoxy.cli.doctor.finding import FAIL, OK, Finding, Patient
+from airoxy.cli.doctor.restore import dated, restore
 from airoxy.cli.listeners import holders
-from airoxy.cli.system import SERVICE, SOCKET, TIMERS, show, systemctl
-from airoxy.errors import AiroxyError
 
 if TYPE_CHECKING:
     import apsw
@@ -32,8 +29,8 @@ def soundness(patient: Patient) -> Iterator[Finding]:
         return  # which is said already
     backup = newest_backup(path)
     if path.exists():
-        damage = patient.as_owner(lambda: _damage(path))
-        fault = f"is damaged ({damage})" if damage else None
+        harm = patient.as_owner(lambda: damage(path))
+        fault = f"is damaged ({harm})" if harm else None
     elif users := holders(f"{path} (deleted)"):
         fault = f"has been deleted, while {users[0]} has it open"
     elif backup:
@@ -43,16 +40,18 @@ def soundness(patient: Patient) -> Iterator[Finding]:
         return
     if fault is None:
         yield Finding(OK, f"{path} is sound.")
-    elif backup and not patient.as_owner(lambda: _damage(backup)):
-        remedy = f"--fix puts {_dated(backup)} in its place, and keeps it."
-        fix = partial(_restore, patient, backup)
+        return
+    unfit = patient.as_owner(lambda: unfitness(backup)) if backup else None
+    if backup and not unfit:
+        remedy = f"--fix puts {dated(backup)} in its place, and keeps it."
+        fix = partial(restore, patient, backup)
         yield Finding(FAIL, f"{path} {fault}.", remedy, fix)
     else:
-        yield Finding(FAIL, f"{path} {fault}.", _way_out(path, backup))
+        yield Finding(FAIL, f"{path} {fault}.", _way_out(path, backup, unfit))
 
 
-def _way_out(path: Path, backup: Path | None) -> str:
-    told = f"{backup} is no help, it is damaged, too. " if backup else ""
+def _way_out(path: Path, backup: Path | None, unfit: str | None) -> str:
+    told = f"{backup} is no help: {unfit}. " if unfit else ""
     if path.exists():
         told += f"What can still be read, `sqlite3 {path} .recover` tells. "
     return f"{told}Stop airoxy and put a backup of yours in its place; nothing here replaces it."
@@ -66,7 +65,7 @@ def migrations(patient: Patient) -> Iterator[Finding]:
     path, known = patient.database, len(MIGRATIONS)
     if not path.exists() or not _usable(patient):
         return
-    if patient.as_owner(lambda: _damage(path, quick=True)):
+    if patient.as_owner(lambda: damage(path, quick=True)):
         return
     application, version = patient.as_owner(lambda: _identity(path))
     if version == known and application == APPLICATION_ID:
@@ -109,7 +108,7 @@ def open_as_it_is(path: Path) -> apsw.Connection:
     return db
 
 
-def _damage(path: Path, *, quick: bool = False) -> str | None:
+def damage(path: Path, *, quick: bool = False) -> str | None:
     """What is wrong with the file's contents; `quick` looks no further than the beginning. Raises
     StoreError where it cannot be looked at."""
     import apsw
@@ -129,65 +128,25 @@ def _damage(path: Path, *, quick: bool = False) -> str | None:
     return None if lines == ["ok"] else lines[0].splitlines()[-1]
 
 
+def unfitness(backup: Path) -> str | None:
+    """Why a backup should not take the database's place."""
+    import apsw
+
+    from airoxy.store.schema import run
+
+    if harm := damage(backup):
+        return f"it is damaged, too ({harm})"
+    try:
+        with closing(open_as_it_is(backup)) as db:
+            told = run(db, "SELECT (SELECT count(*) FROM api_keys) + count(*) FROM tokens")
+    except apsw.SQLError:
+        return "it is none of airoxy's"
+    return None if told[0][0] else "it has neither keys nor tokens"
+
+
 def _identity(path: Path) -> tuple[int, int]:
     """Which program's database it is, and of which version."""
     from airoxy.store.schema import run
 
     with closing(open_as_it_is(path)) as db:
         return run(db, "PRAGMA application_id")[0][0], run(db, "PRAGMA user_version")[0][0]
-
-
-def _dated(path: Path) -> str:
-    made = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC)
-    return f"{path.name} of {made:%Y-%m-%d %H:%M}"
-
-
-def _restore(patient: Patient, backup: Path) -> str:
-    path = patient.database
-    now = datetime.datetime.fromtimestamp(patient.context.now(), datetime.UTC)
-    kept = path.with_name(f"{path.name}.damaged-{now:%Y%m%d-%H%M%S}")
-    with _stopped(patient):
-        if users := holders(str(path)):
-            raise AiroxyError(f"{users[0]} has it open; stop that first.")
-        patient.as_owner(lambda: _swap(path, backup, kept))
-    return (
-        f"{_dated(backup)} is in the place of the database. What happened after that is in"
-        f" {kept} alone, as far as it can be read."
-    )
-
-
-@contextmanager
-def _stopped(patient: Patient) -> Iterator[None]:
-    """Nothing of airoxy runs meanwhile; the socket is stopped too, because it would start it."""
-    if not patient.has_units:
-        yield
-        return
-    units = show([SOCKET, SERVICE, *TIMERS.values()], ["ActiveState"])
-    active = [each["Id"] for each in units if each["ActiveState"] not in ("inactive", "failed")]
-    if active:
-        systemctl("stop", *active)
-    try:
-        yield
-    finally:
-        if again := [unit for unit in active if unit in (SOCKET, SERVICE)]:
-            systemctl("start", *again)
-
-
-def _swap(path: Path, backup: Path, kept: Path) -> None:
-    """Put a copy of the backup in the database's place, which is never empty meanwhile."""
-    copy = path.with_name(f"{path.name}.restored")
-    shutil.copyfile(backup, copy)
-    copy.chmod(0o600)
-    with copy.open("rb+") as file:
-        os.fsync(file.fileno())
-    if damage := _damage(copy):
-        copy.unlink()
-        raise AiroxyError(f"{backup} is damaged, too ({damage}).")
-    for suffix in ("-wal", "-shm", "-journal"):
-        # The old log would be taken for the new file's.
-        beside = path.with_name(path.name + suffix)
-        if beside.exists():
-            beside.rename(kept.with_name(kept.name + suffix))
-    if path.exists():
-        kept.hardlink_to(path)
-    copy.replace(path)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -155,5 +154,4 @@ def _serve(work: Callable[[], T], uid: int, gid: int, writing: int) -> None:
         with open(writing, "wb") as pipe:
             pickle.dump(told, pipe)
     finally:
-        sys.stdout.flush()
-        os._exit(0)
+        os._exit(0)  # what the parent has not written yet is the parent's to write

@@ -1,0 +1,79 @@
+"""A copy of the database from before an upgrade, put in the place of the damaged one.
+
+The law: the damaged one is kept with its log, the copy is looked at before it is used, and at no
+moment is there no database for somebody to fill with an empty one.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from airoxy.cli.doctor.finding import Patient
+from airoxy.cli.listeners import holders
+from airoxy.cli.system import SERVICE, SOCKET, TIMERS, show, systemctl
+from airoxy.errors import AiroxyError
+
+
+def dated(path: Path) -> str:
+    """The file's name, and when it was written."""
+    made = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC)
+    return f"{path.name} of {made:%Y-%m-%d %H:%M}"
+
+
+def restore(patient: Patient, backup: Path) -> str:
+    """Says what was done. Raises AiroxyError where it cannot be."""
+    path = patient.database
+    now = datetime.datetime.fromtimestamp(patient.context.now(), datetime.UTC)
+    kept = path.with_name(f"{path.name}.damaged-{now:%Y%m%d-%H%M%S}")
+    with _stopped(patient):
+        if users := holders(str(path)):
+            raise AiroxyError(f"{users[0]} has it open; stop that first.")
+        patient.as_owner(lambda: _swap(path, backup, kept))
+    return (
+        f"{dated(backup)} is in the place of the database. What happened after that is in"
+        f" {kept} alone, as far as it can be read."
+    )
+
+
+@contextmanager
+def _stopped(patient: Patient) -> Iterator[None]:
+    """Nothing of airoxy runs meanwhile; the socket is stopped too, because it would start it."""
+    if not patient.has_units:
+        yield
+        return
+    units = show([SOCKET, SERVICE, *TIMERS.values()], ["ActiveState"])
+    active = [each["Id"] for each in units if each["ActiveState"] not in ("inactive", "failed")]
+    if active:
+        systemctl("stop", *active)
+    try:
+        yield
+    finally:
+        if again := [unit for unit in active if unit in (SOCKET, SERVICE)]:
+            systemctl("start", *again)
+
+
+def _swap(path: Path, backup: Path, kept: Path) -> None:
+    """Put a copy of the backup in the database's place."""
+    from airoxy.cli.doctor.database import unfitness
+
+    copy = path.with_name(f"{path.name}.restored")
+    shutil.copyfile(backup, copy)
+    copy.chmod(0o600)
+    with copy.open("rb+") as file:
+        os.fsync(file.fileno())
+    if reason := unfitness(copy):
+        copy.unlink()
+        raise AiroxyError(f"{backup} is no help: {reason}.")
+    for suffix in ("-wal", "-shm", "-journal"):
+        # The old log would be taken for the new file's.
+        beside = path.with_name(path.name + suffix)
+        if beside.exists():
+            beside.rename(kept.with_name(kept.name + suffix))
+    if path.exists():
+        kept.hardlink_to(path)
+    copy.replace(path)
