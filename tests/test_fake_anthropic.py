@@ -7,7 +7,9 @@ import json
 import socket
 import zlib
 
+import brotli
 import pytest
+import zstandard
 
 from tests.fake_anthropic import FakeAnthropic
 from tests.fake_anthropic.encodings import encode, encoder
@@ -195,9 +197,8 @@ TEXT = "Größe \u2028 ".encode() * 20000
 
 def decode(name, data):
     if name == "br":
-        return pytest.importorskip("brotli").decompress(data)
+        return brotli.decompress(data)
     if name == "zstd":
-        zstandard = pytest.importorskip("zstandard")
         return zstandard.ZstdDecompressor().decompressobj().decompress(data)
     return zlib.decompress(data, {"gzip": 31, "deflate": 15}[name])
 
