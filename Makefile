@@ -19,7 +19,7 @@ PYTEST_FLAGS ?= -n auto --timeout 180
 IS_ROOT := $(filter 0,$(shell id -u))
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
-.PHONY: help up deb test lint demo bench bench-peer clean test-debian test-newest test-clients test-system unbooted needs
+.PHONY: help up deb test lint demo bench bench-peer soak clean test-debian test-newest test-clients test-system unbooted needs
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -59,6 +59,9 @@ SECONDS ?= 1
 
 bench: build/bench/load build/bench/upstream  ## speed and memory, beside nginx, into bench/RESULTS.md
 	$(PYTHON) -m bench --rounds $(ROUNDS) --seconds $(SECONDS) $(if $(ONLY),--only "$(ONLY)")
+
+soak: build/bench/load build/bench/upstream  ## whether memory stays flat over 200,000 requests
+	$(PYTHON) -m bench.soak
 
 bench-peer:  ## LiteLLM, for `make bench` to compare with
 	$(PYTHON) -m venv .venv/litellm
