@@ -38,8 +38,8 @@ def main() -> int:
             upstream.stop()
     grown = sizes[-1] - sizes[1]
     print(
-        f"Idle {sizes[0]:.1f} MiB, after a tenth {sizes[1]:.1f}; after {options.requests:,} requests"
-        f" and {options.streams:,} streams {sizes[-1]:.1f}: {grown:+.1f} MiB"
+        f"{options.requests:,} requests and {options.streams:,} streams: idle {sizes[0]:.1f} MiB,"
+        f" after a tenth {sizes[1]:.1f}, in the end {sizes[-1]:.1f} ({grown:+.1f})"
     )
     return int(grown > _ALLOWED)
 
