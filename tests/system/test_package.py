@@ -153,16 +153,12 @@ def test_autopkgtest_passes(release, boot, deb):
 
 
 def test_piuparts_passes(boot, deb):
-    """Installation, upgrade from a release before, removal and purge in a bare Debian."""
+    """Installation, removal and purge in a bare Debian: no file is left behind or changed."""
     machine = boot(images.image("trixie", "build"))
     machine.online()
-    machine.put("/root/later.deb", package.build(package.Variant("1.0.1-1")))
+    base = ["tar", "-C", images.image("trixie", "minimal"), "-cz", "."]
+    machine.put("/root/base.tar.gz", subprocess.run(base, check=True, capture_output=True).stdout)
     machine.put("/root/airoxy.deb", deb)
-    machine.run(
-        "mmdebstrap --quiet --variant=minbase --include=systemd trixie /root/base.tar.gz"
-        f" 'deb {images.mirror()} trixie main'",
-        timeout=600,
-    )
     words = (
         "piuparts --distribution=trixie --basetgz=base.tar.gz --no-eatmydata"
         f" --mirror='{images.mirror()} main' --proxy=http://127.0.0.1:{netproxy.PORT}"
