@@ -43,15 +43,26 @@ class Context:
 
         return load_config(self.config_path, self.environ)
 
+    @property
+    def config_file(self) -> Path:
+        """Where the configuration is, or would be."""
+        from airoxy.config import DEFAULT_PATH
+
+        return self.config_path or Path(self.environ.get("AIROXY_CONFIG") or DEFAULT_PATH)
+
     @cached_property
     def database(self) -> apsw.Connection:
         """The database, opened as its owner. Raises StoreError."""
         from airoxy.cli.owner import become_owner
+        from airoxy.cli.token_key import system_key
+        from airoxy.config import DEFAULT_PATH
         from airoxy.store.schema import open_database
 
         path = self.config.database
+        # Of the package's installation, and not of another that root looks after.
+        key = system_key() if self.config_file == DEFAULT_PATH else None
         become_owner(path)
-        return open_database(path)
+        return open_database(path, key=key)
 
     def now(self) -> float:
         return self.clock()

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from airoxy.cli import token_auto
+from airoxy.cli import token_auto, token_key
 from airoxy.cli.command import Command, Context, Group, add_id, add_json
 from airoxy.cli.show import name_argument, past, span
 from airoxy.cli.terms import TERMS
@@ -111,6 +111,8 @@ def _list(context: Context, args: Namespace) -> None:
 
 def state(row: Mapping[str, Any], now: float) -> str:
     """What the pool makes of a token, with the reason and the time left."""
+    if not row["is_readable"]:
+        return "unreadable: its key is not here"
     if not row["is_active"]:
         return f"inactive: {row['inactive_reason']}" if row["inactive_reason"] else "disabled"
     if row["expires_at"] and row["expires_at"] <= now:
@@ -189,5 +191,14 @@ GROUP = Group(
             lambda p: add_id(p, "token"),
         ),
         Command("refresh", "Renew OAuth tokens now", _refresh, _refresh_arguments),
+        Command(
+            "rotate-key",
+            "Encrypt the tokens under a new key",
+            token_key.run,
+            description="Encrypt the tokens in the database under a new key. With systemd the key"
+            " is a credential that is encrypted for this machine, and the service is restarted, for"
+            " which clients wait; without, it is in the file token.key beside the database. If this"
+            " is broken off, nothing is lost; the next time completes it.",
+        ),
     ),
 )

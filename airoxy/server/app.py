@@ -73,6 +73,11 @@ def open_server(config: Config, standing_fd: int | None = None, workers: int = 1
     connect = partial(open_database, config.database)
     db = connect()
     report_interrupted(db)
+    # That the tokens cannot be opened is to be said now; and the first request shall not wait for
+    # the import of what opens them.
+    import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401
+
+    tokens.usable_tokens(db)
     # The request path reads what it can at once and never waits for a lock.
     db.setbusytimeout(0)
     standing = Standing(standing_fd, shared=workers > 1)

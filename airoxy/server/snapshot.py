@@ -11,6 +11,7 @@ import sys
 import apsw
 
 from airoxy.core.pool import Token
+from airoxy.errors import StoreError
 from airoxy.store import keys, resources, schema, tokens
 
 
@@ -32,7 +33,7 @@ class Snapshot:
                 self._look()
                 self._data_version = version
             self.readable = True
-        except apsw.Error as error:
+        except (apsw.Error, StoreError) as error:
             if self.readable:
                 print(f"The database cannot be read: {error}", file=sys.stderr, flush=True)
             self.readable = False

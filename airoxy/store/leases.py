@@ -45,12 +45,14 @@ class Refreshing(NamedTuple):
 
 
 def refreshing(db: apsw.Connection, token_id: int | None = None) -> list[Refreshing]:
-    """The tokens that can be refreshed: this one, or all that are active or being refreshed."""
+    """The tokens that can be refreshed: this one, or all that are active or being refreshed. Raises
+    StoreError where their key is not here."""
     which = "id = ?1" if token_id is not None else "(is_active OR refreshing_until IS NOT NULL)"
     rows = run(
         db,
-        "SELECT id, name, token, refreshing_until, refreshing_by, retry_refresh_at FROM tokens"
-        f" WHERE refresh_token IS NOT NULL AND {which} ORDER BY id",
+        "SELECT id, name, unseal(token), refreshing_until, refreshing_by, retry_refresh_at"
+        f" FROM tokens WHERE unseal(token) IS NOT NULL AND unseal(refresh_token) IS NOT NULL"
+        f" AND {which} ORDER BY id",
         (token_id,) if token_id is not None else (),
     )
     return [Refreshing(*row) for row in rows]
@@ -64,7 +66,7 @@ def lease_refresh(
         db,
         "UPDATE tokens SET refreshing_until = ?1 + ?2, refreshing_by = ?4"
         " WHERE id = ?3 AND refresh_token IS NOT NULL AND ifnull(refreshing_until, 0) <= ?1"
-        " RETURNING id, name, token, refresh_token, refresh_pauses",
+        " RETURNING id, name, unseal(token), unseal(refresh_token), refresh_pauses",
         (now, seconds, token_id, owner),
     )
     return Lease(*found[0]) if found else None
@@ -105,12 +107,15 @@ def store_refreshed(
     return bool(
         run(
             db,
-            "UPDATE tokens SET token = ?, refresh_token = ?, expires_at = ?, refreshed_at = ?,"
+            "UPDATE tokens SET token = seal(?1), refresh_token = seal(?2),"
+            " token_digest = fingerprint(?1), refresh_digest = fingerprint(?2),"
+            " masked = masked(?1), expires_at = ?3, refreshed_at = ?4,"
             " refresh_failures = 0, refreshing_until = NULL, retry_refresh_at = NULL,"
             " refresh_pauses = 0,"
             " is_active = is_active OR inactive_reason IS NOT NULL,"
             " inactive_since = CASE WHEN inactive_reason IS NULL THEN inactive_since END,"
-            " inactive_reason = NULL WHERE id = ? AND refresh_token = ? RETURNING id",
+            " inactive_reason = NULL WHERE id = ?5 AND refresh_digest = fingerprint(?6)"
+            " RETURNING id",
             (token, refresh_token, int(expires_at), int(now), token_id, old_refresh),
         )
     )

@@ -1,7 +1,7 @@
 """The shape of the database, as the ordered steps that lead to it.
 
 The law: a step that was released is never changed, a new one is appended; `user_version` counts
-the steps a database has had.
+the steps a database has had. They use the functions of `airoxy.store.vault`.
 
 Names stay when keys and tokens go: a removed one keeps its row without its secrets, so that
 history has a name for it, its id is never given again, and its name is free.
@@ -211,5 +211,27 @@ BEGIN
 END;
 """
 
+# Tokens are sealed from here on (see `airoxy.store.vault`).
+_SEALED = """
+ALTER TABLE tokens ADD COLUMN masked TEXT;          -- NULL once removed, like the next two
+ALTER TABLE tokens ADD COLUMN token_digest BLOB;    -- keyed; finds an equal token
+ALTER TABLE tokens ADD COLUMN refresh_digest BLOB;
+
+CREATE TABLE token_key (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    name BLOB,                             -- which key it is; NULL as long as nothing is sealed
+    handed_on TEXT                         -- it, sealed under its predecessor, while it is changed
+) STRICT;
+INSERT INTO token_key VALUES (1, NULL, NULL);
+
+UPDATE tokens SET
+    masked = masked(token),
+    token_digest = fingerprint(token), refresh_digest = fingerprint(refresh_token),
+    token = seal(token), refresh_token = seal(refresh_token)
+WHERE token IS NOT NULL;
+"""
+
 #: Step n brings `user_version` to n.
-MIGRATIONS: tuple[str, ...] = (_KEYS_AND_TOKENS + _GENERATION + _REQUESTS, _BASIS)
+MIGRATIONS: tuple[str, ...] = (_KEYS_AND_TOKENS + _GENERATION + _REQUESTS, _BASIS, _SEALED)
+#: In a database of an earlier version, and in copies of it, the tokens are in plain text.
+SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1

@@ -18,7 +18,7 @@ from typing import Any
 import apsw
 
 from airoxy.errors import StoreError
-from airoxy.store import migrations
+from airoxy.store import migrations, vault
 from airoxy.store.backup import back_up, newest_backup
 
 #: "airo", so that another program's database is told from ours.
@@ -40,10 +40,13 @@ PRAGMA temp_store = MEMORY;
 """
 
 
-def open_database(path: Path, *, create: bool = True, readonly: bool = False) -> apsw.Connection:
+def open_database(
+    path: Path, *, create: bool = True, readonly: bool = False, key: bytes | None = None
+) -> apsw.Connection:
     """The database at `path`, migrated; made (mode 0600) if it is missing and `create` is set.
 
-    Raises StoreError. A reader does not migrate: it refuses a database that needs it.
+    `key` is one to try for the tokens (see `airoxy.store.vault`). Raises StoreError. A reader does
+    not migrate: it refuses a database that needs it.
     """
     path = path.absolute()
     flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
@@ -52,6 +55,7 @@ def open_database(path: Path, *, create: bool = True, readonly: bool = False) ->
             _make_file(path)
         db = apsw.Connection(os.fspath(path), flags)
         try:
+            vault.attach(db, path, key)
             _prepare(db, path, readonly)
         except BaseException:
             db.close()
@@ -239,16 +243,40 @@ def _into_wal(db: apsw.Connection) -> None:
 def _migrate(db: apsw.Connection, path: Path) -> None:
     """Step by step, each in its transaction; a copy of what there was is kept first."""
     steps = migrations.MIGRATIONS
-    backed_up = False
+    met: int | None = None
+    copy: Path | None = None
     while True:
         with transaction(db):
             # Under the lock: another process may have been quicker.
             version = _recognise(db, path)
             if version == len(steps):
-                return
-            if version and not backed_up:
-                back_up(path, len(steps))
-                backed_up = True
+                break
+            met = version if met is None else met
+            if met and not copy:
+                copy = back_up(path, len(steps))
+            run(db, "PRAGMA secure_delete = ON")
             run(db, steps[version])
+            if copy and version + 1 == migrations.SEALED_SINCE:
+                _seal_copy(db, copy)
             run(db, f"PRAGMA application_id = {APPLICATION_ID}")
             run(db, f"PRAGMA user_version = {version + 1}")
+    run(db, _SETTINGS)
+    if copy:
+        # What has been sealed is to be gone from the file now, not some day.
+        run(db, "PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _seal_copy(db: apsw.Connection, path: Path) -> None:
+    """The tokens in the copy that was made before `db` sealed its own."""
+    copy = apsw.Connection(os.fspath(path), apsw.SQLITE_OPEN_READWRITE)
+    try:
+        for number, *plain in run(copy, "SELECT id, token, refresh_token FROM tokens"):
+            sealed = run(db, "SELECT seal(?), seal(?)", plain)[0]
+            run(
+                copy,
+                "UPDATE tokens SET token = ?, refresh_token = ? WHERE id = ?",
+                (*sealed, number),
+            )
+        run(copy, "VACUUM")
+    finally:
+        copy.close()

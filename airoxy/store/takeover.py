@@ -106,7 +106,8 @@ class _Takeover:
         """Its id here."""
         found = self._imports.find("token", str(old.id)) or _id(
             self._db,
-            "SELECT id FROM tokens WHERE token = ? OR refresh_token = ?",
+            "SELECT id FROM tokens"
+            " WHERE token_digest = fingerprint(?) OR refresh_digest = fingerprint(?)",
             old.token,
             old.refresh_token,
         )
@@ -156,7 +157,9 @@ class _Takeover:
     def _renew(self, token_id: int, old: OldToken) -> None:
         """Both installations may have refreshed it since: the pair that expires later is alive."""
         ((name, refresh, expires),) = run(
-            self._db, "SELECT name, refresh_token, expires_at FROM tokens WHERE id = ?", (token_id,)
+            self._db,
+            "SELECT name, unseal(refresh_token), expires_at FROM tokens WHERE id = ?",
+            (token_id,),
         )
         if not refresh or not old.refresh_token or (old.expires_at or 0) <= (expires or 0):
             return

@@ -1,7 +1,8 @@
 """Upstream tokens: the pool as it is remembered, with coolings, leases and what belongs to whom.
 
 The law: what changes a token because of an answer names the secret that the answer was to; if the
-token has another one by now, nothing happens.
+token has another one by now, nothing happens. Secrets are sealed (see `airoxy.store.vault`): they
+are compared by their fingerprints, and opened only where they are used.
 """
 
 # ruff: noqa: S608  (the SQL is put together from this file's own words)
@@ -12,7 +13,6 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from airoxy.core.keys import mask
 from airoxy.core.pool import Token
 from airoxy.errors import Conflict, NotFound
 from airoxy.store.schema import run, transaction
@@ -21,7 +21,7 @@ _LISTED = (
     "id",
     "name",
     "type",
-    "token",
+    "masked",
     "is_active",
     "inactive_reason",
     "inactive_since",
@@ -65,32 +65,36 @@ def add_token(
             )
         known = run(
             db,
-            "SELECT id, name FROM tokens WHERE token = ? OR refresh_token = ?",
+            "SELECT id, name FROM tokens"
+            " WHERE token_digest = fingerprint(?) OR refresh_digest = fingerprint(?)",
             (token, refresh_token),
         )
         if known:
             raise Conflict(f"That token is there already: {known[0][0]} ({known[0][1]}).")
         ((token_id,),) = run(
             db,
-            "INSERT INTO tokens (name, type, token, refresh_token, expires_at, created_at)"
-            " VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+            "INSERT INTO tokens (name, type, token, refresh_token, expires_at, created_at,"
+            " masked, token_digest, refresh_digest)"
+            " VALUES (?1, ?2, seal(?3), seal(?4), ?5, ?6,"
+            " masked(?3), fingerprint(?3), fingerprint(?4)) RETURNING id",
             (name, type, token, refresh_token, expires_at, int(now)),
         )
     return int(token_id)
 
 
 def list_tokens(db: apsw.Connection, now: float) -> list[dict[str, Any]]:
-    """Those not removed, masked, with the coolings in force; the fields are the columns."""
+    """Those not removed, masked, with the coolings in force; the fields are the columns. One that
+    is not `is_readable` is sealed under a key that is not here."""
     resting: dict[int, list[dict[str, Any]]] = {}
     for cooling in coolings(db, now):
         shown = {"model_class": cooling.model_class, "until": cooling.until}
         resting.setdefault(cooling.token_id, []).append(shown | {"reason": cooling.reason})
     columns = ", ".join(_LISTED)
     rows = run(db, f"SELECT {columns} FROM tokens WHERE removed_at IS NULL ORDER BY id")
-    names = ["masked" if name == "token" else name for name in _LISTED]
-    listed = [dict(zip(names, row, strict=True)) for row in rows]
+    readable = bool(rows and run(db, "SELECT key_fits()")[0][0])
+    listed = [dict(zip(_LISTED, row, strict=True)) for row in rows]
     for row in listed:
-        row["masked"] = mask(row["masked"])
+        row["is_readable"] = readable
         row["is_active"] = bool(row["is_active"])
         row["coolings"] = resting.get(row["id"], [])
     return listed
@@ -101,7 +105,8 @@ def remove_token(db: apsw.Connection, token_id: int, now: float) -> None:
     _change(
         db,
         token_id,
-        "removed_at = ?, is_active = 0, token = NULL, refresh_token = NULL",
+        "removed_at = ?, is_active = 0, token = NULL, refresh_token = NULL,"
+        " masked = NULL, token_digest = NULL, refresh_digest = NULL",
         (int(now),),
     )
 
@@ -159,13 +164,14 @@ def _no_token(token_id: int) -> NotFound:
 
 
 def usable_tokens(db: apsw.Connection) -> list[Token]:
-    """Those that are active, by id, the expired ones too."""
+    """Those that are active, by id, the expired ones too, less what is damaged. Raises StoreError
+    where their key is not here."""
     rows = run(
         db,
-        "SELECT id, name, type, token, expires_at, reset_at FROM tokens"
+        "SELECT id, name, type, unseal(token), expires_at, reset_at FROM tokens"
         " WHERE is_active AND removed_at IS NULL ORDER BY id",
     )
-    return [Token(*row) for row in rows]
+    return [Token(*row) for row in rows if row[3] is not None]
 
 
 def note_used(db: apsw.Connection, used: Mapping[int, int]) -> None:
@@ -181,7 +187,7 @@ def deactivate(db: apsw.Connection, token_id: int, reason: str, secret: str, now
     run(
         db,
         "UPDATE tokens SET is_active = 0, inactive_reason = ?, inactive_since = ?"
-        " WHERE id = ? AND token = ? AND is_active",
+        " WHERE id = ? AND token_digest = fingerprint(?) AND is_active",
         (reason, int(now), token_id, secret),
     )
 
@@ -222,7 +228,9 @@ def coolings(db: apsw.Connection, now: float) -> list[StoredCooling]:
 
 def by_refresh_token(db: apsw.Connection, refresh_token: str) -> tuple[int, str] | None:
     """Id and name of the token that has it."""
-    found = run(db, "SELECT id, name FROM tokens WHERE refresh_token = ?", (refresh_token,))
+    found = run(
+        db, "SELECT id, name FROM tokens WHERE refresh_digest = fingerprint(?)", (refresh_token,)
+    )
     return (int(found[0][0]), found[0][1]) if found else None
 
 
@@ -236,8 +244,9 @@ def update_login(db: apsw.Connection, refresh_token: str, token: str, expires_at
     return bool(
         run(
             db,
-            "UPDATE tokens SET token = ?1, expires_at = ?2 WHERE refresh_token = ?3"
-            " AND token <> ?1 AND ifnull(expires_at, 0) < ?2 RETURNING id",
+            "UPDATE tokens SET token = seal(?1), token_digest = fingerprint(?1),"
+            " masked = masked(?1), expires_at = ?2 WHERE refresh_digest = fingerprint(?3)"
+            " AND token_digest <> fingerprint(?1) AND ifnull(expires_at, 0) < ?2 RETURNING id",
             (token, expires_at, refresh_token),
         )
     )

@@ -135,7 +135,7 @@ def test_tokens_come_with_their_type_state_and_times(
     assert (off["is_active"], off["inactive_reason"]) == (False, None)
     assert not failed["is_active"]
     assert failed["inactive_reason"] == "refreshing failed 3 times in the PHP installation"
-    secrets = run(db, "SELECT token, refresh_token FROM tokens WHERE id = 2")
+    secrets = run(db, "SELECT unseal(token), unseal(refresh_token) FROM tokens WHERE id = 2")
     assert secrets == [("sk-ant-oat-old-one", "sk-ant-ort-old-one")]
 
 
@@ -384,7 +384,7 @@ def test_the_pair_that_expires_later_wins(
         " token_expires_at = '2026-11-22 20:00:00'"
     )
     assert "Token login: the newer pair has been taken over." in take()
-    pair = "SELECT token, refresh_token, expires_at FROM tokens"
+    pair = "SELECT unseal(token), unseal(refresh_token), expires_at FROM tokens"
     assert run(db, pair) == [("sk-ant-oat-newer", "sk-ant-ort-newer", EXPIRY + 7200)]
     leases.store_refreshed(
         db, 1, "sk-ant-ort-newer", "sk-ant-oat-ours", "sk-ant-ort-ours", EXPIRY + 9999, NOON

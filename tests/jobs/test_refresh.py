@@ -55,7 +55,8 @@ def row(db: apsw.Connection, clock: Clock) -> dict:
 
 
 def secrets(db: apsw.Connection) -> tuple[str, str]:
-    return next(iter(db.cursor().execute("SELECT token, refresh_token FROM tokens")))
+    pair = "SELECT unseal(token), unseal(refresh_token) FROM tokens"
+    return next(iter(db.cursor().execute(pair)))
 
 
 def test_the_new_pair_takes_the_place_of_the_old(db, clock, token_id):

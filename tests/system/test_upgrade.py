@@ -75,7 +75,7 @@ def test_an_upgrade_migrates_and_keeps_a_copy_of_the_database(site):
     assert load.report["trouble"] == {}
     assert load.report["streams"] >= 20
     assert load.hitch_ms() < HITCH_MS, load.report
-    assert query(site, ".before-2", "SELECT name FROM tokens") == "[('one',)]"
+    assert query(site, ".before-4", "SELECT name FROM tokens") == "[('one',)]"
     assert query(site, "", "SELECT count(*) FROM later") == "[(0,)]"
 
 

@@ -18,7 +18,17 @@ from airoxy.errors import EXIT_FAILED, AiroxyError
 
 def checks() -> tuple[tuple[str, Check], ...]:
     """Every check with its name, causes before consequences."""
-    from airoxy.cli.doctor import database, files, legacy, network, pool, port, program, units
+    from airoxy.cli.doctor import (
+        database,
+        files,
+        legacy,
+        network,
+        pool,
+        port,
+        program,
+        units,
+        vault,
+    )
 
     return (
         ("packages", program.packages),
@@ -29,6 +39,7 @@ def checks() -> tuple[tuple[str, Check], ...]:
         ("disk", files.disk),
         ("database", database.soundness),
         ("migrations", database.migrations),
+        ("token key", vault.key),
         ("units", units.definitions),
         ("port", port.strangers),
         ("socket", units.socket),

@@ -79,7 +79,7 @@ def migrations(patient: Patient) -> Iterator[Finding]:
     else:
 
         def fix() -> str:
-            patient.as_owner(lambda: open_database(path).close())
+            patient.as_owner(lambda: open_database(path, key=patient.key).close())
             return f"The database was of version {version} and is of {known} now."
 
         text = f"The database is of version {version}, this airoxy needs {known}."
@@ -94,17 +94,19 @@ def _usable(patient: Patient) -> bool:
     )
 
 
-def open_as_it_is(path: Path) -> apsw.Connection:
+def open_as_it_is(path: Path, key: bytes | None = None) -> apsw.Connection:
     """Without migrating it, and leaving the files beside it as they are: a writer would throw an
     unsound -wal away, a reader would leave behind the one that it has to make."""
     import apsw
 
+    from airoxy.store import vault
     from airoxy.store.schema import BUSY_TIMEOUT_MS
 
     has_wal = path.with_name(f"{path.name}-wal").exists()
     flags = apsw.SQLITE_OPEN_READONLY if has_wal else apsw.SQLITE_OPEN_READWRITE
     db = apsw.Connection(os.fspath(path), flags)
     db.setbusytimeout(BUSY_TIMEOUT_MS)
+    vault.attach(db, path, key)
     return db
 
 

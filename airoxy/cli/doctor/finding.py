@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from airoxy.cli.command import Context
 from airoxy.cli.system import SERVICE, booted, show
+from airoxy.cli.token_key import SEALED_KEY, system_key
 from airoxy.config import DEFAULT_PATH, Config, Document, make_config, read_document
 from airoxy.errors import AiroxyError
 
@@ -50,6 +51,16 @@ class Patient:
 
     context: Context
     root: Path = Path("/")
+    #: To the tokens, where systemd has it and we may; asked for before `as_owner` gives rights up.
+    key: bytes | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.key = system_key(self.sealed_key) if self.packaged else None
+
+    @property
+    def sealed_key(self) -> Path:
+        """Where systemd has the key to the tokens, encrypted for this machine."""
+        return self.root / SEALED_KEY.relative_to("/")
 
     @cached_property
     def document(self) -> Document | None:
@@ -61,8 +72,7 @@ class Patient:
 
     @property
     def config_path(self) -> Path:
-        named = self.context.config_path or self.context.environ.get("AIROXY_CONFIG")
-        return Path(named) if named else DEFAULT_PATH
+        return self.context.config_file
 
     @cached_property
     def config(self) -> Config:

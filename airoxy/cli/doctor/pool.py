@@ -57,7 +57,7 @@ def _ask(patient: Patient, question: Callable[[apsw.Connection], T]) -> T | str:
     from airoxy.cli.doctor.database import open_as_it_is
 
     def work() -> T:
-        with closing(open_as_it_is(patient.database)) as db:
+        with closing(open_as_it_is(patient.database, patient.key)) as db:
             return question(db)
 
     try:
@@ -86,7 +86,8 @@ def _trouble(patient: Patient, row: Row, now: float) -> Finding | None:
 
 
 def _pool(rows: list[dict[str, Any]], now: float) -> Finding:
-    usable = [row for row in rows if row["is_active"] and not _expired(row, now)]
+    able = [row for row in rows if row["is_active"] and row["is_readable"]]
+    usable = [row for row in able if not _expired(row, now)]
     if not usable:
         text = f"None of the {len(rows)} tokens can be used, so no request can be forwarded."
         return Finding(FAIL, text, "sudo airoxy token list")
@@ -110,7 +111,7 @@ def _refresh(patient: Patient, token_id: int) -> str:
     from airoxy.store.schema import open_database
 
     def work() -> list[tuple[bool, str]]:
-        with closing(open_database(patient.database)) as db:
+        with closing(open_database(patient.database, key=patient.key)) as db:
             oauth, clock = patient.config.oauth, patient.context.clock
             outcomes = [
                 refresh_token(db, state.id, state.token, oauth, clock)

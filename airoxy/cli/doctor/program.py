@@ -16,6 +16,7 @@ from airoxy.errors import ConfigError
 PACKAGES = (
     ("apsw", "apsw", "python3-apsw", "3.40"),
     ("brotli", "brotli", "python3-brotli", "1.0.9"),
+    ("cryptography", "cryptography", "python3-cryptography", "38"),
     ("falcon", "falcon", "python3-falcon", "3.1"),
     ("httptools", "httptools", "python3-httptools", "0.1.1"),
     ("httpx", "httpx", "python3-httpx", "0.23.3"),
