@@ -31,6 +31,9 @@ _COPIED = 256 * 1024
 
 _FILE_ID = re.compile(rb'"file_id"[ \t\n\r]{0,99}:[ \t\n\r]{0,99}"(file_[0-9A-Za-z_-]{1,200})"')
 _LIST = re.compile(rb'\[[ \t\n\r]{0,4096}(?:(\])|(\{)[ \t\n\r]{0,4096}(?=["}]))?')
+_NEXT_BLOCK = re.compile(
+    rb'\}[ \t\n\r]{0,4096},[ \t\n\r]{0,4096}\{[ \t\n\r]{0,4096}(?=["}])'
+)
 
 
 @dataclass(slots=True)
@@ -62,7 +65,7 @@ def read_request_steps(body: Body) -> Generator[None, None, Asked]:
 def splice_system(body: Body, line: str) -> Body:
     """`body` with `line` as the first text block of `system`.
 
-    The same object if the first block begins with it already, or if there is nothing to put it
+    The same object if a block begins with it already, or if there is nothing to put it
     into (no JSON object, or a `system` that the API will refuse). No other byte is changed: a
     string becomes the second block's text as it is spelled. Of several `system` the last is meant.
     """
@@ -162,11 +165,22 @@ def _edits(members: Members, system: Member | None, line: str) -> Work[list[_Edi
 def _list_edits(body: Body, start: int, block: bytes, line: str) -> Work[list[_Edit]]:
     opening = _LIST.match(body, start)
     empty, first = opening.groups() if opening else (None, None)
-    if opening and first:
-        text, _ = yield from skim.last_named(body, opening.end(), b"text")
-        if text and _begins(body, text, line):
-            return []
+    if opening and first and (yield from _carries(body, opening.end(), line)):
+        return []
     return [_Edit(start + 1, start + 1, block if empty else block + b",")]
+
+
+def _carries(body: Body, at: int, line: str) -> Work[bool]:
+    """Whether a block begins with the line; `at` is the first key of the first. Claude Code itself
+    has blocks of its own before it."""
+    while True:
+        text, at = yield from skim.last_named(body, at, b"text")
+        if text and _begins(body, text, line):
+            return True
+        following = _NEXT_BLOCK.match(body, at)
+        if following is None:
+            return False
+        at = following.end()
 
 
 def _begins(body: Body, member: Member, line: str) -> bool:

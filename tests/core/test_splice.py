@@ -1,3 +1,4 @@
+import itertools
 import json
 from unittest import mock
 
@@ -77,6 +78,9 @@ ESCAPED = "".join(f"\\u{ord(letter):04x}" for letter in LINE)
         f'[{{"te\\u0078t":"{ESCAPED}"}}]',
         f'[{{"text":"other","text":"{LINE}"}}]',
         f'[ {{ "text" : "{LINE}" }} ]',
+        # As Claude Code sends it: with a block of its own before the line.
+        json.dumps([{"text": "x-anthropic-billing-header: cc_version=2"}, {"text": LINE}, {}]),
+        f'[{{}} , {{"a":[{{}}]}}\n,{{"text":"{LINE}"}}]',
     ],
 )
 def test_who_has_the_line_already_is_left_alone(system):
@@ -89,7 +93,7 @@ def test_who_has_the_line_already_is_left_alone(system):
     [
         [{"type": "text", "text": AGENT}],
         [{"type": "text", "text": LINE[:-1]}],
-        [{"type": "text", "text": ""}, {"type": "text", "text": LINE}],
+        [{"type": "text", "text": ""}, {"type": "text", "text": "other"}],
         [{"type": "text", "text": {"text": LINE}}],
         [{"type": "text", "texts": LINE}],
         [[{"type": "text", "text": LINE}]],
@@ -148,8 +152,8 @@ def expected(body):
         carries = system.startswith(LINE)
         system = [first, {"type": "text", "text": system}]
     elif isinstance(system, list):
-        text = system[0].get("text") if system and isinstance(system[0], dict) else None
-        carries = isinstance(text, str) and text.startswith(LINE)
+        blocks = itertools.takewhile(lambda block: isinstance(block, dict), system)
+        carries = any(str(block.get("text")).startswith(LINE) for block in blocks)
         system = [first, *system]
     else:
         carries = system not in ("", None) or isinstance(system, bool)
