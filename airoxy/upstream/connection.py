@@ -7,6 +7,8 @@ woken; nothing is raised into the event loop. An idle connection that hears anyt
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -152,6 +154,9 @@ class Connection(asyncio.Protocol):
         if answer is None:
             self.abort()
             return
+        if reason := self._socket_error():
+            self.fail(UpstreamBroken(f"The upstream broke off: {reason}"))
+            return
         answer.end()
         if answer.fault is not None:
             self.fail(UpstreamBroken(f"The upstream broke off: {answer.fault}"))
@@ -178,6 +183,13 @@ class Connection(asyncio.Protocol):
         self.write_paused = False
         self.active_at = self.loop.time()
         self._release_writer()
+
+    def _socket_error(self) -> str | None:
+        """Why there is no more. Of a reset that comes together with the last bytes libuv makes an
+        end, which some answers would take for theirs."""
+        sock = self._transport and self._transport.get_extra_info("socket")
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if sock else 0
+        return os.strerror(error).lower() if error else None
 
     def _notify(self) -> None:
         self._release_writer()
