@@ -31,6 +31,7 @@ _COPIED = 256 * 1024
 
 _FILE_ID = re.compile(rb'"file_id"[ \t\n\r]{0,99}:[ \t\n\r]{0,99}"(file_[0-9A-Za-z_-]{1,200})"')
 _LIST = re.compile(rb'\[[ \t\n\r]{0,4096}(?:(\])|(\{)[ \t\n\r]{0,4096}(?=["}]))?')
+_BILLING = "x-anthropic-billing-header:"
 _NEXT_BLOCK = re.compile(
     rb'\}[ \t\n\r]{0,4096},[ \t\n\r]{0,4096}\{[ \t\n\r]{0,4096}(?=["}])'
 )
@@ -65,7 +66,7 @@ def read_request_steps(body: Body) -> Generator[None, None, Asked]:
 def splice_system(body: Body, line: str) -> Body:
     """`body` with `line` as the first text block of `system`.
 
-    The same object if a block begins with it already, or if there is nothing to put it
+    The same object if the first block begins with it already, or if there is nothing to put it
     into (no JSON object, or a `system` that the API will refuse). No other byte is changed: a
     string becomes the second block's text as it is spelled. Of several `system` the last is meant.
     """
@@ -171,14 +172,14 @@ def _list_edits(body: Body, start: int, block: bytes, line: str) -> Work[list[_E
 
 
 def _carries(body: Body, at: int, line: str) -> Work[bool]:
-    """Whether a block begins with the line; `at` is the first key of the first. Claude Code itself
-    has blocks of its own before it."""
+    """Whether the first text block begins with the line, but for Claude Code's note on billing,
+    which it puts before it; `at` is the first key of the first block."""
     while True:
         text, at = yield from skim.last_named(body, at, b"text")
-        if text and _begins(body, text, line):
-            return True
+        if text is None or _begins(body, text, line):
+            return text is not None
         following = _NEXT_BLOCK.match(body, at)
-        if following is None:
+        if following is None or not _begins(body, text, _BILLING):
             return False
         at = following.end()
 

@@ -62,6 +62,7 @@ def test_the_line_comes_first_and_every_other_byte_stays(body, spliced):
     assert splice(body) == spliced
 
 
+BILLING = "x-anthropic-billing-header: cc_version=2"
 ESCAPED = "".join(f"\\u{ord(letter):04x}" for letter in LINE)
 
 
@@ -78,9 +79,9 @@ ESCAPED = "".join(f"\\u{ord(letter):04x}" for letter in LINE)
         f'[{{"te\\u0078t":"{ESCAPED}"}}]',
         f'[{{"text":"other","text":"{LINE}"}}]',
         f'[ {{ "text" : "{LINE}" }} ]',
-        # As Claude Code sends it: with a block of its own before the line.
-        json.dumps([{"text": "x-anthropic-billing-header: cc_version=2"}, {"text": LINE}, {}]),
-        f'[{{}} , {{"a":[{{}}]}}\n,{{"text":"{LINE}"}}]',
+        # As Claude Code sends it: with a note on billing before the line.
+        json.dumps([{"text": BILLING}, {"text": LINE}, {}]),
+        f'[{{"text":"{BILLING}","a":[{{}}]}}\n, {{"b":1 , "text":"{LINE}"}}]',
     ],
 )
 def test_who_has_the_line_already_is_left_alone(system):
@@ -93,7 +94,9 @@ def test_who_has_the_line_already_is_left_alone(system):
     [
         [{"type": "text", "text": AGENT}],
         [{"type": "text", "text": LINE[:-1]}],
-        [{"type": "text", "text": ""}, {"type": "text", "text": "other"}],
+        [{"type": "text", "text": ""}, {"type": "text", "text": LINE}],
+        [{"type": "text", "text": BILLING}],
+        [{"type": "text", "text": BILLING}, {}, {"type": "text", "text": LINE}],
         [{"type": "text", "text": {"text": LINE}}],
         [{"type": "text", "texts": LINE}],
         [[{"type": "text", "text": LINE}]],
@@ -143,6 +146,15 @@ def test_a_line_with_odd_characters_is_spelled_as_json():
     assert splice(body, line) is body
 
 
+def text_of(block):
+    text = block.get("text") if isinstance(block, dict) else None
+    return text if isinstance(text, str) else ""
+
+
+def is_billing(block):
+    return text_of(block).startswith(BILLING[:27])
+
+
 def expected(body):
     """What a plain reader should find in the spliced body; None if it is to be left alone."""
     asked = json.loads(body)
@@ -152,8 +164,8 @@ def expected(body):
         carries = system.startswith(LINE)
         system = [first, {"type": "text", "text": system}]
     elif isinstance(system, list):
-        blocks = itertools.takewhile(lambda block: isinstance(block, dict), system)
-        carries = any(str(block.get("text")).startswith(LINE) for block in blocks)
+        blocks = itertools.dropwhile(is_billing, system)
+        carries = text_of(next(blocks, None)).startswith(LINE)
         system = [first, *system]
     else:
         carries = system not in ("", None) or isinstance(system, bool)
@@ -181,7 +193,17 @@ def without_the_line(spliced):
 SYSTEMS = (
     texts.string,
     texts.array(st.one_of(texts.string, st.just('{"type":"text","text":"a"}'))),
-    st.sampled_from((f'"{LINE}"', f'"{ESCAPED}"', f'[{{"text":"{LINE}"}}]', '""', "null", "[]")),
+    st.sampled_from(
+        (
+            f'[{{"text":"{BILLING}"}},{{"text":"{LINE}"}}]',
+            f'"{LINE}"',
+            f'"{ESCAPED}"',
+            f'[{{"text":"{LINE}"}}]',
+            '""',
+            "null",
+            "[]",
+        )
+    ),
     texts.value(st.one_of(texts.plain_key, texts.escaped_key)).map("[{}]".format),
 )
 
