@@ -20,6 +20,7 @@ MODULES = (
     "token",
     "logs",
     "stats",
+    "top",
     "prices",
     "config",
     "backup",

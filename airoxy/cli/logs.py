@@ -29,7 +29,7 @@ _COLUMNS: tuple[tuple[str, int, Callable[[Mapping[str, Any]], str]], ...] = (
     ("KEY", 10, lambda r: r["api_key_name"] or str(r["api_key_id"])),
     ("TOKEN", 10, lambda r: r["token_name"] or "-"),
     ("ENDPOINT", 12, lambda r: _endpoint(r["endpoint"])),
-    ("MODEL", 12, lambda r: _model(r["model"])),
+    ("MODEL", 12, lambda r: short_model(r["model"])),
     ("IN", -5, lambda r: short(r["input_tokens"])),
     ("OUT", -5, lambda r: short(r["output_tokens"])),
     ("WRITE", -5, lambda r: short(r["cache_write_5m_tokens"] + r["cache_write_1h_tokens"])),
@@ -147,7 +147,7 @@ def _endpoint(path: str) -> str:
     return path.removeprefix("/v1/").removeprefix("messages/")
 
 
-def _model(model: str | None) -> str:
+def short_model(model: str | None) -> str:
     """Without the maker and the date."""
     return re.sub(r"-20\d{6}$", "", (model or "-").removeprefix("claude-"))
 

@@ -48,7 +48,8 @@ thead th { color: var(--soft); font-size: .8rem; vertical-align: bottom; white-s
 footer { margin-top: 2.5rem; font-size: .85rem; }
 @page { size: A4 landscape; margin: 14mm; }
 @media print { body { padding: 0; max-width: none; font-size: 10.5pt; }
-  table { font-size: 8.5pt; } tfoot { display: table-row-group; } tr, dl, svg { break-inside: avoid; } h2 { break-after: avoid; }
+  table { font-size: 8.5pt; } tfoot { display: table-row-group; }
+  tr, dl, svg { break-inside: avoid; } h2 { break-after: avoid; }
   .wide { overflow: visible; } dl div { padding: .4rem .7rem; } }
 """
 

@@ -23,6 +23,11 @@ def moment(seconds: float | None) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M")
 
 
+def moment_of_day(seconds: float) -> str:
+    """A Unix time as "17:18:44" (UTC)."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%H:%M:%S")
+
+
 def span(seconds: float) -> str:
     """A length of time in its two largest units: "3d 4h", "59m 10s"."""
     units = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))

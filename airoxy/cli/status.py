@@ -134,9 +134,11 @@ def ask_health(listen: list[str]) -> Health | None:
     """Ask the server behind these addresses of the socket unit, by way of loopback where it
     listens there; None if none of them is of TCP."""
     found = next(filter(None, map(parse_listen, listen)), None)
-    if found is None:
-        return None
-    address, port = str(found[0]), found[1]
+    return ask_server(str(found[0]), found[1]) if found else None
+
+
+def ask_server(address: str, port: int) -> Health:
+    """Ask the server that listens on this address, by way of loopback where it is a wildcard."""
     # A socket for both families is found by either; IPv6 may be off, or the only one.
     loopback = {"::": ("127.0.0.1", "::1"), "0.0.0.0": ("127.0.0.1",)}  # noqa: S104
     for host in loopback.get(address, (address,)):

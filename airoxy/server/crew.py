@@ -173,6 +173,11 @@ class Crew:
         for worker in self.workers.values():
             worker.leave(how, kill_at)
 
+    @property
+    def streams(self) -> int:
+        """Open requests of all workers, as of their last signs of life."""
+        return sum(worker.streams for worker in self.workers.values())
+
     def figures(self, count: int) -> str:
         """What an operator wants to see at a glance."""
         ready = [each for each in self.current if each.ready]

@@ -40,6 +40,7 @@ class Health:
             "version": __version__,
             "uptime": round(time.monotonic() - self.started),
             "tokens_ready": ready,
+            "streams_open": self.pool.standing.streams,
             "log_rows_waiting": writer.backlog,
         }
         if reason:

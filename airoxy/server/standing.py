@@ -1,4 +1,5 @@
-"""How each token stands right now, shared by all workers: its last use and its coolings.
+"""How each token stands right now, shared by all workers: its last use and its coolings; and how
+many requests all workers are at, as the parent hears.
 
 The law: this mapping is what the pool decides by; the database only outlives it. A slot is found
 by the token's id, so nothing is ever allocated and no worker waits for another to do so.
@@ -10,19 +11,21 @@ import contextlib
 import fcntl
 import mmap
 import os
+import sys
 from hashlib import blake2b
 
 from airoxy.core.pool import EVERY_CLASS, Token
 
 #: Changes whenever the layout does, so that a reloaded parent knows whether to keep the mapping.
-LAYOUT = 1
+LAYOUT = 2
 SLOTS = 4096
 _COOLINGS = 10  # model classes that can cool at once; the one that ends first gives way
 _HEAD = 2  # words: token id, last use (Unix ns)
 _ENTRY = 3  # words: class, until (Unix ns), set at (Unix ns)
 _SLOT = _HEAD + _COOLINGS * _ENTRY  # words of 8 bytes
+_STREAMS = SLOTS * _SLOT  # behind the slots, one word
 #: Bytes of the whole mapping; pages that no token touches cost nothing.
-SIZE = SLOTS * _SLOT * 8
+SIZE = (_STREAMS + 1) * 8
 
 
 class Standing:
@@ -88,6 +91,11 @@ class Standing:
         self._words[place + 2] = set_at_ns
         self._words[place] = code
 
+    @property
+    def streams(self) -> int:
+        """How many requests are open in all workers, as of the last second."""
+        return self._words[_STREAMS]
+
     def close(self) -> None:
         self._words.release()
         self._map.close()
@@ -101,6 +109,11 @@ class Standing:
             self._words[base : base + _SLOT] = _EMPTY
             self._words[base] = token_id
         return base
+
+
+def tell_streams(fd: int, count: int) -> None:
+    """What the parent has heard, for all who share the memory `fd`."""
+    os.pwrite(fd, count.to_bytes(8, sys.byteorder), _STREAMS * 8)
 
 
 class _Turn(contextlib.AbstractContextManager[None]):

@@ -23,6 +23,7 @@ __all__ = [
     "Row",
     "append",
     "delete_slice",
+    "failures",
     "last_id",
     "newest",
     "totals",
@@ -147,10 +148,26 @@ def _of_block(
         f" WHERE id BETWEEN ? AND ? AND {where} ORDER BY id {order} LIMIT ?) ORDER BY id {order}",
         (block * BLOCK, block * BLOCK + BLOCK - 1, *values, limit),
     )
+    return _told(rows)
+
+
+def _told(rows: list[Any]) -> list[dict[str, Any]]:
     told = [dict(zip(FIELDS, row, strict=True)) for row in rows]
     for request in told:
         request["is_stream"] = bool(request["is_stream"])
     return told
+
+
+def failures(db: apsw.Connection, after_id: int, limit: int) -> list[dict[str, Any]]:
+    """The newest requests after `after_id` that failed, the last first."""
+    return _told(
+        run(
+            db,
+            f"SELECT {', '.join(FIELDS)} FROM request_log WHERE id > ?"
+            " AND (status_code >= 400 OR ending = 'upstream_failed') ORDER BY id DESC LIMIT ?",
+            (after_id, limit),
+        )
+    )
 
 
 def last_id(db: apsw.Connection) -> int:

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from airoxy.core.pool import EVERY_CLASS, Token
-from airoxy.server.standing import SIZE, SLOTS, Standing
+from airoxy.server.standing import SIZE, SLOTS, Standing, tell_streams
 
 
 def token(number: int, reset_at: int = 0) -> Token:
@@ -98,4 +98,16 @@ def test_workers_share_one_memory_and_take_turns():
     here = Standing(fd, shared=True)
     assert here.last_used(token(1)) == 4000
     here.close()
+    os.close(fd)
+
+
+def test_all_workers_know_what_the_parent_hears_of_streams():
+    fd = os.memfd_create("test")
+    os.ftruncate(fd, SIZE)
+    workers = [Standing(fd, shared=True) for _ in range(2)]
+    workers[0].mark_used(SLOTS - 1, 1)
+    tell_streams(fd, 37)
+    assert [worker.streams for worker in workers] == [37, 37]
+    for worker in workers:
+        worker.close()
     os.close(fd)

@@ -1,7 +1,7 @@
 # Completion of airoxy(1). Written by etc/completion/generate.py; do not edit.
 
 function __airoxy_at --description 'Whether this is the command typed so far'
-    set --local known "api-key" "api-key add" "api-key list" "api-key remove" "api-key toggle" "token" "token add" "token auto" "token list" "token remove" "token toggle" "token reset" "token refresh" "token rotate-key" "logs" "stats" "prices" "config" "config show" "config check" "backup" "start" "stop" "restart" "reload" "status" "doctor" "update" "uninstall" "import-php" "serve" "job" "job refresh-tokens" "job tidy-log"
+    set --local known "api-key" "api-key add" "api-key list" "api-key remove" "api-key toggle" "token" "token add" "token auto" "token list" "token remove" "token toggle" "token reset" "token refresh" "token rotate-key" "logs" "stats" "top" "prices" "config" "config show" "config check" "backup" "start" "stop" "restart" "reload" "status" "doctor" "update" "uninstall" "import-php" "serve" "job" "job refresh-tokens" "job tidy-log"
     set --local command
     for word in (commandline --tokenize --cut-at-cursor --current-process)[2..]
         contains -- (string trim "$command $word") $known; and set --append command $word
@@ -14,6 +14,7 @@ complete --command airoxy --condition '__airoxy_at ' --arguments api-key --descr
 complete --command airoxy --condition '__airoxy_at ' --arguments token --description 'Manage the pool of Anthropic access tokens'
 complete --command airoxy --condition '__airoxy_at ' --arguments logs --description 'Show the newest requests'
 complete --command airoxy --condition '__airoxy_at ' --arguments stats --description 'Show what was used and what it cost'
+complete --command airoxy --condition '__airoxy_at ' --arguments top --description 'Show what goes on, live'
 complete --command airoxy --condition '__airoxy_at ' --arguments prices --description 'Show the prices, and apply them again'
 complete --command airoxy --condition '__airoxy_at ' --arguments config --description 'Show and check the configuration'
 complete --command airoxy --condition '__airoxy_at ' --arguments backup --description 'Copy the database to a file'
@@ -85,6 +86,7 @@ complete --command airoxy --condition '__airoxy_at stats' --long-option by --req
 complete --command airoxy --condition '__airoxy_at stats' --long-option report --require-parameter --arguments 'month' --description 'the account of --month (default: this one)'
 complete --command airoxy --condition '__airoxy_at stats' --long-option format --require-parameter --arguments 'text html csv json' --description 'how the report is written (default: text)'
 complete --command airoxy --condition '__airoxy_at stats' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at top' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at prices' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at prices' --long-option recost --description 'compute costs again, by the prices in force'
 complete --command airoxy --condition '__airoxy_at prices' --long-option since --require-parameter --description 'with --recost: from this day on, in UTC (2026-11-22)'
