@@ -19,7 +19,7 @@ PYTEST_FLAGS ?= -n auto --timeout 180
 IS_ROOT := $(filter 0,$(shell id -u))
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
-.PHONY: help up deb test lint demo bench bench-peer soak clean test-debian test-newest test-clients test-system unbooted needs
+.PHONY: help up deb test lint demo bench bench-peer soak fuzz clean test-debian test-newest test-clients test-system unbooted needs
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -62,6 +62,17 @@ bench: build/bench/load build/bench/upstream  ## speed and memory, beside nginx,
 
 soak: build/bench/load build/bench/upstream  ## whether memory stays flat over 200,000 requests
 	$(PYTHON) -m bench.soak
+
+# On the distribution's versions, whose parsers are the older ones.
+FUZZ_SECONDS ?= 600
+
+fuzz: .venv/fuzz/.complete  ## what parses strange bytes, for FUZZ_SECONDS in all; finds are in build/fuzz
+	FUZZ_SECONDS=$(FUZZ_SECONDS) .venv/fuzz/bin/python -m tests.fuzz $(ONLY)
+
+.venv/fuzz/.complete: | needs
+	$(PYTHON) -m venv --system-site-packages $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check atheris
+	touch $@
 
 bench-peer:  ## LiteLLM, for `make bench` to compare with
 	$(PYTHON) -m venv .venv/litellm

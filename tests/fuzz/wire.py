@@ -1,0 +1,91 @@
+"""A client's connection without a socket: bytes in, what the application was asked, bytes out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import Any
+from unittest import mock
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from airoxy.server.connection import Connection
+
+Asked = tuple[str, bytes, tuple[tuple[bytes, bytes], ...], bytes]
+
+
+class Transport(asyncio.Transport):
+    """Takes all that is written, and remembers whether it was closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = False
+        self.written = b""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        where = ("127.0.0.1", 1)
+        sock = mock.Mock(
+            family=socket.AF_INET, getsockname=lambda: where, getpeername=lambda: where
+        )
+        return {"socket": sock, "sockname": where, "peername": where}.get(name, default)
+
+    def write(self, data: Any) -> None:
+        if not self.closed:
+            self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        pass
+
+    resume_reading = pause_reading
+
+
+async def conversation(pieces: list[bytes]) -> tuple[list[Asked], list[bytes], bool]:
+    """What the application was asked whole, the first lines of all answers, and whether the
+    connection was closed in the end."""
+    asked: list[Asked] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message["body"]
+            more = message["more_body"]
+        asked.append((scope["method"], scope["raw_path"], tuple(scope["headers"]), body))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    config = uvicorn.Config(app, interface="asgi3", ws="none", lifespan="off", log_config=None)
+    config.load()
+    more = {"app_state": {}} if "app_state" in Connection.__init__.__code__.co_varnames else {}
+    connection = Connection(config=config, server_state=ServerState(), **more)  # type: ignore[arg-type]
+    transport = Transport()
+    connection.connection_made(transport)
+    for piece in [piece for piece in pieces if piece]:
+        if not transport.closed:
+            connection.data_received(piece)
+        for _ in range(40):
+            await asyncio.sleep(0)
+    while connection.tasks and not transport.closed:
+        tasks = len(connection.tasks)
+        for _ in range(40):
+            await asyncio.sleep(0)
+        if len(connection.tasks) == tasks:
+            break
+    connection.connection_lost(None)
+    if connection.tasks:
+        await asyncio.wait(list(connection.tasks))
+    lines = [line for line in transport.written.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+    return asked, lines, transport.closed
