@@ -1,10 +1,12 @@
 """The packages under test, built from the last commit on a throw-away Debian and kept by content.
 
-The law: what is built is what `git archive HEAD` holds, never what happens to lie around.
+The law: what is built is what `git archive` gives of one commit, the last one when the tests began,
+and never what happens to lie around.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import shutil
@@ -50,16 +52,22 @@ def git(*words: str) -> bytes:
     return subprocess.run(command, check=True, capture_output=True).stdout
 
 
+@functools.cache
+def commit() -> str:
+    """The commit under test."""
+    return git("rev-parse", "HEAD").decode().strip()
+
+
 def version() -> str:
     """The version in debian/changelog."""
-    found = re.match(r"\S+ \((\S+)\)", git("show", "HEAD:debian/changelog").decode())
+    found = re.match(r"\S+ \((\S+)\)", git("show", f"{commit()}:debian/changelog").decode())
     assert found
     return found[1]
 
 
 def build(variant: Variant = Variant(), release: str = "trixie") -> Path:
     """The .deb of a variant."""
-    tree = git("rev-parse", "HEAD^{tree}")
+    tree = git("rev-parse", f"{commit()}^{{tree}}")
     digest = hashlib.sha256(tree + f"{release}{variant.script}".encode()).hexdigest()[:16]
     place = images.CACHE / "packages" / digest
     with images.locked(f"package-{digest}"):
@@ -71,7 +79,7 @@ def build(variant: Variant = Variant(), release: str = "trixie") -> Path:
 
 def _build(variant: Variant, release: str, place: Path) -> None:
     with Machine(images.image(release, "build")) as machine:
-        machine.put("/source.tar", git("archive", "HEAD"))
+        machine.put("/source.tar", git("archive", commit()))
         machine.run(_BUILD.format(edit=variant.script), timeout=600)
         made = place.with_name(f".{place.name}")
         shutil.rmtree(made, ignore_errors=True)

@@ -52,6 +52,8 @@ def workshop(tmp_path_factory):
 def clone(machine, directory):
     git = ["git", "-c", "safe.directory=*", "clone", "--quiet", "--bare"]
     subprocess.run([*git, f"file://{ROOT}", directory / "airoxy.git"], check=True)
+    move = ["git", "-C", directory / "airoxy.git", "update-ref", "HEAD", package.commit()]
+    subprocess.run(move, check=True)
     machine.put("/airoxy.git", directory / "airoxy.git")
     machine.run("chown -R root: /airoxy.git")
 
@@ -143,7 +145,7 @@ def test_the_maintainer_scripts_pass_shellcheck_and_leave_the_socket_alone(deb, 
 def test_autopkgtest_passes(release, boot, deb):
     machine = boot(images.image(release, "build"))
     machine.put("/root/airoxy.deb", deb)
-    machine.put("/root/src.tar", package.git("archive", "--prefix=src/", "HEAD"))
+    machine.put("/root/src.tar", package.git("archive", "--prefix=src/", package.commit()))
     machine.run("cd /root && tar -xf src.tar && apt-get install --yes ./airoxy.deb")
     told = machine.run(
         "cd /root && autopkgtest --no-built-binaries ./airoxy.deb src/ -- null", timeout=300
