@@ -24,7 +24,8 @@ USUAL_LIFE = 28_800
 _LONGEST_LIFE = 366 * 86_400
 _FIRST_PAUSE, _LONGEST_PAUSE = 60.0, 3600.0
 
-_SECRET = re.compile(r"sk-ant-\S*")
+# Tokens, and client keys.
+_SECRET = re.compile(r"(sk-ant-|\bak-(?=[A-Za-z0-9]{40}))\S*")
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _CREDENTIAL = re.compile(r"[!-~]{8,4096}")
 _NEITHER_YES_NOR_NO = (408, 425, 429)
@@ -98,7 +99,7 @@ def clean(text: str, *secrets: str) -> str:
     for secret in secrets:
         if secret:
             text = text.replace(secret, "…")
-    text = _SECRET.sub("sk-ant-…", text)
+    text = _SECRET.sub(r"\1…", text)
     text = "".join(character if character.isprintable() else " " for character in text)
     text = " ".join(text.split())
     return text if len(text) <= 200 else text[:199] + "…"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
+from airoxy.core.oauth import clean
 from airoxy.core.retry import retry_after_seconds
 
 #: A cooling of every model class, as opposed to one.
@@ -123,7 +124,7 @@ def judge(
         if token.type == "oauth" and not refreshed:
             return REFRESH
         said = error_message(body) or "no reason given"
-        return Verdict("next", deactivate=f"Anthropic answered 401: {said}")
+        return Verdict("next", deactivate=f"Anthropic answered 401: {clean(said)}")
     return ANSWER
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from airoxy.core.basis import basis_of
+from airoxy.core.oauth import clean
 from airoxy.core.pool import Token
 from airoxy.core.pricing import PriceTable, cost_nanousd
 from airoxy.core.resources import named_in_path
@@ -107,7 +108,8 @@ class Record:
             requested_at_ms=int(self.now * 1000),
             api_key_id=self.key_id,
             token_id=self.token_id,
-            endpoint=self.endpoint[:200],
+            # Who takes it for a password field would find it in the log.
+            endpoint=clean(self.endpoint) if "k-" in self.endpoint else self.endpoint[:200],
             model=self.model,
             is_stream=self.is_stream,
             input_tokens=used.input_tokens,
@@ -135,7 +137,7 @@ class Record:
         reader.close()
         self.model = reader.model or self.model
         if reader.error_message:
-            self._error = self._error or reader.error_message
+            self._error = self._error or clean(reader.error_message)
             if self._form == "sse" and self._ending == "complete":
                 # An error event: the status had promised more than the stream held.
                 self._ending = "upstream_failed"
