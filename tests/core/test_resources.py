@@ -1,8 +1,11 @@
+from urllib.parse import unquote
+
 import pytest
 
 from airoxy.core.resources import (
     CREATING,
     STREAM_ABOVE,
+    is_api,
     is_upload,
     limit_for,
     named_in_path,
@@ -78,3 +81,26 @@ def test_a_messages_request_takes_the_system_line_to_answer_or_to_count(method, 
 
 def test_batches_and_files_are_created_by_posting_to_their_collections():
     assert {"/v1/messages/batches", "/v1/files"} == CREATING
+
+
+@pytest.mark.parametrize(
+    ("raw", "within"),
+    [
+        (b"/v1/messages", True),
+        (b"/v1/", True),
+        (b"/v1//models/../x/./y;z=1/", True),
+        (b"/v1/models/a%2Fb%20c%c3%a9", True),
+        (b"/v1/...", True),
+        (b"/v1", False),
+        (b"/health", False),
+        (b"/v1/..", False),
+        (b"/v1/x/../..", False),
+        (b"/v1//../x", False),
+        (b"/v1/%2e%2E/x", False),
+        (b"/v1/%252e%252e/x", False),
+        (b"/v1/..%5cx", False),
+        (b"/v1%2fmessages", False),
+    ],
+)
+def test_the_api_is_what_stays_under_v1(raw, within):
+    assert is_api(raw, unquote(raw.decode())) is within
