@@ -123,7 +123,7 @@ def _mode(path: Path) -> str:
         with path.open("rb") as file:
             wal = file.read(20)[18:20] == bytes((_WAL_FORMAT, _WAL_FORMAT))
     except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror}.") from error
+        raise StoreError(f"{path} cannot be read: {error.strerror}; use sudo.") from error
     alone = not path.with_name(f"{path.name}-wal").exists()
     return "mode=ro&immutable=1" if wal and alone else "mode=ro"
 
