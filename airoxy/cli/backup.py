@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
@@ -45,12 +46,28 @@ def _run(context: Context, args: Namespace) -> None:
     finally:
         with as_owner(path):
             source.close()
+    key = _key_of(path)
     if args.json:
-        return context.json({"file": str(target), "bytes": size, "taken_at": taken_at})
+        told = {"file": str(target), "bytes": size, "taken_at": taken_at}
+        return context.json(told | {"key": key and str(key)})
     context.say(
         f"{target}: everything up to {moment(taken_at)} UTC, {size / 1e6:,.1f} MB, checked."
     )
+    if key:
+        context.say(
+            f"The tokens in it are sealed; the key is not in it, but in {key}. Keep that in another"
+            " place, as docs/operators-guide.md says: without it they have to be added anew."
+        )
     return None
+
+
+def _key_of(path: Path) -> Path | None:
+    """What the tokens in the database at `path` are sealed with; None where there is none yet."""
+    from airoxy.cli.token_key import SEALED_KEY
+    from airoxy.store.keyfile import KEY_FILE
+
+    places = (SEALED_KEY, path.with_name(KEY_FILE))
+    return next((place for place in places if os.path.exists(place)), None)
 
 
 COMMANDS = (Command("backup", "Copy the database to a file", _run, _add_arguments, _DESCRIPTION),)

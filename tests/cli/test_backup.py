@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,17 +16,21 @@ from pathlib import Path
 import apsw
 import pytest
 
+from airoxy.cli import token_key
 from airoxy.errors import Conflict, InvalidInput, StoreError
-from airoxy.store import backup, ledger
+from airoxy.store import backup, ledger, tokens
 from airoxy.store.schema import open_database, run
 from tests.cli.terminal import Typed
 from tests.conftest import Clock
 from tests.program import PYTHON, ROOT, Airoxy, environment
-from tests.store.account import add_key, append, row
+from tests.store.account import add_key, add_token, append, row
 
 
 @pytest.fixture
-def typed(db: apsw.Connection, clock: Clock) -> Typed:
+def typed(
+    db: apsw.Connection, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Typed:
+    monkeypatch.setattr(token_key, "SEALED_KEY", tmp_path / "airoxy-token-key")
     add_key(db, "alice")
     return Typed(Path(db.filename), clock)
 
@@ -60,7 +65,31 @@ def test_the_copy_is_the_database_in_one_file(
 def test_json_says_what_there_is(typed: Typed, target: Path, clock: Clock) -> None:
     told = json.loads(typed("backup", str(target), "--json"))
     size = target.stat().st_size
-    assert told == {"file": str(target), "bytes": size, "taken_at": clock.now}
+    assert told == {"file": str(target), "bytes": size, "taken_at": clock.now, "key": None}
+
+
+def test_where_the_key_to_the_tokens_is_is_said(
+    db: apsw.Connection, typed: Typed, target: Path
+) -> None:
+    assert "sealed" not in typed("backup", str(target))
+    add_token(db, "console")
+    key = Path(db.filename).with_name("token.key")
+    assert f"the key is not in it, but in {key}." in typed("backup", str(target), "--force")
+    token_key.SEALED_KEY.touch()
+    told = typed.json("backup", str(target), "--force")
+    assert told["key"] == str(token_key.SEALED_KEY)
+
+
+def test_with_its_key_the_tokens_can_be_read_again(
+    db: apsw.Connection, typed: Typed, target: Path, clock: Clock
+) -> None:
+    add_token(db, "console")
+    typed("backup", str(target))
+    with closing(open_database(target)) as copy:
+        assert not tokens.list_tokens(copy, clock.now)[0]["is_readable"]
+    shutil.copy(Path(db.filename).with_name("token.key"), target.parent)
+    with closing(open_database(target)) as copy:
+        assert tokens.usable_tokens(copy)[0].secret == "sk-ant-api-test-console"
 
 
 def test_who_writes_meanwhile_never_waits_and_the_copy_is_of_one_moment(
