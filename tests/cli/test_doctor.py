@@ -307,6 +307,14 @@ def test_a_wrong_owner_is_repaired_backups_included(ward: Ward) -> None:
     assert backup.stat().st_uid == 0
 
 
+def test_the_key_to_the_tokens_is_looked_after_too(ward: Ward) -> None:
+    key = ward.database.with_name("token.key")
+    key.chmod(0o644)
+    assert f"{key} holds secrets" in ward.complaints()["database file"].text
+    assert ward.complaints(fix=True)["database file"].state == FIXED
+    assert key.stat().st_mode & 0o777 == 0o600
+
+
 def test_nothing_is_repaired_through_a_link(ward: Ward, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("mine")

@@ -81,14 +81,15 @@ def _make_directory(path: Path, uid: int, gid: int) -> str:
 
 
 def database(patient: Patient) -> Iterator[Finding]:
-    """The database and what lies beside it is readable for its owner alone."""
+    """The database, its copies and the tokens' key are readable for their owner alone."""
+    from airoxy.store.keyfile import KEY_FILE
+
     path = patient.database
-    files = sorted(path.parent.glob(f"{path.name}*"))
+    files = [*sorted(path.parent.glob(f"{path.name}*")), *path.parent.glob(KEY_FILE)]
     faults = [finding for file in files if (finding := _file_fault(patient, file))]
     yield from faults
-    if files and not faults:
-        others = f" and {len(files) - 1} beside it" if len(files) > 1 else ""
-        yield Finding(OK, f"{path}{others}: readable for the owner alone.")
+    if path.exists() and not faults:
+        yield Finding(OK, f"{path} and what belongs to it: readable for the owner alone.")
 
 
 def _file_fault(patient: Patient, path: Path) -> Finding | None:
