@@ -221,8 +221,8 @@ def _recost(context: Context, args: Namespace) -> None:
         context.say(f"Of {done.rows:,} requests none {changed}.")
     if done.unknown:
         context.say(
-            f"{done.unknown:,} keep their cost: they are from before airoxy kept what that was"
-            " computed from."
+            f"Left as they are: {done.unknown:,}, because what their cost was computed from was"
+            " not kept then."
         )
     if oldest and args.since < oldest:
         context.say(f"Requests have rows of their own from {oldest} on.")

@@ -102,7 +102,7 @@ def test_old_costs_follow_new_prices(db: apsw.Connection, typed: Typed) -> None:
     assert dry[0] == "2 of 3 requests would change: from $1.00 to $0.0206."
     assert typed(*words).splitlines() == [
         "2 of 3 requests changed: from $1.00 to $0.0206.",
-        "1 keep their cost: they are from before airoxy kept what that was computed from.",
+        "Left as they are: 1, because what their cost was computed from was not kept then.",
         "Requests have rows of their own from 2026-11-13 on.",
     ]
     assert typed.json("stats")["cost_nanousd"] == 2 * 10_306_250 + 1_000_000
