@@ -143,8 +143,11 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
 
     def _feed_chunks(self, data: bytes) -> None:
-        self._barren += len(data)
+        before = len(self.cycle.body)
         self._feed(data)
+        # Of an answered request nothing is kept.
+        brought = len(self.cycle.body) != before or not self._running()
+        self._barren = 0 if brought else self._barren + len(data)
         if self._barren > request_head.LIMIT and self._left == CHUNKED:
             self._refuse(InvalidInput("The request's body has framing without end."))
 
@@ -162,10 +165,6 @@ class Connection(HttpToolsProtocol):
             self.app = answering_http_1_0(self.config.loaded_app)
         super().on_headers_complete()
         self.headers = []  # trailers are nobody's headers
-
-    def on_body(self, body: bytes) -> None:
-        self._barren = 0
-        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._left = 0
