@@ -91,7 +91,11 @@ def write_copy(source: apsw.Connection, target: Path, *, replace: bool) -> int:
 
 def check_target(path: Path, target: Path, *, replace: bool) -> None:
     """Whether a copy of the database at `path` may be called `target`. Raises what is wrong."""
-    if target.exists():
+    try:
+        there = target.exists()
+    except PermissionError:
+        raise StoreError(f"{target} may not be looked at; use sudo.") from None
+    if there:
         if not target.is_file():
             raise InvalidInput(f"{target} is not a file; give the name of one.")
         if target.samefile(path):

@@ -23,6 +23,10 @@ COMMANDS = (
     "token remove 1",
     "logs",
     "stats --by day",
+    "stats --report month",
+    "prices",
+    "prices --recost --since 2026-11-01",
+    "backup --force /root/copy.db",
     "job tidy-log",
     "job refresh-tokens",
 )
