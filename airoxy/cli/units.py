@@ -5,9 +5,12 @@ The law: nothing is started, restarted or reloaded with a configuration that has
 
 from __future__ import annotations
 
+import subprocess
 from argparse import Namespace
+from contextlib import suppress
 
 from airoxy.cli.command import Command, Context, add_json
+from airoxy.cli.generated import is_stale
 from airoxy.cli.listeners import listeners, parse_listen
 from airoxy.cli.status import bare
 from airoxy.cli.status import run as status
@@ -44,6 +47,9 @@ def _reload(context: Context, _: Namespace) -> None:
         raise AiroxyError("airoxy.service does not run; try: sudo airoxy start")
     systemctl("reload", SERVICE)
     context.say("airoxy takes over program and configuration without losing a connection.")
+    with suppress(OSError, subprocess.CalledProcessError):
+        if is_stale():
+            context.warn("For the change of host, port or interval: sudo airoxy restart")
 
 
 def _require(command: str) -> None:

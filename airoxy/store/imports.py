@@ -69,6 +69,11 @@ class Imports:
             self.remember("day", json.dumps(group), json.dumps(counts))
 
 
+def has_imported(db: apsw.Connection) -> bool:
+    """Whether anything was ever taken over."""
+    return bool(run(db, "SELECT 1 FROM sqlite_schema WHERE name = 'imports'"))
+
+
 def _make_table(db: apsw.Connection) -> None:
     """Only who takes something over needs it."""
     run(

@@ -24,9 +24,9 @@ from typing import Any
 import apsw
 import pytest
 
-from airoxy.cli import main
+from airoxy.cli import generated, main
 from airoxy.cli.command import Context
-from airoxy.cli.doctor import checks, examine, finding, line, program, summary, units
+from airoxy.cli.doctor import checks, examine, finding, line, program, summary
 from airoxy.cli.doctor.finding import FAIL, FIXED, OK, WARN, Finding, Patient
 from airoxy.cli.doctor.port import strangers
 from airoxy.errors import AiroxyError
@@ -34,6 +34,7 @@ from airoxy.store import keys, tokens
 from airoxy.store.migrations import MIGRATIONS
 from airoxy.store.schema import open_database, run
 from tests.cli.fake_systemd import FakeSystemd
+from tests.cli.old_airoxy import OldAiroxy
 from tests.fake_anthropic import FakeAnthropic
 from tests.program import Airoxy, free_port
 
@@ -604,6 +605,14 @@ def test_what_is_left_of_the_php_installation_is_told(
     assert "/" + "/".join(path.split("/")[:2]) in found.text
 
 
+def test_an_installation_that_was_taken_over_is_to_be_removed(ward: Ward, tmp_path: Path) -> None:
+    old = OldAiroxy(tmp_path / "root" / "var/www/airoxy").key()
+    assert main(["--config", str(ward.config), "import-php", str(old.directory)]) == 0
+    patient = ward.patient(tmp_path / "root")
+    (found,) = [each for each in ward.examine(patient=patient) if each.check == "PHP"]
+    assert (found.state, found.remedy) == (WARN, "It has been taken over; stop it and remove it.")
+
+
 def test_a_crontab_that_calls_it_is_told(ward: Ward, tmp_path: Path) -> None:
     table = tmp_path / "root" / "var/spool/cron/crontabs/root"
     table.parent.mkdir(parents=True)
@@ -638,8 +647,8 @@ def systemd(
     generator.chmod(0o755)
     monkeypatch.setattr(finding, "DEFAULT_PATH", ward.config)
     monkeypatch.setattr(finding, "PACKAGED", ward.config)
-    monkeypatch.setattr(units, "GENERATOR", generator)
-    monkeypatch.setattr(units, "GENERATED", tmp_path / "generated")
+    monkeypatch.setattr(generated, "GENERATOR", generator)
+    monkeypatch.setattr(generated, "GENERATED", tmp_path / "generated")
     monkeypatch.setattr("airoxy.cli.doctor.port._is_ours", lambda _: True)
     user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout
     for name in ("airoxy.service", "airoxy-tidy-log.service", "airoxy-refresh-tokens.service"):
@@ -722,6 +731,18 @@ def test_unit_files_that_systemd_has_not_read_are_read(ward: Ward, systemd: Fake
     systemd.change("airoxy.service", NeedDaemonReload="yes")
     assert "not yet seen the changes of airoxy.service" in ward.complaints()["units"].text
     assert ward.complaints(fix=True)["units"].state == FIXED
+    assert systemd.commands == ["daemon-reload"]
+
+
+def test_a_configuration_that_systemd_has_not_read_is_read(
+    ward: Ward, systemd: FakeSystemd, tmp_path: Path
+) -> None:
+    drop_in = tmp_path / "generated" / "airoxy.socket.d" / "10-airoxy-yaml.conf"
+    drop_in.parent.mkdir(parents=True)
+    drop_in.write_text("# From line 3\n[Socket]\nListenStream=3900\n")
+    found = ward.complaints()["units"]
+    assert (found.state, str(ward.config) in found.text) == (FAIL, True)
+    ward.complaints(fix=True)
     assert systemd.commands == ["daemon-reload"]
 
 

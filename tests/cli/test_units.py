@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airoxy.cli import main, system
+from airoxy.cli import generated, main, system
 from tests.cli.fake_systemd import FakeSystemd
 from tests.program import Airoxy, free_port
 
@@ -79,6 +79,20 @@ def test_restart_restarts_a_socket_whose_addresses_changed(
 def test_reload_reloads_the_service(run: Run, systemd: FakeSystemd) -> None:
     assert run("reload")[0] == 0
     assert systemd.commands == ["reload airoxy.service"]
+
+
+def test_reload_says_what_takes_a_restart(
+    run: Run, systemd: FakeSystemd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = tmp_path / "generator"
+    generator.write_text('#!/bin/sh\nmkdir "$1/airoxy.socket.d"\n'
+                         'echo port > "$1/airoxy.socket.d/10-airoxy-yaml.conf"\n')  # fmt: skip
+    generator.chmod(0o755)
+    monkeypatch.setattr(generated, "GENERATOR", generator)
+    monkeypatch.setattr(generated, "GENERATED", tmp_path / "generated")
+    status, _, err = run("reload")
+    assert (status, systemd.commands) == (0, ["reload airoxy.service"])
+    assert err == "For the change of host, port or interval: sudo airoxy restart\n"
 
 
 @pytest.mark.parametrize("verb", ["start", "restart", "reload"])

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from airoxy.cli.doctor.finding import OK, WARN, Finding, Patient
+from airoxy.cli.doctor.pool import ask
 
 #: Where its install.sh put it.
 DIRECTORY = Path("/var/www/airoxy")
@@ -16,13 +17,17 @@ _TABLES = ("etc/crontab", "etc/cron.d/*", "var/spool/cron/crontabs/*")
 
 def php(patient: Patient) -> Iterator[Finding]:
     """Nothing of it runs beside us or waits to be taken over."""
+    from airoxy.store.imports import has_imported
+
     found = [f"/{path.relative_to(patient.root)}" for path in _leftovers(patient.root)]
     if not found:
         yield Finding(OK, "There is no older PHP installation.")
         return
     text = f"There is an older PHP installation: {', '.join(found)}."
-    remedy = "Take it over with `sudo airoxy import-php`, then remove it."
-    yield Finding(WARN, text, remedy)
+    if ask(patient, has_imported) is True:
+        yield Finding(WARN, text, "It has been taken over; stop it and remove it.")
+    else:
+        yield Finding(WARN, text, "Take it over with `sudo airoxy import-php`, then remove it.")
 
 
 def _leftovers(root: Path) -> list[Path]:

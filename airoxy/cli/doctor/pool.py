@@ -22,7 +22,7 @@ def keys(patient: Patient) -> Iterator[Finding]:
     """Somebody can use airoxy."""
     from airoxy.store import keys
 
-    rows = _ask(patient, keys.list_keys)
+    rows = ask(patient, keys.list_keys)
     if isinstance(rows, str):
         yield Finding(WARN, rows)
     elif not rows:
@@ -41,7 +41,7 @@ def tokens(patient: Patient) -> Iterator[Finding]:
     from airoxy.store import tokens
 
     now = patient.context.now()
-    rows = _ask(patient, lambda db: tokens.list_tokens(db, now))
+    rows = ask(patient, lambda db: tokens.list_tokens(db, now))
     if isinstance(rows, str):
         yield Finding(WARN, rows)
     elif not rows:
@@ -52,7 +52,7 @@ def tokens(patient: Patient) -> Iterator[Finding]:
         yield _pool(rows, now)
 
 
-def _ask(patient: Patient, question: Callable[[apsw.Connection], T]) -> T | str:
+def ask(patient: Patient, question: Callable[[apsw.Connection], T]) -> T | str:
     """The database's answer, or why there is none; what is wrong with it is another check's."""
     from airoxy.cli.doctor.database import open_as_it_is
 

@@ -6,20 +6,17 @@ is one line that says so.
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from airoxy.cli.doctor.finding import FAIL, HOME, OK, Finding, Patient
+from airoxy.cli.generated import is_stale
 from airoxy.cli.show import past, span
 from airoxy.cli.status import Timer
 from airoxy.cli.status import timers as look_at_timers
 from airoxy.cli.system import SERVICE, SOCKET, TIMERS, Unit, ask, booted, show, systemctl
 
-GENERATOR = Path("/usr/lib/systemd/system-generators/airoxy-generator")
-GENERATED = Path("/run/systemd/generator")
 _STATE = ("LoadState", "ActiveState", "SubState", "UnitFileState")
 
 
@@ -37,35 +34,13 @@ def definitions(patient: Patient) -> Iterator[Finding]:
         for unit in show([SOCKET, SERVICE, *TIMERS, *TIMERS.values()], ["NeedDaemonReload"])
         if unit["NeedDaemonReload"] == "yes"
     ]
-    if not stale and _generated() != _drop_ins(GENERATED):
+    if not stale and is_stale():
         stale = [str(patient.config_path)]
     if stale:
         text = f"systemd has not yet seen the changes of {', '.join(stale)}."
         yield Finding(FAIL, text, "sudo airoxy restart", _reload)
     else:
         yield Finding(OK, "systemd knows the units as they are.")
-
-
-def _generated() -> dict[str, list[str]]:
-    """What the generator would write now."""
-    with tempfile.TemporaryDirectory() as directory:
-        subprocess.run(
-            [GENERATOR, directory, directory, directory],
-            check=True,
-            capture_output=True,
-            timeout=60,
-        )
-        return _drop_ins(Path(directory))
-
-
-def _drop_ins(directory: Path) -> dict[str, list[str]]:
-    """The generator's files by name, without their comments, which name lines that may move."""
-    return {
-        str(file.relative_to(directory)): [
-            line for line in file.read_text().splitlines() if not line.startswith("#")
-        ]
-        for file in directory.glob("airoxy*.d/*-airoxy-yaml.conf")
-    }
 
 
 def _reload() -> str:
@@ -101,7 +76,8 @@ def _runs(timer: Timer, now: float) -> Finding:
         text = f"The last run of {job} ended badly, {past(timer.last_run, now)}."
         return Finding(FAIL, text, f"journalctl -u {job} says why.")
     upcoming = f"; the next is in {span(timer.next_run - now)}" if timer.next_run else ""
-    text = f"{timer.unit}: the last run was {past(timer.last_run, now)}{upcoming}."
+    last = f"the last run was {past(timer.last_run, now)}" if timer.last_run else "no run yet"
+    text = f"{timer.unit}: {last}{upcoming}."
     return Finding(OK, text)
 
 

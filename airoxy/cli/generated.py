@@ -1,0 +1,38 @@
+"""What systemd's generator makes of airoxy.yaml, against what systemd works with.
+
+The law: it is the generator itself that is asked, so that there is one idea of what the
+configuration means for the units.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+GENERATOR = Path("/usr/lib/systemd/system-generators/airoxy-generator")
+#: Where systemd lets generators write.
+GENERATED = Path("/run/systemd/generator")
+
+
+def is_stale() -> bool:
+    """Whether host, port or interval have changed since systemd read the configuration. Raises
+    OSError and CalledProcessError where the generator cannot be asked."""
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run(
+            [GENERATOR, directory, directory, directory],
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+        return _drop_ins(Path(directory)) != _drop_ins(GENERATED)
+
+
+def _drop_ins(directory: Path) -> dict[str, list[str]]:
+    """The generator's files by name, without their comments, which name lines that may move."""
+    return {
+        str(file.relative_to(directory)): [
+            line for line in file.read_text().splitlines() if not line.startswith("#")
+        ]
+        for file in directory.glob("airoxy*.d/*-airoxy-yaml.conf")
+    }
