@@ -18,6 +18,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -62,7 +63,8 @@ class Vault:
         key: bytes | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        self._db = db
+        # The connection owns us; the other way round, nobody would close it.
+        self._db = weakref.ref(db)
         self._path = path
         self._given = key
         self._environ = environ
@@ -190,7 +192,9 @@ class Vault:
         )
 
     def _execute(self, sql: str, *values: Any) -> list[Any]:
-        return self._db.cursor().execute(sql, values).fetchall()
+        db = self._db()
+        assert db
+        return db.cursor().execute(sql, values).fetchall()
 
 
 def name_of(key: bytes) -> bytes:

@@ -133,6 +133,12 @@ def test_many_who_store_the_first_token_at_once_make_one_key(tmp_path: Path) -> 
     assert len(secrets_of(path)) == 4
 
 
+def test_a_connection_that_nobody_holds_is_closed(path: Path) -> None:
+    """And its files are put in order; a command leaves it to Python."""
+    assert tokens.usable_tokens(open_database(path))
+    assert not list(path.parent.glob("airoxy.db-*"))
+
+
 # Without the key
 
 
