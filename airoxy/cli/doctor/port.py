@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from airoxy import __version__
 from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Patient
@@ -77,16 +77,16 @@ def health(patient: Patient) -> Iterator[Finding]:
             return
         found = ask_health(units[1].get("Listen", "").splitlines())
     if found:
-        yield _state(found)
+        yield _state(found, _reload if patient.has_units else None)
 
 
-def _state(found: Health) -> Finding:
+def _state(found: Health, reload: Callable[[], str] | None) -> Finding:
     if found.status is None:
         remedy = "journalctl -u airoxy; sudo airoxy restart"
         return Finding(FAIL, f"{found.url} is out of reach ({found}).", remedy)
     if found.body["version"] != __version__:
         text = f"The server is still of version {found.body['version']}, not {__version__}."
-        return Finding(WARN, text, "sudo airoxy reload", _reload)
+        return Finding(WARN, text, "sudo airoxy reload", reload)
     state = OK if found.status == 200 and "warning" not in found.body else WARN
     return Finding(state, f"{found.url}: {found}.")
 
