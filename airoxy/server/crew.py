@@ -33,7 +33,6 @@ class Limits:
     retire: float = 3660.0  # an answer of an hour is the longest that a reload waits for
     flush: float = 30.0  # writing out the account
     rehearsal: float = 30.0
-    steady: float = 10.0  # who lived that long did not die of its start
     longest_pause: float = 30.0  # between two workers that die of their start
     tick: float = 1.0  # how late any of these may be noticed
 
@@ -142,9 +141,9 @@ class Crew:
                     raise
             self.workers[pid] = Worker(pid, ours, born=now, heard=now)
 
-    def postpone(self, now: float, lived: float) -> None:
-        """Who worked for a while is replaced at once; who dies of its start, ever later."""
-        self._strikes = 0 if lived >= self._limits.steady else self._strikes + 1
+    def postpone(self, now: float, *, worked: bool) -> None:
+        """Who worked is replaced at once, however often; who dies of its start, ever later."""
+        self._strikes = 0 if worked else self._strikes + 1
         if self._strikes > 1:
             pause = 0.5 * 2.0 ** min(self._strikes - 2, 20)
             self._recruit_at = now + min(pause, self._limits.longest_pause)

@@ -154,7 +154,7 @@ class Parent:
             self._crew.recruit(self._estate.count, self._employ, [*self._given_up(), *pipe], now)
         except OSError as error:
             say(f"No worker can be started: {error.strerror}.", WARNING)
-            self._crew.postpone(now, lived=0)
+            self._crew.postpone(now, worked=False)
             if self._former:
                 self._fail("there is no room for new workers")
 
@@ -177,7 +177,7 @@ class Parent:
             self._status = os.WEXITSTATUS(status) or 1
             self._stop(now)
         else:
-            self._crew.postpone(now, now - worker.born)
+            self._crew.postpone(now, worked=worker.ready)
 
     # Start, reload, stop
 

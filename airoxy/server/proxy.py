@@ -20,6 +20,7 @@ from airoxy.core import pool as rules
 from airoxy.core.body import Asked
 from airoxy.core.headers import to_upstream
 from airoxy.core.pool import Token, Verdict
+from airoxy.core.pricing import PriceTable
 from airoxy.core.resources import named_in_path, takes_system
 from airoxy.errors import AiroxyError, ConnectFailed
 from airoxy.server import pinning
@@ -67,8 +68,13 @@ class Proxy:
     pool: Pool
     client: Client
     running: int = 0
+    prices: PriceTable = field(init=False)
     _renewed_at: float = 0.0
     _ended: list[Record] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Read now, because the first request that is written may find no descriptor left.
+        self.prices = self.config.pricing
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         now = time.time()
@@ -128,7 +134,7 @@ class Proxy:
                 print(traceback.format_exc(), file=sys.stderr, flush=True)
 
     def _write(self, record: Record) -> None:
-        row = record.row(self.config.pricing)
+        row = record.row(self.prices)
         if record.batch_id is None:
             self.pool.writer.row(row)
         else:

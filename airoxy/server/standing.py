@@ -17,15 +17,16 @@ from hashlib import blake2b
 from airoxy.core.pool import EVERY_CLASS, Token
 
 #: Changes whenever the layout does, so that a reloaded parent knows whether to keep the mapping.
-LAYOUT = 2
+LAYOUT = 3
 SLOTS = 4096
 _COOLINGS = 10  # model classes that can cool at once; the one that ends first gives way
 _HEAD = 2  # words: token id, last use (Unix ns)
 _ENTRY = 3  # words: class, until (Unix ns), set at (Unix ns)
 _SLOT = _HEAD + _COOLINGS * _ENTRY  # words of 8 bytes
 _STREAMS = SLOTS * _SLOT  # behind the slots, one word
+_LATEST = _STREAMS + 1  # one more: the latest use of any token
 #: Bytes of the whole mapping; pages that no token touches cost nothing.
-SIZE = (_STREAMS + 1) * 8
+SIZE = (_LATEST + 1) * 8
 
 
 class Standing:
@@ -53,15 +54,19 @@ class Standing:
         return self._words[base + 1] if self._words[base] == token.id else 0
 
     def mark_used(self, token_id: int, now_ns: int) -> int:
-        """Remember the use; the answer is later than every earlier one of this token."""
-        base = self._slot(token_id)
-        used = self._words[base + 1] = max(now_ns, self._words[base + 1] + 1)
+        """Remember the use; the answer is later than every earlier one, whatever the clock does: a
+        token that was used before it was set back would be passed over until it is that late again.
+        """
+        words = self._words
+        used = words[_LATEST] = max(now_ns, words[_LATEST] + 1)
+        words[self._slot(token_id) + 1] = used
         return used
 
     def recall(self, token_id: int, used_ns: int) -> None:
         """What the database remembers of the last use; this mapping may know better."""
         base = self._slot(token_id)
         self._words[base + 1] = max(used_ns, self._words[base + 1])
+        self._words[_LATEST] = max(used_ns, self._words[_LATEST])
 
     def cooling_until(self, token: Token, model_class: str) -> float:
         """When the token is ready for `model_class`, in Unix seconds; 0 if it is."""

@@ -127,12 +127,14 @@ def toggle_token(db: apsw.Connection, token_id: int, now: float) -> bool:
 def reset_token(db: apsw.Connection, token_id: int, now: float) -> None:
     """Active, not cooling, no failures. Raises NotFound."""
     with transaction(db):
-        # Coolings that are still on their way to the database are known by their time.
+        # Coolings that are still on their way to the database are known by their time; those that
+        # are there may be of before the clock was set back.
         _change(
             db,
             token_id,
             "is_active = 1, inactive_reason = NULL, inactive_since = NULL, refresh_failures = 0,"
-            " retry_refresh_at = NULL, reset_at = ?",
+            " retry_refresh_at = NULL, reset_at = max(?, (SELECT ifnull(max(set_at), 0)"
+            " FROM cooldowns WHERE token_id = tokens.id))",
             (int(now * 1e9),),
         )
         run(db, "DELETE FROM cooldowns WHERE token_id = ?", (token_id,))

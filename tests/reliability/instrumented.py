@@ -1,6 +1,7 @@
 """airoxy with shorter time limits, whose /health also tells what it holds: `python3 -m` this.
 
-AIROXY_TEST_LIMITS is a JSON object of constants in airoxy.server.connection.
+AIROXY_TEST_LIMITS is a JSON object of constants in airoxy.server.connection; AIROXY_TEST_CLOCK is a
+file with the seconds by which the wall clock is wrong.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import gc
 import json
 import os
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 from airoxy.server import connection
@@ -28,7 +31,16 @@ async def _on_get(self: Health, request: Any, response: Any) -> None:
     }
 
 
+def _set_clock(offset: Path) -> None:
+    """The wall clock, and no other, as if somebody had set it."""
+    right, right_ns = time.time, time.time_ns
+    time.time = lambda: right() + int(offset.read_text())
+    time.time_ns = lambda: right_ns() + int(offset.read_text()) * 10**9
+
+
 def main() -> int:
+    if clock := os.environ.get("AIROXY_TEST_CLOCK"):
+        _set_clock(Path(clock))
     for name, value in json.loads(os.environ.get("AIROXY_TEST_LIMITS", "{}")).items():
         assert hasattr(connection, name)
         setattr(connection, name, value)

@@ -29,6 +29,13 @@ def test_every_use_is_later_than_the_one_before_even_when_the_clock_stands(stand
     assert standing.last_used(token(1)) == 1002
 
 
+def test_a_use_is_later_than_those_of_before_the_clock_was_set_back(standing):
+    standing.recall(1, 7000)
+    standing.mark_used(2, 9000)
+    assert standing.mark_used(1, 1000) > standing.last_used(token(2))
+    assert standing.mark_used(2, 1001) > standing.last_used(token(1))
+
+
 def test_what_the_database_recalls_never_sets_a_use_back(standing):
     standing.recall(1, 0)
     assert standing.last_used(token(1)) == 0

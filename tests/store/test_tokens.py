@@ -172,6 +172,15 @@ def test_a_cooling_from_before_the_reset_that_comes_late_does_not_count(
     assert len(tokens.coolings(db, 11)) == 1
 
 
+def test_a_reset_counts_even_where_the_clock_was_set_back_since_the_cooling(
+    db: apsw.Connection,
+) -> None:
+    add_token(db, "one")
+    tokens.cool(db, 1, "*", 9000, "limit", 5000 * SECOND)
+    tokens.reset_token(db, 1, 10)
+    assert tokens.usable_tokens(db)[0].reset_at == 5000 * SECOND
+
+
 def test_a_token_that_is_gone_is_not_cooled(db: apsw.Connection) -> None:
     tokens.remove_token(db, add_token(db, "one"), 5)
     tokens.cool(db, 1, "*", 90, "limit", 6 * SECOND)
