@@ -52,6 +52,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(context: Context, args: Namespace) -> None:
+    if os.geteuid() != 0:
+        _ = context.database  # who may not open it is told that first
     files = [read(args.path)] if args.path else [read(path) for path in everywhere()]
     if args.path and files[0].skipped:
         raise InvalidInput(f"{args.path} {files[0].skipped}.")
