@@ -19,7 +19,7 @@ PYTEST_FLAGS ?= -n auto --timeout 180
 IS_ROOT := $(filter 0,$(shell id -u))
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
-.PHONY: help up deb test lint demo bench bench-peer soak fuzz clean test-debian test-newest test-clients test-system unbooted needs
+.PHONY: help up deb test lint demo bench bench-peer bench-soak soak fuzz clean test-debian test-newest test-clients test-system unbooted needs
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -60,8 +60,14 @@ SECONDS ?= 1
 bench: build/bench/load build/bench/upstream  ## speed and memory, beside nginx, into bench/RESULTS.md
 	$(PYTHON) -m bench --rounds $(ROUNDS) --seconds $(SECONDS) $(if $(ONLY),--only "$(ONLY)")
 
-soak: build/bench/load build/bench/upstream  ## whether memory stays flat over 200,000 requests
+bench-soak: build/bench/load build/bench/upstream  ## whether memory stays flat over 200,000 requests
 	$(PYTHON) -m bench.soak
+
+# On everything at once, and exact: what is counted, and what is left open.
+SOAK_SECONDS ?= 3600
+
+soak: needs  ## SOAK_SECONDS of load with all kinds of trouble: nothing grows, every token is counted
+	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m tests.soak
 
 # On the distribution's versions, whose parsers are the older ones.
 FUZZ_SECONDS ?= 600

@@ -1,4 +1,4 @@
-"""`make soak`: whether a worker's memory stays flat over many requests and streams.
+"""`make bench-soak`: whether a worker's memory stays flat over many requests and streams.
 
 The law: after a tenth of the work the memory has its size; what comes on top later is a leak.
 """

@@ -50,8 +50,12 @@ class Client:
         if buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self.socket.settimeout(PATIENCE)
-        self.socket.bind((address, 0))
-        self.socket.connect(("127.0.0.1", airoxy.port))
+        try:
+            self.socket.bind((address, 0))
+            self.socket.connect(("127.0.0.1", airoxy.port))
+        except OSError:
+            self.socket.close()
+            raise
         self.received = b""
         self.reset = False
 
