@@ -111,18 +111,12 @@ def test_lintian_has_nothing_to_say(built):
     assert machine.run(f"{STRICT} /release/*.changes") == ""
 
 
-def test_every_override_of_lintian_has_a_reason_and_is_used(built):
-    machine, _ = built
-    told = machine.run("lintian --allow-root -EvIL +pedantic --show-overrides /release/*.changes")
-    overrides = len(re.findall(r"(?m)^O: ", told))
-    written = 0
+def test_every_override_of_lintian_has_a_reason():
+    """That each is used, lintian itself tells."""
     for file in ("airoxy.lintian-overrides", "source/lintian-overrides"):
         lines = (ROOT / "debian" / file).read_text().splitlines()
-        for reason, line in itertools.pairwise(lines):
-            if not line.startswith("#"):
-                written += 1
-                assert reason.startswith("# "), line
-    assert overrides == written
+        for reason, line in itertools.pairwise(["", *lines]):
+            assert line.startswith("# ") or reason.startswith("# "), line
 
 
 def test_nothing_unexpected_is_in_the_package(deb):

@@ -75,11 +75,13 @@ def test_the_generator_is_quick(computer):
     computer.put(CONFIG, "host: localhost\nport: 3700\ntoken_refresh_interval: 45\n")
     computer.run("mkdir -p /tmp/generated")
     measure = (
-        "import subprocess, time; began = time.monotonic();"
+        "import resource, subprocess;"
         "subprocess.run(['/usr/lib/systemd/system-generators/airoxy-generator',"
-        " *['/tmp/generated'] * 3], check=True); print(time.monotonic() - began)"
+        " *['/tmp/generated'] * 3], check=True);"
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN);"
+        "print(used.ru_utime + used.ru_stime)"
     )
-    # The quickest of some: this computer has other things to do.
+    # Its own time, and the best of some: this computer has other things to do.
     times = [float(computer.run(f'python3 -c "{measure}"')) for _ in range(10)]
     assert min(times) < GENERATOR_LIMIT, times
     assert computer.run("ls /tmp/generated").split() == [
