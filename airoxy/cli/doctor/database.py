@@ -25,7 +25,7 @@ def soundness(patient: Patient) -> Iterator[Finding]:
     from airoxy.store.backup import newest_backup
 
     path = patient.database
-    if not path.parent.is_dir() or (path.exists() and not _usable(patient)):
+    if not path.parent.is_dir() or (path.exists() and not usable(patient)):
         return  # which is said already
     backup = newest_backup(path)
     if path.exists():
@@ -63,7 +63,7 @@ def migrations(patient: Patient) -> Iterator[Finding]:
     from airoxy.store.schema import APPLICATION_ID, open_database
 
     path, known = patient.database, len(MIGRATIONS)
-    if not path.exists() or not _usable(patient):
+    if not path.exists() or not usable(patient):
         return
     if patient.as_owner(lambda: damage(path, quick=True)):
         return
@@ -86,7 +86,7 @@ def migrations(patient: Patient) -> Iterator[Finding]:
         yield Finding(FAIL, text, "--fix or a restart migrates it.", fix)
 
 
-def _usable(patient: Patient) -> bool:
+def usable(patient: Patient) -> bool:
     """Whether its owner may use it; who may not is not told that it is damaged."""
     path = patient.database
     return patient.as_owner(

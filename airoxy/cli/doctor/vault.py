@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from airoxy.cli.doctor.database import open_as_it_is, usable
 from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Patient
 
 _ROTATE = "sudo airoxy token rotate-key"
@@ -23,7 +24,7 @@ class _Seen(NamedTuple):
 def key(patient: Patient) -> Iterator[Finding]:
     """The key is here, and nowhere else than it should be."""
     path = patient.database
-    if not path.exists():
+    if not path.exists() or not usable(patient):
         return
     seen = patient.as_owner(lambda: _look(path, patient.key))
     if seen is None or not seen.tokens:
@@ -46,7 +47,6 @@ def key(patient: Patient) -> Iterator[Finding]:
 def _look(path: Path, given: bytes | None) -> _Seen | None:
     import apsw
 
-    from airoxy.cli.doctor.database import open_as_it_is
     from airoxy.store.keyfile import KEY_FILE, read_key
     from airoxy.store.schema import run
     from airoxy.store.vault import name_of
