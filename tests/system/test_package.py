@@ -58,13 +58,14 @@ def clone(machine, directory):
     machine.run("chown -R root: /airoxy.git")
 
 
-def test_make_deb_builds_from_a_clean_clone(release, tmp_path):
+def test_make_deb_builds_from_a_clean_clone_and_lintian_has_nothing_to_say(release, tmp_path):
     with Machine(images.image(release, "build")) as machine:
         machine.online()
         clone(machine, tmp_path)
         machine.run("git clone --quiet /airoxy.git /src && make -C /src deb", timeout=600)
         assert f"airoxy_{package.version()}_all.deb" in machine.run("ls /src/dist").split()
         assert machine.run("git -C /src status --porcelain") == ""
+        assert machine.run(f"{STRICT} /src/dist/*.changes") == ""
 
 
 def test_the_package_is_reproducible(workshop):
