@@ -10,7 +10,6 @@ from airoxy.core.keys import digest
 from airoxy.errors import Unauthorized
 from airoxy.server.snapshot import Snapshot
 
-
 #: The same few keys come again and again, and OpenSSL's way to a digest is long.
 _digest = lru_cache(maxsize=1024)(digest)
 
