@@ -1,12 +1,12 @@
 """A throw-away computer: an image of images.py under an overlay, with a real systemd as process 1.
 
-The law: whatever happens, nothing stays. The mounts are in a namespace that ends with the last
-process, the processes are in a cgroup of their own that is killed as a whole, and the machine asks
-for a signal should its test die first. Machines have their own network, so that several of them
-have a port 3800 each.
+The law: whatever happens, no process stays. The mounts are in a namespace that ends with the last
+process, the processes are in a cgroup of their own that is killed as a whole, and they die with
+their test; what such a test leaves of directories the next one sweeps. Machines have their own
+network, so that several of them have a port 3800 each.
 
 It boots in half a second on hosts whose own process 1 is not systemd, too; what makes that work is
-in BOOT, and each line of it is needed.
+in _BOOT, and each line of it is needed.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ _ENVIRONMENT = {
     "SYSTEMD_PAGER": "cat", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 }  # fmt: skip
 TOOLS = ("mmdebstrap", "systemd-nspawn", "setpriv", "unshare", "nsenter", "apt-get")
-#: What runs under it is told to end when its test is gone, however that happened.
-_UNDER_US = ("setpriv", "--pdeathsig=TERM")
+#: What runs under it ends with its test, however that ended.
+_UNDER_US = ("setpriv", "--pdeathsig=KILL")
 BOOT_TIMEOUT = 60
 
 _numbers = itertools.count(1)
@@ -100,9 +100,7 @@ class Machine:
 
     def stop(self) -> None:
         """Pull the plug."""
-        for group in _groups(self.name):
-            with suppress(OSError):
-                (group / "cgroup.kill").write_text("1")
+        _kill(self.name)
         if self._nspawn:
             self._nspawn.kill()
             self._nspawn.wait()
@@ -218,10 +216,18 @@ def missing() -> str | None:
 
 
 def sweep() -> None:
-    """Remove what tests that were killed could not: their processes have ended with them."""
+    """Remove what tests that were killed could not."""
     for run in (images.CACHE / "run").glob("airoxy-test-*"):
         if not Path(f"/proc/{run.name.split('-')[2]}").exists():
+            _kill(run.name)
             _remove(run.name)
+
+
+def _kill(name: str) -> None:
+    """Every process of a machine at once."""
+    for group in _groups(name):
+        with suppress(OSError):
+            (group / "cgroup.kill").write_text("1")
 
 
 def _groups(name: str) -> list[Path]:
