@@ -1,9 +1,9 @@
 """A throw-away computer: an image of images.py under an overlay, with a real systemd as process 1.
 
 The law: whatever happens, no process stays. The mounts are in a namespace that ends with the last
-process, the processes are in a cgroup of their own that is killed as a whole, and they die with
-their test; what such a test leaves of directories the next one sweeps. Machines have their own
-network, so that several of them have a port 3800 each.
+process; the processes are in a namespace whose first one dies with its test, and all with it; what
+such a test leaves of directories the next one sweeps. Machines have their own network, so that
+several of them have a port 3800 each.
 
 It boots in half a second on hosts whose own process 1 is not systemd, too; what makes that work is
 in _BOOT, and each line of it is needed.
@@ -78,7 +78,8 @@ class Machine:
         upper = str(self._keep) if self._keep else "memory"
         with (self._run / "console").open("wb") as console:
             self._nspawn = subprocess.Popen(
-                [*_UNDER_US, "unshare", "--mount", "--propagation", "private",
+                [*_UNDER_US, "unshare", "--mount", "--propagation", "private", "--mount-proc",
+                 "--pid", "--fork", "--kill-child",
                  "bash", "-c", _BOOT, "boot", self._run, lower, upper, self.name],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
             )  # fmt: skip
@@ -193,12 +194,16 @@ class Machine:
         """Process 1 of the machine, once it is systemd."""
         assert self._nspawn
         assert self._nspawn.poll() is None, f"no boot: {self.console()}"
-        pid = self._nspawn.pid
         with suppress(OSError):
-            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-                if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
-                    self.leader = int(child)
+            for nspawn in _children(self._nspawn.pid):
+                for child in _children(nspawn):
+                    if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
+                        self.leader = child
         return self.leader
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def missing() -> str | None:
