@@ -71,12 +71,7 @@ def count_once(db: apsw.Connection, row: ledger.Row, batch_id: str) -> None:
 async def _written(writer: Writer, operation: Operation) -> None:
     loop = asyncio.get_running_loop()
     done = asyncio.Event()
-
-    def run(db: apsw.Connection) -> None:
-        operation(db)
-        loop.call_soon_threadsafe(done.set)
-
-    writer.do(run)
+    writer.do(operation, committed=partial(loop.call_soon_threadsafe, done.set))
     try:
         await asyncio.wait_for(done.wait(), PATIENCE)
     except TimeoutError:

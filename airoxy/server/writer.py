@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -46,13 +46,18 @@ _PASSING = (
 )
 
 
+class _Task(NamedTuple):
+    operation: Operation
+    committed: Callable[[], Any] | None
+
+
 class Writer:
     """`db` is the writer's own connection from now on; it closes it."""
 
     def __init__(self, db: apsw.Connection, limit: int = LIMIT) -> None:
         self._db = db
         self._limit = limit
-        self._queue: deque[ledger.Row | Operation] = deque()
+        self._queue: deque[ledger.Row | _Task] = deque()
         self._used: dict[int, int] = {}
         self._at_once = BATCH
         self._work = threading.Event()
@@ -79,9 +84,10 @@ class Writer:
         """Only the latest use of a token is written, with the next rows."""
         self._used[token_id] = now_ns
 
-    def do(self, operation: Operation) -> None:
-        """Run `operation` inside one of the writer's next transactions."""
-        self._queue.append(operation)
+    def do(self, operation: Operation, committed: Callable[[], Any] | None = None) -> None:
+        """Run `operation` inside one of the writer's next transactions, and call `committed` (in
+        the writer's thread) when others can see what it did."""
+        self._queue.append(_Task(operation, committed))
         self._wake()
 
     def close(self) -> None:
@@ -142,13 +148,16 @@ class Writer:
         with transaction(db):
             if rows:
                 ledger.append(db, rows)
-            for item in batch:
-                if not isinstance(item, ledger.Row):
-                    item(db)
+            tasks = [item for item in batch if isinstance(item, _Task)]
+            for task in tasks:
+                task.operation(db)
             if used:
                 tokens.note_used(db, used)
         for _ in batch:
             self._queue.popleft()
+        for task in tasks:
+            if task.committed:
+                task.committed()
 
     def _in_trouble(self, trouble: str) -> None:
         if self.trouble is None:

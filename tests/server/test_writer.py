@@ -43,6 +43,14 @@ def count(path: Path) -> int:
         db.close()
 
 
+def keys_in(path: Path) -> list[dict]:
+    db = open_database(path, readonly=True)
+    try:
+        return keys.list_keys(db)
+    finally:
+        db.close()
+
+
 def test_what_was_handed_over_is_written_when_the_writer_closes(path):
     writer = Writer(connect(path))
     for number in range(1200):
@@ -67,6 +75,17 @@ def test_an_operation_and_the_last_use_are_written_with_the_rows(path):
     assert listed["last_used_at"] == 7_000
     assert listed["coolings"][0]["reason"] == "rate limited"
     db.close()
+
+
+def test_who_is_told_that_it_is_committed_finds_it_there(path):
+    seen = []
+    writer = Writer(connect(path))
+    writer.do(
+        lambda db: keys.add_key(db, "desk", "ak-other", 0),
+        committed=lambda: seen.append(len(keys_in(path))),
+    )
+    writer.close()
+    assert seen == [2]
 
 
 def test_a_locked_database_delays_the_rows_and_loses_none(path, capfd):
