@@ -1,5 +1,6 @@
 #!/bin/sh
 # Install those of the named Debian packages that are missing: need.sh PACKAGE...
+# What comes with a service is for tests, which start it themselves: none is left running or enabled.
 set -eu
 
 missing=
@@ -14,7 +15,17 @@ if [ "$(id -u)" != 0 ]; then
     exit 1
 fi
 echo "Installing:$missing"
+
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    trap 'rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 755 $policy
+fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get -qq update
 # shellcheck disable=SC2086  # one word is one package
 apt-get -qq -o Dpkg::Use-Pty=0 install --yes --no-install-recommends $missing >/dev/null
+for package in $missing; do
+    systemctl --quiet disable "${package%-light}.service" 2>/dev/null || true
+done

@@ -7,17 +7,24 @@ from argparse import ArgumentParser, Namespace
 
 from airoxy.cli.command import Command, Context, Group, add_id, add_json
 from airoxy.cli.show import moment, name_argument
-from airoxy.core.keys import new_key
+from airoxy.core.keys import given_key, new_key
 from airoxy.store import keys
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "key",
+        nargs="?",
+        choices=("-",),
+        metavar="-",
+        help="take the key on standard input, one that another host of yours has made",
+    )
     parser.add_argument("--name", required=True, type=name_argument, help="whom the key is for")
     add_json(parser)
 
 
 def _add(context: Context, args: Namespace) -> None:
-    key = new_key(secrets.choice)
+    key = given_key(context.input.readline().strip()) if args.key else new_key(secrets.choice)
     key_id = keys.add_key(context.database, args.name, key, context.now())
     if args.json:
         return context.json({"id": key_id, "name": args.name, "key": key})

@@ -6,6 +6,7 @@ The law: whatever is shown, logged or stored for showing has gone through `mask`
 from __future__ import annotations
 
 import hashlib
+import re
 import string
 from collections.abc import Callable
 
@@ -19,6 +20,13 @@ _ALPHABET = string.ascii_letters + string.digits
 def new_key(choice: Callable[[str], str]) -> str:
     """A client key; `choice` draws one character, `secrets.choice` in earnest (238 bits in all)."""
     return KEY_PREFIX + "".join(choice(_ALPHABET) for _ in range(KEY_LENGTH))
+
+
+def given_key(text: str) -> str:
+    """`text`, if it is a client key; InvalidInput for anything else."""
+    if not re.fullmatch(rf"{KEY_PREFIX}[A-Za-z0-9]{{{KEY_LENGTH}}}", text, re.ASCII):
+        raise InvalidInput(f"A client key is {KEY_PREFIX} and {KEY_LENGTH} letters and digits.")
+    return text
 
 
 def digest(key: str | bytes) -> bytes:

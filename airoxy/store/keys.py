@@ -18,6 +18,9 @@ def add_key(db: apsw.Connection, name: str, key: str, now: float) -> int:
             raise Conflict(
                 f"A key named {name!r} is there already; choose another name or remove it first."
             )
+        known = run(db, "SELECT id, name FROM api_keys WHERE digest = ?", (digest(key),))
+        if known:
+            raise Conflict(f"That key is there already: {known[0][0]} ({known[0][1]}).")
         ((key_id,),) = run(
             db,
             "INSERT INTO api_keys (name, digest, masked, created_at) VALUES (?, ?, ?, ?)"

@@ -48,6 +48,23 @@ def test_a_name_is_taken_once_and_free_again_after_removal(airoxy):
     assert airoxy.json("api-key", "add", "--name", "laptop")["id"] > first["id"]
 
 
+def test_a_key_of_another_host_is_taken_on_standard_input(airoxy, install):
+    key = install().key("laptop")
+    taken = airoxy.json("api-key", "add", "-", "--name", "laptop", stdin=f"{key}\n")
+    assert taken == {"id": 1, "name": "laptop", "key": key}
+    assert digest(key) in airoxy.database.read_bytes()
+    again = airoxy.run("api-key", "add", "-", "--name", "desk", stdin=key)
+    assert again.returncode == 1
+    assert again.stderr == "airoxy: That key is there already: 1 (laptop).\n"
+
+
+@pytest.mark.parametrize("text", ["", "sk-ant-api-test-one", "ak-test", "ak-" + "x" * 39 + "é"])
+def test_what_is_no_client_key_is_not_taken(airoxy, text):
+    refused = airoxy.run("api-key", "add", "-", "--name", "laptop", stdin=text)
+    assert refused.returncode == 2
+    assert refused.stderr == "airoxy: A client key is ak- and 40 letters and digits.\n"
+
+
 @pytest.mark.parametrize("command", ["remove", "toggle"])
 def test_an_id_that_is_not_there_is_named_and_where_to_look(airoxy, command):
     refused = airoxy.run("api-key", command, "7")

@@ -42,16 +42,22 @@ class Authority:
         self, names: str = "IP:127.0.0.1,DNS:localhost", *, until: str = "20990101000000Z"
     ) -> ssl.SSLContext:
         """What a server needs, with a certificate for `names` that holds from 2020 on."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        context.load_cert_chain(*self.files(names, until=until))
+        return context
+
+    def files(
+        self, names: str = "IP:127.0.0.1,DNS:localhost", *, until: str = "20990101000000Z"
+    ) -> tuple[Path, Path]:
+        """Such a certificate and its private key."""
         name = f"{len(list(self.directory.iterdir()))}"
         self._openssl("req", "-new", *_KEY, "-keyout", f"{name}.key", "-out", f"{name}.csr",
                       "-subj", f"/CN={name}", "-addext", f"subjectAltName={names}")  # fmt: skip
         self._openssl("ca", "-batch", "-notext", "-config", "ca.cnf", "-cert", "ca.pem",
                       "-keyfile", "ca.key", "-in", f"{name}.csr", "-out", f"{name}.pem",
                       "-startdate", "20200101000000Z", "-enddate", until)  # fmt: skip
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.set_alpn_protocols(["h2", "http/1.1"])
-        context.load_cert_chain(self.directory / f"{name}.pem", self.directory / f"{name}.key")
-        return context
+        return self.directory / f"{name}.pem", self.directory / f"{name}.key"
 
     def trusting(self) -> ssl.SSLContext:
         """What a client needs, less the system's authorities."""

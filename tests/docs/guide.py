@@ -1,0 +1,40 @@
+"""What a guide has its readers copy: the fenced blocks of a Markdown file, as they stand there.
+
+The law: a test changes nothing in a block but host names, ports, paths and secrets, and each of
+those must be in it.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+
+from tests.program import ROOT
+
+
+def blocks(guide: str, language: str) -> list[str]:
+    """The blocks of `guide` (below the repository's root) that are marked with this language."""
+    text = (ROOT / guide).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def block(guide: str, language: str, having: str = "") -> str:
+    """The only one of them that has `having` in it."""
+    [found] = [text for text in blocks(guide, language) if having in text]
+    return found
+
+
+def put(text: str, changes: dict[str, str]) -> str:
+    """`text` with other names; each must have been there."""
+    for old, new in changes.items():
+        assert old in text, f"{old!r} is not in the guide's\n{text}"
+        text = text.replace(old, new)
+    return text
+
+
+def need(program: str) -> str:
+    """The program's path; the test is left out where it is not installed."""
+    found = shutil.which(program, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")
+    return found or pytest.skip(f"{program} is not installed")

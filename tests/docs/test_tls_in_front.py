@@ -1,0 +1,148 @@
+"""What the operators' guide puts in front of airoxy: nginx, Caddy and HAProxy, from the
+distribution, with the very files of the guide."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from airoxy.config import make_config
+from tests.docs import proxies
+from tests.docs.curl import HELLO, Curl, sending
+from tests.docs.guide import block
+
+ONE = "sk-ant-api-test-one"
+
+
+@pytest.fixture(params=[proxies.nginx, proxies.caddy, proxies.haproxy], ids=lambda p: p.__name__)
+def front(request, airoxy, tmp_path):
+    airoxy.token(ONE)
+    directory = tmp_path / "front"
+    directory.mkdir()
+    with request.param(directory, [airoxy.port] * 3) as proxy:
+        yield proxy
+
+
+@pytest.fixture(params=["--http1.1", "--http2"])
+def curl(request, front, airoxy) -> Curl:
+    authority = front.directory / "ca/ca.pem"
+    return Curl(front.url, authority, airoxy.key(), request.param)
+
+
+def test_an_answer_is_anthropics_own(curl, upstream):
+    said = curl.post(HELLO, "-D", "/dev/stderr")
+    assert said["usage"]["output_tokens"] == 12
+    [seen] = upstream.messages
+    assert seen.json() == HELLO
+    assert not [name for name, _ in seen.headers if b"forwarded" in name.lower()]
+
+
+def test_an_error_keeps_its_status_and_its_words(curl, upstream):
+    upstream.script().limit(message="Slow down.")
+    told, status = curl.get("/v1/messages", *sending(HELLO), "-w", "\n%{http_code}").split("\n")
+    assert (json.loads(told)["error"]["message"], status) == ("Slow down.", "429")
+
+
+def test_each_event_arrives_when_it_is_sent(curl, upstream):
+    pace = upstream.script().paced()
+    with curl.stream() as stream:
+        for kind in ("message_start", "content_block_start", "ping", "content_block_delta"):
+            pace.release()
+            assert next_event(stream) == kind
+        pace.open()
+        assert b"message_stop" in stream.stdout.read()
+        assert stream.wait(20) == 0
+
+
+def next_event(stream) -> str:
+    lines = [stream.stdout.readline() for _ in range(3)]
+    return lines[0].decode().removeprefix("event: ").strip()
+
+
+@pytest.mark.parametrize("events", [0, 3])
+def test_a_client_that_leaves_ends_its_request_upstream(curl, airoxy, upstream, events):
+    pace = upstream.script().paced()
+    with curl.stream() as stream:
+        seen = pace.wait_arrived()
+        pace.release(events)
+        for _ in range(events):
+            next_event(stream)
+    upstream.wait_gone(seen)
+    [row] = airoxy.wait_logs(1)
+    assert row["ending"] == "client_left"
+
+
+def test_a_file_of_50_mb_goes_up_and_comes_down(curl, upstream, tmp_path):
+    content = os.urandom(50_000_000)
+    (tmp_path / "large.bin").write_bytes(content)
+    made = json.loads(curl.get("/v1/files", "-F", f"file=@{tmp_path / 'large.bin'}"))
+    assert made["size_bytes"] == len(content)
+    curl.get(f"/v1/files/{made['id']}/content", "-o", str(tmp_path / "back.bin"))
+    assert (tmp_path / "back.bin").read_bytes() == content
+
+
+def test_an_upload_is_not_collected_on_its_way(curl, upstream):
+    """Its head is upstream before its end is sent."""
+    with curl.begin("/v1/files", "-T", "-", "-X", "POST", "-H", "expect:") as upload:
+        upload.stdin.write(b"x" * 6_000_000)
+        upstream.wait(lambda: upstream.requests)
+
+
+def test_a_body_above_anthropics_limit_is_refused_in_airoxys_words(curl, upstream, tmp_path):
+    (tmp_path / "large").write_bytes(b"x" * 34_000_000)
+    told = curl.get("/v1/messages", "--data-binary", f"@{tmp_path / 'large'}")
+    assert json.loads(told)["error"] == {
+        "type": "request_too_large",
+        "message": "Request exceeds the maximum size of 32 MB.",
+    }
+    assert not upstream.requests
+
+
+def test_connections_are_kept_on_both_sides(curl, airoxy):
+    before = connections(airoxy.port)
+    told = curl.get("/v1/models", "-w", "connects=%{num_connects}\n", times=20)
+    assert sum(map(int, re.findall(r"connects=(\d+)", told))) == 1
+    # One for each host that HAProxy knows, and those of its looks at /health.
+    assert connections(airoxy.port) - before < 10
+
+
+def connections(port: int) -> int:
+    """To this port, open or only just closed, counted at one end."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[2].endswith(f":{port:04X}") and row[3] in ("01", "06") for row in rows)
+
+
+def test_what_waits_waits_longer_than_airoxy():
+    """Else a client would get a page of the proxy's, and a stream be cut between two thoughts."""
+    silence = make_config({}).upstream.read_timeout
+    files = {language: block(proxies.GUIDE, language) for language in ("caddy", "haproxy")}
+    files["nginx"] = block(proxies.GUIDE, "nginx", "sites-available")
+    waits = {
+        "nginx": ("proxy_read_timeout", "proxy_send_timeout"),
+        "caddy": ("response_header_timeout",),
+        "haproxy": ("timeout client", "timeout server"),
+    }
+    for language, names in waits.items():
+        for name in names:
+            [seconds] = re.findall(rf"^\s*{name} (\d+)s;?$", files[language], re.MULTILINE)
+            assert int(seconds) > silence, name
+
+
+@pytest.mark.clients
+def test_anthropics_sdk_through_it(front, airoxy, upstream):
+    import anthropic
+    import httpx
+
+    with httpx.Client(verify=front.trust, trust_env=False) as http:
+        client = anthropic.Anthropic(base_url=front.url, api_key=airoxy.key(), http_client=http)
+        assert client.messages.create(**HELLO).usage.output_tokens == 12
+        pace = upstream.script().paced()
+        with client.messages.create(**HELLO, stream=True) as stream:
+            pace.release(2)
+            assert next(stream).type == "message_start"
+            pace.open()
+            assert [event.type for event in stream][-1] == "message_stop"
