@@ -135,9 +135,8 @@ def test_what_waits_waits_longer_than_airoxy():
 @pytest.mark.clients
 def test_anthropics_sdk_through_it(front, airoxy, upstream):
     import anthropic
-    import httpx
 
-    with httpx.Client(verify=front.trust, trust_env=False) as http:
+    with anthropic.DefaultHttpxClient(verify=front.trust, trust_env=False) as http:
         client = anthropic.Anthropic(base_url=front.url, api_key=airoxy.key(), http_client=http)
         assert client.messages.create(**HELLO).usage.output_tokens == 12
         pace = upstream.script().paced()
