@@ -24,7 +24,6 @@ class Imports:
 
     def __init__(self, db: apsw.Connection, digests: Sequence[str]) -> None:
         self._db = db
-        _make_table(db)
         found = run(
             db,
             "SELECT source FROM imports WHERE kind = 'key'"
@@ -71,14 +70,4 @@ class Imports:
 
 def has_imported(db: apsw.Connection) -> bool:
     """Whether anything was ever taken over."""
-    return bool(run(db, "SELECT 1 FROM sqlite_schema WHERE name = 'imports'"))
-
-
-def _make_table(db: apsw.Connection) -> None:
-    """Only who takes something over needs it."""
-    run(
-        db,
-        "CREATE TABLE IF NOT EXISTS imports ("
-        " source TEXT NOT NULL, kind TEXT NOT NULL, ref TEXT NOT NULL, taken TEXT NOT NULL,"
-        " PRIMARY KEY (source, kind, ref)) STRICT, WITHOUT ROWID",
-    )
+    return bool(run(db, "SELECT 1 FROM imports LIMIT 1"))

@@ -231,7 +231,24 @@ UPDATE tokens SET
 WHERE token IS NOT NULL;
 """
 
+# What older installations' things became here (see `airoxy.store.imports`). Who took one over with an
+# airoxy that made the table when it wanted it has it already.
+_IMPORTS = """
+CREATE TABLE IF NOT EXISTS imports (
+    source TEXT NOT NULL,                  -- the installation
+    kind TEXT NOT NULL,
+    ref TEXT NOT NULL,                     -- what it is there
+    taken TEXT NOT NULL,                   -- what became of it here
+    PRIMARY KEY (source, kind, ref)
+) STRICT, WITHOUT ROWID;
+"""
+
 #: Step n brings `user_version` to n.
-MIGRATIONS: tuple[str, ...] = (_KEYS_AND_TOKENS + _GENERATION + _REQUESTS, _BASIS, _SEALED)
+MIGRATIONS: tuple[str, ...] = (
+    _KEYS_AND_TOKENS + _GENERATION + _REQUESTS,
+    _BASIS,
+    _SEALED,
+    _IMPORTS,
+)
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1

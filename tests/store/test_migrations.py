@@ -50,6 +50,20 @@ def test_the_steps_that_are_missing_are_made_in_order(
         assert version(db) == len(FIRST) + 2
 
 
+def test_what_was_taken_over_before_it_had_a_migration_stays(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = FIRST.index(migrations._IMPORTS)
+    old = path.with_name("old.db")
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "MIGRATIONS", FIRST[:known])
+        with contextlib.closing(open_database(old)) as db:
+            run(db, migrations._IMPORTS.replace("IF NOT EXISTS ", ""))
+            run(db, "INSERT INTO imports VALUES ('here', 'key', '1', '2')")
+    with contextlib.closing(open_database(old)) as db:
+        assert run(db, "SELECT * FROM imports") == [("here", "key", "1", "2")]
+
+
 def test_a_backup_is_made_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     upgrade(monkeypatch, "DELETE FROM api_keys")
     open_database(path).close()
