@@ -44,8 +44,9 @@ def write_report(context: Context, month: date, today: date, form: str) -> None:
 
 
 def key_name(key: dict[str, Any]) -> str:
-    """The key's name, with its id where it has none (any more)."""
-    return cut(key["api_key_name"] or f"key {key['api_key_id']}", 64)
+    """The key's name, its id where it has none (any more), a dash where nobody knows the key."""
+    number = key["api_key_id"]
+    return cut(key["api_key_name"] or ("-" if number is None else f"key {number}"), 64)
 
 
 def model_name(model: dict[str, Any]) -> str:

@@ -121,7 +121,7 @@ def _keys(picture: Picture, width: int, room: int, out: TextIO) -> list[Line]:
     bars = max(0, min(30, width - 67))
 
     def line(key: Row) -> Line:
-        text = f"{_cell(key['api_key_name'] or str(key['api_key_id']), 20)}"
+        text = f"{_cell(key['api_key_name'] or str(key['api_key_id'] or '-'), 20)}"
         text += f"  {key['requests']:>8,}  {key['failed']:>6,}"
         text += f"  {short(key['input_tokens'] + key['cache_read_tokens']):>5}"
         text += f"  {short(key['output_tokens']):>5}  {dollars(key['cost_nanousd']):>9}  "

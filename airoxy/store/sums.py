@@ -44,7 +44,7 @@ _GROUPS = {
     ),
     "key": (
         ("api_key_id", "api_key_name"),
-        "api_key_id, (SELECT name FROM api_keys WHERE id = api_key_id)",
+        "nullif(api_key_id, 0), (SELECT name FROM api_keys WHERE id = api_key_id)",
         "sum(cost_nanousd) DESC, api_key_id",
     ),
 }
@@ -96,7 +96,7 @@ def by_day_key_and_model(
     where, values = _where(since, until, None, None)
     rows = run(
         db,
-        "SELECT day, api_key_id, (SELECT name FROM api_keys WHERE id = api_key_id),"
+        "SELECT day, nullif(api_key_id, 0), (SELECT name FROM api_keys WHERE id = api_key_id),"
         f" nullif(model, ''), {_SUMS} FROM daily WHERE {where} GROUP BY day, api_key_id, model",
         values,
     )

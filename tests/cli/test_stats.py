@@ -128,7 +128,9 @@ def test_bars_show_requests_where_nothing_cost_anything(db: apsw.Connection, typ
 
 def test_names_go_with_their_ids(db: apsw.Connection, typed: Typed) -> None:
     append(db, row(), row(api_key_id=2, token_id=None, model=None))
+    append(db, row(api_key_id=0))
     assert "alice (1)" in typed("stats", "--by", "key")
+    assert "\n-  " in typed("stats", "--by", "key")
     assert "console (1)" in typed("stats", "--by", "token")
     assert "\nclaude-opus-5-5 " in typed("stats", "--by", "model")
 

@@ -11,7 +11,7 @@ import pytest
 from airoxy.store import keys, ledger, tokens
 from airoxy.store.ledger import totals, totals_by
 from airoxy.store.schema import run, transaction
-from airoxy.store.sums import COUNTS, TOTALS
+from airoxy.store.sums import COUNTS, TOTALS, by_day_key_and_model
 from tests.store.account import TODAY, add_key, add_token, append, days_ago, row
 
 
@@ -70,6 +70,12 @@ def test_what_had_no_token_and_no_model_is_counted_as_that(db: apsw.Connection) 
     append(db, row(token_id=None, model=None))
     assert totals_by(db, "token")[0]["token_id"] is None
     assert totals_by(db, "model")[0]["model"] is None
+
+
+def test_what_no_key_is_known_for_has_none(db: apsw.Connection) -> None:
+    append(db, row(api_key_id=0))
+    assert totals_by(db, "key")[0]["api_key_id"] is None
+    assert by_day_key_and_model(db, TODAY, days_ago(-1))[0]["api_key_id"] is None
 
 
 def test_the_removed_keep_their_names(db: apsw.Connection) -> None:
