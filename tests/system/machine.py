@@ -222,10 +222,11 @@ def missing() -> str | None:
 
 def sweep() -> None:
     """Remove what tests that were killed could not."""
-    for run in (images.CACHE / "run").glob("airoxy-test-*"):
-        if not Path(f"/proc/{run.name.split('-')[2]}").exists():
-            _kill(run.name)
-            _remove(run.name)
+    with images.locked("sweep"):
+        for run in (images.CACHE / "run").glob("airoxy-test-*"):
+            if not Path(f"/proc/{run.name.split('-')[2]}").exists():
+                _kill(run.name)
+                _remove(run.name)
 
 
 def _kill(name: str) -> None:
@@ -246,12 +247,10 @@ def _remove(name: str) -> None:
     deadline = time.monotonic() + 10
     for group in _groups(name):
         while group.is_dir() and time.monotonic() < deadline:
-            for each in sorted(group.rglob("*/"), key=lambda path: -len(path.parts)):
+            for each, _, _ in os.walk(group, topdown=False):
                 with suppress(OSError):
-                    each.rmdir()
-            try:
-                group.rmdir()
-            except OSError:
+                    os.rmdir(each)
+            if group.is_dir():
                 time.sleep(0.02)
     shutil.rmtree(images.CACHE / "run" / name, ignore_errors=True)
 
