@@ -122,8 +122,8 @@ needs:
 	$(NEWEST)/pip install --quiet --disable-pip-version-check --upgrade --requirement $<
 	touch $@
 
-.venv/node/.complete: | needs
+.venv/node/.complete: tests/node.txt | needs
 	command -v npm >/dev/null || tests/need.sh nodejs npm
-	npm install --silent --no-fund --no-audit --prefix $(@D) @anthropic-ai/claude-code@latest
+	npm install --silent --no-fund --no-audit --prefix $(@D) $$(cat $<)
 	$(CLAUDE) --version
 	touch $@
