@@ -11,6 +11,7 @@ import pytest
 
 from tests.fake_anthropic import FakeAnthropic
 from tests.program import Airoxy
+from tests.upstream.certificates import Authority
 
 if TYPE_CHECKING:
     import apsw
@@ -73,6 +74,21 @@ def install(tmp_path: Path, upstream: FakeAnthropic) -> Iterator[Callable[..., A
     finally:
         for airoxy in made:
             airoxy.kill()
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Whom clients trust."""
+    return Authority(tmp_path / "authority")
+
+
+@pytest.fixture
+def secured(install: Callable[..., Airoxy], authority: Authority) -> Airoxy:
+    """A running airoxy that speaks TLS."""
+    certificate, key = authority.files()
+    airoxy = install(tls={"certificate": str(certificate), "key": str(key)})
+    airoxy.trust = authority.trusting()
+    return airoxy.start()
 
 
 @pytest.fixture

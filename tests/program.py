@@ -13,6 +13,7 @@ import os
 import random
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -36,7 +37,8 @@ def free_port() -> int:
 
 
 class Airoxy:
-    """One installation in a directory of its own; `settings` are those of airoxy.yaml."""
+    """One installation in a directory of its own; `settings` are those of airoxy.yaml. With `tls`
+    among them, `trust` is what a client needs to come in."""
 
     #: What is run as the server.
     module = "airoxy"
@@ -55,6 +57,7 @@ class Airoxy:
         self.database = Path(self.settings["database"])
         self.log = directory / "stderr"
         self.process: subprocess.Popen[bytes] | None = None
+        self.trust: ssl.SSLContext | None = None
         self._names = 0
         self.write_config()
 
@@ -67,7 +70,7 @@ class Airoxy:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if 'tls' in self.settings else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def errors(self) -> str:
@@ -192,13 +195,26 @@ class Airoxy:
         """One request on a connection of its own; the answer read to its end."""
         data = json.dumps(body).encode() if isinstance(body, dict) else body
         sent = {"anthropic-version": "2023-06-01"} | ({"x-api-key": key} if key else {})
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port)
+        connection.sock = self.connect(timeout=30)
         try:
             connection.request(method, path, data, sent | (headers or {}))
             answer = connection.getresponse()
             return Answer(answer.status, answer.headers, answer.read())
         finally:
             connection.close()
+
+    def connect(self, timeout: float = 10) -> socket.socket:
+        """A connection of a client's, over TLS where it is spoken."""
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
+        if "tls" not in self.settings:
+            return plain
+        assert self.trust
+        try:
+            return self.trust.wrap_socket(plain, server_hostname="localhost")
+        except BaseException:
+            plain.close()
+            raise
 
 
 class Answer:

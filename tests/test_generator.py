@@ -14,10 +14,12 @@ from types import ModuleType
 import pytest
 
 from airoxy.config import SETTINGS, make_config
+from airoxy.config.identity import CERTIFICATE_CREDENTIAL, KEY_CREDENTIAL
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "systemd" / "airoxy-generator"
 SOCKET = "airoxy.socket.d/10-airoxy-yaml.conf"
+SERVICE = "airoxy.service.d/10-airoxy-yaml.conf"
 TIMER = "airoxy-refresh-tokens.timer.d/10-airoxy-yaml.conf"
 
 needs_systemd = pytest.mark.skipif(
@@ -271,6 +273,36 @@ def test_the_script_runs_as_systemd_runs_it(tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
+# -- tls
+
+PAIR = "tls:\n  certificate: /etc/tls/100%/a b.pem\n  key: /etc/tls/key.pem\n"
+
+
+def test_certificate_and_key_are_passed_to_the_service_at_start_and_reload(
+    generate: Generate,
+) -> None:
+    text = generate(PAIR)[SERVICE]
+    assert text.startswith("# From F:2 (tls.certificate) and F:3 (tls.key).\n")
+    unit = (ROOT / "systemd" / "airoxy.service").read_text().splitlines()
+    assert settings(text) == [
+        "[Service]",
+        f"LoadCredential={CERTIFICATE_CREDENTIAL}:/etc/tls/100%%/a b.pem",
+        f"LoadCredential={KEY_CREDENTIAL}:/etc/tls/key.pem",
+        "ExecReload=",
+        "ExecReload=+/usr/bin/airoxy job pass-certificate",
+        *(line for line in unit if line.startswith("ExecReload=")),
+    ]
+
+
+@pytest.mark.parametrize("half", ["certificate: /a.pem", "key: /a.pem", "key: a.pem"])
+def test_half_a_pair_is_not_passed_and_does_not_move_the_socket(
+    generate: Generate, said: list[str], half: str
+) -> None:
+    found = generate(f"port: 3801\ntls: {{{half}}}\n")
+    assert list(found) == [SOCKET]
+    assert "airoxy will not start so" in said[0]
+
+
 @needs_systemd
 def test_the_units_with_the_drop_ins_are_what_systemd_verifies(
     generate: Generate, tmp_path: Path
@@ -281,11 +313,12 @@ def test_the_units_with_the_drop_ins_are_what_systemd_verifies(
     (units / "airoxy.service").write_text("[Service]\nExecStart=/bin/true\n")
     (units / "airoxy-refresh-tokens.timer").write_text("[Timer]\nOnCalendar=daily\n")
     (units / "airoxy-refresh-tokens.service").write_text("[Service]\nExecStart=/bin/true\n")
-    for name, text in generate("host: localhost\ntoken_refresh_interval: 7").items():
+    found = generate(f"host: localhost\ntoken_refresh_interval: 7\n{PAIR}")
+    for name, text in found.items():
         (units / name).parent.mkdir()
-        (units / name).write_text(text)
+        (units / name).write_text(text.replace("/usr/bin/airoxy", "/bin/true"))
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", "airoxy.socket", "airoxy-refresh-tokens.timer"],
+        ["systemd-analyze", "verify", "--man=no", *(unit.partition(".d/")[0] for unit in found)],
         capture_output=True,
         text=True,
         env={**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:"},

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 UNITS = sorted((ROOT / "systemd").glob("airoxy*.*"))
 SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 #: What only one of the services has, after its user is named.
-OWN = ("LimitNOFILE=", "RestrictAddressFamilies=", "PrivateNetwork=", "LoadCredential")
+OWN = ("LimitNOFILE=", "RestrictAddressFamilies=", "PrivateNetwork=", "LoadCredential",
+       "RuntimeDirectory")  # fmt: skip
 
 
 def settings(unit: Path) -> list[str]:

@@ -43,8 +43,14 @@ def _words(value: object) -> str:
 
 
 def _check(context: Context, args: Namespace) -> None:
+    from airoxy.config.identity import is_hidden, read_identity
+
     config = load_config(args.file or context.config_path, context.environ)
     _ = config.pricing  # the table as shipped may be what is wrong
+    if is_hidden(config):
+        context.warn("Only root may look at certificate and key: sudo airoxy config check")
+    else:
+        read_identity(config)
     if config.source is None:
         return context.say(f"There is no {DEFAULT_PATH}; everything is at its default.")
     return context.say(f"{config.source} is fine.")
@@ -66,8 +72,8 @@ GROUP = Group(
             "Name every mistake in the configuration, with its line",
             _check,
             _add_file,
-            "Name every mistake in the configuration, with its line. The exit status is 78 when"
-            " there is one.",
+            "Name every mistake in the configuration, with its line. Certificate and key are looked"
+            " at, too. The exit status is 78 when there is a mistake.",
         ),
     ),
 )

@@ -15,9 +15,9 @@ GENERATOR = Path("/usr/lib/systemd/system-generators/airoxy-generator")
 GENERATED = Path("/run/systemd/generator")
 
 
-def is_stale() -> bool:
-    """Whether host, port or interval have changed since systemd read the configuration. Raises
-    OSError and CalledProcessError where the generator cannot be asked."""
+def stale_units() -> set[str]:
+    """The units for which systemd has read other settings than there are now. Raises OSError and
+    CalledProcessError where the generator cannot be asked."""
     with tempfile.TemporaryDirectory() as directory:
         subprocess.run(
             [GENERATOR, directory, directory, directory],
@@ -25,7 +25,9 @@ def is_stale() -> bool:
             capture_output=True,
             timeout=60,
         )
-        return _drop_ins(Path(directory)) != _drop_ins(GENERATED)
+        wanted, present = _drop_ins(Path(directory)), _drop_ins(GENERATED)
+    differ = {name for name in wanted.keys() | present if wanted.get(name) != present.get(name)}
+    return {name.partition(".d/")[0] for name in differ}
 
 
 def _drop_ins(directory: Path) -> dict[str, list[str]]:

@@ -1,11 +1,13 @@
-"""`airoxy job …`: what the timers call."""
+"""`airoxy job …`: what systemd calls, for the timers and at a reload."""
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
+from pathlib import Path
 
 from airoxy.cli.command import Command, Context, Group
-from airoxy.errors import EXIT_FAILED
+from airoxy.errors import EXIT_FAILED, InvalidInput
 
 
 def _tidy_log(context: Context, _args: Namespace) -> None:
@@ -27,9 +29,29 @@ def _refresh_tokens(context: Context, _args: Namespace) -> int:
     return EXIT_FAILED if failed else 0
 
 
+def _pass_certificate(context: Context, _args: Namespace) -> None:
+    """As root, who may read the key; what is written is written as who owns the place."""
+    from airoxy.cli.owner import become_owner
+    from airoxy.config.identity import RENEWED, read_identity
+
+    if not context.environ.get("RUNTIME_DIRECTORY"):
+        raise InvalidInput("Only systemd runs this, for airoxy.service; try: sudo airoxy reload")
+    target = Path(context.environ["RUNTIME_DIRECTORY"], RENEWED)
+    identity = read_identity(context.config)
+    become_owner(target)
+    if identity is None:
+        target.unlink(missing_ok=True)
+        return
+    unfinished = target.with_suffix(".unfinished")
+    unfinished.unlink(missing_ok=True)
+    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(identity.pem)
+    unfinished.replace(target)
+
+
 GROUP = Group(
     "job",
-    "Run what the timers run",
+    "Run what timers and reloads run",
     (
         Command("refresh-tokens", "Renew every active OAuth token", _refresh_tokens),
         Command(
@@ -38,6 +60,14 @@ GROUP = Group(
             _tidy_log,
             description="Delete detailed rows that are older than log_retention_days (whole UTC "
             "days). The totals that `airoxy stats` shows keep everything.",
+        ),
+        Command(
+            "pass-certificate",
+            "Hand renewed certificate and key to the service",
+            _pass_certificate,
+            description="Hand certificate and key to the service before it reloads; only root may"
+            " read them, and what systemd passed at the start is as old as that. A pair that cannot"
+            " be served is refused with exit status 78, and nothing is reloaded.",
         ),
     ),
 )

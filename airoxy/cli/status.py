@@ -5,21 +5,19 @@ The law: it only looks. A service that does not run is not asked, since that wou
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from airoxy.cli.command import Context
-from airoxy.cli.listeners import parse_listen
+from airoxy.cli.health import Health, Own, ask_health, own_server
 from airoxy.cli.show import past, span
 from airoxy.cli.system import SERVICE, SOCKET, TIMERS, moment, require_systemd, show
+from airoxy.config import Tls, make_config, read_document
 from airoxy.errors import EXIT_FAILED
 
 _HEAD = ("UNIT", "STATE", "AT BOOT", "")
-#: A server that is alive answers in milliseconds.
-_PATIENCE = 5.0
 _STATE = ("ActiveState", "SubState", "UnitFileState")
 
 
@@ -49,24 +47,6 @@ class Timer(Unit):
         result = f" ({self.last_result})" if self.last_result else ""
         upcoming = f"next in {span(self.next_run - now)}" if self.next_run else "no next run"
         return f"last {past(self.last_run, now)}{result}; {upcoming}"
-
-
-@dataclass(frozen=True)
-class Health:
-    """What GET /health answered; `status` is None where nobody did, and `body` has the reason."""
-
-    url: str
-    status: int | None
-    body: Mapping[str, Any]
-
-    def __str__(self) -> str:
-        if self.status is None:
-            return str(self.body["reason"])
-        ready = self.body.get("tokens_ready", 0)
-        told = [f"version {self.body.get('version')}", f"up {span(self.body.get('uptime', 0))}"]
-        told.append(f"{ready} token{'' if ready == 1 else 's'} ready")
-        told += [str(self.body[name]) for name in ("reason", "warning") if name in self.body]
-        return "; ".join(told)
 
 
 @dataclass(frozen=True)
@@ -103,7 +83,7 @@ class Status:
 def run(context: Context, args: Namespace) -> int:
     """0 if socket and service are active and the server answers."""
     require_systemd()
-    status = look()
+    status = look(own_server(_tls(context)))
     if args.json:
         context.json(status.document())
     else:
@@ -112,7 +92,7 @@ def run(context: Context, args: Namespace) -> int:
     return 0 if answers and status.socket.state == "active" else EXIT_FAILED
 
 
-def look() -> Status:
+def look(own: Own) -> Status:
     """How everything is now."""
     socket, service = show(
         [SOCKET, SERVICE], (*_STATE, "ActiveEnterTimestamp", "Listen", "MainPID", "StatusText")
@@ -125,27 +105,9 @@ def look() -> Status:
         _unit(service),
         int(service["MainPID"]) or None,
         service["StatusText"],
-        ask_health(listen) if runs else None,
+        ask_health(listen, own) if runs else None,
         timers(),
     )
-
-
-def ask_health(listen: list[str]) -> Health | None:
-    """Ask the server behind these addresses of the socket unit, by way of loopback where it
-    listens there; None if none of them is of TCP."""
-    found = next(filter(None, map(parse_listen, listen)), None)
-    return ask_server(str(found[0]), found[1]) if found else None
-
-
-def ask_server(address: str, port: int) -> Health:
-    """Ask the server that listens on this address, by way of loopback where it is a wildcard."""
-    # A socket for both families is found by either; IPv6 may be off, or the only one.
-    loopback = {"::": ("127.0.0.1", "::1"), "0.0.0.0": ("127.0.0.1",)}  # noqa: S104
-    for host in loopback.get(address, (address,)):
-        health = _ask(host, port)
-        if health.status is not None:
-            break
-    return health
 
 
 def timers() -> list[Timer]:
@@ -159,6 +121,14 @@ def timers() -> list[Timer]:
 def bare(listen: str) -> str:
     """The address in one of systemd's "[::]:3800 (Stream)"."""
     return listen.partition(" (")[0]
+
+
+def _tls(context: Context) -> Tls:
+    """As configured, whatever else may be wrong with the file."""
+    try:
+        return make_config(read_document(context.config_file).values).tls
+    except FileNotFoundError:
+        return make_config().tls
 
 
 def _timer(timer: Mapping[str, str], service: Mapping[str, str]) -> Timer:
@@ -180,24 +150,3 @@ def _unit(shown: Mapping[str, str]) -> Unit:
         shown["UnitFileState"],
         since if shown["ActiveState"] == "active" else None,
     )
-
-
-def _ask(host: str, port: int) -> Health:
-    import http.client  # a fifth of the time in which other commands start
-
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/health"
-    connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
-    try:
-        connection.request("GET", "/health")
-        answer = connection.getresponse()
-        body = json.loads(answer.read(1 << 16))
-        if "version" in body:
-            return Health(url, answer.status, body)
-        reason = "another program answers there"
-    except (ValueError, TypeError, http.client.HTTPException):
-        reason = "another program answers there"
-    except OSError as error:
-        reason = error.strerror or str(error)
-    finally:
-        connection.close()
-    return Health(url, None, {"reason": reason})

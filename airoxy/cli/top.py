@@ -18,7 +18,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from airoxy.cli.command import Command, Context
-from airoxy.cli.status import Health, ask_server
+from airoxy.cli.health import Health, Own, ask_server, own_server
 from airoxy.cli.system import SERVICE, booted, show
 from airoxy.cli.token import state
 from airoxy.cli.top_view import BAD, GOOD, HEAD, SOFT, WARN, Picture, lines
@@ -52,10 +52,11 @@ def _run(context: Context, _: Namespace) -> None:
 
     if not context.out.isatty():
         raise AiroxyError("`airoxy top` wants a terminal; see `airoxy stats --today`.")
+    own = own_server(context.config.tls)  # before the database is opened, and root given up
     watch = Watch(context)
     # The terminal is to be left as it was found, whoever ends us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    with closing(Pulse(context.config)) as pulse, suppress(KeyboardInterrupt):
+    with closing(Pulse(context.config, own)) as pulse, suppress(KeyboardInterrupt):
         try:
             curses.wrapper(_show, context, watch, pulse)
         except curses.error as error:
@@ -122,9 +123,10 @@ class Watch:
 class Pulse:
     """What the server last said of itself."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, own: Own) -> None:
         self.health: Health | None = None
         self._config = config
+        self._own = own
         self._closed = threading.Event()
         threading.Thread(target=self._ask, name="pulse", daemon=True).start()
 
@@ -138,7 +140,7 @@ class Pulse:
             if _is_stopped():
                 self.health = Health("", None, {"reason": "the service does not run"})
             else:
-                self.health = ask_server(host, self._config.port)
+                self.health = ask_server(host, self._config.port, self._own)
             self._closed.wait(_ASK)
 
 

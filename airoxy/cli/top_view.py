@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TextIO
 
 from airoxy.cli.figures import bar, cut, dollars, short
+from airoxy.cli.health import Health
 from airoxy.cli.logs import short_model
 from airoxy.cli.show import moment_of_day, span
-from airoxy.cli.status import Health
 
 #: How a line looks: "" is plain.
 HEAD, GOOD, WARN, BAD, SOFT = "head", "good", "warn", "bad", "soft"

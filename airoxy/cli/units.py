@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import subprocess
 from argparse import Namespace
-from contextlib import suppress
 
 from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.generated import is_stale
+from airoxy.cli.generated import stale_units
 from airoxy.cli.listeners import listeners, parse_listen
 from airoxy.cli.status import bare
 from airoxy.cli.status import run as status
@@ -21,6 +20,7 @@ from airoxy.errors import AiroxyError
 def _start(context: Context, _: Namespace) -> None:
     _require("start")
     _check_configuration(context)
+    _catch_up()
     systemctl("start", SOCKET, SERVICE)
     context.say(f"airoxy runs and listens on {_addresses()}.")
 
@@ -45,11 +45,26 @@ def _reload(context: Context, _: Namespace) -> None:
     _check_configuration(context)
     if show([SERVICE], ["ActiveState"])[0]["ActiveState"] not in ("active", "reloading"):
         raise AiroxyError("airoxy.service does not run; try: sudo airoxy start")
+    stale = _catch_up()
     systemctl("reload", SERVICE)
-    context.say("airoxy takes over program and configuration without losing a connection.")
-    with suppress(OSError, subprocess.CalledProcessError):
-        if is_stale():
-            context.warn("For the change of host, port or interval: sudo airoxy restart")
+    context.say(
+        "airoxy takes over program, configuration and certificate without losing a connection."
+    )
+    if stale:
+        context.warn("For the change of host, port or interval: sudo airoxy restart")
+
+
+def _catch_up() -> set[str]:
+    """Let systemd see what TLS wants of the service, and give the units that are behind all the
+    same: of a socket's address that was changed systemd lets go at daemon-reload."""
+    try:
+        stale = stale_units()
+    except (OSError, subprocess.CalledProcessError):
+        return set()
+    if stale != {SERVICE}:
+        return stale
+    systemctl("daemon-reload")
+    return set()
 
 
 def _require(command: str) -> None:
@@ -58,7 +73,10 @@ def _require(command: str) -> None:
 
 
 def _check_configuration(context: Context) -> None:
+    from airoxy.config.identity import read_identity
+
     _ = context.config.pricing
+    read_identity(context.config)
 
 
 def _addresses() -> str:
@@ -101,8 +119,9 @@ COMMANDS = (
         "reload",
         "Put configuration and program into force without losing a connection",
         _reload,
-        description="Put configuration and program into force without losing a connection or a"
-        " stream. A configuration with mistakes is refused, with all of them and exit status 78.",
+        description="Put configuration, certificate and program into force without losing a"
+        " connection or a stream. A configuration with mistakes is refused, with all of them and"
+        " exit status 78; so is a certificate that cannot be served.",
     ),
     Command("status", "Show how socket, service and timers are doing", status, add_json),
 )

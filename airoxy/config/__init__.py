@@ -32,6 +32,7 @@ __all__ = [
     "Mistake",
     "OAuth",
     "Setting",
+    "Tls",
     "Upstream",
     "load_config",
     "make_config",
@@ -41,6 +42,14 @@ __all__ = [
 
 #: Where the package puts the file; absent, everything is at its default.
 DEFAULT_PATH = Path("/etc/airoxy/airoxy.yaml")
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Where certificate and key are, for clients to see; both None is plain HTTP."""
+
+    certificate: Path | None
+    key: Path | None
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,7 @@ class Config:
 
     host: str | None
     port: int
+    tls: Tls
     workers: int
     token_refresh_interval: int
     log_retention_days: int
@@ -115,8 +125,12 @@ def make_config(
         section, _, name = key.rpartition(".")
         (sections[section] if section else top)[name] = (values or {}).get(key, setting.default)
     top["price_rows"] = top.pop("pricing")
-    upstream, oauth = Upstream(**sections["upstream"]), OAuth(**sections["oauth"])
-    return Config(upstream=upstream, oauth=oauth, source=source, lines=lines or {}, **top)
+    top |= {
+        "tls": Tls(**sections["tls"]),
+        "upstream": Upstream(**sections["upstream"]),
+        "oauth": OAuth(**sections["oauth"]),
+    }
+    return Config(source=source, lines=lines or {}, **top)
 
 
 def load_config(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:

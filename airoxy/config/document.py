@@ -56,6 +56,7 @@ def read_document(path: Path) -> Document:
     root = _compose(document)
     if isinstance(root, yaml.MappingNode):
         _read_mapping(document, root, section="")
+        _check_tls(document)
     elif root is not None and not is_null(root):
         document.complain(_line(root), None, "is not a list of settings; write lines of KEY: VALUE")
     return document
@@ -157,6 +158,17 @@ def _read_setting(document: Document, node: yaml.Node, key: str, line: int) -> N
     except ValueError as error:
         text = f"{shown(node)} {error}; give {setting.wanted}"
         document.complain(line, key, text)
+
+
+def _check_tls(document: Document) -> None:
+    """Certificate and key go together. What is written wrong has been complained of already."""
+    pair = ("tls.certificate", "tls.key")
+    present = [key for key in pair if document.values.get(key)]
+    wrong = {mistake.key for mistake in document.mistakes}
+    if len(present) == 1 and not wrong.intersection(pair):
+        (absent,) = set(pair).difference(present)
+        text = f"is missing; give it with {present[0]}, or remove both for plain HTTP"
+        document.complain(document.lines.get(absent, document.lines[present[0]]), absent, text)
 
 
 def _nearest(key: str) -> str:

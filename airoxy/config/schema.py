@@ -35,6 +35,23 @@ SCHEMA: tuple[Setting, ...] = (
     ),
     Setting("port", Whole(1, 65535), 3800, "The TCP port on which airoxy listens."),
     Setting(
+        "tls.certificate",
+        AbsolutePath(),
+        None,
+        "The certificate that airoxy shows to its clients, with the chain of its issuers behind it"
+        " (PEM; what certbot calls fullchain.pem). With it and tls.key, airoxy speaks TLS, and"
+        " only that, on its port.",
+        null="plain HTTP",
+    ),
+    Setting(
+        "tls.key",
+        AbsolutePath(),
+        None,
+        "The private key of tls.certificate (PEM, without a passphrase; what certbot calls"
+        " privkey.pem). It may be readable for root alone: systemd passes it to the service.",
+        null="plain HTTP",
+    ),
+    Setting(
         "workers",
         Whole(1, 64),
         1,
@@ -130,5 +147,5 @@ SCHEMA: tuple[Setting, ...] = (
 
 SETTINGS = {setting.key: setting for setting in SCHEMA}
 
-#: The keys that hold other keys: upstream and oauth.
+#: The keys that hold other keys: tls, upstream and oauth.
 SECTIONS = frozenset(key.rpartition(".")[0] for key in SETTINGS) - {""}

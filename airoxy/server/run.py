@@ -36,13 +36,15 @@ from airoxy.server.systemd import (
 
 if TYPE_CHECKING:
     from airoxy.config import Config
+    from airoxy.config.identity import Identity
     from airoxy.server.worker import OpenServer
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the parent itself needs of the configuration; workers get `config`, a pickle, so that
-    one that is replaced later has the same as its colleagues, whatever the file says by then."""
+    """What the parent itself needs of the configuration; workers get `config`, a pickle of it and
+    of the server's identity, so that one that is replaced later has the same as its colleagues,
+    whatever the files say by then."""
 
     addresses: Addresses
     workers: int
@@ -109,13 +111,21 @@ def read_settings(load: Callable[[], Config]) -> Settings:
 def _tell(load: Callable[[], Config], writing: int) -> int:
     with open(writing, "wb") as pipe:
         try:
-            config = load()
+            config, identity = _read(load)
         except AiroxyError as error:
             pipe.write(error.message.encode())
             return error.exit_status
         head = json.dumps([config.hosts, config.port, config.workers])
-        pipe.write(head.encode() + b"\n" + pickle.dumps(config))
+        pipe.write(head.encode() + b"\n" + pickle.dumps((config, identity)))
     return 0
+
+
+def _read(load: Callable[[], Config]) -> tuple[Config, Identity | None]:
+    """Everything that a worker works with. Raises ConfigError."""
+    from airoxy.config.identity import read_identity
+
+    config = load()
+    return config, read_identity(config, os.environ)
 
 
 def _take_up(settings: Settings, former: Estate | None) -> Estate:
@@ -178,7 +188,7 @@ def _rehearse(load: Callable[[], Config], find_app: Callable[[], OpenServer]) ->
     import airoxy.server.standing
     import airoxy.server.worker  # noqa: F401 - it loads, or the reload is refused
 
-    load()
+    _read(load)
     find_app()
     return 0
 
@@ -196,9 +206,9 @@ def _work(
     try:
         from airoxy.server.worker import run
 
-        own = pickle.loads(config) if config else load()  # noqa: S301 - our child made it
+        own, identity = pickle.loads(config) if config else _read(load)  # noqa: S301 - our child's
         open_app = partial(find_app(), own, estate.standing, estate.count)
-        return run(open_app, estate.sockets, line)
+        return run(open_app, estate.sockets, line, identity)
     except AiroxyError as error:
         say(f"A worker cannot start: {error.message}", ERROR)
         return error.exit_status

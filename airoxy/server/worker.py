@@ -20,10 +20,12 @@ from typing import Any, Protocol
 import uvicorn
 import uvloop
 
+from airoxy.config.identity import Identity
 from airoxy.server.child import LEAVE_LATER, LEAVE_NOW, LEAVE_SOON
 from airoxy.server.connection import CLOSE, Connection
 from airoxy.server.listening import BACKLOG
 from airoxy.server.systemd import WARNING, say
+from airoxy.server.tls import Context, server_context
 
 #: Seconds between two signs of life to the parent.
 BEAT = 1.0
@@ -67,22 +69,30 @@ HASTES = {
 
 
 def run(
-    open_app: Callable[[], ServerApp], sockets: Sequence[socket.socket], line: socket.socket
+    open_app: Callable[[], ServerApp],
+    sockets: Sequence[socket.socket],
+    line: socket.socket,
+    identity: Identity | None = None,
 ) -> int:
-    """Serve `sockets` until a signal or the end of `line`; the exit status."""
+    """Serve `sockets`, with an `identity` by TLS, until a signal or the end of `line`; the exit
+    status."""
     faulthandler.enable()  # a hanging worker is told to abort, and says where it hung
     # uvicorn warns of every malformed request, and anybody can send those.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     # Not asyncio.run: it would wait for threads that look names up.
     loop = uvloop.new_event_loop()
-    loop.run_until_complete(_Serving(sockets, line).run(open_app))
+    tls = server_context(identity) if identity else None
+    loop.run_until_complete(_Serving(sockets, line, tls).run(open_app))
     return 0
 
 
 class _Serving:
-    def __init__(self, sockets: Sequence[socket.socket], line: socket.socket) -> None:
+    def __init__(
+        self, sockets: Sequence[socket.socket], line: socket.socket, tls: Context | None
+    ) -> None:
         self._sockets = list(sockets)
         self._line = line
+        self._tls = tls
         self._leaving = asyncio.Event()
         self._idle_limit = math.inf
         self._end = math.inf
@@ -91,7 +101,7 @@ class _Serving:
     async def run(self, open_app: Callable[[], ServerApp]) -> None:
         app = open_app()
         await app.startup()
-        self._server = _uvicorn(app)
+        self._server = _uvicorn(app, self._tls)
         self._obey_orders()
         await self._server.startup(sockets=self._sockets)
         # What is there now stays: the collector need not look at it again.
@@ -156,11 +166,18 @@ class _Serving:
     async def _finish(self) -> None:
         loop = asyncio.get_running_loop()
         state = self._server.server_state
-        while (state.connections or state.tasks) and loop.time() < self._end:
+        began = loop.time()
+        while loop.time() < self._end and (
+            state.connections or state.tasks or self._greets(loop.time() - began)
+        ):
             for connection in _connections(state):
                 connection.expire_in(self._idle_limit)
             await asyncio.sleep(0.02)
         await self._break_off()
+
+    def _greets(self, seconds: float) -> bool:
+        """Whether handshakes are under way, and not too slow; `seconds` since nobody can begin."""
+        return bool(self._tls and self._tls.handshakes) and seconds < self._idle_limit
 
     async def _break_off(self) -> None:
         state = self._server.server_state
@@ -179,7 +196,7 @@ def _connections(state: Any) -> list[Connection]:
     return list(state.connections)
 
 
-def _uvicorn(app: ServerApp) -> uvicorn.Server:
+def _uvicorn(app: ServerApp, tls: Context | None) -> uvicorn.Server:
     """uvicorn's Server without its loop and its signals, which differ from version to version."""
     config = uvicorn.Config(
         app.asgi,
@@ -197,6 +214,7 @@ def _uvicorn(app: ServerApp) -> uvicorn.Server:
         timeout_keep_alive=KEEP_ALIVE,
     )
     config.load()
+    config.ssl = tls
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     return server

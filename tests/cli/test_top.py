@@ -20,7 +20,7 @@ import apsw
 import pytest
 
 from airoxy.cli.command import Context
-from airoxy.cli.status import Health
+from airoxy.cli.health import Health
 from airoxy.cli.top import Watch
 from airoxy.cli.top_view import BAD, GOOD, SOFT, WARN, Line, Picture, lines
 from airoxy.store import tokens

@@ -81,18 +81,39 @@ def test_reload_reloads_the_service(run: Run, systemd: FakeSystemd) -> None:
     assert systemd.commands == ["reload airoxy.service"]
 
 
+@pytest.fixture
+def change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Lets the generator write other drop-ins for these units than systemd has read."""
+
+    def change(*units: str) -> None:
+        drop_in = 'mkdir "$1/{0}.d"; echo x > "$1/{0}.d/10-airoxy-yaml.conf"'
+        generator = tmp_path / "generator"
+        generator.write_text("\n".join(["#!/bin/sh", *map(drop_in.format, units)]))
+        generator.chmod(0o755)
+        monkeypatch.setattr(generated, "GENERATOR", generator)
+        monkeypatch.setattr(generated, "GENERATED", tmp_path / "generated")
+
+    return change
+
+
+@pytest.mark.parametrize("more", [[], ["airoxy.service"]])
 def test_reload_says_what_takes_a_restart(
-    run: Run, systemd: FakeSystemd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, systemd: FakeSystemd, change: Callable[..., None], more: list[str]
 ) -> None:
-    generator = tmp_path / "generator"
-    generator.write_text('#!/bin/sh\nmkdir "$1/airoxy.socket.d"\n'
-                         'echo port > "$1/airoxy.socket.d/10-airoxy-yaml.conf"\n')  # fmt: skip
-    generator.chmod(0o755)
-    monkeypatch.setattr(generated, "GENERATOR", generator)
-    monkeypatch.setattr(generated, "GENERATED", tmp_path / "generated")
+    change("airoxy.socket", *more)
     status, _, err = run("reload")
     assert (status, systemd.commands) == (0, ["reload airoxy.service"])
     assert err == "For the change of host, port or interval: sudo airoxy restart\n"
+
+
+@pytest.mark.parametrize(("verb", "of"), [("start", BOTH), ("reload", "airoxy.service")])
+def test_systemd_sees_another_certificate_first(
+    run: Run, systemd: FakeSystemd, change: Callable[..., None], verb: str, of: str
+) -> None:
+    change("airoxy.service")
+    status, _, err = run(verb)
+    assert (status, err) == (0, "")
+    assert systemd.commands == ["daemon-reload", f"{verb} {of}"]
 
 
 @pytest.mark.parametrize("verb", ["start", "restart", "reload"])

@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -34,6 +35,7 @@ class Service:
         self.port = listener.getsockname()[1] if listener else free_port()
         self.settings: dict[str, Any] = {"host": "127.0.0.1", "port": self.port}
         self.environ = environment()
+        self.trust: ssl.SSLContext | None = None
         self.notifications: list[str] = []
         self.journal = ""
         self._news = threading.Condition()
@@ -160,6 +162,10 @@ class Service:
     # Its clients
 
     def connect(self) -> http.client.HTTPConnection:
+        if self.trust:
+            return http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=PATIENCE, context=self.trust
+            )
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
 
     def ask(self, path: str = "/") -> str:

@@ -30,7 +30,7 @@ class StreamClient:
                 "messages": [{"role": "user", "content": "Hello"}],
             }
         ).encode()
-        self.socket = socket.create_connection(("127.0.0.1", airoxy.port), timeout=10)
+        self.socket = airoxy.connect()
         self.socket.sendall(
             b"POST /v1/messages HTTP/1.1\r\nHost: airoxy\r\nanthropic-version: 2023-06-01\r\n"
             b"x-api-key: %b\r\nContent-Length: %d\r\n\r\n%b" % (key.encode(), len(body), body)
@@ -58,6 +58,14 @@ class StreamClient:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.socket.close()
         return time.monotonic()
+
+
+@pytest.fixture(params=["plain", "tls"])
+def airoxy(request: pytest.FixtureRequest) -> Airoxy:
+    """With and without TLS."""
+    if request.param == "tls":
+        return request.getfixturevalue("secured")
+    return request.getfixturevalue("install")().start()
 
 
 @pytest.fixture
@@ -187,7 +195,7 @@ def test_a_plain_answer_that_breaks_off_is_broken_for_the_client(client, airoxy,
 
 
 def test_a_client_that_leaves_while_sending_its_body_is_not_forwarded(airoxy, key, upstream):
-    half = socket.create_connection(("127.0.0.1", airoxy.port))
+    half = airoxy.connect()
     half.sendall(
         b"POST /v1/messages HTTP/1.1\r\nHost: a\r\nx-api-key: %b\r\nContent-Length: 100\r\n\r\n{"
         % key.encode()

@@ -19,6 +19,7 @@ from airoxy.errors import EXIT_FAILED, AiroxyError
 def checks() -> tuple[tuple[str, Check], ...]:
     """Every check with its name, causes before consequences."""
     from airoxy.cli.doctor import (
+        certificate,
         database,
         files,
         legacy,
@@ -33,6 +34,7 @@ def checks() -> tuple[tuple[str, Check], ...]:
     return (
         ("packages", program.packages),
         ("configuration", program.configuration),
+        ("certificate", certificate.certificate),
         ("user", files.user),
         ("directory", files.directory),
         ("database file", files.database),

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 
 from airoxy import __version__
 from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Patient
+from airoxy.cli.health import Health, ask_health, own_server
 from airoxy.cli.listeners import Listener, Process, holders, listeners
-from airoxy.cli.status import Health, ask_health, bare
+from airoxy.cli.status import bare
 from airoxy.cli.system import SERVICE, SOCKET, show, systemctl
 from airoxy.cli.units import deaf
 
@@ -62,10 +63,11 @@ def _restart() -> str:
 
 def health(patient: Patient) -> Iterator[Finding]:
     """The server answers, with this program's version, and has nothing to complain about."""
+    own = own_server(patient.config.tls)
     if not patient.has_units:
         host = patient.config.hosts[0] if patient.config.hosts else "::"
         where = f"[{host}]" if ":" in host else host
-        found = ask_health([f"{where}:{patient.config.port} (Stream)"])
+        found = ask_health([f"{where}:{patient.config.port} (Stream)"], own)
         assert found
         if found.status is None:
             text = f"{found.url} is out of reach ({found})."
@@ -75,7 +77,7 @@ def health(patient: Patient) -> Iterator[Finding]:
         units = show([SERVICE, SOCKET], ["ActiveState", "Listen"])
         if units[0]["ActiveState"] != "active":
             return
-        found = ask_health(units[1].get("Listen", "").splitlines())
+        found = ask_health(units[1].get("Listen", "").splitlines(), own)
     if found:
         yield _state(found, _reload if patient.has_units else None)
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from airoxy.cli.doctor.finding import FAIL, HOME, OK, Finding, Patient
-from airoxy.cli.generated import is_stale
+from airoxy.cli.generated import stale_units
 from airoxy.cli.show import past, span
 from airoxy.cli.status import Timer
 from airoxy.cli.status import timers as look_at_timers
@@ -34,7 +34,7 @@ def definitions(patient: Patient) -> Iterator[Finding]:
         for unit in show([SOCKET, SERVICE, *TIMERS, *TIMERS.values()], ["NeedDaemonReload"])
         if unit["NeedDaemonReload"] == "yes"
     ]
-    if not stale and is_stale():
+    if not stale and stale_units():
         stale = [str(patient.config_path)]
     if stale:
         text = f"systemd has not yet seen the changes of {', '.join(stale)}."

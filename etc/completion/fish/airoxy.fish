@@ -1,7 +1,7 @@
 # Completion of airoxy(1). Written by etc/completion/generate.py; do not edit.
 
 function __airoxy_at --description 'Whether this is the command typed so far'
-    set --local known "api-key" "api-key add" "api-key list" "api-key remove" "api-key toggle" "token" "token add" "token auto" "token list" "token remove" "token toggle" "token reset" "token refresh" "token rotate-key" "logs" "stats" "top" "prices" "config" "config show" "config check" "backup" "start" "stop" "restart" "reload" "status" "doctor" "update" "uninstall" "import-php" "serve" "job" "job refresh-tokens" "job tidy-log"
+    set --local known "api-key" "api-key add" "api-key list" "api-key remove" "api-key toggle" "token" "token add" "token auto" "token list" "token remove" "token toggle" "token reset" "token refresh" "token rotate-key" "logs" "stats" "top" "prices" "config" "config show" "config check" "backup" "start" "stop" "restart" "reload" "status" "doctor" "update" "uninstall" "import-php" "serve" "job" "job refresh-tokens" "job tidy-log" "job pass-certificate"
     set --local command
     for word in (commandline --tokenize --cut-at-cursor --current-process)[2..]
         contains -- (string trim "$command $word") $known; and set --append command $word
@@ -28,7 +28,7 @@ complete --command airoxy --condition '__airoxy_at ' --arguments update --descri
 complete --command airoxy --condition '__airoxy_at ' --arguments uninstall --description 'Remove airoxy with apt'
 complete --command airoxy --condition '__airoxy_at ' --arguments import-php --description 'Take over keys, tokens and account of the older PHP installation'
 complete --command airoxy --condition '__airoxy_at ' --arguments serve --description 'run the server in the foreground'
-complete --command airoxy --condition '__airoxy_at ' --arguments job --description 'Run what the timers run'
+complete --command airoxy --condition '__airoxy_at ' --arguments job --description 'Run what timers and reloads run'
 complete --command airoxy --condition '__airoxy_at ' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at ' --long-option version --description 'show program’s version number and exit'
 complete --command airoxy --condition '__airoxy_at ' --long-option config --require-parameter --force-files --description 'configuration file (default: $AIROXY_CONFIG, else /etc/airoxy/airoxy.yaml)'
@@ -119,6 +119,8 @@ complete --command airoxy --condition '__airoxy_at import-php' --long-option dry
 complete --command airoxy --condition '__airoxy_at serve' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at job' --arguments refresh-tokens --description 'Renew every active OAuth token'
 complete --command airoxy --condition '__airoxy_at job' --arguments tidy-log --description 'Delete detailed rows that are older than log_retention_days'
+complete --command airoxy --condition '__airoxy_at job' --arguments pass-certificate --description 'Hand renewed certificate and key to the service'
 complete --command airoxy --condition '__airoxy_at job' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at job refresh-tokens' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at job tidy-log' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at job pass-certificate' --long-option help --description 'show this help message and exit'

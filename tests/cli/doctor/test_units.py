@@ -47,7 +47,7 @@ def systemd(
     for name in ("airoxy.service", "airoxy-tidy-log.service", "airoxy-refresh-tokens.service"):
         fake.change(name, User=user.strip(), ReadWritePaths=str(ward.database.parent))
     fake.change("airoxy.service", ActiveState="reloading")  # nobody answers at the door
-    monkeypatch.setattr("airoxy.cli.status._PATIENCE", 0.1)
+    monkeypatch.setattr("airoxy.cli.health._PATIENCE", 0.1)
     return fake
 
 

@@ -1,0 +1,151 @@
+"""The server's identity: its certificate and key, read as a whole and checked against each other.
+
+The law: what is returned can be served. What is wrong is said with the setting, its place and the
+file, and of the key nothing but that.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from airoxy.config import Config
+from airoxy.errors import ConfigError
+
+#: What systemd's generator calls the credentials of airoxy.service.
+CERTIFICATE_CREDENTIAL, KEY_CREDENTIAL = "airoxy-tls-certificate", "airoxy-tls-key"
+#: What a reload leaves in the service's RUNTIME_DIRECTORY: key and certificate, renewed together.
+RENEWED = "tls.pem"
+
+_CERTIFICATE, _KEY = "tls.certificate", "tls.key"
+_BLOCK = rb"-----BEGIN (%b)-----.+?-----END \1-----"
+_CERTIFICATES = re.compile(_BLOCK % b"CERTIFICATE", re.DOTALL)
+_KEYS = re.compile(_BLOCK % b"[A-Z ]*PRIVATE KEY", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Two texts in PEM form: the certificate with its chain, and the key."""
+
+    certificate: bytes
+    key: bytes = field(repr=False)
+
+    @property
+    def pem(self) -> bytes:
+        """Both in one, as `load_cert_chain` takes it."""
+        return self.key + self.certificate
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Let `context` serve with it. Raises ssl.SSLError; ssl wants a file, so it gets one that
+        exists in memory only."""
+        fd = os.memfd_create("airoxy-tls")
+        try:
+            with open(fd, "wb", closefd=False) as file:
+                file.write(self.pem)
+            context.load_cert_chain(f"/proc/self/fd/{fd}", password=_no_passphrase)
+        finally:
+            os.close(fd)
+
+
+def read_identity(config: Config, environ: Mapping[str, str] | None = None) -> Identity | None:
+    """What `tls` names; None for plain HTTP. With `environ`, from where systemd keeps it for the
+    service of that environment, if it does. Raises ConfigError."""
+    certificate, key = config.tls.certificate, config.tls.key
+    if certificate is None or key is None:
+        return None
+    # One file may hold both; of each only what it is named for is taken.
+    places = _passed(environ or {}) or (certificate, key)
+    identity = Identity(
+        _blocks(_CERTIFICATES, _read(config, _CERTIFICATE, places[0])),
+        _blocks(_KEYS, _read(config, _KEY, places[1])),
+    )
+    _check(config, identity)
+    return identity
+
+
+def own_certificate(path: Path) -> bytes:
+    """The server's certificate, the first in the file, in DER form. Raises OSError, ValueError."""
+    found = _CERTIFICATES.search(path.read_bytes())
+    if not found:
+        raise ValueError("no certificate")
+    return ssl.PEM_cert_to_DER_cert(found[0].decode())
+
+
+def is_hidden(config: Config) -> bool:
+    """Whether there is TLS, and we may not look at its files."""
+    for path in (config.tls.certificate, config.tls.key):
+        try:
+            if path is not None:
+                path.open("rb").close()
+        except PermissionError:
+            return True
+        except OSError:
+            continue
+    return False
+
+
+def _passed(environ: Mapping[str, str]) -> tuple[Path, Path] | None:
+    renewed = Path(environ.get("RUNTIME_DIRECTORY", "/nowhere"), RENEWED)
+    if renewed.is_file():
+        return renewed, renewed
+    credentials = Path(environ.get("CREDENTIALS_DIRECTORY", "/nowhere"))
+    if (credentials / KEY_CREDENTIAL).is_file():
+        return credentials / CERTIFICATE_CREDENTIAL, credentials / KEY_CREDENTIAL
+    return None
+
+
+def _read(config: Config, setting: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except PermissionError:
+        advice = "with systemd try: sudo airoxy reload; without, let who runs airoxy read it"
+        raise _wrong(config, setting, f"may not be read; {advice}") from None
+    except OSError as error:
+        why = f"cannot be read ({error.strerror}); give the path of a file that is there"
+        raise _wrong(config, setting, why) from error
+
+
+def _blocks(kind: re.Pattern[bytes], text: bytes) -> bytes:
+    return b"".join(block[0] + b"\n" for block in kind.finditer(text))
+
+
+def _check(config: Config, identity: Identity) -> None:
+    if not identity.certificate:
+        advice = "give a file in PEM form, such as certbot's fullchain.pem"
+        raise _wrong(config, _CERTIFICATE, f"holds no certificate; {advice}")
+    if not identity.key:
+        advice = "give a file in PEM form, such as certbot's privkey.pem"
+        raise _wrong(config, _KEY, f"holds no private key; {advice}")
+    try:
+        identity.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    except _Locked:
+        advice = "airoxy has nobody to ask for it: openssl pkey -in KEY -out UNLOCKED"
+        raise _wrong(config, _KEY, f"is locked with a passphrase; {advice}") from None
+    except ssl.SSLError as error:
+        raise _unusable(config, error) from None
+
+
+def _unusable(config: Config, error: ssl.SSLError) -> ConfigError:
+    reason = error.reason or ""
+    if "MISMATCH" in reason or "ASSIGNED" in reason:
+        advice = "give the pair that was made together"
+        return _wrong(config, _KEY, f"does not belong to {config.tls.certificate}; {advice}")
+    said = reason.replace("_", " ").lower() or "damaged"
+    return _wrong(config, _KEY, f"cannot be used with {config.tls.certificate} ({said})")
+
+
+def _wrong(config: Config, setting: str, why: str) -> ConfigError:
+    place = config.origin(setting) if setting in config.lines else str(config.source)
+    return ConfigError(f"{place}: {setting}: {config.value(setting)} {why}")
+
+
+class _Locked(Exception):
+    """OpenSSL asks for a passphrase."""
+
+
+def _no_passphrase() -> bytes:
+    raise _Locked
