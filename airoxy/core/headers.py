@@ -36,16 +36,26 @@ _DEFAULT_VERSION = b"2023-06-01"
 def to_upstream(headers: Headers, token: Token, host: bytes) -> Headers:
     """The head of the request as Anthropic gets it: `host` first, then `token`, then the client's
     own. Without content-length or transfer-encoding, since the upstream client frames the body."""
+    return [(b"host", host), credential_for(token), *passed_to_upstream(headers, token.type)]
+
+
+def passed_to_upstream(headers: Headers, token_type: str) -> Headers:
+    """The client's own headers as they go with a token of that type."""
     passed = [
         header
         for header in headers
         if header[0] not in _STAY_HERE and not header[0].startswith(_FORWARDING)
     ]
     passed = _without(passed, _named_by_connection(headers))
+    return _as_claude_code(passed) if token_type == "oauth" else passed
+
+
+def credential_for(token: Token) -> tuple[bytes, bytes]:
+    """The header that has the token's secret."""
     secret = token.secret.encode(errors="replace")
-    if token.type != "oauth":
-        return [(b"host", host), (b"x-api-key", secret), *passed]
-    return [(b"host", host), (b"authorization", b"Bearer " + secret), *_as_claude_code(passed)]
+    if token.type == "oauth":
+        return b"authorization", b"Bearer " + secret
+    return b"x-api-key", secret
 
 
 def to_client(headers: Headers) -> Headers:

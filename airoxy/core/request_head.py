@@ -8,7 +8,10 @@ request, where a proxy stands before airoxy.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
+from urllib.parse import unquote
 
+from airoxy.core.headers import Headers
 from airoxy.errors import AiroxyError, InvalidInput
 
 #: Most bytes that a head may have, its empty line included.
@@ -24,12 +27,61 @@ _HEAD = re.compile(_FIRST.pattern + rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80
 _DECISIVE = re.compile(
     rb"\r\n(?:(host)|(content-length)|(transfer-encoding)):([^\r]*)", re.IGNORECASE
 )
+_LINE = re.compile(rb"\r\n([^:\r]+):[ \t]*([^\r]*)")
+_TARGET = re.compile(rb"([A-Z-]+) (?:https?://[^/]+)?([^ ?]*)\??([^ ]*) HTTP/1\.([01])")
+#: What has a meaning somewhere; another word is more likely the middle of a body.
+_METHODS = frozenset(
+    b"ACL BIND CHECKOUT COPY DELETE GET HEAD LINK LOCK M-SEARCH MERGE MKACTIVITY MKCALENDAR MKCOL"
+    b" MOVE NOTIFY OPTIONS PATCH POST PROPFIND PROPPATCH PURGE PUT QUERY REBIND REPORT SEARCH"
+    b" SOURCE SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE".split()
+)
 _HOST = re.compile(rb"[\w.:\[\]%~!$&'()*+,;=-]*", re.ASCII)
 #: 18 digits are below 2**63 for every parser.
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 #: Of what comes in chunks, nobody knows the length before.
 CHUNKED = -1
+
+
+class Head(NamedTuple):
+    """A head that has passed: `path` is `raw_path` with its escapes undone, the names of `headers`
+    are in lower case. `last`: the client sends nothing more on this connection, or cannot."""
+
+    method: str
+    raw_path: bytes
+    path: str
+    query: bytes
+    headers: Headers
+    is_http_1_0: bool
+    last: bool
+    expects: bool
+
+
+def parse(head: bytes) -> Head:
+    """Take apart what `body_length` has let pass. Raises InvalidInput."""
+    found = _TARGET.match(head)
+    if found is None or found[1] not in _METHODS:
+        raise InvalidInput("Invalid HTTP request: nobody knows this method.")
+    method, raw_path, query, minor = found.groups()
+    path = raw_path.decode("ascii")
+    headers = header_lines(head)
+    said = [value.lower() for name, value in headers if name == b"connection"]
+    options = [option.strip() for value in said for option in value.split(b",")]
+    return Head(
+        method.decode("ascii"),
+        raw_path,
+        unquote(path) if "%" in path else path,
+        query,
+        headers,
+        minor == b"0",
+        minor == b"0" or b"close" in options,
+        any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers),
+    )
+
+
+def header_lines(head: bytes) -> Headers:
+    """The headers of a head that has passed, names in lower case, values without blanks around."""
+    return [(name.lower(), value.rstrip(b" \t")) for name, value in _LINE.findall(head)]
 
 
 def check_beginning(data: bytes) -> None:

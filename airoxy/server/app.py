@@ -1,4 +1,4 @@
-"""The server's ASGI application: /v1/ goes to the proxy, all else to Falcon; errors end here.
+"""What answers requests: for /v1/ the proxy, for all else Falcon; errors end here.
 
 The law: an AiroxyError becomes an answer here and nowhere else, in Anthropic's shape; of anything
 unforeseen the client learns no more than that it happened.
@@ -11,8 +11,7 @@ import secrets
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from os import environ
@@ -23,15 +22,14 @@ import falcon
 import falcon.asgi
 
 from airoxy.config import Config
-from airoxy.core.resources import is_api
 from airoxy.errors import AiroxyError, NotFound
 from airoxy.jobs.refresh import report_interrupted
+from airoxy.server.asgi import answering
 from airoxy.server.health import Health, Root
-from airoxy.server.incoming import Receive
+from airoxy.server.incoming import Request
 from airoxy.server.pool import Pool
 from airoxy.server.proxy import Proxy
 from airoxy.server.refresher import Refresher
-from airoxy.server.relay import Send
 from airoxy.server.snapshot import Snapshot
 from airoxy.server.standing import Standing
 from airoxy.server.writer import Writer
@@ -40,14 +38,14 @@ from airoxy.store.schema import open_database
 from airoxy.upstream.client import Client
 from airoxy.upstream.origin import proxy_from_environ
 
-Asgi = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
+Answer = Callable[[Request], Awaitable[None]]
 
 
 @dataclass
 class ServerApp:
     """What a worker runs, and ends with `aclose` when the last request is through."""
 
-    asgi: Asgi
+    answer: Answer
     proxy: Proxy
     db: apsw.Connection
 
@@ -94,7 +92,7 @@ def open_server(config: Config, standing_fd: int | None = None, workers: int = 1
     return ServerApp(create_app(proxy, Health(pool, time.monotonic())), proxy, db)
 
 
-def create_app(proxy: Asgi, health: Health) -> Asgi:
+def create_app(proxy: Answer, health: Health) -> Answer:
     """The two halves under one edge for errors."""
     rest = falcon.asgi.App()
     rest.add_route("/", Root())
@@ -103,24 +101,24 @@ def create_app(proxy: Asgi, health: Health) -> Asgi:
     rest.add_error_handler(AiroxyError, _render)
     rest.add_error_handler(falcon.HTTPError, _render_falcon)
 
-    async def app(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        if not is_api(scope["raw_path"], scope["path"]):
-            await rest(scope, receive, send)  # type: ignore[arg-type]
-            return
+    answer_rest = answering(rest)
+
+    async def answer(request: Request) -> None:
         try:
-            await proxy(scope, receive, send)
+            await (proxy if request.known.is_api else answer_rest)(request)
         except AiroxyError as error:
-            await _send_error(send, error)
+            _answer_error(request, error)
         except Exception:
             print(traceback.format_exc(), file=sys.stderr, flush=True)
-            # Where the answer has begun already uvicorn refuses a second one and breaks it off.
-            with suppress(RuntimeError):
-                await _send_error(send, AiroxyError("Internal error in airoxy; see its journal."))
+            if not request.begun:  # else it is broken off
+                _answer_error(
+                    request, AiroxyError("Internal error in airoxy; see its journal.")
+                )
 
-    return app
+    return answer
 
 
-async def _send_error(send: Send, error: AiroxyError) -> None:
+def _answer_error(request: Request, error: AiroxyError) -> None:
     body, request_id = error_document(error)
     headers = [
         (b"content-type", b"application/json"),
@@ -128,8 +126,8 @@ async def _send_error(send: Send, error: AiroxyError) -> None:
         (b"request-id", request_id.encode()),
         *((name.encode(), value.encode()) for name, value in error.headers),
     ]
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    request.begin(error.status, headers)
+    request.write(body, more=False)
 
 
 def error_document(error: AiroxyError) -> tuple[bytes, str]:

@@ -1,28 +1,27 @@
-"""One client's connection: uvicorn's protocol over httptools, and what it leaves open.
+"""One client's connection: where requests begin and end, and how long each may take.
 
-The law: the parser sees one request at a time, its head whole and beyond doubt; what follows waits
-for the answer. And a connection that asks nothing costs nothing for long: it is closed when it has
-been silent for too long, idle or in the middle of a head or body, and never while an answer is
-being made or a request has just arrived.
+The law: one request at a time, its head whole and beyond doubt; what follows waits for the answer.
+And a connection that asks nothing costs nothing for long: it is closed when it has been silent for
+too long, idle or in the middle of a head or body, and never while an answer is being made or a
+request has just arrived.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
+import math
 import select
 import socket
-from collections.abc import Callable
-
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from typing import Any, cast
 
 from airoxy.core import request_head
 from airoxy.core.request_head import CHUNKED
 from airoxy.errors import AiroxyError, InvalidInput
-from airoxy.server.unframed import answering_http_1_0
+from airoxy.server.chunks import Chunks
+from airoxy.server.driver import Driver
+from airoxy.server.incoming import Request
+from airoxy.server.known import Known
 
-#: Sent with each answer that is to be its connection's last.
-CLOSE = (b"connection", b"close")
 #: How long a client may take to begin its first request, and for any request's head (seconds).
 HEAD_TIME = 60.0
 #: How long it may fall silent within a body: what nginx gives, and far more than a hiccup of a
@@ -34,65 +33,152 @@ LINGER = 30.0
 #: How long a client may leave lie what it was sent; Claude Code gives up after as much (seconds).
 UNREAD_TIME = 300
 
-#: Where a request's scope has its connection.
-SCOPE_KEY = "airoxy.connection"
 
-_UPGRADE = re.compile(rb"\r\nupgrade[ \t]*:", re.IGNORECASE)
+class Connection(asyncio.Protocol):
+    """uvicorn makes it, with its configuration, whose application answers a Request, and with its
+    state, which is what all connections share. One timer runs; when it goes off it looks whether
+    the deadline has been put off meanwhile."""
 
+    __slots__ = (
+        "_answer", "_chunks", "_deadline", "_deaf", "_drained", "_end", "_expiring", "_held",
+        "_idle_time", "_in_head", "_known", "_left", "_read_paused", "_request", "_state", "_timer",
+        "loop", "transport", "write_paused",
+    )  # fmt: skip
 
-class Connection(HttpToolsProtocol):
-    """uvicorn keeps one timer a connection, for kept-alive ones; here it runs whenever no answer
-    is being made."""
+    transport: asyncio.Transport
 
-    #: What has arrived and may not be parsed yet: half a head, or the requests after this one.
-    _held = b""
-    #: How much of the body is to come, or CHUNKED.
-    _left = 0
-    #: Bytes of chunked framing since the last of the body.
-    _barren = 0
-    #: Half a head is held, which has to be whole at `_end`.
-    _in_head = False
-    #: A head is being parsed; nothing else may begin a request.
-    _beginning = False
-    #: Nothing that comes counts any more; what runs is finished.
-    _deaf = False
-    _end = 0.0
-    _expiring = False
-    #: Called when the client has left; set by the request that runs (see incoming).
-    on_left: Callable[[], None] | None = None
+    def __init__(
+        self,
+        config: Any,
+        server_state: Any,
+        app_state: object = None,  # noqa: ARG002 - newer ones have it
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.loop = _loop or asyncio.get_running_loop()
+        self.write_paused = False
+        self._answer = config.loaded_app
+        self._state = server_state
+        self._idle_time: float = config.timeout_keep_alive
+        self._request: Request | None = None
+        #: The head of the last request.
+        self._known: Known | None = None
+        #: What has arrived and may not be looked at yet: half a head, or the requests after this.
+        self._held = b""
+        #: How much of the body is to come, or CHUNKED.
+        self._left = 0
+        self._chunks: Chunks | None = None
+        #: Half a head is held, which has to be whole at `_end`.
+        self._in_head = False
+        #: Nothing that comes counts any more; what runs is finished.
+        self._deaf = False
+        self._expiring = False
+        self._end = 0.0
+        self._deadline = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+        self._read_paused = False
+        self._drained: asyncio.Future[None] | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+    # What the event loop tells.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is open (and TLS is up)."""
+        self.transport = cast(asyncio.Transport, transport)
+        self._state.connections.add(self)
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIME * 1000)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._end = self.loop.time() + HEAD_TIME
         self._expire_at(self._end)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._unset_keepalive_if_required()
-        if self.on_left is not None:
-            self.on_left()
+    def connection_lost(self, _error: Exception | None) -> None:
+        """The socket is gone, by whoever's doing."""
+        self._state.connections.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._deaf = True
+        self._known = None
+        self.resume_writing()
+        if self._request is not None and not self._request.complete:
+            self._request.leave()
+        self._request = None
+
+    def pause_writing(self) -> None:
+        """The client does not read."""
+        self.write_paused = True
+
+    def resume_writing(self) -> None:
+        """It does again, or never will."""
+        self.write_paused = False
+        if self._drained is not None:
+            if not self._drained.done():
+                self._drained.set_result(None)
+            self._drained = None
 
     def data_received(self, data: bytes) -> None:
+        """Bytes of a request, or of several."""
         if self._deaf:
             return
         if self._held:
             data, self._held = self._held + data, b""
-        self._take(data)
+        if data:
+            self._take(data)
+
+    # What the request does with it.
+
+    @property
+    def leaving(self) -> bool:
+        """Whether this server takes no more requests after those that run."""
+        return bool(self._state.default_headers)
+
+    def write(self, data: bytes) -> None:
+        """Nobody hears it where the client has left."""
+        if data and not self.transport.is_closing():
+            self.transport.write(data)
+
+    async def drained(self) -> None:
+        """Wait until the client has read some of what was written."""
+        self._drained = self.loop.create_future()
+        await self._drained
+
+    def say_continue(self) -> None:
+        """The body is welcome."""
+        self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def pause_reading(self) -> None:
+        """Somebody is behind."""
+        if not self._read_paused and not self.transport.is_closing():
+            self._read_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Nobody is behind any more."""
+        if self._read_paused and not self.transport.is_closing():
+            self._read_paused = False
+            self.transport.resume_reading()
+
+    def answered(self) -> None:
+        """The request is complete: on to the next one."""
+        self.resume_reading()
+        if self.transport.is_closing():
+            return
+        if self._left:
+            self._end = self.loop.time() + LINGER
+            self._expire_at(self._end)
+        else:
+            self._expire_at(self.loop.time() + self._idle_time)
+            if self._held:  # not here, within the answer to the one before
+                self.loop.call_soon(self.data_received, b"")
 
     # One request after the other
 
     def _take(self, data: bytes) -> None:
         while data and not self._deaf and not self.transport.is_closing():
             if self._left == CHUNKED:
-                self._feed_chunks(data)
+                self._take_chunks(data)
                 break
             if self._left:
-                piece, data = data[: self._left], data[self._left :]
-                self._left -= len(piece)
-                self._feed(piece)
+                data = self._take_body(data)
             elif self._running():
                 self._hold(data)
                 break
@@ -101,34 +187,91 @@ class Connection(HttpToolsProtocol):
         self._await_more()
 
     def _begin(self, data: bytes) -> bytes:
-        """Parse a head and as much of its body as is there, and give what follows; hold what is
+        """Begin a request with as much of its body as is there, and give what follows; hold what is
         less than a head."""
-        data = data.lstrip(b"\r\n")
         end = data.find(b"\r\n\r\n") + 4
+        if data[0] < b"A"[0]:
+            data = data.lstrip(b"\r\n")
+            end = data.find(b"\r\n\r\n") + 4
         try:
             if end < 4:
                 self._hold_head(data)
                 return b""
-            self._in_head = False
-            head = data[:end]
-            left = self._left = request_head.body_length(head)
+            known = self._recognise(data[:end])
         except AiroxyError as error:
             self._refuse(error)
             return b""
-        end += len(data) if left == CHUNKED else left
-        piece = data[:end]
-        if left != CHUNKED:
-            self._left = max(0, end - len(data))
-        self._beginning = True
-        self._barren = 0
-        self._feed(_without_upgrade(piece, head))
-        return data[end:]
+        self._in_head = False
+        request = self._request = Request(self, known, Driver(self.loop, self._state.tasks.discard))
+        self._left = known.length
+        data = data[end:]
+        if self._left == CHUNKED:
+            self._chunks = Chunks()
+            if data:
+                self._take_chunks(data)
+            data = b""
+        elif self._left and data:
+            data = self._take_body(data)
+        self._deadline = math.inf
+        driver = request.driver
+        self._state.tasks.add(driver)
+        driver.start(self._run(request))
+        return data
+
+    def _recognise(self, head: bytes) -> Known:
+        known = self._known
+        if known is None or not known.again(head):
+            known = self._known = Known(head)
+        return known
+
+    async def _run(self, request: Request) -> None:
+        try:
+            await self._answer(request)
+        finally:
+            if not (request.complete or request.left):
+                request.break_off()
+
+    def _take_body(self, data: bytes) -> bytes:
+        """Pass the body on, and give what follows it."""
+        request = self._request
+        assert request
+        left = self._left
+        if len(data) < left:
+            self._left -= len(data)
+            request.take(data)
+            return b""
+        self._left = 0
+        request.take(data if len(data) == left else data[:left])
+        self._end_body(request)
+        return data[left:]
+
+    def _take_chunks(self, data: bytes) -> None:
+        request, chunks = self._request, self._chunks
+        assert request
+        assert chunks
+        try:
+            body = chunks.feed(data)
+        except AiroxyError as error:
+            self._refuse(error)
+            return
+        if body:
+            request.take(body)
+        if chunks.ended:
+            self._left, self._chunks = 0, None
+            self._end_body(request)
+            if chunks.surplus:
+                self._refuse(InvalidInput("Invalid HTTP request: a request out of turn."))
+
+    def _end_body(self, request: Request) -> None:
+        request.end()
+        # Nobody need ask for more of this body, but that the client leaves is to be seen.
+        self.resume_reading()
 
     def _hold(self, data: bytes) -> None:
         """Reading goes on for as long as it can be afforded, so that a client's leaving is seen."""
         self._held = data
         if len(data) > request_head.LIMIT:
-            self.flow.pause_reading()
+            self.pause_reading()
 
     def _hold_head(self, data: bytes) -> None:
         if not data:
@@ -138,50 +281,6 @@ class Connection(HttpToolsProtocol):
             self._in_head = True
             self._end = self.loop.time() + HEAD_TIME
         self._held = data
-
-    def _feed(self, data: bytes) -> None:
-        super().data_received(data)
-
-    def _feed_chunks(self, data: bytes) -> None:
-        before = len(self.cycle.body)
-        self._feed(data)
-        # Of an answered request nothing is kept.
-        brought = len(self.cycle.body) != before or not self._running()
-        self._barren = 0 if brought else self._barren + len(data)
-        if self._barren > request_head.LIMIT and self._left == CHUNKED:
-            self._refuse(InvalidInput("The request's body has framing without end."))
-
-    def on_message_begin(self) -> None:
-        if not self._beginning:  # behind chunks, where only the parser finds the end
-            raise ValueError("a request out of turn")
-        self._beginning = False
-        super().on_message_begin()
-        self.scope[SCOPE_KEY] = self  # type: ignore[literal-required]
-
-    def on_headers_complete(self) -> None:
-        if not self.parser.should_keep_alive() and CLOSE not in self.headers:
-            self.headers.append(CLOSE)  # however it was said
-        if self.parser.get_http_version() == "1.0":
-            self.app = answering_http_1_0(self.config.loaded_app)
-        super().on_headers_complete()
-        self.headers = []  # trailers are nobody's headers
-
-    def on_message_complete(self) -> None:
-        self._left = 0
-        super().on_message_complete()
-        # Nobody need ask for more of this body, but that the client leaves is to be seen.
-        self.flow.resume_reading()
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self.transport.is_closing():
-            return
-        if self._left:
-            self._end = self.loop.time() + LINGER
-            self._expire_at(self._end)
-        elif self._held:
-            data, self._held = self._held, b""
-            self._take(data)
 
     # Time limits
 
@@ -194,48 +293,53 @@ class Connection(HttpToolsProtocol):
                 self._expire_at(self.loop.time() + BODY_SILENCE)
         elif self._left or self._held:
             self._expire_at(self._end)
-        elif self.timeout_keep_alive_task is None:
-            self._expire_at(self.loop.time() + self.timeout_keep_alive)
+        elif self._deadline == math.inf:
+            self._expire_at(self.loop.time() + self._idle_time)
 
     def expire_in(self, seconds: float) -> None:
         """Close the connection when it has been idle for that long; once asked, it stays so, and
         only less is heeded."""
-        if self._expiring and seconds >= self.timeout_keep_alive:
+        if self._expiring and seconds >= self._idle_time:
             return
         self._expiring = True
-        self.timeout_keep_alive = seconds  # type: ignore[assignment]
+        self._idle_time = seconds
         if not self._running():
             self._expire_at(self.loop.time() + seconds)
 
-    def timeout_keep_alive_handler(self) -> None:
+    def _expire_at(self, when: float) -> None:
+        self._deadline = when
+        timer = self._timer
+        if timer is not None:
+            if timer.when() <= when:
+                return
+            timer.cancel()
+        self._timer = self.loop.call_at(when, self._expire)
+
+    def _expire(self) -> None:
         """Whatever has been closed meanwhile, or arrived in this moment, is not to be lost."""
-        if self.transport.is_closing():
+        self._timer = None
+        if self.transport.is_closing() or self._deadline == math.inf:
             return
-        if self._running():
+        if self._deadline > self.loop.time():
+            self._expire_at(self._deadline)
+        elif self._running():
             self._check_body()
-        elif self._left or self._held or not self._arrived():
+        elif self._left or self._in_head or not (self._held or self._arrived()):
             self.transport.close()
 
     def _check_body(self) -> None:
         """The silence of who is not listened to, or has been answered, is no fault of his."""
-        if not self._left or self.cycle.response_started:
+        if not self._left or (self._request and self._request.begun):
             return
-        if self.flow.read_paused or self._arrived():
+        if self._read_paused or self._arrived():
             self._expire_at(self.loop.time() + BODY_SILENCE)
             return
         error = InvalidInput("The request's body did not arrive in time.")
         error.status = 408
         self._refuse(error)
 
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(InvalidInput(msg))
-
-    def _expire_at(self, when: float) -> None:
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_at(when, self.timeout_keep_alive_handler)
-
     def _running(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+        return self._request is not None and not self._request.complete
 
     def _arrived(self) -> bool:
         """Whether something is there that the loop has not read yet: timers come before reading."""
@@ -250,8 +354,9 @@ class Connection(HttpToolsProtocol):
 
         self._deaf = True
         self._held = b""
-        if self._running() and (self.cycle.response_started or not self.cycle.more_body):
-            self.cycle.keep_alive = False
+        request = self._request
+        if request is not None and not request.complete and (request.begun or request.ended):
+            request.is_last()
             return
         body, request_id = error_document(error)
         head = f"HTTP/1.1 {error.status} \r\ncontent-type: application/json\r\n"
@@ -260,12 +365,3 @@ class Connection(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
-
-
-def _without_upgrade(data: bytes, head: bytes) -> bytes:
-    """The request without an offer of another protocol (Java's HTTP client offers h2c with each
-    first request): httptools would end the request there, and drop its body. The name that takes
-    the place crosses no proxy either."""
-    if b"pgrade" not in head and b"PGRADE" not in head:
-        return data
-    return _UPGRADE.sub(b"\r\nkeep-alive:", head) + data[len(head) :]

@@ -1,124 +1,171 @@
 """What the client sends: its body, collected or streamed through, and the news that it has left.
 
-The law: a body is held in memory once. Small ones stay the bytes that uvicorn gave; what is larger
-than STREAM_ABOVE at an upload endpoint is never collected.
-
-That the client has left is told by its connection. A task that waits for it at `receive` would cost
-a fifth of a request; so there is one only where more of the body may come.
+The law: a body is held in memory once (a small one for a moment twice). What is larger than
+STREAM_ABOVE at an upload endpoint is never collected.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
-from airoxy.core.resources import STREAM_ABOVE, is_upload, limit_for
-from airoxy.errors import InvalidInput, TooLarge
-from airoxy.server.connection import SCOPE_KEY, Connection
+from airoxy.core.request_head import CHUNKED
+from airoxy.core.resources import STREAM_ABOVE, is_upload
+from airoxy.errors import TooLarge
+from airoxy.server.driver import Driver
+from airoxy.server.known import Known
+from airoxy.server.outgoing import Outgoing
 from airoxy.upstream.exchange import Exchange
 
-Receive = Callable[[], Awaitable[Any]]
+if TYPE_CHECKING:
+    from airoxy.server.connection import Connection
+
+#: Of a body that nobody waits for at the moment so much is taken in (bytes).
+HIGH_WATER = 64 * 1024
+#: Up to this many bytes are put together when all are there, more as they come.
+_SMALL = 1024 * 1024
 
 
 class ClientLeft(Exception):
     """The client has closed its connection; nobody's fault, and nobody is to be answered."""
 
 
-class Incoming:
-    """One request's body and the watch over its client; `scope` is uvicorn's."""
+class Request(Outgoing):
+    """One request: what came, and its answer. `length` of the body is None if it is not known;
+    `ended` says that all of it has arrived, `left` that the client has closed its connection."""
 
-    def __init__(self, scope: Mapping[str, Any], receive: Receive) -> None:
-        self._receive = receive
-        self._path: str = scope["path"]
-        self.length = _content_length(scope["headers"])
-        self._connection: Connection | None = scope.get(SCOPE_KEY)
-        self._ended = False
-        self._watcher: asyncio.Task[None] | None = None
-        self._exchange: Exchange | None = None
+    __slots__ = (
+        "_collected", "_exchange", "_forgets", "_pieces", "_size", "_waiter", "_wanted", "driver",
+        "ended", "left", "length",
+    )  # fmt: skip
+
+    def __init__(self, connection: Connection, known: Known, driver: Driver) -> None:
+        super().__init__(connection, known)
+        self.driver = driver
+        self.length = None if known.length == CHUNKED else known.length
+        self.ended = not known.length
         self.left = False
-        # What is below this is below all limits, and most bodies are.
-        if self.length is not None and self.length > STREAM_ABOVE and self.length > self._limit:
-            raise self._too_large()
-        if self._connection is not None:
-            self._connection.on_left = self._on_left
+        self._pieces: list[bytes] = []
+        self._collected: bytearray | None = None
+        self._size = 0
+        self._wanted = self._forgets = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._exchange: Exchange | None = None
+
+    # For the proxy.
 
     async def body(self) -> bytes | bytearray | AsyncIterator[bytes]:
         """All of it, or an iterator over what is too large. Raises TooLarge, ClientLeft."""
-        piece = await self._piece()
-        if self._ended:
-            return piece
-        limit, streams, collected = self._limit, is_upload(self._path), bytearray(piece)
-        while not self._ended:
-            if streams and max(len(collected), self.length or 0) > STREAM_ABOVE:
-                return self._rest(collected)
-            collected += await self._piece()
-            if len(collected) > limit:
-                raise self._too_large()
-        return collected
+        # What is below this is below all limits, and most bodies are.
+        if max(self.length or 0, self._size) > STREAM_ABOVE:
+            self._check(self.length or self._size)
+        if not self.ended:
+            streams = is_upload(self.known.path)
+            while not self.ended:
+                if streams and max(self.length or 0, self._size) > STREAM_ABOVE:
+                    return self._rest()
+                await self._more()
+                self._check(self._size)
+        return self._taken()
 
-    async def _rest(self, collected: bytearray) -> AsyncIterator[bytes]:
-        limit, total = self._limit, len(collected)
-        yield bytes(collected)
-        collected.clear()
-        while not self._ended:
-            piece = await self._piece()
+    async def _rest(self) -> AsyncIterator[bytes]:
+        total = 0
+        while True:
+            piece = bytes(self._taken())
             total += len(piece)
-            if total > limit:
-                raise self._too_large()
-            yield piece
+            self._check(total)
+            if piece:
+                yield piece
+            if self.ended and not self._size:
+                return
+            if not self._size:
+                await self._more()
 
-    async def _piece(self) -> bytes:
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            self.left = True
-            raise ClientLeft
-        self._ended = not message.get("more_body", False)
-        piece: bytes = message.get("body", b"")
-        return piece
-
-    def watch(self, exchange: Exchange, *, reading: bool = False) -> None:
-        """From now on the client's leaving aborts `exchange`, whatever it is waiting for; while
-        it is still `reading` the body through us, it finds out by itself. Raises ClientLeft."""
+    def watch(self, exchange: Exchange) -> None:
+        """From now on the client's leaving aborts `exchange`, whatever it is waiting for. Raises
+        ClientLeft."""
         if self.left:
             raise ClientLeft
         self._exchange = exchange
-        told = self._ended and self._connection is not None
-        if not (told or reading or self._watcher):
-            self._watcher = asyncio.create_task(self._watch())
 
-    async def _watch(self) -> None:
-        # An early answer may leave pieces of the body behind; they are let go here.
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._on_left()
+    def forget(self) -> None:
+        """There is nothing left to abort, and nobody needs what of the body may still come."""
+        self._exchange = None
+        if not self.ended:
+            self._forgets = True
+            self._pieces.clear()
+            self._connection.resume_reading()
 
-    def _on_left(self) -> None:
+    async def until_left(self) -> None:
+        """Wait until the client has left."""
+        while not self.left:
+            await self._wait()
+
+    # For the connection.
+
+    def take(self, piece: bytes) -> None:
+        """The next bytes of the body; of an answered request nothing is kept."""
+        if self._forgets or self.complete:
+            return
+        self._size += len(piece)
+        if self._collected is None:
+            self._pieces.append(piece)
+        else:
+            self._collected += piece
+        if self._size > HIGH_WATER and not self._wanted:
+            self._connection.pause_reading()
+        self._wake()
+
+    def end(self) -> None:
+        """The body is whole."""
+        self.ended = True
+        self._wake()
+
+    def leave(self) -> None:
+        """The client has left."""
         self.left = True
         if self._exchange is not None:
             self._exchange.abort(ClientLeft())
+        self._wake()
 
-    def close(self) -> None:
-        """The answer is given: there is nothing left to abort."""
-        self._exchange = None
-        if self._connection is not None:
-            self._connection.on_left = None
-        if self._watcher is not None:
-            self._watcher.cancel()
+    async def _more(self) -> None:
+        if self.left:
+            raise ClientLeft
+        self._wanted = True
+        if self.known.expects and not self.begun and not self._size:
+            self._connection.say_continue()
+        self._connection.resume_reading()
+        try:
+            await self._wait()
+        finally:
+            self._wanted = False
+        if self.left:
+            raise ClientLeft
+        if self._size > _SMALL and self._collected is None:
+            self._collected = bytearray(b"").join(self._pieces)
+            self._pieces.clear()
 
-    @property
-    def _limit(self) -> int:
-        return limit_for(self._path)
+    def _taken(self) -> bytes | bytearray:
+        self._size = 0
+        if self._collected is not None:
+            collected, self._collected = self._collected, None
+            return collected
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        return body
 
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"Request exceeds the maximum size of {self._limit // (1024 * 1024)} MB.")
+    def _check(self, size: int) -> None:
+        limit = self.known.limit
+        if size > limit:
+            raise TooLarge(f"Request exceeds the maximum size of {limit // (1024 * 1024)} MB.")
 
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
 
-def _content_length(headers: list[tuple[bytes, bytes]]) -> int | None:
-    values = [value.strip() for name, value in headers if name == b"content-length"]
-    if not values:
-        return None
-    value = values[0]
-    if not value.isdigit() or values.count(value) < len(values):
-        raise InvalidInput("Invalid Content-Length.", headers=(("connection", "close"),))
-    return int(value)
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)

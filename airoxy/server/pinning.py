@@ -70,9 +70,13 @@ def count_once(db: apsw.Connection, row: ledger.Row, batch_id: str) -> None:
 
 async def _written(writer: Writer, operation: Operation) -> None:
     loop = asyncio.get_running_loop()
-    done = asyncio.Event()
-    writer.do(operation, committed=partial(loop.call_soon_threadsafe, done.set))
-    try:
-        await asyncio.wait_for(done.wait(), PATIENCE)
-    except TimeoutError:
+    done: asyncio.Future[None] = loop.create_future()
+    writer.do(operation, committed=partial(loop.call_soon_threadsafe, _tell, done))
+    await asyncio.wait((done,), timeout=PATIENCE)
+    if not done.done():
         print("The database is slow: a batch or file is not yet pinned.", file=sys.stderr)
+
+
+def _tell(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_result(None)

@@ -10,30 +10,28 @@ import asyncio
 import sys
 import time
 import traceback
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from airoxy.config import Config
 from airoxy.core import pool as rules
 from airoxy.core.body import Asked
-from airoxy.core.headers import to_upstream
+from airoxy.core.headers import credential_for, passed_to_upstream
 from airoxy.core.pool import Token, Verdict
 from airoxy.core.pricing import PriceTable
-from airoxy.core.resources import named_in_path, takes_system
 from airoxy.errors import AiroxyError, ConnectFailed
 from airoxy.server import pinning
 from airoxy.server.auth import authenticate
-from airoxy.server.incoming import ClientLeft, Incoming, Receive
+from airoxy.server.incoming import ClientLeft, Request
+from airoxy.server.known import Known
 from airoxy.server.pool import Pool, Wanted
 from airoxy.server.reading import read_request, with_system_line
 from airoxy.server.record import Record
-from airoxy.server.relay import Answer, Send, hold, relay
-from airoxy.upstream.client import Client
+from airoxy.server.relay import Answer, hold, relay
+from airoxy.upstream.client import Client, lines
 from airoxy.upstream.exchange import Exchange
 
-SESSION_HEADER = b"x-claude-code-session-id"
 #: Answers that may mean another token; all others are the client's.
 _JUDGED = frozenset((401, 403, 429, 529))
 #: So long (seconds) the row of a request waits for others.
@@ -44,12 +42,11 @@ UNSEEN = 0.002
 _UNREAD = Asked(None, False, ())
 
 
-@dataclass
-class _Request:
+@dataclass(slots=True)
+class _Job:
     """One request over all its attempts."""
 
-    scope: Mapping[str, Any]
-    incoming: Incoming
+    request: Request
     record: Record
     wanted: Wanted
     body: bytes | bytearray | AsyncIterator[bytes]
@@ -62,7 +59,7 @@ class _Request:
 
 @dataclass
 class Proxy:
-    """The ASGI application of /v1/; `app` renders the AiroxyErrors that it raises."""
+    """Answers what is under /v1/; `app` renders the AiroxyErrors that it raises."""
 
     config: Config
     pool: Pool
@@ -76,23 +73,23 @@ class Proxy:
         # Read now, because the first request that is written may find no descriptor left.
         self.prices = self.config.pricing
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, request: Request) -> None:
         now = time.time()
         if not 0 <= now - self._renewed_at < UNSEEN:
             self.pool.snapshot.renew()
             self._renewed_at = now
-        key_id = authenticate(scope["headers"], self.pool.snapshot)
-        record = Record(key_id, scope["path"], now)
+        key_id = authenticate(request.known.digests, self.pool.snapshot)
+        record = Record(key_id, request.known.path, now)
         self.running += 1
         try:
-            await self._serve(scope, receive, send, record)
+            await self._serve(request, record)
         except ClientLeft:
             record.client_left()
         except AiroxyError as error:
             record.failed(error)
-            if not record.begun:
+            if not request.begun:
                 raise
-            # The answer has begun: returning without its end makes uvicorn break it off.
+            # The answer has begun: it is broken off.
         except asyncio.CancelledError:
             record.stopped()
             raise
@@ -100,21 +97,17 @@ class Proxy:
             self.running -= 1
             self._account(record)
 
-    async def _serve(
-        self, scope: Mapping[str, Any], receive: Receive, send: Send, record: Record
-    ) -> None:
-        incoming = Incoming(scope, receive)
+    async def _serve(self, request: Request, record: Record) -> None:
+        known = request.known
+        job = await self._read(request, record)
+        answer = await self._answer(job)
         try:
-            request = await self._read(scope, incoming, record)
-            answer = await self._answer(request)
-            try:
-                if pinning.creates(scope["method"], scope["path"], answer.status):
-                    answer = await pinning.remember(answer, record.token_id, self.pool.writer)
-                await relay(answer, send, record)
-            finally:
-                answer.close()
+            if pinning.creates(known.method, known.path, answer.status):
+                answer = await pinning.remember(answer, record.token_id, self.pool.writer)
+            await relay(answer, request, record)
         finally:
-            incoming.close()
+            answer.close()
+            request.forget()
 
     def _account(self, record: Record) -> None:
         """The row is made when the client has what it asked for, and several together: one after
@@ -140,39 +133,32 @@ class Proxy:
         else:
             self.pool.writer.do(partial(pinning.count_once, row=row, batch_id=record.batch_id))
 
-    async def _read(
-        self, scope: Mapping[str, Any], incoming: Incoming, record: Record
-    ) -> _Request:
-        body = await incoming.body()
+    async def _read(self, request: Request, record: Record) -> _Job:
+        known = request.known
+        body = await request.body()
         asked = await read_request(body) if isinstance(body, bytes | bytearray) else _UNREAD
         record.model, record.is_stream = asked.model, asked.stream
-        named = named_in_path(scope["path"])
-        resources = (named, *asked.resources) if named else asked.resources
+        resources = (known.named, *asked.resources) if known.named else asked.resources
         wanted = Wanted(
             rules.model_class(asked.model),
-            self._session(scope["headers"]),
+            None if self.config.affinity == "none" else known.session,
             pinning.token_of(resources, self.pool.snapshot) if resources else None,
         )
-        return _Request(scope, incoming, record, wanted, body)
+        return _Job(request, record, wanted, body)
 
-    def _session(self, headers: list[tuple[bytes, bytes]]) -> bytes | None:
-        if self.config.affinity == "none":
-            return None
-        return dict(headers).get(SESSION_HEADER)
-
-    async def _answer(self, request: _Request) -> Answer:
+    async def _answer(self, job: _Job) -> Answer:
         """Send until an answer is the client's; the last one when no token is left to try."""
         last: Answer | None = None
         unreachable: ConnectFailed | None = None
-        wanted = request.wanted
+        wanted = job.wanted
         while len(wanted.tried) < self.config.max_attempts:
             token = await self.pool.next(wanted)
             if token is None:
                 break
             try:
-                response = await self._send(request, token)
+                response = await self._send(job, token)
             except ConnectFailed as error:
-                if unreachable or not request.repeatable:
+                if unreachable or not job.repeatable:
                     raise
                 unreachable = error
                 continue
@@ -180,7 +166,7 @@ class Proxy:
                 return response
             verdict, last = await self._judge(wanted, token, response)
             self.pool.act(token, verdict)
-            if not request.repeatable:
+            if not job.repeatable:
                 break
             if verdict.then == "refresh":
                 await self.pool.refresh(wanted, token)
@@ -188,24 +174,26 @@ class Proxy:
             raise unreachable or self.pool.nothing_ready(wanted)
         return last
 
-    async def _send(self, request: _Request, token: Token) -> Exchange:
-        scope, body = request.scope, request.body
-        request.record.attempted(token)
-        if token.type == "oauth" and isinstance(body, bytes | bytearray):
-            if takes_system(scope["method"], scope["path"]):
-                body = await with_system_line(body, self.config.oauth.system_line)
-        exchange = self.client.start()
-        request.incoming.watch(exchange, reading=not request.repeatable)
-        query = scope["query_string"]
-        await exchange.send(
-            scope["method"].encode(),
-            scope["raw_path"] + b"?" + query if query else scope["raw_path"],
-            to_upstream(scope["headers"], token, self.client.host),
-            body,
-            length=request.incoming.length,
-        )
-        request.incoming.watch(exchange)
+    async def _send(self, job: _Job, token: Token) -> Exchange:
+        request, known, body = job.request, job.request.known, job.body
+        job.record.attempted(token)
+        if token.type == "oauth" and known.takes_system and isinstance(body, bytes | bytearray):
+            body = await with_system_line(body, self.config.oauth.system_line)
+        head = known.to_upstream.get(token.type) or self._head(known, token.type)
+        exchange = self.client.start(request.driver)
+        request.watch(exchange)
+        await exchange.ask(head + lines(credential_for(token)), body, length=request.length)
+        if not request.ended:
+            request.forget()  # an early answer
+        request.watch(exchange)
         return exchange
+
+    def _head(self, known: Known, token_type: str) -> bytes:
+        passed = passed_to_upstream(known.headers, token_type)
+        host = (b"host", self.client.host)
+        head = self.client.head(known.method.encode(), known.target, [host, *passed])
+        known.to_upstream[token_type] = head
+        return head
 
     async def _judge(
         self, wanted: Wanted, token: Token, response: Exchange

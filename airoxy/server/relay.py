@@ -6,18 +6,16 @@ ended as if it were complete.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from airoxy.core.headers import Headers, to_client
 from airoxy.errors import UpstreamBroken
 from airoxy.server.decode import Decoder
+from airoxy.server.incoming import Request
 from airoxy.server.record import Record
 
 #: Answers that are read whole before they are passed on are documents, not downloads (bytes).
 HOLD_LIMIT = 1024 * 1024
-
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Answer(Protocol):
@@ -28,6 +26,8 @@ class Answer(Protocol):
 
     @property
     def complete(self) -> bool: ...
+    @property
+    def ready(self) -> bool: ...
     async def read(self) -> bytes: ...
     def close(self) -> None: ...
 
@@ -35,7 +35,7 @@ class Answer(Protocol):
 class Held:
     """An answer that was read whole before it may go to the client."""
 
-    complete = True
+    complete = ready = True
 
     def __init__(self, status: int, headers: Headers, body: bytes) -> None:
         self.status, self.headers, self.body = status, headers, body
@@ -68,22 +68,18 @@ async def hold(answer: Answer) -> Held:
     return Held(answer.status, answer.headers, bytes(body))
 
 
-async def relay(answer: Answer, send: Send, record: Record) -> None:
+async def relay(answer: Answer, request: Request, record: Record) -> None:
     """Pass `answer` on. Raises UpstreamError or ClientLeft where it breaks off."""
-    headers = dict(answer.headers)
-    count = record.answered(answer.status, headers)
-    await send(
-        {
-            "type": "http.response.start",
-            "status": answer.status,
-            "headers": to_client(answer.headers),
-        }
-    )
-    while True:
+    count = record.answered(answer.status, dict(answer.headers))
+    request.begin(answer.status, to_client(answer.headers))
+    if not answer.ready:
+        request.flush()
+    more = True
+    while more:
         piece = await answer.read()
         more = not answer.complete
-        await send({"type": "http.response.body", "body": piece, "more_body": more})
+        request.write(piece, more=more)
         if piece:
             count(piece)
-        if not more:
-            return
+        if more:
+            await request.drain()

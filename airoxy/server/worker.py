@@ -22,8 +22,10 @@ import uvloop
 
 from airoxy.config.identity import Identity
 from airoxy.server.child import LEAVE_LATER, LEAVE_NOW, LEAVE_SOON
-from airoxy.server.connection import CLOSE, Connection
+from airoxy.server.connection import Connection
+from airoxy.server.incoming import Request
 from airoxy.server.listening import BACKLOG
+from airoxy.server.outgoing import CLOSE
 from airoxy.server.systemd import WARNING, say
 from airoxy.server.tls import Context, server_context
 
@@ -40,7 +42,7 @@ class ServerApp(Protocol):
     """What a worker serves; `aclose` comes after the last request."""
 
     @property
-    def asgi(self) -> Callable[..., Awaitable[None]]: ...
+    def answer(self) -> Callable[[Request], Awaitable[None]]: ...
     @property
     def streams_open(self) -> int: ...
     async def startup(self) -> None: ...
@@ -185,11 +187,17 @@ class _Serving:
             say(f"{running} requests are broken off.", WARNING)
         for connection in _connections(state):
             connection.transport.abort()
-        if state.tasks:
-            _, stubborn = await asyncio.wait(state.tasks, timeout=_LAST_WORDS)
-            for task in stubborn:
-                task.cancel()
-            await asyncio.gather(*stubborn, return_exceptions=True)
+        await self._until_ended()
+        for driver in tuple(state.tasks):
+            driver.cancel()
+        await self._until_ended()
+
+    async def _until_ended(self) -> None:
+        """What was broken off writes its account, unless it is stubborn."""
+        for _ in range(int(_LAST_WORDS / 0.01)):
+            if not self._server.server_state.tasks:
+                return
+            await asyncio.sleep(0.01)
 
 
 def _connections(state: Any) -> list[Connection]:
@@ -199,7 +207,7 @@ def _connections(state: Any) -> list[Connection]:
 def _uvicorn(app: ServerApp, tls: Context | None) -> uvicorn.Server:
     """uvicorn's Server without its loop and its signals, which differ from version to version."""
     config = uvicorn.Config(
-        app.asgi,
+        app.answer,
         interface="asgi3",
         http=Connection,
         ws="none",

@@ -22,7 +22,7 @@ from airoxy.core.headers import Headers
 from airoxy.errors import ConnectFailed, InvalidInput, UpstreamBroken
 from airoxy.upstream.connection import Connection
 from airoxy.upstream.dial import default_tls, dial
-from airoxy.upstream.exchange import Body, Exchange
+from airoxy.upstream.exchange import Body, Exchange, Resumable
 from airoxy.upstream.origin import parse_origin, parse_proxy
 
 #: Seconds for which an idle connection is kept: below the 60 s after which common load balancers
@@ -54,11 +54,11 @@ class Client:
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
         self._prefix = self._origin.prefix
-        self._fixed: tuple[bytes, ...] = ()
+        self._fixed = b""
         if self._proxy is not None and self._tls is None:
             self._prefix = b"http://" + self._origin.authority + self._prefix
             if self._proxy.authorization is not None:
-                self._fixed = (b"proxy-authorization: " + self._proxy.authorization,)
+                self._fixed = lines((b"proxy-authorization", self._proxy.authorization))
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -74,9 +74,9 @@ class Client:
         """Idle ones and those in use."""
         return len(self._open)
 
-    def start(self) -> Exchange:
-        """An exchange that has not begun, and can be aborted from now on."""
-        return Exchange(self)
+    def start(self, waits: Resumable | None = None) -> Exchange:
+        """An exchange that has not begun, and can be aborted from now on; see Exchange."""
+        return Exchange(self, waits)
 
     async def send(
         self,
@@ -108,18 +108,12 @@ class Client:
 
     # For Exchange.
 
-    def head(self, method: bytes, target: bytes, headers: Headers, framing: bytes | None) -> bytes:
-        """The request's head; a line break smuggled into any part of it is refused."""
-        lines = [method + b" " + self._prefix + target + b" HTTP/1.1"]
-        lines += map(b": ".join, headers)
-        lines += self._fixed
-        if framing is not None:
-            lines.append(framing)
-        breaks = len(lines) + 1
-        head = b"\r\n".join((*lines, b"", b""))
-        if head.count(b"\n") != breaks or head.count(b"\r") != breaks:
-            raise InvalidInput("The request has a line break where none may be")
-        return head
+    def head(self, method: bytes, target: bytes, headers: Headers) -> bytes:
+        """The request's head, but for its framing and its empty line. Raises InvalidInput."""
+        line = method + b" " + self._prefix + target + b" HTTP/1.1"
+        if b"\n" in line or b"\r" in line:
+            raise _broken()
+        return line + b"\r\n" + lines(*headers) + self._fixed
 
     def take(self) -> Connection | None:
         """The connection that was used last: the likeliest to be open and fast (LIFO)."""
@@ -173,6 +167,18 @@ class Client:
             self._idle.pop(0).abort()
         if self._idle:
             self._sweeper = loop.call_at(self._idle[0].active_at + IDLE_AGE, self._sweep, loop)
+
+
+def lines(*headers: tuple[bytes, bytes]) -> bytes:
+    """Headers as they are sent; a line break smuggled into any of them is refused."""
+    block = b"".join([b"%b: %b\r\n" % header for header in headers])
+    if block.count(b"\n") != len(headers) or block.count(b"\r") != len(headers):
+        raise _broken()
+    return block
+
+
+def _broken() -> InvalidInput:
+    return InvalidInput("The request has a line break where none may be")
 
 
 def _shutting_down() -> ConnectFailed:

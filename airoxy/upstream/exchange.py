@@ -7,8 +7,9 @@ another request; ended in any other way, its connection is closed at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Generator
+from types import coroutine
+from typing import TYPE_CHECKING, Protocol
 
 from airoxy.core.headers import Headers
 from airoxy.errors import UpstreamBroken, UpstreamTimeout
@@ -25,18 +26,30 @@ Body = bytes | bytearray | AsyncIterator[bytes] | None
 _JOINED = 64 * 1024
 
 
+#: What is yielded to whoever is Resumable.
+PAUSED = object()
+
+
+class Resumable(Protocol):
+    """What drives a coroutine and is told itself when it can go on."""
+
+    def resume(self) -> None:
+        """At once, within the callback that brought the news."""
+
+
 class Exchange:
-    """One request and its answer.
+    """One request and its answer; `waits` is what drives who waits for it, if that is no task.
 
     `status`, `reason` and `headers` (names in lower case, values as they came, order and
     duplicates kept) are there once send() has returned.
     """
 
     __slots__ = (
-        "_answer", "_client", "_connection", "_error", "_waiter", "headers", "reason", "status",
+        "_answer", "_client", "_connection", "_error", "_paused", "_waiter", "_waits", "headers",
+        "reason", "status",
     )  # fmt: skip
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, waits: Resumable | None = None) -> None:
         self.status = 0
         self.reason = b""
         self.headers: Headers = []
@@ -45,11 +58,19 @@ class Exchange:
         self._answer: Answer | None = None
         self._error: BaseException | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._waits = waits
+        self._paused = False
 
     @property
     def complete(self) -> bool:
         """All of the answer has arrived, so that read() will not wait."""
         return self._answer is not None and self._answer.complete
+
+    @property
+    def ready(self) -> bool:
+        """read() will not wait."""
+        answer = self._answer
+        return answer is not None and (answer.size > 0 or answer.complete)
 
     async def send(
         self,
@@ -71,12 +92,16 @@ class Exchange:
         Raises ConnectFailed, UpstreamTimeout, UpstreamBroken, what the iterator raises, and
         InvalidInput if the iterator's length is not `length`.
         """
+        await self.ask(self._client.head(method, target, headers), body, length=length)
+
+    async def ask(self, head: bytes, body: Body = None, *, length: int | None = None) -> None:
+        """send() with a head as the client makes it (see Client.head)."""
         if self._error is not None:
             raise self._error
         client = self._client
         repeatable = body is None or isinstance(body, (bytes, bytearray))
-        head = client.head(method, target, headers, _framing(method, body, length))
-        bodiless = method == b"HEAD"
+        bodiless = head.startswith(b"HEAD ")
+        head = _framed(head, body, length)
         try:
             connection = client.take() if repeatable else None
             if connection is None or not await self._ask(connection, head, body, length, bodiless):
@@ -166,8 +191,7 @@ class Exchange:
                     raise connection.fault
                 connection.drop()
                 return False
-            self._waiter = waiter = connection.loop.create_future()
-            await waiter
+            await self._wait()
         self.status, self.reason, self.headers = answer.status, answer.reason, answer.headers
         return True
 
@@ -232,10 +256,20 @@ class Exchange:
             connection.drop()
 
     async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        await self._waiter
+        if self._waits is None:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+            return
+        self._paused = True
+        try:
+            await _pause()
+        finally:
+            self._paused = False
 
     def _wake(self) -> None:
+        if self._paused and self._waits is not None:
+            self._paused = False
+            self._waits.resume()
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
@@ -243,12 +277,21 @@ class Exchange:
                 waiter.set_result(None)
 
 
-def _framing(method: bytes, body: Body, length: int | None) -> bytes | None:
+@coroutine
+def _pause() -> Generator[object, None, None]:
+    yield PAUSED
+
+
+def _framed(head: bytes, body: Body, length: int | None) -> bytes:
     if body is None:
-        return b"content-length: 0" if method in (b"POST", b"PUT", b"PATCH") else None
-    if isinstance(body, (bytes, bytearray)):
+        if not head.startswith((b"POST ", b"PUT ", b"PATCH ")):
+            return head + b"\r\n"
+        length = 0
+    elif isinstance(body, (bytes, bytearray)):
         length = len(body)
-    return b"transfer-encoding: chunked" if length is None else b"content-length: %d" % length
+    if length is None:
+        return head + b"transfer-encoding: chunked\r\n\r\n"
+    return head + b"content-length: %d\r\n\r\n" % length
 
 
 def _close_late(task: asyncio.Task[Connection]) -> None:

@@ -11,6 +11,7 @@ from unittest import mock
 import uvicorn
 from uvicorn.server import ServerState
 
+from airoxy.server.asgi import answering
 from airoxy.server.connection import Connection
 
 Asked = tuple[str, bytes, tuple[tuple[bytes, bytes], ...], bytes]
@@ -61,16 +62,18 @@ async def conversation(pieces: list[bytes]) -> tuple[list[Asked], list[bytes], b
             if message["type"] == "http.disconnect":
                 return
             body += message["body"]
-            more = message["more_body"]
+            more = message.get("more_body", False)
         asked.append((scope["method"], scope["raw_path"], tuple(scope["headers"]), body))
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    config = uvicorn.Config(app, interface="asgi3", ws="none", lifespan="off", log_config=None)
+    config = uvicorn.Config(
+        answering(app), interface="asgi3", ws="none", log_config=None, proxy_headers=False
+    )
     config.load()
-    more = {"app_state": {}} if "app_state" in Connection.__init__.__code__.co_varnames else {}
-    connection = Connection(config=config, server_state=ServerState(), **more)  # type: ignore[arg-type]
+    state = ServerState()
+    connection = Connection(config, state)
     transport = Transport()
     connection.connection_made(transport)
     for piece in [piece for piece in pieces if piece]:
@@ -78,14 +81,15 @@ async def conversation(pieces: list[bytes]) -> tuple[list[Asked], list[bytes], b
             connection.data_received(piece)
         for _ in range(40):
             await asyncio.sleep(0)
-    while connection.tasks and not transport.closed:
-        tasks = len(connection.tasks)
+    while state.tasks and not transport.closed:
+        tasks = len(state.tasks)
         for _ in range(40):
             await asyncio.sleep(0)
-        if len(connection.tasks) == tasks:
+        if len(state.tasks) == tasks:
             break
     connection.connection_lost(None)
-    if connection.tasks:
-        await asyncio.wait(list(connection.tasks))
+    for _ in range(40):
+        await asyncio.sleep(0)
+    assert not state.tasks
     lines = [line for line in transport.written.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
     return asked, lines, transport.closed

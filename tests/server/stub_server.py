@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from airoxy.errors import AiroxyError, StoreError
+from airoxy.server.asgi import answering
 from airoxy.server.crew import Limits
 from airoxy.server.run import serve
 
@@ -42,6 +43,9 @@ class StubApp:
     async def aclose(self) -> None:
         with (HERE / "closed").open("a") as closed:
             closed.write(f"{os.getpid()}\n")
+
+    async def answer(self, request: Any) -> None:
+        await answering(self.asgi)(request)
 
     async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
         body = b""

@@ -1,0 +1,75 @@
+"""Drives the coroutine that answers a request, as a task would, but at once.
+
+The law: it begins in the callback that brought the request and goes on in the one that brings what
+it waits for; a task would take a turn of the event loop each time. Futures are waited for as ever.
+What asks for the current task (`asyncio.timeout`) has to be given a task of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import traceback
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from airoxy.upstream.exchange import PAUSED
+
+
+class Driver:
+    """`ended` is called once, whatever comes."""
+
+    __slots__ = ("_ended", "_future", "_loop", "_work")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, ended: Callable[[Driver], object]
+    ) -> None:
+        self._loop = loop
+        self._ended = ended
+        self._work: Coroutine[Any, Any, None]
+        self._future: asyncio.Future[Any] | None = None
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Begin, as far as it goes."""
+        self._work = work
+        self.resume()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        try:
+            waits = self._work.send(None)
+        except StopIteration:
+            self._ended(self)
+        except BaseException as error:
+            self._fail(error)
+        else:
+            if waits is not PAUSED:
+                self._wait_for(waits)
+
+    def cancel(self) -> None:
+        """Raise CancelledError where it waits."""
+        if self._future is not None:
+            self._future.cancel()
+            return
+        try:
+            self._work.throw(asyncio.CancelledError())
+        except (StopIteration, asyncio.CancelledError):
+            self._ended(self)
+        except BaseException as error:
+            self._fail(error)
+
+    def _wait_for(self, future: asyncio.Future[Any] | None) -> None:
+        if future is None:  # sleep(0)
+            self._loop.call_soon(self.resume)
+            return
+        self._future = future
+        future.add_done_callback(self._go_on)
+
+    def _go_on(self, _: asyncio.Future[Any]) -> None:
+        self._future = None
+        self.resume()
+
+    def _fail(self, error: BaseException) -> None:
+        if not isinstance(error, asyncio.CancelledError):
+            print("".join(traceback.format_exception(error)), file=sys.stderr, flush=True)
+        self._ended(self)
