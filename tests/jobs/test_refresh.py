@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
@@ -20,6 +21,7 @@ from airoxy.store import leases, tokens
 from airoxy.store.schema import open_database
 from tests.conftest import Clock
 from tests.fake_anthropic import FakeAnthropic
+from tests.fake_anthropic.api import CLIENT_ID, OAUTH_PATH
 
 OLD, OLD_REFRESH = "sk-ant-oat-test-old", "sk-ant-ort-test-old"
 NEW, NEW_REFRESH = "sk-ant-oat-test-new", "sk-ant-ort-test-new"
@@ -189,22 +191,46 @@ def test_a_token_removed_meanwhile_keeps_nothing(db, clock, token_id):
     assert secrets(db) == (None, None)
 
 
+# Refreshes a token, and says so when it has the new pair and is about to store it.
+REFRESHING = """
+import pathlib, sys, time
+from airoxy.config import OAuth
+from airoxy.jobs import refresh
+from airoxy.store.schema import open_database
+path, endpoint, client, token_id, secret = sys.argv[1:]
+store = refresh._store
+def told(*arguments):
+    print("storing", flush=True)
+    return store(*arguments)
+refresh._store = told
+db = open_database(pathlib.Path(path))
+refresh.refresh_token(
+    db, int(token_id), secret, OAuth(endpoint, client, "scope", None), time.time
+)
+"""
+
+
+@contextlib.contextmanager
+def _refreshing(
+    database: Path, upstream: FakeAnthropic, token_id: int
+) -> Iterator[subprocess.Popen[str]]:
+    """A process that refreshes; killed at the end of the block, whatever it does."""
+    endpoint = f"{upstream.url}{OAUTH_PATH}"
+    arguments = (str(database), endpoint, CLIENT_ID, str(token_id), OLD)
+    command = [sys.executable, "-c", REFRESHING, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            os.kill(process.pid, signal.SIGKILL)
+
+
 def _killed_while_asking(database: Path, token_id: int) -> None:
     """Lets a process take the lease, and kills it while it waits for the endpoint."""
     with FakeAnthropic() as upstream:
-        hold = upstream.script(path="/v1/oauth/token").hold()
-        code = (
-            "import sys, time\nfrom pathlib import Path\n"
-            "from airoxy.config import OAuth\nfrom airoxy.jobs.refresh import refresh_token\n"
-            "from airoxy.store.schema import open_database\n"
-            f"oauth = OAuth({upstream.url + '/v1/oauth/token'!r}, 'id', 'scope', None)\n"
-            f"db = open_database(Path({str(database)!r}))\n"
-            f"refresh_token(db, {token_id}, {OLD!r}, oauth, time.time)\n"
-        )
-        process = subprocess.Popen([sys.executable, "-c", code])
-        hold.wait_arrived()
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        hold = upstream.script(path=OAUTH_PATH).hold()
+        with _refreshing(database, upstream, token_id):
+            hold.wait_arrived()
 
 
 def test_a_refresh_that_was_killed_is_told_and_its_token_is_free_at_once(
@@ -219,6 +245,28 @@ def test_a_refresh_that_was_killed_is_told_and_its_token_is_free_at_once(
     report_interrupted(db)
     assert capsys.readouterr().err == ""
     assert refresh_token(db, token_id, OLD, OAUTH, clock, ask=Endpoint(renewed(clock))).renewed
+
+
+def test_a_pair_that_a_killed_process_took_with_it_is_told_and_the_old_one_is_there(
+    db, clock, token_id, tmp_path, capsys
+):
+    """Between the answer and the commit: the one moment in which a pair can be lost."""
+    database = tmp_path / "airoxy.db"
+    with FakeAnthropic() as upstream, contextlib.closing(open_database(database)) as locker:
+        hold = upstream.script(path=OAUTH_PATH).hold()
+        with _refreshing(database, upstream, token_id) as process:
+            hold.wait_arrived()  # the lease is in the database by now
+            locker.execute("BEGIN IMMEDIATE")
+            hold.release()
+            assert process.stdout.readline() == "storing\n"
+        locker.execute("ROLLBACK")
+        assert len(upstream.refreshes) == 1
+    assert secrets(db) == (OLD, OLD_REFRESH)
+    report_interrupted(db)
+    assert "its refresh token is spent" in capsys.readouterr().err
+    spent = Refused("HTTP 400 invalid_grant", final=True)
+    assert not refresh_token(db, token_id, OLD, OAUTH, clock, ask=Endpoint(spent)).renewed
+    assert row(db, clock)["inactive_reason"] == "HTTP 400 invalid_grant"
 
 
 def test_the_lease_of_a_dead_process_holds_nobody_up(db, clock, token_id, tmp_path):
