@@ -1,4 +1,5 @@
-"""Deletes detailed rows that are older than they are kept, and gives the disk back what that frees.
+"""Deletes detailed rows that are older than they are kept, forgets batches and files that
+nobody can ask for any more, and gives the disk back what that frees.
 
 The law: the sums have every row already, so the job may be killed at any moment and run again.
 """
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import apsw
 
 from airoxy.jobs.slices import Pause, in_slices
-from airoxy.store import ledger, schema
+from airoxy.store import ledger, resources, schema
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,15 @@ class Tidied:
 
     before: datetime.date
     rows: int
+    forgotten: int
     freed: int
 
     def __str__(self) -> str:
-        if not self.rows and not self.freed:
+        if not (self.rows or self.forgotten or self.freed):
             return f"Nothing to tidy: no detailed row is from before {self.before} (UTC)."
+        forgotten = f"{self.forgotten:,} batches and files forgotten, " if self.forgotten else ""
         return (
-            f"{self.rows:,} detailed rows from before {self.before} (UTC) deleted, "
+            f"{self.rows:,} detailed rows from before {self.before} (UTC) deleted, {forgotten}"
             f"{self.freed / 1e6:,.1f} MB given back."
         )
 
@@ -42,5 +45,20 @@ def tidy_log(
     today = datetime.datetime.fromtimestamp(now, datetime.UTC).date()
     before = today - datetime.timedelta(retention_days)
     rows = in_slices(db, lambda most: ledger.delete_slice(db, before, most), pause)
+    forgotten = _forget_resources(db, now, pause)
     pages = in_slices(db, lambda most: schema.shrink(db, most), pause)
-    return Tidied(before, rows, pages * schema.page_size(db))
+    return Tidied(before, rows, forgotten, pages * schema.page_size(db))
+
+
+def _forget_resources(db: apsw.Connection, now: float, pause: Pause) -> int:
+    """Look at all of them; how many are forgotten."""
+    last, forgotten = "", 0
+
+    def look(most: int) -> int:
+        nonlocal last, forgotten
+        last, gone = resources.prune(db, last, most, now)
+        forgotten += gone
+        return most if last else 0
+
+    in_slices(db, look, pause)
+    return forgotten

@@ -14,7 +14,7 @@ from functools import partial
 
 import apsw
 
-from airoxy.core.resources import CREATING
+from airoxy.core.resources import CREATING, named_in_path
 from airoxy.core.usage import UsageReader
 from airoxy.server.relay import Answer, Held, hold
 from airoxy.server.snapshot import Snapshot
@@ -55,6 +55,13 @@ async def remember(answer: Answer, token_id: int | None, writer: Writer) -> Held
             ),
         )
     return held
+
+
+def forget(path: str, status: int, writer: Writer) -> None:
+    """A batch or file that was deleted need not be known any more."""
+    named = named_in_path(path)
+    if named is not None and status == 200:
+        writer.do(partial(resources.forget_resource, resource_id=named))
 
 
 def count_once(db: apsw.Connection, row: ledger.Row, batch_id: str) -> None:

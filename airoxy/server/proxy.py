@@ -104,6 +104,8 @@ class Proxy:
         try:
             if pinning.creates(known.method, known.path, answer.status):
                 answer = await pinning.remember(answer, record.token_id, self.pool.writer)
+            elif known.method == "DELETE":
+                pinning.forget(known.path, answer.status, self.pool.writer)
             await relay(answer, request, record)
         finally:
             answer.close()

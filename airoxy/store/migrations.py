@@ -231,8 +231,8 @@ UPDATE tokens SET
 WHERE token IS NOT NULL;
 """
 
-# What older installations' things became here (see `airoxy.store.imports`). Who took one over with an
-# airoxy that made the table when it wanted it has it already.
+# What older installations' things became here (see `airoxy.store.imports`). Who took one over with
+# an airoxy that made the table when it wanted it has it already.
 _IMPORTS = """
 CREATE TABLE IF NOT EXISTS imports (
     source TEXT NOT NULL,                  -- the installation

@@ -6,6 +6,9 @@ import apsw
 
 from airoxy.store.schema import run
 
+#: A batch is forgotten so long after it was made (seconds): Anthropic has its results for 29 days.
+BATCH_AGE = 30 * 86400
+
 
 def remember_resource(db: apsw.Connection, resource_id: str, token_id: int, now: float) -> None:
     """A batch or file is in this token's account."""
@@ -34,3 +37,28 @@ def claim_results(db: apsw.Connection, resource_id: str, token_id: int | None, n
             (resource_id, token_id, int(now)),
         )
     )
+
+
+def forget_resource(db: apsw.Connection, resource_id: str) -> None:
+    """It has been deleted."""
+    run(db, "DELETE FROM resources WHERE id = ?", (resource_id,))
+
+
+def prune(db: apsw.Connection, after: str, most: int, now: float) -> tuple[str, int]:
+    """Of the `most` ids that follow `after`, forget those that nobody can ask for any more; the
+    last one that was looked at ("": there was none), and how many are forgotten.
+
+    A batch goes by its age and not with its token: it says whether its results were counted.
+    """
+    ids = run(db, "SELECT id FROM resources WHERE id > ? ORDER BY id LIMIT ?", (after, most))
+    if not ids:
+        return "", 0
+    last = ids[-1][0]
+    gone = run(
+        db,
+        "DELETE FROM resources WHERE id > ?1 AND id <= ?2 AND CASE WHEN id GLOB 'file_*'"
+        " THEN token_id IN (SELECT id FROM tokens WHERE removed_at IS NOT NULL)"
+        " ELSE created_at < ?3 END RETURNING 1",
+        (after, last, int(now) - BATCH_AGE),
+    )
+    return last, len(gone)

@@ -15,11 +15,11 @@ import pytest
 
 from airoxy.jobs import slices
 from airoxy.jobs.tidy import tidy_log
-from airoxy.store import ledger
-from airoxy.store.schema import open_database, run
+from airoxy.store import ledger, resources, tokens
+from airoxy.store.schema import open_database, run, transaction
 from tests.conftest import NOON
 from tests.program import ROOT
-from tests.store.account import TODAY, add_key, append, days_ago, row
+from tests.store.account import TODAY, add_key, add_token, append, days_ago, row
 
 # Tidies, and is killed while SQLite takes one of the steps that this needs.
 KILLED = """
@@ -81,6 +81,45 @@ def test_nothing_to_do_writes_nothing(db: apsw.Connection) -> None:
     before = wal.read_bytes()
     assert str(tidy_log(db, 3, NOON)).startswith("Nothing to tidy")
     assert wal.read_bytes() == before
+
+
+def known(db: apsw.Connection) -> list[str]:
+    return [id_ for (id_,) in run(db, "SELECT id FROM resources ORDER BY id")]
+
+
+def test_a_batch_is_forgotten_when_anthropic_has_forgotten_its_results(
+    db: apsw.Connection,
+) -> None:
+    token = add_token(db, "one")
+    resources.remember_resource(db, "msgbatch_new", token, NOON - 29 * 86400)
+    resources.remember_resource(db, "msgbatch_old", token, NOON - 31 * 86400)
+    resources.remember_resource(db, "file_old", token, NOON - 3100 * 86400)
+    tokens.remove_token(db, add_token(db, "other"), NOON)
+    assert tidy_log(db, 3, NOON).forgotten == 1
+    assert known(db) == ["file_old", "msgbatch_new"]
+
+
+def test_a_removed_tokens_files_are_forgotten_and_its_batches_stay_counted(
+    db: apsw.Connection,
+) -> None:
+    stays, goes = add_token(db, "one"), add_token(db, "two")
+    resources.remember_resource(db, "file_one", stays, NOON)
+    resources.remember_resource(db, "file_two", goes, NOON)
+    resources.claim_results(db, "msgbatch_two", goes, NOON)
+    tokens.remove_token(db, goes, NOON)
+    assert "1 batches and files forgotten" in str(tidy_log(db, 3, NOON))
+    assert known(db) == ["file_one", "msgbatch_two"]
+    assert not resources.claim_results(db, "msgbatch_two", stays, NOON)
+
+
+def test_all_are_looked_at_in_slices(db: apsw.Connection) -> None:
+    token, pauses = add_token(db, "one"), []
+    with transaction(db):
+        for number in range(3000):
+            resources.remember_resource(db, f"msgbatch_{number}", token, (number % 2) * NOON)
+    assert tidy_log(db, 3, NOON, pauses.append).forgotten == 1500
+    assert len(known(db)) == 1500
+    assert len(pauses) > 2
 
 
 def test_the_totals_are_right_at_every_moment(db: apsw.Connection, other: apsw.Connection) -> None:

@@ -3,7 +3,9 @@ sent, and how the tokens stand afterwards. Plain and streamed requests fare alik
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 import threading
 import time
 
@@ -301,6 +303,23 @@ def test_a_pinned_request_is_not_sent_to_another_account(pool, upstream):
     assert answer.status == 503
     assert "belongs" in answer.json()["error"]["message"]
     assert upstream.tokens == [ONE, ONE]
+
+
+def test_a_batch_is_remembered_until_it_was_deleted(pool, upstream):
+    airoxy, key = pool
+    batch = airoxy.request("POST", "/v1/messages/batches", {"requests": []}, key=key).json()["id"]
+    path = f"/v1/messages/batches/{batch}"
+    upstream.script(path=path).overloaded()
+    for status in (529, 200):
+        assert airoxy.request("DELETE", path, key=key).status == status
+    while remembered(airoxy):
+        time.sleep(0.01)
+    assert upstream.tokens == [ONE] * 3
+
+
+def remembered(airoxy: Airoxy) -> list[tuple[str]]:
+    with contextlib.closing(sqlite3.connect(airoxy.database)) as db:
+        return db.execute("SELECT id FROM resources").fetchall()
 
 
 def test_two_workers_share_one_rotation_and_one_cooling(install, upstream):
