@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 #: A server that is alive answers in milliseconds.
 _PATIENCE = 5.0
 _STRANGER = "another program answers there"
+_RELOAD = "sudo airoxy reload"
 
 
 @dataclass(frozen=True)
 class Health:
-    """What GET /health answered; `status` is None where nobody did, and `body` has the reason."""
+    """What GET /health answered; `status` is None where nobody did, and `body` has the reason, and
+    a remedy if one is known."""
 
     url: str
     status: int | None
@@ -34,7 +36,7 @@ class Health:
 
     def __str__(self) -> str:
         if self.status is None:
-            return str(self.body["reason"])
+            return "; ".join(self.body.values())
         ready = self.body.get("tokens_ready", 0)
         told = [f"version {self.body.get('version')}", f"up {span(self.body.get('uptime', 0))}"]
         told.append(f"{ready} token{'' if ready == 1 else 's'} ready")
@@ -93,19 +95,16 @@ def _ask(host: str, port: int, own: Own) -> Health:
     try:
         status, body = _get(host, port, own)
     except _NotOurs as error:
-        return Health(url, None, {"reason": str(error)})
+        return Health(url, None, dict(zip(("reason", "remedy"), error.args, strict=False)))
     except OSError as error:
         return Health(url, None, {"reason": error.strerror or str(error)})
     if "version" in body:
         return Health(url, status, body)
-    # Perhaps ours, by the other protocol: it says so.
-    refusal = body.get("error")
-    reason = refusal.get("message", _STRANGER) if isinstance(refusal, dict) else _STRANGER
-    return Health(url, None, {"reason": reason})
+    return Health(url, None, {"reason": _STRANGER})
 
 
 class _NotOurs(Exception):
-    """Who answers is not the server that is configured."""
+    """Who answers is not the server that is configured: why, and perhaps what to do."""
 
 
 def _get(host: str, port: int, own: Own) -> tuple[int, dict[str, Any]]:
@@ -123,6 +122,11 @@ def _get(host: str, port: int, own: Own) -> tuple[int, dict[str, Any]]:
         connection.close()
     if not isinstance(body, dict):
         raise _NotOurs(_STRANGER)
+    if answer.status == 400:
+        from airoxy.server.tls import HINT
+
+        if HINT in str(body):
+            raise _NotOurs("TLS is spoken there", _RELOAD)
     return answer.status, body
 
 
@@ -142,8 +146,8 @@ def _connection(host: str, port: int, own: Own) -> HTTPConnection:
     try:
         connection.connect()
     except ssl.SSLError:
-        raise _NotOurs("no TLS is spoken there; sudo airoxy reload puts it in force") from None
+        raise _NotOurs("no TLS is spoken there", _RELOAD) from None
     if connection.sock.getpeercert(binary_form=True) != own.certificate:
         connection.close()
-        raise _NotOurs(f"another certificate than {own.path} is shown there; sudo airoxy reload")
+        raise _NotOurs(f"another certificate than {own.path} is shown there", _RELOAD)
     return connection

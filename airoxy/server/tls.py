@@ -15,7 +15,8 @@ from airoxy.errors import InvalidInput
 
 #: Of TLS 1.2 what Mozilla's "intermediate" has, less finite fields; TLS 1.3 has none that is weak.
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
-_HINT = "This port speaks TLS; begin the base URL with https://"
+#: To who speaks plain HTTP here.
+HINT = "This port speaks TLS; begin the base URL with https://"
 
 
 def server_context(identity: Identity) -> Context:
@@ -83,10 +84,9 @@ class _Talk(ssl.SSLObject):
 
 
 def _answer_in_the_clear() -> bytes:
-    """To who speaks plain HTTP here."""
     from airoxy.server.app import error_document
 
-    body, request_id = error_document(InvalidInput(_HINT))
+    body, request_id = error_document(InvalidInput(HINT))
     return (
         f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
         f"content-length: {len(body)}\r\nrequest-id: {request_id}\r\nconnection: close\r\n\r\n"

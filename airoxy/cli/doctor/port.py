@@ -83,6 +83,10 @@ def health(patient: Patient) -> Iterator[Finding]:
 
 
 def _state(found: Health, reload: Callable[[], str] | None) -> Finding:
+    if found.status is None and "remedy" in found.body:
+        # It serves, by what it was last told.
+        text = f"{found.url}: {found.body['reason']}."
+        return Finding(WARN, text, found.body["remedy"], reload)
     if found.status is None:
         remedy = "journalctl -u airoxy; sudo airoxy restart"
         return Finding(FAIL, f"{found.url} is out of reach ({found}).", remedy)
@@ -95,4 +99,4 @@ def _state(found: Health, reload: Callable[[], str] | None) -> Finding:
 
 def _reload() -> str:
     systemctl("reload", SERVICE)
-    return f"The server is being replaced by version {__version__}."
+    return f"The server takes over version {__version__}, configuration and certificate."
