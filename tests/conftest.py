@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.fake_anthropic import FakeAnthropic
-from tests.program import Airoxy
+from tests.program import Airoxy, ended
 from tests.upstream.certificates import Authority
 
 if TYPE_CHECKING:
@@ -67,13 +67,8 @@ def install(tmp_path: Path, upstream: FakeAnthropic) -> Iterator[Callable[..., A
         made.append(Airoxy(tmp_path / f"airoxy-{len(made)}", upstream.url, **settings))
         return made[-1]
 
-    yield install
-    try:
-        for airoxy in made:
-            airoxy.stop()
-    finally:
-        for airoxy in made:
-            airoxy.kill()
+    with ended(made):
+        yield install
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -215,6 +216,18 @@ class Airoxy:
         except BaseException:
             plain.close()
             raise
+
+
+@contextlib.contextmanager
+def ended(made: Sequence[Airoxy]) -> Iterator[None]:
+    """At the end of the block all that were `made` are stopped, or else killed."""
+    try:
+        yield
+        for airoxy in made:
+            airoxy.stop()
+    finally:
+        for airoxy in made:
+            airoxy.kill()
 
 
 class Answer:

@@ -4,6 +4,7 @@ message, which gives back what was said."""
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from tests.docs.curl import HELLO
 from tests.fake_anthropic import FakeAnthropic
 from tests.fake_anthropic.api import OAUTH_PATH
 from tests.program import Airoxy
+from tests.reliability.raw import swallowing
 from tests.upstream.certificates import Authority
 
 ONE = "sk-ant-api-test-one"
@@ -140,13 +142,8 @@ def _(scene: Scene) -> str:
 
 @says("Connecting to … took more than … seconds")
 def _(scene: Scene) -> str:
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        for _ in range(4):  # as many as the queue takes; the rest is dropped without a word
-            full = stack.enter_context(socket.socket())
-            full.setblocking(False)
-            full.connect_ex(listener.getsockname())
-        return scene.elsewhere(listener.getsockname()[1], connect_timeout=0.5)
+    with swallowing() as port:
+        return scene.elsewhere(port, connect_timeout=0.5)
 
 
 @says("The upstream broke off: …")
@@ -199,6 +196,20 @@ def _(scene: Scene) -> str:
         answer = b"".join(iter(lambda: client.recv(4096), b"")).decode()
     head, _, body = answer.partition("\r\n\r\n")
     return f"{head.split()[1]} {json.loads(body)['error']['message']}"
+
+
+@says("This port speaks TLS; begin the base URL with https://")
+def _(scene: Scene) -> str:
+    authority = Authority(scene.directory / "ca")
+    certificate, key = authority.files()
+    airoxy = scene.install(tls={"certificate": str(certificate), "key": str(key)})
+    airoxy.trust = authority.trusting()
+    airoxy.start()
+    plain = http.client.HTTPConnection("127.0.0.1", airoxy.port, timeout=20)
+    with contextlib.closing(plain):
+        plain.request("GET", "/")
+        answer = plain.getresponse()
+        return f"{answer.status} {json.loads(answer.read())['error']['message']}"
 
 
 # The service does not start

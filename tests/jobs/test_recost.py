@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +16,7 @@ from airoxy.core.usage import Usage
 from airoxy.jobs.recost import recost
 from airoxy.store import costs, ledger, migrations
 from airoxy.store.schema import open_database, run
-from tests.program import ROOT
+from tests.jobs.killing import work_killed
 from tests.store.account import TODAY, append, days_ago, row
 
 OPUS = "claude-opus-5-5"
@@ -30,21 +27,9 @@ PRICES = PriceTable.parse(
 #: What a plain row costs by that: 10 + 40 + 90 + 160 + 250 thousandths, and a web search.
 PLAIN = 550_000 + 10_000_000
 
-# Recosts, and is killed while SQLite takes one of the steps that this needs.
-KILLED = """
-import os, pathlib, signal, sys
+RECOST = """
 from airoxy.jobs.recost import recost
-from airoxy.store.schema import open_database
 from tests.jobs.test_recost import PRICES, TODAY
-path, kill_at = pathlib.Path(sys.argv[1]), int(sys.argv[2])
-db, calls = open_database(path), 0
-def step():
-    global calls
-    calls += 1
-    if calls == kill_at:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return False
-db.setprogresshandler(step, 100)
 recost(db, PRICES, TODAY, pause=lambda seconds: None)
 """
 
@@ -193,9 +178,7 @@ def test_killed_at_any_moment_and_run_again_rows_and_sums_agree(tmp_path: Path) 
     append(db, *[row(api_key_id=n % 7) for n in range(2000)])
     db.close()
     for kill_at in (30, 60, 120, 0):
-        command = [sys.executable, "-c", KILLED, path, str(kill_at)]
-        status = subprocess.run(command, cwd=ROOT).returncode
-        assert status == (-signal.SIGKILL if kill_at else 0), kill_at
+        work_killed(path, kill_at, RECOST)
         db = open_database(path)
         assert in_all(db)[0] == in_all(db)[1]
         db.close()

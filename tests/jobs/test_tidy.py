@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,24 +15,12 @@ from airoxy.jobs.tidy import tidy_log
 from airoxy.store import ledger, resources, tokens
 from airoxy.store.schema import open_database, run, transaction
 from tests.conftest import NOON
-from tests.program import ROOT
+from tests.jobs.killing import work_killed
 from tests.store.account import TODAY, add_key, add_token, append, days_ago, row
 
-# Tidies, and is killed while SQLite takes one of the steps that this needs.
-KILLED = """
-import os, pathlib, signal, sys
+TIDY = f"""
 from airoxy.jobs.tidy import tidy_log
-from airoxy.store.schema import open_database
-path, kill_at = pathlib.Path(sys.argv[1]), int(sys.argv[2])
-db, calls = open_database(path), 0
-def step():
-    global calls
-    calls += 1
-    if calls == kill_at:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return False
-db.setprogresshandler(step, 100)
-tidy_log(db, 3, float(sys.argv[3]), pause=lambda seconds: None)
+tidy_log(db, 3, {NOON}, pause=lambda seconds: None)
 """
 
 
@@ -149,9 +134,7 @@ def test_killed_at_any_moment_and_run_again_the_totals_are_the_same(tmp_path: Pa
     db.close()
     # The whole work is some 800 calls of `step`; the last run goes through.
     for kill_at in [random.randrange(1, 130) for _ in range(5)] + [0]:
-        command = [sys.executable, "-c", KILLED, path, str(kill_at), str(NOON)]
-        status = subprocess.run(command, cwd=ROOT).returncode
-        assert status == (-signal.SIGKILL if kill_at else 0), kill_at
+        work_killed(path, kill_at, TIDY)
         db = open_database(path)
         assert ledger.totals(db) == totals
         assert ledger.totals_by(db, "day") == by_day

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fake_anthropic import FakeAnthropic
-from tests.program import Airoxy
+from tests.program import Airoxy, ended
 
 TOKEN = "sk-ant-api-test-one"
 
@@ -58,13 +58,8 @@ def install(
         made.append(Watched(tmp_path / f"airoxy-{len(made)}", url, **settings))
         return made[-1]
 
-    yield install
-    try:
-        for airoxy in made:
-            airoxy.stop()
-    finally:
-        for airoxy in made:
-            airoxy.kill()
+    with ended(made):
+        yield install
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -40,6 +41,18 @@ class Answer:
     def is_ours(self) -> bool:
         """airoxy said it, in Anthropic's shape; nobody upstream did."""
         return self.headers.get(b"request-id", b"").startswith(b"req_airoxy_")
+
+
+@contextlib.contextmanager
+def swallowing() -> Iterator[int]:
+    """A port of ours where connections are neither taken nor refused."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):  # as many as the queue takes; the rest is dropped without a word
+            full = stack.enter_context(socket.socket())
+            full.setblocking(False)
+            full.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
 
 
 class Client:

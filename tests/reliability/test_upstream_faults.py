@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import socket
 import zlib
@@ -13,7 +12,7 @@ import pytest
 
 from tests.fake_anthropic import FakeAnthropic
 from tests.reliability.conftest import TOKEN, Watched
-from tests.reliability.raw import HELLO, Client, request
+from tests.reliability.raw import HELLO, Client, request, swallowing
 from tests.upstream.certificates import Authority
 
 STREAM = HELLO.replace(b'"messages"', b'"stream":true,"messages"')
@@ -314,14 +313,8 @@ def unreachable(install, url: str, **settings) -> tuple[str, dict[str, int]]:
 
 
 def test_an_upstream_that_swallows_connections_is_given_up_in_time(install):
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        for _ in range(4):  # as many as the queue takes; the rest is dropped without a word
-            full = stack.enter_context(socket.socket())
-            full.setblocking(False)
-            full.connect_ex(listener.getsockname())
-        told = unreachable(install, f"http://127.0.0.1:{listener.getsockname()[1]}")
-        assert "took more than 1 second" in told
+    with swallowing() as port:
+        assert "took more than 1 second" in unreachable(install, f"http://127.0.0.1:{port}")
 
 
 def test_an_upstream_that_is_not_there_is_told(install):
