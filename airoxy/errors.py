@@ -49,6 +49,12 @@ class Unauthorized(AiroxyError):
     status, kind = 401, "authentication_error"
 
 
+class Forbidden(AiroxyError):
+    """Whoever asks may not see this."""
+
+    status, kind = 403, "permission_error"
+
+
 class TooLarge(AiroxyError):
     """The request body is above Anthropic's limit for the endpoint."""
 

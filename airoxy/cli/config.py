@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,17 @@ def _show(context: Context, args: Namespace) -> None:
 def _plain(value: object) -> object:
     """The value in JSON's types."""
     if isinstance(value, tuple):
-        return [{key: _plain(rate) for key, rate in row.items()} for row in value]
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
     return str(value) if isinstance(value, (Path, date)) else value
 
 
 def _words(value: object) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return f"{len(value)} row{'s' * (len(value) > 1)}"
     if isinstance(value, list):
-        return f"{len(value)} row{'s' * (len(value) > 1)}" if value else "[]"
+        return f"[{', '.join(value)}]"
     if isinstance(value, float):
         return f"{value:g}"
     return "null" if value is None else str(value)

@@ -29,6 +29,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Document",
+    "Metrics",
     "Mistake",
     "OAuth",
     "Setting",
@@ -72,6 +73,13 @@ class OAuth:
 
 
 @dataclass(frozen=True)
+class Metrics:
+    """Who gets GET /metrics beside this machine: networks, as CIDR."""
+
+    allow: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Config:
     """The configuration in force. `host` None is every address; the interval is in minutes."""
 
@@ -85,6 +93,7 @@ class Config:
     max_attempts: int
     upstream: Upstream
     oauth: OAuth
+    metrics: Metrics
     price_rows: tuple[Row, ...]
     database: Path
     source: Path | None = field(default=None, compare=False)
@@ -129,6 +138,7 @@ def make_config(
         "tls": Tls(**sections["tls"]),
         "upstream": Upstream(**sections["upstream"]),
         "oauth": OAuth(**sections["oauth"]),
+        "metrics": Metrics(**sections["metrics"]),
     }
     return Config(source=source, lines=lines or {}, **top)
 

@@ -160,6 +160,34 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
+class Networks:
+    """A list of networks as CIDR; an address alone is a network of one."""
+
+    wanted: str = 'a list of networks like ["192.0.2.0/24", "2001:db8::/32"], or []'
+
+    def read(self, node: yaml.Node) -> tuple[str, ...]:
+        if is_null(node):
+            return ()
+        if not isinstance(node, yaml.SequenceNode):
+            raise ValueError("is not a list")
+        return tuple(_network(item) for item in node.value)
+
+
+def _network(node: yaml.Node) -> str:
+    import ipaddress  # where there is one to read
+
+    # Some IPv6 addresses are whole numbers to base 60 in YAML, hence int; 10.1 is a number, too.
+    text = _scalar(node, ("str", "int"), f"has {shown(node)} in it, which is not a network")
+    try:
+        network = ipaddress.ip_network("" if "%" in text else text, strict=False)
+    except ValueError:
+        raise ValueError(f"has {shown(node)} in it, which is not a network") from None
+    if ipaddress.ip_interface(text).ip != network.network_address:
+        raise ValueError(f"has {shown(node)} in it, which is an address in {network}")
+    return str(network)
+
+
+@dataclass(frozen=True, slots=True)
 class Url:
     """An http or https address without credentials, query and fragment; less a slash at its end."""
 

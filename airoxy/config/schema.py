@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from airoxy.config.kinds import AbsolutePath, Choice, Host, Kind, Seconds, Text, Url, Whole
+from airoxy.config.kinds import (
+    AbsolutePath,
+    Choice,
+    Host,
+    Kind,
+    Networks,
+    Seconds,
+    Text,
+    Url,
+    Whole,
+)
 from airoxy.config.prices import Prices
 
 
@@ -130,6 +140,13 @@ SCHEMA: tuple[Setting, ...] = (
         null="no such text",
     ),
     Setting(
+        "metrics.allow",
+        Networks(),
+        (),
+        "From where GET /metrics, for Prometheus, is answered beside this machine itself, which"
+        " always may. It tells the names of keys, tokens and models, and what was spent.",
+    ),
+    Setting(
         "pricing",
         Prices(),
         (),
@@ -147,5 +164,5 @@ SCHEMA: tuple[Setting, ...] = (
 
 SETTINGS = {setting.key: setting for setting in SCHEMA}
 
-#: The keys that hold other keys: tls, upstream and oauth.
+#: The keys that hold other keys: tls, upstream, oauth and metrics.
 SECTIONS = frozenset(key.rpartition(".")[0] for key in SETTINGS) - {""}

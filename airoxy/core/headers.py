@@ -25,6 +25,7 @@ _STAY_HERE = _HOP_BY_HOP | frozenset(
     b"authorization cookie x-api-key forwarded via content-length expect host".split()
 )
 _FORWARDING = b"x-forwarded-"
+_BY_PROXIES = frozenset((b"forwarded", b"via", b"x-real-ip"))
 #: What `connection` usually says, and no header's name.
 _OPTIONS = frozenset((b"keep-alive", b"close"))
 
@@ -56,6 +57,11 @@ def credential_for(token: Token) -> tuple[bytes, bytes]:
     if token.type == "oauth":
         return b"authorization", b"Bearer " + secret
     return b"x-api-key", secret
+
+
+def is_forwarded(headers: Headers) -> bool:
+    """Whether a proxy says that it has this request from somebody else."""
+    return any(name in _BY_PROXIES or name.startswith(_FORWARDING) for name, _ in headers)
 
 
 def to_client(headers: Headers) -> Headers:

@@ -27,11 +27,13 @@ from airoxy.jobs.refresh import report_interrupted
 from airoxy.server.asgi import answering
 from airoxy.server.health import Health, Root
 from airoxy.server.incoming import Request
+from airoxy.server.metrics import Metrics
 from airoxy.server.pool import Pool
 from airoxy.server.proxy import Proxy
 from airoxy.server.refresher import Refresher
 from airoxy.server.snapshot import Snapshot
-from airoxy.server.standing import Standing
+from airoxy.server.standing import Load, Standing
+from airoxy.server.tally import Tally
 from airoxy.server.writer import Writer
 from airoxy.store import tokens
 from airoxy.store.schema import open_database
@@ -47,11 +49,13 @@ class ServerApp:
 
     answer: Answer
     proxy: Proxy
+    tally: Tally
     db: apsw.Connection
 
     @property
-    def streams_open(self) -> int:
-        return self.proxy.running
+    def load(self) -> Load:
+        proxy = self.proxy
+        return Load(proxy.running, proxy.client.open_connections, proxy.pool.writer.backlog)
 
     async def startup(self) -> None:
         """Nothing has to wait for the loop."""
@@ -62,6 +66,7 @@ class ServerApp:
         await self.proxy.client.aclose()
         self.proxy.settle()
         self.proxy.pool.writer.close()
+        self.tally.close()
         self.proxy.pool.standing.close()
         self.db.close()
 
@@ -80,7 +85,9 @@ def open_server(config: Config, standing_fd: int | None = None, workers: int = 1
     db.setbusytimeout(0)
     standing = Standing(standing_fd, shared=workers > 1)
     _recall(db, standing)
-    pool = Pool(Snapshot(db), standing, Writer(connect()), Refresher(config.oauth, connect))
+    tally = Tally(standing_fd)
+    writer = Writer(connect(), tally=tally)
+    pool = Pool(Snapshot(db), standing, writer, Refresher(config.oauth, connect))
     upstream = config.upstream
     client = Client(
         upstream.url,
@@ -89,14 +96,17 @@ def open_server(config: Config, standing_fd: int | None = None, workers: int = 1
         proxy=proxy_from_environ(upstream.url, environ),
     )
     proxy = Proxy(config, pool, client)
-    return ServerApp(create_app(proxy, Health(pool, time.monotonic())), proxy, db)
+    health = Health(pool, time.monotonic())
+    metrics = Metrics(config.metrics.allow, pool, tally, partial(connect, readonly=True))
+    return ServerApp(create_app(proxy, health, metrics), proxy, tally, db)
 
 
-def create_app(proxy: Answer, health: Health) -> Answer:
+def create_app(proxy: Answer, health: Health, metrics: Metrics) -> Answer:
     """The two halves under one edge for errors."""
     rest = falcon.asgi.App()
     rest.add_route("/", Root())
     rest.add_route("/health", health)
+    rest.add_route("/metrics", metrics)
     rest.add_sink(_not_found)
     rest.add_error_handler(AiroxyError, _render)
     rest.add_error_handler(falcon.HTTPError, _render_falcon)

@@ -61,5 +61,5 @@ def _scope(request: Request) -> Message:
         "root_path": "",
         "headers": known.headers,
         "server": None,
-        "client": None,
+        "client": request.client,
     }

@@ -1,9 +1,10 @@
 """The crew: the workers of a parent, as it sees them, and what happens to those that hang or die.
 
 The law: what a worker and its parent tell each other holds between releases, since a reload puts a
-new parent over old workers. A worker says `ready`, `beat STREAMS`, `deaf` (it accepts no more) and
-`bye` (it writes its account to the end) on its line, one packet each, and leaves when the line
-ends; the parent sends the signals of `airoxy.server.child`.
+new parent over old workers. A worker says `ready`, `beat STREAMS CONNECTIONS WAITING` (a Load;
+other releases may say less or more), `deaf` (it accepts no more) and `bye` (it writes its account
+to the end) on its line, one packet each, and leaves when the line ends; the parent sends the
+signals of `airoxy.server.child`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from airoxy.server.child import fork
+from airoxy.server.standing import Load
 from airoxy.server.systemd import WARNING, say
 
 
@@ -48,6 +50,8 @@ class Worker:
     ready: bool = False
     deaf: bool = False
     streams: int = 0
+    connections: int = 0
+    waiting: int = 0
     former: bool = False  # of before the reload that is under way
     leaving: bool = False
     condemned: bool = False  # hangs, and was told to say where
@@ -71,7 +75,8 @@ class Worker:
                 if words[0] == b"ready":
                     self.ready = True
                 elif words[0] == b"beat":
-                    self.streams = int(words[1])
+                    load = Load(*map(int, words[1 : 1 + len(Load._fields)]))
+                    self.streams, self.connections, self.waiting = load
                 elif words[0] == b"deaf":
                     self.deaf = self.leaving = True  # perhaps somebody else told it to
                 elif words[0] == b"bye":
@@ -173,9 +178,14 @@ class Crew:
             worker.leave(how, kill_at)
 
     @property
-    def streams(self) -> int:
-        """Open requests of all workers, as of their last signs of life."""
-        return sum(worker.streams for worker in self.workers.values())
+    def load(self) -> Load:
+        """What all workers are at, as of their last signs of life."""
+        workers = self.workers.values()
+        return Load(
+            streams=sum(worker.streams for worker in workers),
+            connections=sum(worker.connections for worker in workers),
+            waiting=sum(worker.waiting for worker in workers),
+        )
 
     def figures(self, count: int) -> str:
         """What an operator wants to see at a glance."""

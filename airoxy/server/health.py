@@ -33,14 +33,14 @@ class Health:
         """200, or 503 with the reason where no request could be served."""
         snapshot, writer = self.pool.snapshot, self.pool.writer
         snapshot.renew()
-        ready = self.pool.ready_count()
+        ready = len(self.pool.all_ready())
         reason = None if ready else _reason(len(snapshot.tokens))
         body: dict[str, Any] = {
             "status": "unavailable" if reason else "ok",
             "version": __version__,
             "uptime": round(time.monotonic() - self.started),
             "tokens_ready": ready,
-            "streams_open": self.pool.standing.streams,
+            "streams_open": self.pool.standing.load.streams,
             "log_rows_waiting": writer.backlog,
         }
         if reason:

@@ -102,6 +102,12 @@ class Request(Outgoing):
         while not self.left:
             await self._wait()
 
+    @property
+    def client(self) -> tuple[str, int] | None:
+        """The address and port that it came from, where the connection still knows."""
+        peer = self._connection.transport.get_extra_info("peername")
+        return peer[:2] if peer else None
+
     # For the connection.
 
     def take(self, piece: bytes) -> None:

@@ -26,7 +26,7 @@ from airoxy.server.child import (
 )
 from airoxy.server.crew import Crew, Limits, Worker
 from airoxy.server.handover import Estate
-from airoxy.server.standing import tell_streams
+from airoxy.server.standing import tell_load
 from airoxy.server.systemd import WARNING, Notifier, say
 
 #: What a worker does, on its line to the parent, with what the parent holds; its exit status.
@@ -271,7 +271,7 @@ class Parent:
 
     def _report(self, now: float) -> None:
         """Tell the workers and systemd how it goes; not that all is well while a worker hangs."""
-        tell_streams(self._estate.standing, self._crew.streams)
+        tell_load(self._estate.standing, self._crew.load)
         self._notifier.status(self._crew.figures(self._estate.count) + self._trouble)
         if now >= self._next_alive and not self._crew.hanging:
             self._next_alive = now + self._watchdog

@@ -64,15 +64,16 @@ def forget(path: str, status: int, writer: Writer) -> None:
         writer.do(partial(resources.forget_resource, resource_id=named))
 
 
-def count_once(db: apsw.Connection, row: ledger.Row, batch_id: str) -> None:
+def count_once(db: apsw.Connection, row: ledger.Row, batch_id: str) -> ledger.Row:
     """Write `row`; its counts only if these results were not counted before (they are paid once,
-    however often they are fetched)."""
+    however often they are fetched). The row as it was written."""
     complete = row.ending == "complete" and row.status_code == 200
     if not complete or not resources.claim_results(
         db, batch_id, token_id=row.token_id, now=row.requested_at_ms / 1000
     ):
         row = ledger.without_counts(row)
     ledger.append(db, [row])
+    return row
 
 
 async def _written(writer: Writer, operation: Operation) -> None:

@@ -109,9 +109,9 @@ class Pool:
             headers=(("retry-after", str(wait)),),
         )
 
-    def ready_count(self) -> int:
-        """How many tokens could serve a request for a model of which none is cooling."""
-        return len(self._ready(self.snapshot.tokens, rules.EVERY_CLASS, ()))
+    def all_ready(self) -> list[Token]:
+        """The tokens that could serve a request for a model of which none is cooling."""
+        return self._ready(self.snapshot.tokens, rules.EVERY_CLASS, ())
 
     def _take(self, wanted: Wanted) -> Token | None:
         candidates = self._candidates(wanted)

@@ -1,5 +1,5 @@
-"""How each token stands right now, shared by all workers: its last use and its coolings; and how
-many requests all workers are at, as the parent hears.
+"""How each token stands right now, shared by all workers: its last use and its coolings; and what
+all workers are at, as the parent hears.
 
 The law: this mapping is what the pool decides by; the database only outlives it. A slot is found
 by the token's id, so nothing is ever allocated and no worker waits for another to do so.
@@ -11,22 +11,33 @@ import contextlib
 import fcntl
 import mmap
 import os
-import sys
+import struct
 from hashlib import blake2b
+from typing import NamedTuple
 
 from airoxy.core.pool import EVERY_CLASS, Token
 
-#: Changes whenever the layout does, so that a reloaded parent knows whether to keep the mapping.
-LAYOUT = 3
+#: Changes whenever the layout does, here or in `airoxy.server.tally`, which lies behind it, so that
+#: a reloaded parent knows whether to keep the mapping.
+LAYOUT = 4
 SLOTS = 4096
 _COOLINGS = 10  # model classes that can cool at once; the one that ends first gives way
 _HEAD = 2  # words: token id, last use (Unix ns)
 _ENTRY = 3  # words: class, until (Unix ns), set at (Unix ns)
 _SLOT = _HEAD + _COOLINGS * _ENTRY  # words of 8 bytes
-_STREAMS = SLOTS * _SLOT  # behind the slots, one word
-_LATEST = _STREAMS + 1  # one more: the latest use of any token
+_LOAD = SLOTS * _SLOT  # behind the slots, the words of a Load
+_LATEST = _LOAD + 3  # one more: the latest use of any token
 #: Bytes of the whole mapping; pages that no token touches cost nothing.
 SIZE = (_LATEST + 1) * 8
+
+
+class Load(NamedTuple):
+    """What workers are at: open requests, connections to Anthropic, log rows that wait for the
+    database."""
+
+    streams: int = 0
+    connections: int = 0
+    waiting: int = 0
 
 
 class Standing:
@@ -41,7 +52,7 @@ class Standing:
         self._map = mmap.mmap(self._fd, SIZE)
         self._words = memoryview(self._map).cast("Q")
         self._turn: contextlib.AbstractContextManager[None] = (
-            _Turn(self._fd) if shared else contextlib.nullcontext()
+            Turn(self._fd, 0) if shared else contextlib.nullcontext()
         )
 
     def turn(self) -> contextlib.AbstractContextManager[None]:
@@ -97,9 +108,9 @@ class Standing:
         self._words[place] = code
 
     @property
-    def streams(self) -> int:
-        """How many requests are open in all workers, as of the last second."""
-        return self._words[_STREAMS]
+    def load(self) -> Load:
+        """What all workers together are at, as of the last second."""
+        return Load(*self._words[_LOAD:_LATEST])
 
     def close(self) -> None:
         self._words.release()
@@ -116,22 +127,23 @@ class Standing:
         return base
 
 
-def tell_streams(fd: int, count: int) -> None:
+def tell_load(fd: int, load: Load) -> None:
     """What the parent has heard, for all who share the memory `fd`."""
-    os.pwrite(fd, count.to_bytes(8, sys.byteorder), _STREAMS * 8)
+    os.pwrite(fd, struct.pack("3Q", *load), _LOAD * 8)
 
 
-class _Turn(contextlib.AbstractContextManager[None]):
-    """A lock between processes; within one nothing else runs meanwhile."""
+class Turn(contextlib.AbstractContextManager[None]):
+    """A lock between processes, on the byte `place`; within one only one thread takes it."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, place: int) -> None:
         self._fd = fd
+        self._place = place
 
     def __enter__(self) -> None:
-        fcntl.lockf(self._fd, fcntl.LOCK_EX)
+        fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, self._place)
 
     def __exit__(self, *_: object) -> None:
-        fcntl.lockf(self._fd, fcntl.LOCK_UN)
+        fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, self._place)
 
 
 def _code(model_class: str) -> int:

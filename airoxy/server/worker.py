@@ -26,6 +26,7 @@ from airoxy.server.connection import Connection
 from airoxy.server.incoming import Request
 from airoxy.server.listening import BACKLOG
 from airoxy.server.outgoing import CLOSE
+from airoxy.server.standing import Load
 from airoxy.server.systemd import WARNING, say
 from airoxy.server.tls import Context, server_context
 
@@ -44,7 +45,7 @@ class ServerApp(Protocol):
     @property
     def answer(self) -> Callable[[Request], Awaitable[None]]: ...
     @property
-    def streams_open(self) -> int: ...
+    def load(self) -> Load: ...
     async def startup(self) -> None: ...
     async def aclose(self) -> None: ...
 
@@ -147,7 +148,7 @@ class _Serving:
 
     async def _beat(self, app: ServerApp) -> None:
         while True:
-            self._tell(b"beat %d" % app.streams_open)
+            self._tell(b"beat %d %d %d" % app.load)
             await asyncio.sleep(BEAT)
 
     def _tell(self, words: bytes) -> None:

@@ -2,7 +2,7 @@
 
 The law: who hands something over never waits for the database. A locked or full disk delays the
 writing; above `LIMIT` waiting rows the newest are dropped, counted and reported. `close` writes
-what is left.
+what is left. A row is counted (`airoxy.server.tally`) when it comes, also while the disk refuses.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import apsw
 
+from airoxy.server.tally import Tally
 from airoxy.store import ledger, tokens
 from airoxy.store.schema import transaction
 
+#: What it returns is a row to be counted, if it is one.
 Operation = Callable[[apsw.Connection], Any]
 
 #: Log rows that may wait for the disk (about 1 KiB each).
@@ -54,9 +57,14 @@ class _Task(NamedTuple):
 class Writer:
     """`db` is the writer's own connection from now on; it closes it."""
 
-    def __init__(self, db: apsw.Connection, limit: int = LIMIT) -> None:
+    def __init__(
+        self, db: apsw.Connection, limit: int = LIMIT, *, tally: Tally | None = None
+    ) -> None:
         self._db = db
         self._limit = limit
+        self._tally = tally
+        self._uncounted: deque[ledger.Row] = deque()
+        self._dropped_counted = 0
         self._queue: deque[ledger.Row | _Task] = deque()
         self._used: dict[int, int] = {}
         self._at_once = BATCH
@@ -78,6 +86,7 @@ class Writer:
             self.dropped += 1
             return
         self._queue.append(row)
+        self._uncounted.append(row)
         self._wake()
 
     def used(self, token_id: int, now_ns: int) -> None:
@@ -108,7 +117,9 @@ class Writer:
             self._work.clear()
             if not self._stopping:
                 time.sleep(GATHER)
-            if self._commit():
+            committed = self._commit()
+            self._count()
+            if committed:
                 pause = FIRST_PAUSE
             elif self._stopping and time.monotonic() > self._deadline:
                 _report(f"{self.backlog} log rows are lost: {self.trouble}")
@@ -119,6 +130,17 @@ class Writer:
             if self._stopping or self._queue:
                 self._work.set()
         self._db.close()
+
+    def _count(self) -> None:
+        rows = [self._uncounted.popleft() for _ in range(len(self._uncounted))]
+        dropped = self.dropped - self._dropped_counted
+        self._dropped_counted += dropped
+        if self._tally is None or not (rows or dropped):
+            return
+        try:
+            self._tally.count(rows, dropped)
+        except Exception:  # a wrong count is no reason not to write
+            _report(traceback.format_exc())
 
     def _commit(self) -> bool:
         """One transaction; False if the database refused for now and all of it must wait."""
@@ -149,12 +171,12 @@ class Writer:
             if rows:
                 ledger.append(db, rows)
             tasks = [item for item in batch if isinstance(item, _Task)]
-            for task in tasks:
-                task.operation(db)
+            done = [task.operation(db) for task in tasks]
             if used:
                 tokens.note_used(db, used)
         for _ in batch:
             self._queue.popleft()
+        self._uncounted += [row for row in done if isinstance(row, ledger.Row)]
         for task in tasks:
             if task.committed:
                 task.committed()

@@ -43,6 +43,11 @@ def list_keys(db: apsw.Connection) -> list[dict[str, Any]]:
     ]
 
 
+def names(db: apsw.Connection) -> dict[int, str]:
+    """Of all that are or were there, by id; a name that became free may be there twice."""
+    return dict(run(db, "SELECT id, name FROM api_keys"))
+
+
 def remove_key(db: apsw.Connection, key_id: int, now: float) -> None:
     """It stops working; its row stays as a name for its history. Raises NotFound."""
     found = run(

@@ -100,6 +100,11 @@ def list_tokens(db: apsw.Connection, now: float) -> list[dict[str, Any]]:
     return listed
 
 
+def names(db: apsw.Connection) -> dict[int, str]:
+    """Of all that are or were there, by id; a name that became free may be there twice."""
+    return dict(run(db, "SELECT id, name FROM tokens"))
+
+
 def remove_token(db: apsw.Connection, token_id: int, now: float) -> None:
     """It and its secrets go; its row stays as a name for its history. Raises NotFound."""
     _change(

@@ -86,6 +86,19 @@ def test_a_host_is_an_address_or_localhost(write: Write, written: str, read: str
 
 
 @pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("[]", ()),
+        ("", ()),
+        ("[10.0.0.0/8, 192.0.2.7]", ("10.0.0.0/8", "192.0.2.7/32")),
+        ("['2001:DB8::/32', '::1']", ("2001:db8::/32", "::1/128")),
+    ],
+)
+def test_networks_are_listed(write: Write, written: str, read: tuple[str, ...]) -> None:
+    assert load_config(write(f"metrics:\n  allow: {written}\n")).metrics.allow == read
+
+
+@pytest.mark.parametrize(
     ("host", "addresses"),
     [
         (None, ()),

@@ -86,6 +86,15 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_their_lines(
         ("database: ~/airoxy.db", "~/airoxy.db does not begin with /"),
         ("database: /var/lib/airoxy/", "/var/lib/airoxy/ is a directory"),
         ("database: 7", "7 is not text"),
+        # networks
+        ("metrics: {allow: 10.0.0.0/8}", "10.0.0.0/8 is not a list; give a list of networks"),
+        ("metrics: {allow: [10.0.0.1/8]}", "10.0.0.1/8 in it, which is an address in 10.0.0.0/8"),
+        ("metrics: {allow: [localhost]}", "has localhost in it, which is not a network"),
+        ("metrics: {allow: [10.0.0.0/33]}", "has 10.0.0.0/33 in it, which is not a network"),
+        ("metrics: {allow: [10]}", "has 10 in it, which is not a network"),
+        ("metrics: {allow: [[a]]}", "has a list in it, which is not a network"),
+        ("metrics: {allow: [fe80::1%eth0]}", "has fe80::1%eth0 in it, which is not a network"),
+        ("metrics: {alow: []}", "did you mean metrics.allow?"),
         # URLs
         ("upstream: {url: api.anthropic.com}", "is not an http or https URL"),
         ("upstream: {url: 'https://'}", "is not an http or https URL"),

@@ -156,8 +156,10 @@ def commands_of_all_kinds(account: Account) -> None:
         "status", "job tidy-log", "nonsense", "token add", "token list",
     ):  # fmt: skip
         account.type(*words.split())
-    health = account.airoxy.request("GET", "/health")
-    account.seen.append(("/health", health.body))
+    for path in ("/health", "/metrics"):
+        told = account.airoxy.request("GET", path)
+        assert told.status in (200, 503)
+        account.seen.append((path, told.body))
 
 
 def crashes(account: Account) -> None:

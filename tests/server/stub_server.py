@@ -21,6 +21,7 @@ from airoxy.errors import AiroxyError, StoreError
 from airoxy.server.asgi import answering
 from airoxy.server.crew import Limits
 from airoxy.server.run import serve
+from airoxy.server.standing import Load
 
 CONFIG = Path(sys.argv[1])
 HERE = CONFIG.parent
@@ -33,6 +34,10 @@ class StubApp:
         memory = os.fstat(standing_fd).st_ino if standing_fd >= 0 else 0
         self.who = f"{os.getpid()} {workers} {getattr(config, 'max_attempts', 0)} {memory}"
         self.streams_open = 0
+
+    @property
+    def load(self) -> Load:
+        return Load(self.streams_open)
 
     async def startup(self) -> None:
         if (HERE / "broken").exists():

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from airoxy.core.pool import EVERY_CLASS, Token
-from airoxy.server.standing import SIZE, SLOTS, Standing, tell_streams
+from airoxy.server.standing import SIZE, SLOTS, Load, Standing, tell_load
 
 
 def token(number: int, reset_at: int = 0) -> Token:
@@ -108,13 +108,13 @@ def test_workers_share_one_memory_and_take_turns():
     os.close(fd)
 
 
-def test_all_workers_know_what_the_parent_hears_of_streams():
+def test_all_workers_know_what_the_parent_hears_of_all():
     fd = os.memfd_create("test")
     os.ftruncate(fd, SIZE)
     workers = [Standing(fd, shared=True) for _ in range(2)]
     workers[0].mark_used(SLOTS - 1, 1)
-    tell_streams(fd, 37)
-    assert [worker.streams for worker in workers] == [37, 37]
+    tell_load(fd, Load(37, 40, 2))
+    assert [worker.load for worker in workers] == [Load(37, 40, 2)] * 2
     for worker in workers:
         worker.close()
     os.close(fd)

@@ -91,9 +91,9 @@ def test_it_adds_no_header_to_an_answer(worker: Solo) -> None:
 
 
 def test_it_tells_how_many_streams_are_open(worker: Solo) -> None:
-    worker.hear(b"beat 0")
+    worker.hear(b"beat 0 0 0")
     answered(worker.client(), b"GET /stream HTTP/1.1\r\nhost: a\r\n\r\n")
-    while worker.line.recv(64) != b"beat 1":
+    while worker.line.recv(64) != b"beat 1 0 0":
         pass
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import apsw
 import pytest
 
+from airoxy.server.tally import Tally
 from airoxy.server.writer import Writer
-from airoxy.store import keys, tokens
+from airoxy.store import keys, ledger, tokens
 from airoxy.store.ledger import Row
 from airoxy.store.schema import open_database
 
@@ -148,3 +149,67 @@ def test_at_the_end_a_database_that_stays_locked_is_given_up_after_a_while(
     writer.close()
     assert "1 log rows are lost" in capfd.readouterr().err
     locker.close()
+
+
+# What is counted for /metrics
+
+
+def counted(tally: Tally) -> int:
+    return sum(counts.requests for _, counts in tally.read())
+
+
+@pytest.fixture
+def tally():
+    tally = Tally()
+    yield tally
+    tally.close()
+
+
+def test_rows_are_counted_once_even_while_the_database_refuses_them(path, tally, capfd):
+    locker = open_database(path)
+    locker.cursor().execute("BEGIN IMMEDIATE")
+    writer = Writer(connect(path), tally=tally)
+    for number in range(10):
+        writer.row(row(number))
+    while counted(tally) < 10:
+        threading.Event().wait(0.01)
+    assert writer.backlog == 10
+    locker.cursor().execute("COMMIT")
+    writer.close()
+    assert (count(path), counted(tally)) == (10, 10)
+    locker.close()
+
+
+def test_the_row_that_an_operation_has_written_is_counted_when_it_is_committed(path, tally):
+    def write(db: apsw.Connection) -> Row:
+        ledger.append(db, [row()])
+        return row()._replace(cost_nanousd=0)
+
+    writer = Writer(connect(path), tally=tally)
+    writer.do(write)
+    writer.close()
+    ((_, counts),) = [each for each in tally.read() if each[1].requests]
+    assert (counts.requests, counts.sums[-1]) == (1, 0)
+
+
+def test_dropped_rows_are_counted(path, tally, capfd):
+    locker = open_database(path)
+    locker.cursor().execute("BEGIN IMMEDIATE")
+    writer = Writer(connect(path), limit=5, tally=tally)
+    for number in range(8):
+        writer.row(row(number))
+    while tally.dropped < 3:
+        threading.Event().wait(0.01)
+    locker.cursor().execute("COMMIT")
+    locker.close()
+    writer.close()
+    assert (tally.dropped, counted(tally), count(path)) == (3, 5, 5)
+
+
+def test_a_row_that_cannot_be_counted_is_written_all_the_same(path, tally, capfd):
+    writer = Writer(connect(path), tally=tally)
+    tally.count([row()._replace(input_tokens=2**63 - 1)])
+    writer.row(row())
+    writer.close()
+    assert count(path) == 1
+    assert "Traceback" in capfd.readouterr().err
