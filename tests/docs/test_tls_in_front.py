@@ -102,6 +102,12 @@ def test_a_body_above_anthropics_limit_is_refused_in_airoxys_words(curl, upstrea
     assert not upstream.requests
 
 
+def test_nobody_gets_the_metrics_through_it(curl, airoxy):
+    assert airoxy.request("GET", "/metrics").status == 200
+    told, status = curl.get("/metrics", "-w", "\n%{http_code}").split("\n")
+    assert (json.loads(told)["error"]["type"], status) == ("permission_error", "403")
+
+
 def test_connections_are_kept_on_both_sides(curl, airoxy):
     before = connections(airoxy.port)
     told = curl.get("/v1/models", "-w", "connects=%{num_connects}\n", times=20)

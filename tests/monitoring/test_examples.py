@@ -1,0 +1,134 @@
+"""What is shipped for Prometheus and Grafana: whole, true, and each alert tested on its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from airoxy.server import exposition
+from airoxy.server.metrics import Known
+from airoxy.server.standing import Load
+from airoxy.server.tally import Tally
+from tests.monitoring.prometheus import EXAMPLES
+from tests.program import ROOT
+from tests.server.test_tally import row
+
+RULES = EXAMPLES / "airoxy-alerts.yml"
+DASHBOARD = EXAMPLES / "airoxy-dashboard.json"
+TESTS = Path(__file__).with_name("alerts.yml")
+METRIC = re.compile(r"\bairoxy_\w+")
+
+
+def alerts() -> list[dict[str, Any]]:
+    (group,) = yaml.safe_load(RULES.read_text())["groups"]
+    return list(group["rules"])
+
+
+def promtool(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True)
+
+
+class Source:
+    """What `exposition` asks, of a service where there is something of everything."""
+
+    load = Load(1, 1, 1)
+    ready = frozenset((7,))
+
+    def __init__(self, tally: Tally) -> None:
+        self.tally = tally
+        token = {
+            "id": 7, "name": "one", "type": "oauth", "is_active": True, "inactive_reason": None,
+            "refresh_failures": 0, "expires_at": 2_000_000_000,
+            "coolings": [{"model_class": "*", "until": 2e9, "reason": "rate limited"}],
+        }  # fmt: skip
+        self.known = Known({1: "laptop"}, {7: "one"}, [token], readable=True)
+
+
+@pytest.fixture(scope="module")
+def told() -> set[str]:
+    """The names of all metrics that there are."""
+    tally = Tally()
+    tally.count([row()])
+    registry = exposition.registry(Source(tally))  # type: ignore[arg-type]
+    text = exposition.render(registry, "")[0].decode()
+    tally.close()
+    return set(re.findall(r"^(\w+)[ {]", text, re.MULTILINE))
+
+
+def test_promtool_takes_the_rules_and_the_configuration() -> None:
+    for words in (("rules", RULES), ("config", EXAMPLES / "prometheus.yml")):
+        done = promtool("check", *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_alerts_warn_when_they_should_and_only_then() -> None:
+    done = promtool("test", "rules", TESTS)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", [alert["alert"] for alert in alerts()])
+@pytest.mark.parametrize("instead", ["vector(1) > 2", "vector(1)"])
+def test_an_alert_that_never_or_always_warns_is_found(
+    tmp_path: Path, name: str, instead: str
+) -> None:
+    """So the tests of every alert are able to fail."""
+    document = yaml.safe_load(RULES.read_text())
+    for rule in document["groups"][0]["rules"]:
+        if rule["alert"] == name:
+            rule["expr"] = instead
+    (tmp_path / RULES.name).write_text(yaml.safe_dump(document))
+    test = yaml.safe_load(TESTS.read_text()) | {"rule_files": [RULES.name]}
+    (tmp_path / TESTS.name).write_text(yaml.safe_dump(test))
+    done = promtool("test", "rules", tmp_path / TESTS.name)
+    assert done.returncode == 1
+    assert name in done.stdout + done.stderr
+
+
+def test_every_metric_that_is_named_exists(told: set[str]) -> None:
+    for path in (RULES, DASHBOARD, ROOT / "docs" / "monitoring.md"):
+        named = set(METRIC.findall(path.read_text()))
+        assert len(named) > 5
+        histograms = {name for name in named if f"{name}_bucket" in told}
+        assert named - histograms <= told, path
+
+
+def test_every_metric_that_exists_is_in_the_manual(told: set[str]) -> None:
+    manual = (ROOT / "docs" / "monitoring.md").read_text()
+    for name in told:
+        assert re.sub("_(bucket|sum|count)$", "", name) in manual, name
+
+
+def test_the_dashboard_has_no_source_and_no_place_taken_twice() -> None:
+    dashboard = json.loads(DASHBOARD.read_text())
+    panels = dashboard["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert {panel["datasource"]["uid"] for panel in panels if "targets" in panel} == {
+        "${datasource}"
+    }
+    taken = [
+        (x, y)
+        for at in (panel["gridPos"] for panel in panels)
+        for x in range(at["x"], at["x"] + at["w"])
+        for y in range(at["y"], at["y"] + at["h"])
+    ]
+    assert len(set(taken)) == len(taken)
+    assert max(x for x, _ in taken) < 24
+
+
+def test_grafana_is_told_of_the_dashboard() -> None:
+    (provider,) = yaml.safe_load((EXAMPLES / "grafana-provisioning.yml").read_text())["providers"]
+    assert provider["type"] == "file"
+    assert provider["options"]["path"].startswith("/")
+
+
+def test_the_package_ships_them(tmp_path: Path) -> None:
+    (line,) = (ROOT / "debian" / "airoxy.examples").read_text().splitlines()
+    assert ROOT / line == EXAMPLES
+    assert shutil.copytree(EXAMPLES, tmp_path / "examples").is_dir()
