@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.fake_anthropic import FakeAnthropic
 from tests.program import Airoxy
+from tests.reliability.raw import request
+from tests.reliability.test_clients import STREAM, wait_still
 from tests.server.service import Crowd, Service
 from tests.upstream.certificates import Authority
 
@@ -89,28 +92,37 @@ def test_rubbish_is_nobodys_news(secured: Airoxy, rubbish: bytes) -> None:
     assert secured.errors == ""
 
 
-def test_a_large_body_arrives_whole(secured: Airoxy, upstream) -> None:
+def test_a_large_body_arrives_whole(secured: Airoxy, upstream: FakeAnthropic) -> None:
     secured.token(TOKEN)
     body = {"model": "claude-opus-5-5", "max_tokens": 5, "messages": [], "x": "y" * 20_000_000}
     assert secured.request("POST", "/v1/messages", body, key=secured.key()).status == 200
     assert upstream.messages[-1].body == json.dumps(body).encode()
 
 
-def test_who_says_good_bye_has_left(secured: Airoxy, upstream) -> None:
+def test_who_says_good_bye_has_left(secured: Airoxy, upstream: FakeAnthropic) -> None:
     """A client's close_notify, while its side stays open."""
     secured.token(TOKEN)
     hold = upstream.script().hold()
-    body = b'{"model": "claude-opus-5-5", "max_tokens": 5, "stream": true, "messages": []}'
     client = secured.connect()
-    client.sendall(
-        b"POST /v1/messages HTTP/1.1\r\nhost: a\r\nanthropic-version: 2023-06-01\r\n"
-        b"x-api-key: %b\r\ncontent-length: %d\r\n\r\n%b" % (secured.key().encode(), len(body), body)
-    )
+    client.sendall(request(secured.key(), STREAM))
     seen = hold.wait_arrived()
     with client.unwrap():
         upstream.wait_gone(seen)
     (row,) = secured.wait_logs(1)
     assert row["ending"] == "client_left"
+
+
+def test_who_does_not_read_stops_the_upstream_and_is_seen_to_leave(
+    secured: Airoxy, upstream: FakeAnthropic
+) -> None:
+    secured.token(TOKEN)
+    upstream.script().flood(1 << 30)
+    client = secured.connect()
+    client.sendall(request(secured.key(), STREAM))
+    (seen,) = upstream.wait_for(1)
+    assert wait_still(lambda: seen.sent) < 24 << 20  # the kernel's buffers on both sides
+    client.close()
+    upstream.wait_gone(seen)
 
 
 # -- reload, stop
