@@ -2,7 +2,7 @@
 
 The law: names are of keys, tokens and models, never anything secret; what bears the same names is
 one series. Only here prometheus_client is known, and this is imported with the first question: it
-takes a tenth of a second, and most installations are never asked.
+takes 1.4 MB of a worker, and most installations are never asked.
 """
 
 from __future__ import annotations

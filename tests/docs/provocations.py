@@ -178,6 +178,16 @@ def _(scene: Scene) -> str:
     return post(airoxy, key, "/messages")
 
 
+@says(
+    "Metrics are for this machine, asked directly, and for the networks under metrics.allow in"
+    " airoxy.yaml."
+)
+def _(scene: Scene) -> str:
+    airoxy, key = scene.running()
+    answer = airoxy.request("GET", "/metrics", headers={"x-forwarded-for": "192.0.2.7"}, key=key)
+    return f"{answer.status} {answer.json()['error']['message']}"
+
+
 @says("The request's head is larger than … KiB.")
 def _(scene: Scene) -> str:
     airoxy, key = scene.running()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -128,7 +127,6 @@ def test_grafana_is_told_of_the_dashboard() -> None:
     assert provider["options"]["path"].startswith("/")
 
 
-def test_the_package_ships_them(tmp_path: Path) -> None:
+def test_the_package_ships_them() -> None:
     (line,) = (ROOT / "debian" / "airoxy.examples").read_text().splitlines()
     assert ROOT / line == EXAMPLES
-    assert shutil.copytree(EXAMPLES, tmp_path / "examples").is_dir()
