@@ -110,6 +110,7 @@ def create_app(proxy: Answer, health: Health, metrics: Metrics) -> Answer:
     rest.add_sink(_not_found)
     rest.add_error_handler(AiroxyError, _render)
     rest.add_error_handler(falcon.HTTPError, _render_falcon)
+    rest.add_error_handler(Exception, _render_unforeseen)
 
     answer_rest = answering(rest)
 
@@ -118,12 +119,10 @@ def create_app(proxy: Answer, health: Health, metrics: Metrics) -> Answer:
             await (proxy if request.known.is_api else answer_rest)(request)
         except AiroxyError as error:
             _answer_error(request, error)
-        except Exception:
-            print(traceback.format_exc(), file=sys.stderr, flush=True)
+        except Exception as error:
+            report = _unforeseen(error)
             if not request.begun:  # else it is broken off
-                _answer_error(
-                    request, AiroxyError("Internal error in airoxy; see its journal.")
-                )
+                _answer_error(request, report)
 
     return answer
 
@@ -174,6 +173,18 @@ async def _render_falcon(
     foreign.status, foreign.kind = falcon.http_status_to_code(error.status), "invalid_request_error"
     foreign.headers = tuple(dict(error.headers or {}).items())
     await _render(request, response, foreign, __)
+
+
+async def _render_unforeseen(
+    request: falcon.asgi.Request, response: falcon.asgi.Response, error: Exception, __: Any
+) -> None:
+    await _render(request, response, _unforeseen(error), __)
+
+
+def _unforeseen(error: Exception) -> AiroxyError:
+    """Say in the journal what happened; what the client is told of it."""
+    print("".join(traceback.format_exception(error)), file=sys.stderr, flush=True)
+    return AiroxyError("Internal error in airoxy; see its journal.")
 
 
 def _recall(db: apsw.Connection, standing: Standing) -> None:

@@ -1,0 +1,67 @@
+"""What the client and the journal learn of an error that nobody has foreseen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airoxy.server.app import create_app
+
+
+class Broken:
+    """A resource, and a proxy, with a mistake in it."""
+
+    async def __call__(self, request: Any) -> None:
+        raise RuntimeError("what went wrong")
+
+    async def on_get(self, request: Any, response: Any) -> None:
+        raise RuntimeError("what went wrong")
+
+
+class Asked:
+    """A request, with what it was answered."""
+
+    begun = left = False
+    client = ("127.0.0.1", 1)
+    status = 0
+
+    def __init__(self, path: str) -> None:
+        self.body_told = b""
+        self.known = SimpleNamespace(
+            is_api=path.startswith("/v1/"), is_http_1_0=False, method="GET", path=path,
+            raw_path=path.encode(), query=b"", headers=[],
+        )  # fmt: skip
+
+    async def body(self) -> bytes:
+        return b""
+
+    async def drain(self) -> None:
+        """Everything is sent at once."""
+
+    async def until_left(self) -> None:
+        await asyncio.Event().wait()
+
+    def begin(self, status: int, headers: Any) -> None:
+        self.status = status
+
+    def write(self, piece: bytes, *, more: bool) -> None:
+        self.body_told += piece
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/health", "/metrics"])
+def test_the_journal_has_the_reason_and_the_client_has_none(
+    path: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    broken: Any = Broken()
+    asked: Any = Asked(path)
+    asyncio.run(create_app(broken, broken, broken)(asked))
+    error = json.loads(asked.body_told)["error"]
+    assert (asked.status, error["type"]) == (500, "api_error")
+    assert "what went wrong" not in error["message"]
+    said = capfd.readouterr().err
+    assert "Traceback" in said
+    assert "what went wrong" in said
