@@ -236,7 +236,7 @@ def test_a_compression_bomb_passes_and_is_not_opened(site):
 
 
 @pytest.mark.parametrize(
-    "packed", [gzip.compress(FINE)[:-9], gzip.compress(FINE)[9:], b"", b"\x1f\x8b\x08"]
+    "packed", [gzip.compress(FINE, mtime=0)[:-9], gzip.compress(FINE)[9:], b"", b"\x1f\x8b\x08"]
 )
 def test_broken_compression_passes_as_it_is(site, packed):
     does(site, sized(packed, JSON + b"Content-Encoding: gzip\r\n"), then="more")
