@@ -129,7 +129,7 @@ class _Brotli:
 
 #: What opens a stream, and how many bytes are fed at once. The formats bring out at most
 #: 1 KiB per byte (deflate), 128 KiB per 4 bytes (zstd) and 16 MiB per 10 bytes (brotli, whose
-#: library has no other bound, and holds it up to five times meanwhile), so that a step stays below
+#: library has no other bound, and holds it several times meanwhile), so that a step stays below
 #: 32 MiB.
 _CODECS: dict[str, tuple[Callable[[bytes], _Stream], int]] = {
     "gzip": (_gzip, 8192),
