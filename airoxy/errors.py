@@ -31,6 +31,24 @@ class InvalidInput(AiroxyError):
     status, kind, exit_status = 400, "invalid_request_error", EXIT_USAGE
 
 
+class Forbidden(AiroxyError):
+    """The client key is valid, and not for this."""
+
+    status, kind = 403, "permission_error"
+
+
+class OverLimit(AiroxyError):
+    """The client key has used up what it may use; `retry-after` tells when it may again."""
+
+    status, kind = 429, "rate_limit_error"
+
+
+class OverSpend(OverLimit):
+    """What it has used up is money."""
+
+    kind = "billing_error"
+
+
 class NotFound(AiroxyError):
     """No such path, key or token."""
 

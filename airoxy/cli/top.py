@@ -23,7 +23,7 @@ from airoxy.cli.system import SERVICE, booted, show
 from airoxy.cli.token import state
 from airoxy.cli.top_view import BAD, GOOD, HEAD, SOFT, WARN, Picture, lines
 from airoxy.errors import AiroxyError
-from airoxy.store import ledger, schema, tokens
+from airoxy.store import keys, ledger, schema, tokens
 
 if TYPE_CHECKING:
     import curses
@@ -91,12 +91,16 @@ class Watch:
         with schema.snapshot(db):
             self._last = ledger.last_id(db)
             failed = ledger.failures(db, self._looked_to, _ERRORS)
+            limits = {key["id"]: key["spend_per_day_nanousd"] for key in keys.list_keys(db)}
             used = {
                 group["token_id"]: group for group in ledger.totals_by(db, "token", since=today)
             }
             self._known = {
                 "totals": ledger.totals(db, since=today),
-                "keys": ledger.totals_by(db, "key", since=today),
+                "keys": [
+                    {**group, "limit": limits.get(group["api_key_id"])}
+                    for group in ledger.totals_by(db, "key", since=today)
+                ],
                 "tokens": [
                     {
                         "name": token["name"],

@@ -18,6 +18,8 @@ from airoxy.cli.show import moment_of_day, span
 HEAD, GOOD, WARN, BAD, SOFT = "head", "good", "warn", "bad", "soft"
 #: The headings of the tables, and a line before each.
 _FIXED = 6
+#: From this share on a limit is near.
+_NEAR = 0.8
 
 Row = Mapping[str, Any]
 
@@ -30,7 +32,8 @@ class Line(NamedTuple):
 @dataclass(frozen=True)
 class Picture:
     """One moment. `rate` is in requests per second; of tokens there is the `state` in words; all
-    sums are today's. `health` is None until somebody was asked."""
+    sums are today's, and so is a key's `limit` (None: none). `health` is None until somebody was
+    asked."""
 
     now: float
     health: Health | None
@@ -117,17 +120,26 @@ def _style_of(state: str) -> str:
 
 
 def _keys(picture: Picture, width: int, room: int, out: TextIO) -> list[Line]:
+    """With the limits of a day, where a key has one: then each bar is of its key's own."""
+    limited = any(key.get("limit") for key in picture.keys)
     most = max((key["cost_nanousd"] for key in picture.keys), default=0)
-    bars = max(0, min(30, width - 67))
+    names = 14 if limited else 20
+    bars = max(0, min(30, width - 47 - names - (11 if limited else 0)))
 
     def line(key: Row) -> Line:
-        text = f"{_cell(key['api_key_name'] or str(key['api_key_id'] or '-'), 20)}"
+        of = key.get("limit") if limited else most
+        share = min(1, key["cost_nanousd"] / of) if of else 0
+        text = f"{_cell(key['api_key_name'] or str(key['api_key_id'] or '-'), names)}"
         text += f"  {key['requests']:>8,}  {key['failed']:>6,}"
         text += f"  {short(key['input_tokens'] + key['cache_read_tokens']):>5}"
         text += f"  {short(key['output_tokens']):>5}  {dollars(key['cost_nanousd']):>9}  "
-        return Line(text + (bar(key["cost_nanousd"] / most, bars, out) if bars and most else ""))
+        if limited:
+            text += f"{dollars(of) if of else '-':>9}  "
+        style = "" if not limited or share < _NEAR else WARN if share < 1 else BAD
+        return Line(text + (bar(share, bars, out) if bars and of else ""), style)
 
-    head = f"{'KEY':<20}  {'REQUESTS':>8}  {'FAILED':>6}  {'IN':>5}  {'OUT':>5}  {'TODAY':>9}"
+    head = f"{'KEY':<{names}}  {'REQUESTS':>8}  {'FAILED':>6}  {'IN':>5}  {'OUT':>5}  {'TODAY':>9}"
+    head += f"  {'LIMIT':>9}" if limited else ""
     return _table(head, picture.keys, room, line, "No requests today.")
 
 

@@ -130,6 +130,18 @@ def cost_nanousd(parts: Iterable[Usage], table: PriceTable, on: date) -> int:
     return (2 * sum_ + unit) // (2 * unit)
 
 
+def most_nanousd(
+    table: PriceTable, model: str | None, on: date, tokens: tuple[int, int], *, fast: bool
+) -> int:
+    """What a request can cost at the most that has so many input and output `tokens` or less:
+    nothing comes from a cache, and everything goes into one."""
+    input_, output = tokens
+    rates = _rates(table, model, on, False, True, fast)
+    rate = next(rate for rate in rates if input_ > rate.over)
+    dearest = max(rate.input, rate.write_5m, rate.write_1h)
+    return -(-(input_ * dearest + output * rate.output) // rate.unit)
+
+
 class _Rate(NamedTuple):
     """What one token, or one search, costs as a whole number of 1/`unit` nano-dollars."""
 

@@ -24,7 +24,10 @@ import falcon.asgi
 from airoxy.config import Config
 from airoxy.errors import AiroxyError, NotFound
 from airoxy.jobs.refresh import report_interrupted
+from airoxy.server import memory
+from airoxy.server.allowance import Allowance
 from airoxy.server.asgi import answering
+from airoxy.server.gate import Gate
 from airoxy.server.health import Health, Root
 from airoxy.server.incoming import Request
 from airoxy.server.metrics import Metrics
@@ -68,6 +71,7 @@ class ServerApp:
         self.proxy.pool.writer.close()
         self.tally.close()
         self.proxy.pool.standing.close()
+        self.proxy.gate.allowance.close()
         self.db.close()
 
 
@@ -95,10 +99,17 @@ def open_server(config: Config, standing_fd: int | None = None, workers: int = 1
         read_timeout=upstream.read_timeout,
         proxy=proxy_from_environ(upstream.url, environ),
     )
-    proxy = Proxy(config, pool, client)
+    # Prices are read now: the first request that is written may find no descriptor left.
+    gate = Gate(_allowance(standing_fd), pool.snapshot, db, config.pricing)
+    proxy = Proxy(config, pool, client, gate)
     health = Health(pool, time.monotonic())
     metrics = Metrics(config.metrics.allow, pool, tally, partial(connect, readonly=True))
     return ServerApp(create_app(proxy, health, metrics), proxy, tally, db)
+
+
+def _allowance(standing_fd: int | None) -> Allowance:
+    """This worker's part in the shared memory, or all of one of its own."""
+    return Allowance() if standing_fd is None else Allowance(standing_fd, memory.ALLOWANCE)
 
 
 def create_app(proxy: Answer, health: Health, metrics: Metrics) -> Answer:

@@ -18,11 +18,12 @@ from airoxy.config import Config
 from airoxy.core import pool as rules
 from airoxy.core.body import Asked
 from airoxy.core.headers import credential_for, passed_to_upstream
+from airoxy.core.limits import Limits
 from airoxy.core.pool import Token, Verdict
-from airoxy.core.pricing import PriceTable
 from airoxy.errors import AiroxyError, ConnectFailed
 from airoxy.server import pinning
 from airoxy.server.auth import authenticate
+from airoxy.server.gate import Gate
 from airoxy.server.incoming import ClientLeft, Request
 from airoxy.server.known import Known
 from airoxy.server.pool import Pool, Wanted
@@ -64,25 +65,21 @@ class Proxy:
     config: Config
     pool: Pool
     client: Client
+    gate: Gate
     running: int = 0
-    prices: PriceTable = field(init=False)
     _renewed_at: float = 0.0
     _ended: list[Record] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        # Read now, because the first request that is written may find no descriptor left.
-        self.prices = self.config.pricing
 
     async def __call__(self, request: Request) -> None:
         now = time.time()
         if not 0 <= now - self._renewed_at < UNSEEN:
             self.pool.snapshot.renew()
             self._renewed_at = now
-        key_id = authenticate(request.known.digests, self.pool.snapshot)
+        key_id, limits = authenticate(request.known.digests, self.pool.snapshot, now)
         record = Record(key_id, request.known.path, now)
         self.running += 1
         try:
-            await self._serve(request, record)
+            await self._serve(request, record, limits)
         except ClientLeft:
             record.client_left()
         except AiroxyError as error:
@@ -97,16 +94,18 @@ class Proxy:
             self.running -= 1
             self._account(record)
 
-    async def _serve(self, request: Request, record: Record) -> None:
+    async def _serve(self, request: Request, record: Record, limits: Limits | None) -> None:
         known = request.known
         job = await self._read(request, record)
+        if limits is not None:
+            job.body = await self.gate.let_in(known, job.body, limits, record)
         answer = await self._answer(job)
         try:
             if pinning.creates(known.method, known.path, answer.status):
                 answer = await pinning.remember(answer, record.token_id, self.pool.writer)
             elif known.method == "DELETE":
                 pinning.forget(known.path, answer.status, self.pool.writer)
-            await relay(answer, request, record)
+            await (relay if limits is None else self.gate.relay)(answer, request, record)
         finally:
             answer.close()
             request.forget()
@@ -115,6 +114,8 @@ class Proxy:
         """The row is made when the client has what it asked for, and several together: one after
         the other they cost half."""
         record.end()
+        if record.grant is not None:
+            record.grant.leave()
         if not self._ended:
             asyncio.get_running_loop().call_later(COMPANY, self.settle)
         self._ended.append(record)
@@ -129,11 +130,17 @@ class Proxy:
                 print(traceback.format_exc(), file=sys.stderr, flush=True)
 
     def _write(self, record: Record) -> None:
-        row = record.row(self.prices)
-        if record.batch_id is None:
-            self.pool.writer.row(row)
+        grant, written = record.grant, None
+        if grant is None:
+            row = record.row(self.gate.prices)
         else:
-            self.pool.writer.do(partial(pinning.count_once, row=row, batch_id=record.batch_id))
+            row = grant.count(record, self.gate.prices)
+            written = partial(grant.written, row, asyncio.get_running_loop())
+        if record.batch_id is None:
+            self.pool.writer.row(row, written)
+        else:
+            count = partial(pinning.count_once, row=row, batch_id=record.batch_id)
+            self.pool.writer.do(count, written)
 
     async def _read(self, request: Request, record: Record) -> _Job:
         known = request.known

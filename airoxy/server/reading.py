@@ -18,7 +18,7 @@ T = TypeVar("T")
 async def read_request(body: bytes | bytearray) -> Asked:
     if len(body) < LARGE:
         return rules.read_request(body)
-    return await _with_pauses(rules.read_request_steps(body))
+    return await with_pauses(rules.read_request_steps(body))
 
 
 async def with_system_line(body: bytes | bytearray, line: str | None) -> bytes | bytearray:
@@ -27,10 +27,11 @@ async def with_system_line(body: bytes | bytearray, line: str | None) -> bytes |
         return body
     if len(body) < LARGE:
         return rules.splice_system(body, line)
-    return await _with_pauses(rules.splice_system_steps(body, line))
+    return await with_pauses(rules.splice_system_steps(body, line))
 
 
-async def _with_pauses(steps: Generator[None, None, T]) -> T:
+async def with_pauses(steps: Generator[None, None, T]) -> T:
+    """What `steps` come to; others have their turn between them."""
     while True:
         try:
             next(steps)

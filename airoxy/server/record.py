@@ -9,6 +9,7 @@ import datetime
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from airoxy.core.basis import basis_of
 from airoxy.core.oauth import clean
@@ -20,6 +21,9 @@ from airoxy.errors import AiroxyError, UpstreamError
 from airoxy.server.decode import Decoder
 from airoxy.store.ledger import Row
 
+if TYPE_CHECKING:
+    from airoxy.server.gate import Grant
+
 #: nginx's convention for a client that left before it was answered.
 CLIENT_CLOSED_REQUEST = 499
 #: A compressed document that comes out larger is not worth counting (bytes).
@@ -27,7 +31,8 @@ DECODED_LIMIT = 64 << 20
 
 
 class Record:
-    """`now` is the Unix time of the request; lengths of time are of the monotonic clock."""
+    """`now` is the Unix time of the request; lengths of time are of the monotonic clock. `grant` is
+    what is held for it where its key has limits."""
 
     def __init__(self, key_id: int, endpoint: str, now: float) -> None:
         self.key_id = key_id
@@ -37,6 +42,7 @@ class Record:
         self.is_stream = False
         self.token_id: int | None = None
         self.attempts = 0
+        self.grant: Grant | None = None
         self._started = time.monotonic()
         self._ttfb_ms: int | None = None
         self._duration_ms = 0

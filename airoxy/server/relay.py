@@ -11,7 +11,6 @@ from typing import Protocol
 from airoxy.core.headers import Headers, to_client
 from airoxy.errors import UpstreamBroken
 from airoxy.server.decode import Decoder
-from airoxy.server.incoming import Request
 from airoxy.server.record import Record
 
 #: Answers that are read whole before they are passed on are documents, not downloads (bytes).
@@ -30,6 +29,15 @@ class Answer(Protocol):
     def ready(self) -> bool: ...
     async def read(self) -> bytes: ...
     def close(self) -> None: ...
+
+
+class Client(Protocol):
+    """Whom an answer goes to; see `airoxy.server.outgoing`."""
+
+    def begin(self, status: int, headers: Headers) -> None: ...
+    def flush(self) -> None: ...
+    def write(self, piece: bytes, *, more: bool) -> None: ...
+    async def drain(self) -> None: ...
 
 
 class Held:
@@ -68,18 +76,18 @@ async def hold(answer: Answer) -> Held:
     return Held(answer.status, answer.headers, bytes(body))
 
 
-async def relay(answer: Answer, request: Request, record: Record) -> None:
+async def relay(answer: Answer, client: Client, record: Record) -> None:
     """Pass `answer` on. Raises UpstreamError or ClientLeft where it breaks off."""
     count = record.answered(answer.status, dict(answer.headers))
-    request.begin(answer.status, to_client(answer.headers))
+    client.begin(answer.status, to_client(answer.headers))
     if not answer.ready:
-        request.flush()
+        client.flush()
     more = True
     while more:
         piece = await answer.read()
         more = not answer.complete
-        request.write(piece, more=more)
+        client.write(piece, more=more)
         if piece:
             count(piece)
         if more:
-            await request.drain()
+            await client.drain()

@@ -130,8 +130,7 @@ def _read(load: Callable[[], Config]) -> tuple[Config, Identity | None]:
 
 def _take_up(settings: Settings, former: Estate | None) -> Estate:
     """What the first parent gets together, or its successor takes over and adds."""
-    from airoxy.server.standing import LAYOUT
-    from airoxy.server.tally import SIZE
+    from airoxy.server.memory import LAYOUT, SIZE
 
     if former is None:
         sockets, addresses = _first_sockets(settings.addresses)

@@ -10,18 +10,21 @@ import sys
 
 import apsw
 
+from airoxy.core.limits import Limits
 from airoxy.core.pool import Token
 from airoxy.errors import StoreError
-from airoxy.store import keys, resources, schema, tokens
+from airoxy.store import keys, limits, resources, schema, tokens
 
 
 class Snapshot:
-    """`keys` maps a key's digest to its id; `tokens` are the active ones. Call `renew` first."""
+    """`keys` maps a key's digest to its id, `limits` that to what limits there are; `tokens` are
+    the active ones. Call `renew` first."""
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
         self._data_version = self._generation = -1
         self.keys: dict[bytes, int] = {}
+        self.limits: dict[int, Limits] = {}
         self.tokens: tuple[Token, ...] = ()
         self.readable = True
 
@@ -42,6 +45,7 @@ class Snapshot:
         generation = schema.generation(self._db)
         if generation != self._generation:
             self.keys = keys.active_digests(self._db)
+            self.limits = limits.limits_in_force(self._db)
             self.tokens = tuple(tokens.usable_tokens(self._db))
             self._generation = generation
 

@@ -17,9 +17,6 @@ from typing import NamedTuple
 
 from airoxy.core.pool import EVERY_CLASS, Token
 
-#: Changes whenever the layout does, here or in `airoxy.server.tally`, which lies behind it, so that
-#: a reloaded parent knows whether to keep the mapping.
-LAYOUT = 4
 SLOTS = 4096
 _COOLINGS = 10  # model classes that can cool at once; the one that ends first gives way
 _HEAD = 2  # words: token id, last use (Unix ns)
@@ -27,7 +24,7 @@ _ENTRY = 3  # words: class, until (Unix ns), set at (Unix ns)
 _SLOT = _HEAD + _COOLINGS * _ENTRY  # words of 8 bytes
 _LOAD = SLOTS * _SLOT  # behind the slots, the words of a Load
 _LATEST = _LOAD + 3  # one more: the latest use of any token
-#: Bytes of the whole mapping; pages that no token touches cost nothing.
+#: Bytes of this part; pages that no token touches cost nothing.
 SIZE = (_LATEST + 1) * 8
 
 

@@ -13,6 +13,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import apsw
@@ -81,13 +82,17 @@ class Writer:
         """What is not in the database yet."""
         return len(self._queue)
 
-    def row(self, row: ledger.Row) -> None:
+    def row(self, row: ledger.Row, committed: Callable[[], Any] | None = None) -> None:
+        """Write a row; `committed` as for `do`."""
         if len(self._queue) >= self._limit:
             self.dropped += 1
             return
-        self._queue.append(row)
+        if committed:
+            self.do(partial(ledger.append, rows=[row]), committed)
+        else:
+            self._queue.append(row)
+            self._wake()
         self._uncounted.append(row)
-        self._wake()
 
     def used(self, token_id: int, now_ns: int) -> None:
         """Only the latest use of a token is written, with the next rows."""

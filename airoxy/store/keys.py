@@ -1,5 +1,6 @@
 """Client keys: known by their digests, listed by their masks."""
 
+# ruff: noqa: S608  (the SQL is put together from this file's own words)
 from __future__ import annotations
 
 from typing import Any
@@ -9,6 +10,23 @@ import apsw
 from airoxy.core.keys import digest, mask
 from airoxy.errors import Conflict, NotFound
 from airoxy.store.schema import run, transaction
+
+#: What is told of a key: what it is, then its limits.
+FIELDS = (
+    "id",
+    "name",
+    "masked",
+    "is_active",
+    "created_at",
+    "note",
+    "spend_per_day_nanousd",
+    "spend_per_month_nanousd",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "concurrent_requests",
+    "models",
+    "expires_at",
+)
 
 
 def add_key(db: apsw.Connection, name: str, key: str, now: float) -> int:
@@ -31,16 +49,24 @@ def add_key(db: apsw.Connection, name: str, key: str, now: float) -> int:
 
 
 def list_keys(db: apsw.Connection) -> list[dict[str, Any]]:
-    """Those not removed, oldest first; times in Unix seconds."""
+    """Those not removed, oldest first; times in Unix seconds, `models` a list or None."""
     rows = run(
         db,
-        "SELECT id, name, masked, is_active, created_at FROM api_keys"
-        " WHERE removed_at IS NULL ORDER BY id",
+        f"SELECT {', '.join(FIELDS)} FROM api_keys WHERE removed_at IS NULL ORDER BY id",
     )
-    return [
-        {"id": i, "name": name, "masked": masked, "is_active": bool(active), "created_at": created}
-        for i, name, masked, active, created in rows
-    ]
+    told = [dict(zip(FIELDS, row, strict=True)) for row in rows]
+    for key in told:
+        key["is_active"] = bool(key["is_active"])
+        key["models"] = key["models"] and key["models"].split()
+    return told
+
+
+def find_key(db: apsw.Connection, key_id: int) -> dict[str, Any]:
+    """The one with this id. Raises NotFound."""
+    for key in list_keys(db):
+        if key["id"] == key_id:
+            return key
+    raise no_key(key_id)
 
 
 def names(db: apsw.Connection) -> dict[int, str]:
@@ -57,7 +83,7 @@ def remove_key(db: apsw.Connection, key_id: int, now: float) -> None:
         (int(now), key_id),
     )
     if not found:
-        raise _no_key(key_id)
+        raise no_key(key_id)
 
 
 def toggle_key(db: apsw.Connection, key_id: int) -> bool:
@@ -69,7 +95,7 @@ def toggle_key(db: apsw.Connection, key_id: int) -> bool:
         (key_id,),
     )
     if not found:
-        raise _no_key(key_id)
+        raise no_key(key_id)
     return bool(found[0][0])
 
 
@@ -81,8 +107,9 @@ def active_digests(db: apsw.Connection) -> dict[bytes, int]:
 def check_key(db: apsw.Connection, key_id: int) -> None:
     """A key with this id is or was there: it may have history. Raises NotFound."""
     if not run(db, "SELECT 1 FROM api_keys WHERE id = ?", (key_id,)):
-        raise _no_key(key_id)
+        raise no_key(key_id)
 
 
-def _no_key(key_id: int) -> NotFound:
+def no_key(key_id: int) -> NotFound:
+    """What to raise where there is none with this id."""
     return NotFound(f"There is no key {key_id}; `airoxy api-key list` shows them.")

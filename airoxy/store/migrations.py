@@ -243,12 +243,29 @@ CREATE TABLE IF NOT EXISTS imports (
 ) STRICT, WITHOUT ROWID;
 """
 
+# What a client key may use; NULL is no limit.
+_LIMITS = """
+ALTER TABLE api_keys ADD COLUMN spend_per_day_nanousd INTEGER;
+ALTER TABLE api_keys ADD COLUMN spend_per_month_nanousd INTEGER;
+ALTER TABLE api_keys ADD COLUMN requests_per_minute INTEGER;
+ALTER TABLE api_keys ADD COLUMN tokens_per_minute INTEGER;
+ALTER TABLE api_keys ADD COLUMN concurrent_requests INTEGER;
+ALTER TABLE api_keys ADD COLUMN models TEXT;        -- globs with a space between them
+ALTER TABLE api_keys ADD COLUMN expires_at INTEGER; -- the first second at which it is refused
+ALTER TABLE api_keys ADD COLUMN note TEXT;
+
+CREATE TRIGGER api_keys_limited AFTER UPDATE OF spend_per_day_nanousd, spend_per_month_nanousd,
+    requests_per_minute, tokens_per_minute, concurrent_requests, models, expires_at ON api_keys
+BEGIN UPDATE meta SET generation = generation + 1; END;
+"""
+
 #: Step n brings `user_version` to n.
 MIGRATIONS: tuple[str, ...] = (
     _KEYS_AND_TOKENS + _GENERATION + _REQUESTS,
     _BASIS,
     _SEALED,
     _IMPORTS,
+    _LIMITS,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1

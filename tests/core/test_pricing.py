@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airoxy.core.pricing import cost_nanousd
+from airoxy.core.pricing import cost_nanousd, most_nanousd
 from airoxy.core.usage import Usage, total
 from tests.core.pricing_samples import ALL_FIVE, NOVEMBER, SHIPPED, usage
 
@@ -272,3 +272,25 @@ def test_a_row_of_the_log_has_the_sum_of_all_parts(parts: list[Usage]) -> None:
     assert sums.prompt_tokens == sum(part.prompt_tokens for part in parts)
     assert sums.output_tokens == sum(part.output_tokens for part in parts)
     assert sums.web_search_requests == sum(part.web_search_requests for part in parts)
+
+
+@given(
+    st.sampled_from([None, "claude-opus-5-5", "claude-haiku-5-5", "claude-haiku-4-5", "new"]),
+    st.integers(0, 300_000),
+    st.integers(0, 100_000),
+    st.data(),
+)
+def test_no_request_costs_more_than_is_held_for_it(model, prompt, output, data):
+    table = SHIPPED
+    fast = data.draw(st.booleans())
+    rest, counts = prompt, []
+    for _ in range(3):
+        counts.append(data.draw(st.integers(0, rest)))
+        rest -= counts[-1]
+    geo = data.draw(st.sampled_from([None, "us"]))
+    speed = "fast" if fast else None
+    used = Usage(model, rest, output, *counts, geo=geo, speed=speed)
+    most = most_nanousd(table, model, NOVEMBER, (prompt, output), fast=fast)
+    assert cost_nanousd([used], table, NOVEMBER) <= most
+    less = most_nanousd(table, model, NOVEMBER, (prompt // 2, output // 2), fast=fast)
+    assert less <= most

@@ -43,10 +43,10 @@ def test_the_steps_that_are_missing_are_made_in_order(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upgrade(
-        monkeypatch, "ALTER TABLE api_keys ADD COLUMN note TEXT", "UPDATE api_keys SET note = 'new'"
+        monkeypatch, "ALTER TABLE api_keys ADD COLUMN mood TEXT", "UPDATE api_keys SET mood = 'new'"
     )
     with contextlib.closing(open_database(path)) as db:
-        assert run(db, "SELECT name, note FROM api_keys") == [("one", "new")]
+        assert run(db, "SELECT name, mood FROM api_keys") == [("one", "new")]
         assert version(db) == len(FIRST) + 2
 
 
