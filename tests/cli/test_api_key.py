@@ -1,11 +1,15 @@
 """Keys as an operator makes and takes them."""
 
+import contextlib
 import re
+import time
 
 import pytest
 
 from airoxy.core.keys import digest
+from airoxy.store.schema import open_database
 from tests.program import Airoxy
+from tests.store.account import append, row
 
 
 @pytest.fixture
@@ -94,3 +98,159 @@ def test_the_older_spelling_is_the_same_command(airoxy):
 def test_an_empty_list_says_what_to_do_and_is_an_empty_array(airoxy):
     assert "airoxy api-key add" in airoxy.cli("api-key", "list")
     assert airoxy.json("api-key", "list") == []
+
+
+# Limits
+
+EVERYTHING = (
+    "--spend-per-day", "$5", "--spend-per-month", "99.999999999", "--requests-per-minute", "60",
+    "--tokens-per-minute", "100000", "--concurrent", "4", "--note", "the build machines'",
+    "--models", "claude-haiku-*, claude-sonnet-5", "--expires", "2099-12-31",
+)  # fmt: skip
+LIMITS = {
+    "spend_per_day_nanousd": 5 * 10**9,
+    "spend_per_month_nanousd": 99_999_999_999,
+    "requests_per_minute": 60,
+    "tokens_per_minute": 100_000,
+    "concurrent_requests": 4,
+    "note": "the build machines'",
+    "models": ["claude-haiku-*", "claude-sonnet-5"],
+    "expires_at": 4102444800,  # the end of that day
+}
+USE = {
+    "spent_today_nanousd": 0,
+    "spent_this_month_nanousd": 0,
+    "requests_last_minute": 0,
+    "tokens_last_minute": 0,
+}
+
+
+def limits_of(row: dict) -> dict:
+    return {name: row[name] for name in LIMITS}
+
+
+@pytest.fixture
+def key(airoxy) -> str:
+    """The id of a key without limits."""
+    return str(airoxy.json("api-key", "add", "--name", "laptop")["id"])
+
+
+def test_limits_may_be_given_with_a_new_key(airoxy):
+    airoxy.cli("api-key", "add", "--name", "laptop", *EVERYTHING)
+    [listed] = airoxy.json("api-key", "list")
+    assert limits_of(listed) == LIMITS
+    assert {name: listed[name] for name in USE} == USE
+    assert airoxy.json("api-key", "show", "1") == listed
+
+
+def test_a_limit_is_changed_without_the_others_and_taken_away(airoxy, key):
+    assert limits_of(airoxy.json("api-key", "show", key)) == dict.fromkeys(LIMITS)
+    airoxy.cli("api-key", "set", key, *EVERYTHING)
+    airoxy.cli("api-key", "set", key, "--concurrent", "9", "--models", "none", "--name", "desk")
+    shown = airoxy.json("api-key", "show", key)
+    assert limits_of(shown) == LIMITS | {"concurrent_requests": 9, "models": None}
+    assert shown["name"] == "desk"
+    for option in EVERYTHING[::2]:
+        airoxy.cli("api-key", "set", key, option, "none")
+    assert limits_of(airoxy.json("api-key", "show", key)) == dict.fromkeys(LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--spend-per-day", "-3", "less than nothing"),
+        ("--spend-per-day", "0", "0 would let nothing through"),
+        ("--spend-per-day", "0.0000000001", "nine decimals"),
+        ("--spend-per-month", "much", "'much' is no amount of dollars; write it like 5 or 2.50."),
+        ("--spend-per-month", "1e3", "no amount"),
+        ("--spend-per-month", "", "no amount"),
+        ("--requests-per-minute", "-1", "less than nothing"),
+        ("--requests-per-minute", "0", "airoxy api-key toggle"),
+        ("--requests-per-minute", "1.5", "no whole number"),
+        ("--tokens-per-minute", "9999999999", "leave the limit out"),
+        ("--concurrent", "few", "'few' is no whole number"),
+        ("--models", ",", "no model's name"),
+        ("--models", "claude haiku;", "no model's name"),
+        ("--expires", "2020-01-01", "2020-01-01 is past"),
+        ("--expires", "soon", "'soon' is no date; write it like 2026-12-31."),
+        ("--expires", "2026-02-30", "no date"),
+        ("--expires", "0001-01-01T00:00+23:59", "is past"),
+        ("--expires", "9999-12-31", "no date"),
+        ("--note", "", "printable characters"),
+        ("--note", "a\nb", "printable characters"),
+        ("--note", "x" * 201, "printable characters"),
+    ],
+)
+def test_what_cannot_be_meant_is_named_and_changes_nothing(airoxy, key, option, value, told):
+    refused = airoxy.run("api-key", "set", key, "--concurrent", "5", f"{option}={value}")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"airoxy: {option}: ")
+    assert told in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert limits_of(airoxy.json("api-key", "show", key)) == dict.fromkeys(LIMITS)
+    added = airoxy.run("api-key", "add", "--name", "other", f"{option}={value}")
+    assert added.returncode == 2
+    assert len(airoxy.json("api-key", "list")) == 1
+
+
+def test_an_amount_below_nothing_needs_no_equals_sign_to_be_refused(airoxy, key):
+    refused = airoxy.run("api-key", "set", key, "--spend-per-day", "-3")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+
+
+def test_a_moment_may_be_in_any_zone(airoxy, key):
+    airoxy.cli("api-key", "set", key, "--expires", "2099-12-31T18:00")
+    in_utc = airoxy.json("api-key", "show", key)["expires_at"]
+    airoxy.cli("api-key", "set", key, "--expires", "2099-12-31T19:00+01:00")
+    assert airoxy.json("api-key", "show", key)["expires_at"] == in_utc == 4102423200
+
+
+def test_to_set_nothing_is_a_mistake(airoxy, key):
+    refused = airoxy.run("api-key", "set", key)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "--help" in refused.stderr
+
+
+@pytest.mark.parametrize("command", [("set", "7", "--concurrent", "1"), ("show", "7")])
+def test_limits_of_nobody_are_not_there(airoxy, command):
+    refused = airoxy.run("api-key", *command)
+    assert refused.returncode == 1
+    assert "There is no key 7" in refused.stderr
+
+
+def test_a_name_that_another_key_has_is_refused(airoxy, key):
+    airoxy.cli("api-key", "add", "--name", "other")
+    refused = airoxy.run("api-key", "set", key, "--name", "other", "--note", "lost")
+    assert refused.returncode == 1
+    assert "'other'" in refused.stderr
+    assert airoxy.json("api-key", "show", key)["note"] is None
+
+
+def test_use_is_shown_against_the_limits(airoxy, key):
+    airoxy.cli("api-key", "add", "--name", "free")
+    airoxy.cli("api-key", "set", key, *EVERYTHING)
+    now = time.time()
+    with contextlib.closing(open_database(airoxy.database)) as db:
+        append(
+            db,
+            row(cost_nanousd=4 * 10**9)._replace(
+                requested_at_ms=int(now * 1000), duration_ms=0, api_key_id=int(key)
+            ),
+        )
+    listed = airoxy.cli("api-key", "list")
+    assert "████████    80%  $4.00 of $5.00 today" in listed
+    assert listed.splitlines()[2].endswith("  -")  # the other key has no limit
+    shown = airoxy.cli("api-key", "show", key)
+    for line in (
+        r"Key 1: laptop",
+        r"  state +active",
+        r"  expires +2100-01-01 00:00 UTC",
+        r"  note +the build machines'",
+        r"  models +claude-haiku-\*, claude-sonnet-5",
+        r"  concurrent +4 requests at the most",
+        r"today +\$4\.00 +\$5\.00 +80%  █+▎?",
+        r"this month +\$4\.00 +\$99\.999999999 +4%  ▉|█",
+        r"requests a minute +1 +60 +2%  ▍",
+        r"tokens a minute +100 +100k +0%  ▏",
+    ):
+        assert re.search(f"^{line}", shown, re.MULTILINE), (line, shown)

@@ -86,6 +86,32 @@ def test_all_is_there_in_80_columns() -> None:
     ]
 
 
+def test_what_a_key_spends_is_shown_against_its_limit_of_the_day() -> None:
+    keys = [
+        NOTHING | {"api_key_id": n, "api_key_name": name, "cost_nanousd": cost, "limit": limit}
+        for n, (name, cost, limit) in enumerate(
+            [
+                ("a-machine-that-builds", 5 * 10**9, 10**10),
+                ("near", 9 * 10**9, 10**10),
+                ("over", 11 * 10**9, 10**10),
+                ("free", 99 * 10**9, None),
+            ]
+        )
+    ]
+    given = picture(keys=keys)
+    assert shown(given)[8:13] == [
+        "KEY             REQUESTS  FAILED     IN    OUT      TODAY      LIMIT",
+        "a-machine-tha…         0       0      0      0      $5.00     $10.00  ███▌",
+        "near                   0       0      0      0      $9.00     $10.00  ██████▎",
+        "over                   0       0      0      0     $11.00     $10.00  ███████",
+        "free                   0       0      0      0     $99.00          -",
+    ]
+    found = styles(given)
+    assert [found[name] for name in ("a-machine-tha…", "near", "over", "free")] == [
+        "", WARN, BAD, ""
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("width", [1, 20, 79, 200])
 @pytest.mark.parametrize("height", [1, 8, 24, 60])
 def test_it_fits_whatever_the_terminal(width: int, height: int) -> None:

@@ -1,7 +1,7 @@
 # Completion of airoxy(1). Written by etc/completion/generate.py; do not edit.
 
 function __airoxy_at --description 'Whether this is the command typed so far'
-    set --local known "api-key" "api-key add" "api-key list" "api-key remove" "api-key toggle" "token" "token add" "token auto" "token list" "token remove" "token toggle" "token reset" "token refresh" "token rotate-key" "logs" "stats" "top" "prices" "config" "config show" "config check" "backup" "start" "stop" "restart" "reload" "status" "doctor" "update" "uninstall" "import-php" "serve" "job" "job refresh-tokens" "job tidy-log" "job pass-certificate"
+    set --local known "api-key" "api-key add" "api-key set" "api-key list" "api-key show" "api-key remove" "api-key toggle" "token" "token add" "token auto" "token list" "token remove" "token toggle" "token reset" "token refresh" "token rotate-key" "logs" "stats" "top" "prices" "config" "config show" "config check" "backup" "start" "stop" "restart" "reload" "status" "doctor" "update" "uninstall" "import-php" "serve" "job" "job refresh-tokens" "job tidy-log" "job pass-certificate"
     set --local command
     for word in (commandline --tokenize --cut-at-cursor --current-process)[2..]
         contains -- (string trim "$command $word") $known; and set --append command $word
@@ -33,15 +33,37 @@ complete --command airoxy --condition '__airoxy_at ' --long-option help --descri
 complete --command airoxy --condition '__airoxy_at ' --long-option version --description 'show program’s version number and exit'
 complete --command airoxy --condition '__airoxy_at ' --long-option config --require-parameter --force-files --description 'configuration file (default: $AIROXY_CONFIG, else /etc/airoxy/airoxy.yaml)'
 complete --command airoxy --condition '__airoxy_at api-key' --arguments add --description 'Make a key and show it once'
-complete --command airoxy --condition '__airoxy_at api-key' --arguments list --description 'List the keys, masked'
+complete --command airoxy --condition '__airoxy_at api-key' --arguments set --description 'Change a key’s limits, note or name'
+complete --command airoxy --condition '__airoxy_at api-key' --arguments list --description 'List the keys, masked, with their use of a limit'
+complete --command airoxy --condition '__airoxy_at api-key' --arguments show --description 'Show a key with all its limits'
 complete --command airoxy --condition '__airoxy_at api-key' --arguments remove --description 'Remove a key for good'
 complete --command airoxy --condition '__airoxy_at api-key' --arguments toggle --description 'Disable a key, or enable it'
 complete --command airoxy --condition '__airoxy_at api-key' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at api-key add' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at api-key add' --long-option name --require-parameter --description 'whom the key is for'
+complete --command airoxy --condition '__airoxy_at api-key add' --long-option spend-per-day --require-parameter --description 'dollars that may be spent in a day, UTC'
+complete --command airoxy --condition '__airoxy_at api-key add' --long-option spend-per-month --require-parameter --description 'dollars that may be spent in a calendar month, UTC'
+complete --command airoxy --condition '__airoxy_at api-key add' --long-option requests-per-minute --require-parameter --description 'requests in any sixty seconds'
+complete --command airoxy --condition '__airoxy_at api-key add' --long-option tokens-per-minute --require-parameter --description 'tokens in any sixty seconds, but those read from the cache'
+complete --command airoxy --condition '__airoxy_at api-key add' --long-option concurrent --require-parameter --description 'requests that may run at the same time'
+complete --command airoxy --condition '__airoxy_at api-key add' --long-option models --require-parameter --description 'the only models, such as ’claude-haiku-*,claude-sonnet-5’'
+complete --command airoxy --condition '__airoxy_at api-key add' --long-option expires --require-parameter --description 'the last day of the key, UTC, or the moment: 2026-12-31T18:00'
+complete --command airoxy --condition '__airoxy_at api-key add' --long-option note --require-parameter --description 'what to remember of the key'
 complete --command airoxy --condition '__airoxy_at api-key add' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at api-key set' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at api-key set' --long-option name --require-parameter --description 'whom the key is for'
+complete --command airoxy --condition '__airoxy_at api-key set' --long-option spend-per-day --require-parameter --description 'dollars that may be spent in a day, UTC; `none` takes it away'
+complete --command airoxy --condition '__airoxy_at api-key set' --long-option spend-per-month --require-parameter --description 'dollars that may be spent in a calendar month, UTC; `none` takes it away'
+complete --command airoxy --condition '__airoxy_at api-key set' --long-option requests-per-minute --require-parameter --description 'requests in any sixty seconds; `none` takes it away'
+complete --command airoxy --condition '__airoxy_at api-key set' --long-option tokens-per-minute --require-parameter --description 'tokens in any sixty seconds, but those read from the cache; `none` takes it away'
+complete --command airoxy --condition '__airoxy_at api-key set' --long-option concurrent --require-parameter --description 'requests that may run at the same time; `none` takes it away'
+complete --command airoxy --condition '__airoxy_at api-key set' --long-option models --require-parameter --description 'the only models, such as ’claude-haiku-*,claude-sonnet-5’; `none` takes it away'
+complete --command airoxy --condition '__airoxy_at api-key set' --long-option expires --require-parameter --description 'the last day of the key, UTC, or the moment: 2026-12-31T18:00; `none` takes it away'
+complete --command airoxy --condition '__airoxy_at api-key set' --long-option note --require-parameter --description 'what to remember of the key; `none` takes it away'
 complete --command airoxy --condition '__airoxy_at api-key list' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at api-key list' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at api-key show' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at api-key show' --long-option json --description 'print one JSON document'
 complete --command airoxy --condition '__airoxy_at api-key remove' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at api-key toggle' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at token' --arguments add --description 'Add a token to the pool'
