@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
 
 import pytest
+
+from airoxy.store.schema import open_database, run
+from tests.conftest import NOON
 
 pytestmark = pytest.mark.clients
 
@@ -80,13 +83,13 @@ def test_another_model_is_a_permission_that_is_denied(sdk):
     assert client.models.list().data
 
 
-def test_an_expired_key_does_not_authenticate(sdk):
+def test_an_expired_key_does_not_authenticate(sdk, airoxy):
     import anthropic
 
-    soon = time.gmtime(time.time() + 2)
-    client = sdk("--expires", time.strftime("%Y-%m-%dT%H:%M:%S", soon))
-    deadline = time.monotonic() + 20
+    client = sdk("--expires", "2099-12-31")
+    client.messages.create(**HELLO)
+    with contextlib.closing(open_database(airoxy.database)) as db:
+        run(db, "UPDATE api_keys SET expires_at = ?", (int(NOON),))
     with pytest.raises(anthropic.AuthenticationError, match="This API key expired at") as raised:
-        while time.monotonic() < deadline:
-            client.messages.create(**HELLO)
+        client.messages.create(**HELLO)
     assert raised.value.body["error"]["type"] == "authentication_error"
