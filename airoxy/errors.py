@@ -31,12 +31,6 @@ class InvalidInput(AiroxyError):
     status, kind, exit_status = 400, "invalid_request_error", EXIT_USAGE
 
 
-class Forbidden(AiroxyError):
-    """The client key is valid, and not for this."""
-
-    status, kind = 403, "permission_error"
-
-
 class OverLimit(AiroxyError):
     """The client key has used up what it may use; `retry-after` tells when it may again."""
 
@@ -68,7 +62,7 @@ class Unauthorized(AiroxyError):
 
 
 class Forbidden(AiroxyError):
-    """Whoever asks may not see this."""
+    """Whoever asks may not see this, or may not do it."""
 
     status, kind = 403, "permission_error"
 
