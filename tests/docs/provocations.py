@@ -12,6 +12,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,53 @@ def has_run(scene: Scene) -> Airoxy:
 def _(scene: Scene) -> str:
     airoxy, _ = scene.running()
     return post(airoxy, "ak-test")
+
+
+def limited(scene: Scene, *limits: str, requests: int = 1) -> str:
+    """What is said after so many requests with a key that has these limits."""
+    airoxy, key = scene.running()
+    airoxy.cli("api-key", "set", "1", *limits)
+    for _ in range(requests - 1):
+        airoxy.request("POST", "/v1/messages", HELLO, key=key)
+    return post(airoxy, key)
+
+
+@says("This API key expired at …")
+def _(scene: Scene) -> str:
+    airoxy, key = scene.running()
+    with contextlib.closing(sqlite3.connect(airoxy.database)) as db:
+        db.execute("UPDATE api_keys SET expires_at = 1")
+        db.commit()
+    return post(airoxy, key)
+
+
+@says("This API key may not use the model …; it may use ….")
+def _(scene: Scene) -> str:
+    return limited(scene, "--models", "claude-none-*")
+
+
+@says("This API key has spent its limit of … per …; it opens again at …")
+def _(scene: Scene) -> str:
+    return limited(scene, "--spend-per-day", "0.000000001", requests=2)
+
+
+@says("This API key has a limit of … per …, and running requests may use up what is left of it; …")
+def _(scene: Scene) -> str:
+    airoxy, key = scene.running()
+    airoxy.cli("api-key", "set", "1", "--spend-per-day", "0.000000001")
+    gate = scene.upstream.script().hold()
+    with ThreadPoolExecutor(1) as other:
+        first = other.submit(airoxy.request, "POST", "/v1/messages", HELLO, key=key)
+        gate.wait_arrived()
+        told = post(airoxy, key)
+        gate.open()
+        assert first.result().status == 200
+    return told
+
+
+@says("This API key has reached its limit of …; try again in …")
+def _(scene: Scene) -> str:
+    return limited(scene, "--requests-per-minute", "1", requests=2)
 
 
 @says("All access tokens are rate limited; the first is ready in … seconds")
