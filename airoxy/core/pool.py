@@ -75,17 +75,18 @@ def model_class(model: str | None) -> str:
 
 def ready(
     tokens: Iterable[Token],
-    cooling_until: Callable[[Token], float],
+    cooling_until: Callable[[Token], float] | None,
     now: float,
     tried: Collection[int] = (),
 ) -> list[Token]:
-    """The tokens that could be sent now: not tried yet, not expired, not cooling."""
+    """The tokens that could be sent now: not tried yet, not expired, not cooling (without
+    `cooling_until`, none is)."""
     return [
         token
         for token in tokens
         if token.id not in tried
         and (token.expires_at is None or token.expires_at > now)  # as expired(), without a call
-        and cooling_until(token) <= now
+        and (cooling_until is None or cooling_until(token) <= now)
     ]
 
 

@@ -11,7 +11,7 @@ import mmap
 
 from airoxy.server import allowance, tally
 
-LAYOUT = 5
+LAYOUT = 6
 #: Where the allowance begins, behind the tally, which is behind the standing; with a page, because
 #: it is mapped by itself.
 ALLOWANCE = -(-tally.SIZE // mmap.PAGESIZE) * mmap.PAGESIZE

@@ -127,11 +127,11 @@ class Pool:
     def _ready(
         self, candidates: Collection[Token], model_class: str, tried: Collection[int]
     ) -> list[Token]:
+        now, standing = time.time(), self.standing
+        if not standing.any_cools(now):
+            return rules.ready(candidates, None, now, tried)
         return rules.ready(
-            candidates,
-            lambda token: self.standing.cooling_until(token, model_class),
-            time.time(),
-            tried,
+            candidates, lambda token: standing.cooling_until(token, model_class), now, tried
         )
 
     def _candidates(self, wanted: Wanted) -> Collection[Token]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: nginx's convention for a client that left before it was answered.
 CLIENT_CLOSED_REQUEST = 499
+#: An answer with no more digits in its length is kept as it comes, and read with the others.
+_SHORT = 6
 #: A compressed document that comes out larger is not worth counting (bytes).
 DECODED_LIMIT = 64 << 20
 
@@ -52,6 +54,8 @@ class Record:
         self._request_id: str | None = None
         self._form = "none"
         self._reader: UsageReader | None = None
+        #: A short document, which is read when the row is made.
+        self._pieces: list[bytes] = []
 
     @property
     def begun(self) -> bool:
@@ -76,8 +80,11 @@ class Record:
         self._ttfb_ms = self._elapsed_ms()
         self._form = _form_of(self.endpoint, status, headers.get(b"content-type", b""))
         self.is_stream = self.is_stream or self._form == "sse"
-        reader = self._reader = UsageReader(self._form)
         encoding = headers.get(b"content-encoding")
+        if self._form == "json" and not encoding:
+            if 0 < len(headers.get(b"content-length", b"")) <= _SHORT:
+                return self._pieces.append
+        reader = self._reader = UsageReader(self._form)
         if not encoding or self._form == "none":
             return reader.feed
         limit = DECODED_LIMIT if self._form == "json" else None  # lines are bounded by themselves
@@ -138,7 +145,10 @@ class Record:
     def _parts(self) -> list[Usage]:
         """Close the reader and take over what the answer said."""
         reader = self._reader
-        if reader is None:
+        if self._pieces:
+            reader = UsageReader(self._form)
+            reader.feed(b"".join(self._pieces))
+        elif reader is None:
             return []
         reader.close()
         self.model = reader.model or self.model

@@ -24,8 +24,9 @@ _ENTRY = 3  # words: class, until (Unix ns), set at (Unix ns)
 _SLOT = _HEAD + _COOLINGS * _ENTRY  # words of 8 bytes
 _LOAD = SLOTS * _SLOT  # behind the slots, the words of a Load
 _LATEST = _LOAD + 3  # one more: the latest use of any token
+_COOL = _LATEST + 1  # and one: until when any of them cools at all (Unix ns)
 #: Bytes of this part; pages that no token touches cost nothing.
-SIZE = (_LATEST + 1) * 8
+SIZE = (_COOL + 1) * 8
 
 
 class Load(NamedTuple):
@@ -76,11 +77,15 @@ class Standing:
         self._words[base + 1] = max(used_ns, self._words[base + 1])
         self._words[_LATEST] = max(used_ns, self._words[_LATEST])
 
+    def any_cools(self, now: float) -> bool:
+        """Whether a look at the coolings is worth it: nearly always, none is there."""
+        return self._words[_COOL] > now * 1e9
+
     def cooling_until(self, token: Token, model_class: str) -> float:
         """When the token is ready for `model_class`, in Unix seconds; 0 if it is."""
         base = token.id % SLOTS * _SLOT
         if self._words[base] != token.id or not self._words[base + _HEAD]:
-            return 0.0  # it has never cooled: nearly every time
+            return 0.0  # it has never cooled
         until = 0
         asked = _code(model_class)
         for place in range(base + _HEAD, base + _SLOT, _ENTRY):
@@ -100,6 +105,8 @@ class Standing:
             (p for p in places if self._words[p] in (0, code)),
             min(places, key=lambda p: self._words[p + 1]),
         )
+        with self._turn:  # or another worker's would be forgotten
+            self._words[_COOL] = max(int(until * 1e9), self._words[_COOL])
         self._words[place + 1] = int(until * 1e9)
         self._words[place + 2] = set_at_ns
         self._words[place] = code

@@ -91,6 +91,8 @@ class FakeAnthropic:
 
     def close_idle(self) -> None:
         """Close the kept-alive connections on which no request is being answered."""
+        with self._condition:  # a client may have its answer before our books say so
+            self._condition.wait_for(lambda: not any(line.current for line in self._lines), 0.5)
         for line in list(self._lines):
             if line.current is None:
                 self.call(line.writer.close)

@@ -118,3 +118,11 @@ def test_all_workers_know_what_the_parent_hears_of_all():
     for worker in workers:
         worker.close()
     os.close(fd)
+
+
+def test_any_cooling_is_known_as_long_as_it_lasts(standing):
+    assert not standing.any_cools(10)
+    standing.cool(1, "claude-opus-4", 50, set_at_ns=10)
+    standing.cool(2, "claude-opus-4", 40, set_at_ns=10)
+    assert standing.any_cools(49)
+    assert not standing.any_cools(50)
