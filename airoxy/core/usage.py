@@ -25,6 +25,8 @@ MAX_COUNT = 10**9
 #: Prompts of merged batch results lie in the same step of this many tokens; tiers are multiples.
 PROMPT_STEP = 1000
 
+#: json.loads without its choice of encodings: RFC 8259 has one.
+_decode = json.JSONDecoder().decode
 _MODEL_LENGTH, _MESSAGE_LENGTH = 200, 1000
 _COUNTS = frozenset(
     {
@@ -262,12 +264,11 @@ class _Message:
         """Counts are cumulative: the last value wins; what is absent or odd keeps the earlier."""
         for group in (usage, usage.get("cache_creation"), usage.get("server_tool_use")):
             if isinstance(group, dict):
-                for name in _COUNTS & group.keys():
-                    value = group[name]
-                    if type(value) is int and 0 <= value <= MAX_COUNT:
+                for name, value in group.items():
+                    if type(value) is int and name in _COUNTS and 0 <= value <= MAX_COUNT:
                         self.counts[name] = value
         for name in _TEXTS:
-            if text := _text(usage.get(name), _MODEL_LENGTH):
+            if name in usage and (text := _text(usage[name], _MODEL_LENGTH)):
                 self.texts[name] = text
 
     def billed(self, message: _Message) -> Usage:
@@ -314,7 +315,7 @@ def _interesting_lines(block: bytes) -> list[bytes]:
 
 def _parse(data: bytes | bytearray) -> Mapping[str, Any]:
     try:
-        document = json.loads(data)
+        document = _decode(data.decode())
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
@@ -330,4 +331,6 @@ def _text(value: object, length: int) -> str | None:
     """A string that any database takes: bounded, and without half a surrogate pair."""
     if type(value) is not str or not value:
         return None
+    if value.isascii():
+        return value[:length]
     return value[:length].encode("utf-8", "replace").decode()

@@ -117,29 +117,29 @@ class Record:
         """What is known now is all."""
         parts = self._parts()
         used = parts[0] if len(parts) == 1 else total(parts)
-        return Row(
-            requested_at_ms=int(self.now * 1000),
-            api_key_id=self.key_id,
-            token_id=self.token_id,
+        return Row(  # by position, which takes a third of the time
+            int(self.now * 1000),
+            self.key_id,
+            self.token_id,
             # Who takes it for a password field would find it in the log.
-            endpoint=clean(self.endpoint) if "k-" in self.endpoint else self.endpoint[:200],
-            model=self.model,
-            is_stream=self.is_stream,
-            input_tokens=used.input_tokens,
-            output_tokens=used.output_tokens,
-            cache_write_5m_tokens=used.cache_write_5m_tokens,
-            cache_write_1h_tokens=used.cache_write_1h_tokens,
-            cache_read_tokens=used.cache_read_tokens,
-            web_search_requests=used.web_search_requests,
-            cost_nanousd=cost_nanousd(parts, prices, _day(int(self.now) // 86400)) if parts else 0,
-            status_code=self._status,
-            error_message=self._error,
-            ending=self._ending,
-            attempts=self.attempts,
-            ttfb_ms=self._ttfb_ms,
-            duration_ms=self._duration_ms,
-            request_id=self._request_id,
-            basis=basis_of(parts, self.model),
+            clean(self.endpoint) if "k-" in self.endpoint else self.endpoint[:200],
+            self.model,
+            self.is_stream,
+            used.input_tokens,
+            used.output_tokens,
+            used.cache_write_5m_tokens,
+            used.cache_write_1h_tokens,
+            used.cache_read_tokens,
+            used.web_search_requests,
+            cost_nanousd(parts, prices, _day(int(self.now) // 86400)) if parts else 0,
+            self._status,
+            self._error,
+            self._ending,
+            self.attempts,
+            self._ttfb_ms,
+            self._duration_ms,
+            self._request_id,
+            basis_of(parts, self.model),
         )
 
     def _parts(self) -> list[Usage]:
