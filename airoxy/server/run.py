@@ -208,7 +208,7 @@ def _work(
 
         own, identity = pickle.loads(config) if config else _read(load)  # noqa: S301 - our child's
         open_app = partial(find_app(), own, estate.standing, estate.count)
-        return run(open_app, estate.sockets, line, identity)
+        return run(open_app, estate.sockets, line, identity, shared=estate.count > 1)
     except AiroxyError as error:
         say(f"A worker cannot start: {error.message}", ERROR)
         return error.exit_status

@@ -15,12 +15,14 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import uvicorn
 import uvloop
 
 from airoxy.config.identity import Identity
+from airoxy.server.accepting import Acceptor
 from airoxy.server.child import LEAVE_LATER, LEAVE_NOW, LEAVE_SOON
 from airoxy.server.connection import Connection
 from airoxy.server.incoming import Request
@@ -76,23 +78,31 @@ def run(
     sockets: Sequence[socket.socket],
     line: socket.socket,
     identity: Identity | None = None,
+    *,
+    shared: bool = False,
 ) -> int:
     """Serve `sockets`, with an `identity` by TLS, until a signal or the end of `line`; the exit
-    status."""
+    status. `shared`: other workers serve them, too."""
     faulthandler.enable()  # a hanging worker is told to abort, and says where it hung
     # uvicorn warns of every malformed request, and anybody can send those.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     # Not asyncio.run: it would wait for threads that look names up.
     loop = uvloop.new_event_loop()
     tls = server_context(identity) if identity else None
-    loop.run_until_complete(_Serving(sockets, line, tls).run(open_app))
+    loop.run_until_complete(_Serving(sockets, line, tls, shared).run(open_app))
     return 0
 
 
 class _Serving:
     def __init__(
-        self, sockets: Sequence[socket.socket], line: socket.socket, tls: Context | None
+        self,
+        sockets: Sequence[socket.socket],
+        line: socket.socket,
+        tls: Context | None,
+        shared: bool,
     ) -> None:
+        self._shared = shared
+        self._acceptors: list[Acceptor] = []
         self._sockets = list(sockets)
         self._line = line
         self._tls = tls
@@ -106,7 +116,7 @@ class _Serving:
         await app.startup()
         self._server = _uvicorn(app, self._tls)
         self._obey_orders()
-        await self._server.startup(sockets=self._sockets)
+        await self._listen()
         # What is there now stays: the collector need not look at it again.
         gc.freeze()
         gc.enable()
@@ -119,6 +129,14 @@ class _Serving:
         beating.cancel()
         self._tell(b"bye")
         await app.aclose()
+
+    async def _listen(self) -> None:
+        server = self._server
+        await server.startup(sockets=[] if self._shared else self._sockets)
+        if self._shared:
+            factory = partial(Connection, server.config, server.server_state)
+            self._acceptors = [Acceptor(each, factory, self._tls) for each in self._sockets]
+            server.servers = [*self._acceptors]
 
     # Orders
 
@@ -180,7 +198,10 @@ class _Serving:
 
     def _greets(self, seconds: float) -> bool:
         """Whether handshakes are under way, and not too slow; `seconds` since nobody can begin."""
-        return bool(self._tls and self._tls.handshakes) and seconds < self._idle_limit
+        under_way = (self._tls and self._tls.handshakes) or any(
+            each.welcomes for each in self._acceptors
+        )
+        return bool(under_way) and seconds < self._idle_limit
 
     async def _break_off(self) -> None:
         state = self._server.server_state

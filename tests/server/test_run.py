@@ -7,6 +7,7 @@ import re
 import resource
 import signal
 import socket
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,23 @@ def test_all_workers_share_one_memory(begin: Begin) -> None:
     with Crowd(service):
         service.reload()
     assert len({service.ask().split()[3] for _ in range(20)}) == 1
+
+
+@pytest.mark.parametrize("by_systemd", [False, True])
+def test_clients_that_come_at_once_are_spread_over_the_workers(
+    begin: Begin, listener: socket.socket, by_systemd: bool
+) -> None:
+    service = begin(workers=2, **({"listener": listener} if by_systemd else {}))
+    with contextlib.ExitStack() as stack:
+        address = ("127.0.0.1", service.port)
+        clients = [stack.enter_context(socket.create_connection(address)) for _ in range(64)]
+        answered = Counter()
+        for client in clients:
+            client.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        for client in clients:
+            answered[client.recv(1000).split(b"\r\n\r\n")[1].split()[0]] += 1
+    assert len(answered) == 2
+    assert min(answered.values()) >= 8
 
 
 def test_all_addresses_are_both_families(begin: Begin) -> None:
