@@ -1,8 +1,8 @@
 """Which headers cross, in each direction, and the credentials among them.
 
 The law: what is not listed here passes as it came, in its order, as often as it came; exactly one
-credential goes upstream. Names are lower-case, as uvicorn and the upstream client give them. That
-no line break is in a value is their concern: the one's parser refuses it, the other looks again
+credential goes upstream. Names are lower-case, as `request_head` and the upstream client give
+them. That no line break is in a value is their concern: the one refuses it, the other looks again
 where it writes a head.
 """
 

@@ -36,8 +36,8 @@ class Request(Outgoing):
     `ended` says that all of it has arrived, `left` that the client has closed its connection."""
 
     __slots__ = (
-        "_collected", "_exchange", "_forgets", "_pieces", "_size", "_waiter", "_wanted", "driver",
-        "ended", "left", "length",
+        "_collected", "_enough", "_exchange", "_forgets", "_pieces", "_size", "_waiter", "_wanted",
+        "driver", "ended", "left", "length",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, known: Known, driver: Driver) -> None:
@@ -49,6 +49,8 @@ class Request(Outgoing):
         self._pieces: list[bytes] = []
         self._collected: bytearray | None = None
         self._size = 0
+        #: Above this many bytes there is something to do before all are there.
+        self._enough = 0
         self._wanted = self._forgets = False
         self._waiter: asyncio.Future[None] | None = None
         self._exchange: Exchange | None = None
@@ -61,6 +63,7 @@ class Request(Outgoing):
         if max(self.length or 0, self._size) > STREAM_ABOVE:
             self._check(self.length or self._size)
         if not self.ended:
+            self._enough = _SMALL
             streams = is_upload(self.known.path)
             while not self.ended:
                 if streams and max(self.length or 0, self._size) > STREAM_ABOVE:
@@ -70,7 +73,7 @@ class Request(Outgoing):
         return self._taken()
 
     async def _rest(self) -> AsyncIterator[bytes]:
-        total = 0
+        self._enough = total = 0
         while True:
             piece = bytes(self._taken())
             total += len(piece)
@@ -121,7 +124,8 @@ class Request(Outgoing):
             self._collected += piece
         if self._size > HIGH_WATER and not self._wanted:
             self._connection.pause_reading()
-        self._wake()
+        if self._size > self._enough:
+            self._wake()
 
     def end(self) -> None:
         """The body is whole."""

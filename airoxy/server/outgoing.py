@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 CLOSE = (b"connection", b"close")
 _CHUNKED = (b"transfer-encoding", b"chunked")
 _BODILESS = frozenset((204, 304))
-#: Up to this many bytes copying costs less than a second buffer.
-_JOINED = 32 * 1024
 
 _PHRASES = {status.value: status.phrase.encode() for status in http.HTTPStatus}
 _STATUS_LINES = {
@@ -91,11 +89,8 @@ class Outgoing:
             if self.known.method == "HEAD":
                 piece = b""
             self._left -= len(piece)
-        if len(piece) <= _JOINED:
-            self._connection.write(before + piece + after)
-        else:
-            for part in (before, piece, after):
-                self._connection.write(part)
+        # Copying costs less than a second system call.
+        self._connection.write(before + piece + after if before or after else piece)
         if not more:
             self._finish()
 

@@ -136,7 +136,6 @@ class _Serving:
         if self._shared:
             factory = partial(Connection, server.config, server.server_state)
             self._acceptors = [Acceptor(each, factory, self._tls) for each in self._sockets]
-            server.servers = [*self._acceptors]
 
     # Orders
 
@@ -177,8 +176,8 @@ class _Serving:
 
     def _stop_listening(self) -> None:
         """The others, and who comes next, hold the same sockets: no client is refused."""
-        for server in self._server.servers:
-            server.close()
+        for listener in (*self._server.servers, *self._acceptors):
+            listener.close()
         for each in self._sockets:
             each.close()
         # In place: all connections hold this list, and send what is in it from now on.
