@@ -176,8 +176,10 @@ class _Serving:
 
     def _stop_listening(self) -> None:
         """The others, and who comes next, hold the same sockets: no client is refused."""
-        for listener in (*self._server.servers, *self._acceptors):
-            listener.close()
+        for server in self._server.servers:
+            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         for each in self._sockets:
             each.close()
         # In place: all connections hold this list, and send what is in it from now on.
