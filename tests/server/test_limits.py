@@ -355,7 +355,7 @@ def test_a_restart_forgets_neither_the_money_nor_the_minute(airoxy):
     airoxy.stop()
     airoxy.start()
     _, wait = refused(ask(airoxy, key), "rate_limit_error")
-    assert 30 < wait < 60
+    assert 30 < wait <= 60  # a restart may take less than a second
     set_(airoxy, "--requests-per-minute", "none")
     assert [ask(airoxy, key).status for _ in range(3)] == [200, 200, 429]
 
