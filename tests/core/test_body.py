@@ -198,3 +198,41 @@ def test_a_name_that_comes_often_is_still_read_exactly(body):
     top = many.rstrip()[:-1] + b"," + body.lstrip()[1:] if json.loads(body) else many
     asked = read(top)
     assert (asked.model, asked.stream) == reference(top)
+
+
+INNER = st.sampled_from(
+    ["x", "]", ",", '"', "\\", "{", "}", ":", 'x],"', '","stream":true}', '],"stream":true}',
+     "model", "stream", "m]\",\"a", 1, 2.5, -3e9, True, None]
+)  # fmt: skip
+NESTED = st.recursive(
+    INNER,
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(["model", "stream", "a", "x]", "}"]), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = st.sampled_from(["model", "stream", "max_tokens", "metadata", "x],", ',"stream'])
+SOME = st.lists(st.tuples(NAMES, NESTED), max_size=3)
+
+
+@texts.some
+@given(SOME, SOME)
+@example([], [("metadata", {"a": 1, "stream": False})])
+@example([], [("metadata", {"a": "]", "model": "y"})])
+@example([("max_tokens", 1)], [("max_tokens", "],")])
+def test_what_is_seen_at_a_glance_is_what_is_there(before, after):
+    """Bodies as clients write them, and such as only look so."""
+    members = [*before, ("model", "claude"), ("messages", [{"content": "x"}]), *after]
+    for stream in ([], [("stream", True)], [("stream", False)]):
+        spelled = [
+            f"{json.dumps(name)}:{json.dumps(value, separators=(',', ':'))}"
+            for name, value in [*members, *stream]
+        ]
+        body = "{" + ",".join(spelled) + "}"
+        asked = read_request(body.encode())
+        assert (asked.model, asked.stream) == reference(body)
+
+
+def test_the_usual_body_is_seen_at_a_glance():
+    body = b'{"model":"claude","max_tokens":9,"messages":[{"content":"]"}],"stream":true}'
+    with mock.patch.multiple(rules, _parsed=None, _skimmed=None):
+        assert read_request(body) == Asked("claude", True, ())
