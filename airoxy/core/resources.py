@@ -30,8 +30,13 @@ def is_api(raw_path: bytes, path: str) -> bool:
         return False
     if "/." not in path and "\\" not in path and "%" not in path:
         return True
+    readings = (raw_path.decode("latin-1"), path, unquote(path))
+    return all(_stays_inside(reading.replace("\\", "/")) for reading in readings)
+
+
+def _stays_inside(path: str) -> bool:
     depth = 0
-    for segment in unquote(path).replace("\\", "/").split("/")[1:]:
+    for segment in path.split("/")[1:]:
         depth += -1 if segment == ".." else segment not in ("", ".")
         if depth < 1:
             return False

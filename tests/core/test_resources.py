@@ -99,6 +99,8 @@ def test_batches_and_files_are_created_by_posting_to_their_collections():
         (b"/v1/%2e%2E/x", False),
         (b"/v1/%252e%252e/x", False),
         (b"/v1/..%5cx", False),
+        (b"/v1/a%2fb%2fc/../..", False),
+        (b"/v1/a%252fb/../..", False),
         (b"/v1%2fmessages", False),
     ],
 )
