@@ -36,8 +36,8 @@ class Request(Outgoing):
     `ended` says that all of it has arrived, `left` that the client has closed its connection."""
 
     __slots__ = (
-        "_collected", "_enough", "_exchange", "_forgets", "_pieces", "_size", "_waiter", "_wanted",
-        "driver", "ended", "left", "length",
+        "_collected", "_enough", "_exchange", "_expects", "_forgets", "_pieces", "_size", "_waiter",
+        "_wanted", "driver", "ended", "left", "length",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, known: Known, driver: Driver) -> None:
@@ -46,6 +46,8 @@ class Request(Outgoing):
         self.length = None if known.length == CHUNKED else known.length
         self.ended = not known.length
         self.left = False
+        #: The client may be waiting to hear that its body is welcome.
+        self._expects = known.expects
         self._pieces: list[bytes] = []
         self._collected: bytearray | None = None
         self._size = 0
@@ -143,8 +145,10 @@ class Request(Outgoing):
         if self.left:
             raise ClientLeft
         self._wanted = True
-        if self.known.expects and not self.begun and not self._size:
-            self._connection.say_continue()
+        if self._expects:
+            self._expects = False
+            if not self.begun and not self._size:
+                self._connection.say_continue()
         self._connection.resume_reading()
         try:
             await self._wait()

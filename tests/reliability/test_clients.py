@@ -83,6 +83,21 @@ def test_a_body_that_comes_slowly_but_steadily_is_taken(install, upstream):
         assert client.answer().status == 200
 
 
+def test_who_asks_whether_its_body_may_come_is_told_once(airoxy, key, upstream):
+    """Go's client, and so Caddy, hangs up on the sixth time."""
+    upload = request(
+        key,
+        b"x" * 8_000_000,
+        path="/v1/files",
+        headers=b"expect: 100-continue\r\nconnection: close\r\n",
+    )
+    with Client(airoxy) as client:
+        client.send(upload)
+        said = client.rest()
+    assert said.count(b"HTTP/1.1 100 Continue\r\n\r\n") == 1
+    assert said.count(b"HTTP/1.1 ") == 2
+
+
 def test_an_upstream_that_takes_its_time_is_not_the_clients_silence(install, upstream):
     airoxy = install({"BODY_SILENCE": 0.2}).start()
     airoxy.token(TOKEN)
