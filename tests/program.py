@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import ssl
@@ -248,3 +249,11 @@ def environment() -> dict[str, str]:
     ours = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
     ours.pop("AIROXY_CONFIG", None)
     return ours | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default::ResourceWarning"}
+
+
+def need(program: str) -> str:
+    """The path of another's program; the test is left out where it is not installed."""
+    import pytest  # not at the top: the demo has none
+
+    found = shutil.which(program, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")
+    return found or pytest.skip(f"{program} is not installed")

@@ -7,9 +7,6 @@ those must be in it.
 from __future__ import annotations
 
 import re
-import shutil
-
-import pytest
 
 from tests.program import ROOT
 
@@ -32,9 +29,3 @@ def put(text: str, changes: dict[str, str]) -> str:
         assert old in text, f"{old!r} is not in the guide's\n{text}"
         text = text.replace(old, new)
     return text
-
-
-def need(program: str) -> str:
-    """The program's path; the test is left out where it is not installed."""
-    found = shutil.which(program, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")
-    return found or pytest.skip(f"{program} is not installed")

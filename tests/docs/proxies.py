@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from tests.docs.guide import block, need, put
-from tests.program import free_port
+from tests.docs.guide import block, put
+from tests.program import free_port, need
 from tests.upstream.certificates import Authority
 
 GUIDE = "docs/operators-guide.md"

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import yaml
 
-from tests.program import ROOT, Airoxy, environment, free_port
+from tests.program import ROOT, Airoxy, environment, free_port, need
 
 EXAMPLES = ROOT / "etc" / "monitoring"
 #: How often it asks; the example's own 15 s would make a test wait.
@@ -31,7 +31,8 @@ class Prometheus:
         config = directory / "prometheus.yml"
         config.write_text(configuration(f"127.0.0.1:{airoxy.port}"))
         self._command = [
-            "prometheus", f"--config.file={config}", f"--storage.tsdb.path={directory / 'data'}",
+            need("prometheus"), f"--config.file={config}",
+            f"--storage.tsdb.path={directory / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",
         ]  # fmt: skip
 

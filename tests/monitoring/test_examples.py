@@ -16,7 +16,7 @@ from airoxy.server.metrics import Known
 from airoxy.server.standing import Load
 from airoxy.server.tally import Tally
 from tests.monitoring.prometheus import EXAMPLES
-from tests.program import ROOT
+from tests.program import ROOT, need
 from tests.server.test_tally import row
 
 RULES = EXAMPLES / "airoxy-alerts.yml"
@@ -31,7 +31,7 @@ def alerts() -> list[dict[str, Any]]:
 
 
 def promtool(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True)
+    return subprocess.run([need("promtool"), *map(str, words)], capture_output=True, text=True)
 
 
 class Source:
