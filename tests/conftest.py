@@ -22,7 +22,7 @@ NOON = 1795348800.0
 
 
 def pytest_configure() -> None:
-    """A job in a shell's background ignores these signals, and so would all that is started here."""
+    """A job in the background ignores these signals, and so would what is started here."""
     for number, handler in (
         (signal.SIGINT, signal.default_int_handler),
         (signal.SIGHUP, signal.SIG_DFL),
