@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import textwrap
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,12 +68,18 @@ def _tidy(commands: str) -> str:
         heading, short, *rest = block.splitlines()
         said = [line for line in rest if line not in ("arguments:", "options:", ".RS 7", ".RE")]
         usage, *texts = re.split(r"\n{2,}", "\n".join(said).strip())
-        if not (texts and texts[0].startswith(f"{short}.")):
+        if not (texts and texts[0].startswith(short)):
             texts.insert(0, f"{short}.")
         first, *others = [*_usage(usage), *texts]
         page += [heading, first]
-        page += [text if text.startswith(".TP") else f".PP\n{text}" for text in others]
+        page += [text if text.startswith(".TP") else f".PP\n{_wrapped(text)}" for text in others]
     return "\n".join(page)
+
+
+def _wrapped(text: str) -> str:
+    """Lines as a person would write them; none begins with what troff takes for a request."""
+    lines = textwrap.wrap(text, 100, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(rf"\&{line}" if line[0] in ".'" else line for line in lines)
 
 
 def _usage(line: str) -> list[str]:

@@ -149,7 +149,7 @@ def _fish_option(option: argparse.Action, word: str) -> str:
 
 def zsh(tree: list[Level]) -> str:
     """One function; the values of options come first, then the words of each level."""
-    known = " | ".join(f"'{words}'" for words in _commands(tree))
+    known = " | \\\n             ".join(f"'{words}'" for words in _commands(tree))
     values = []
     for word, option in _valued(tree).items():
         if option.choices:

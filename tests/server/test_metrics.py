@@ -15,7 +15,7 @@ import pytest
 
 from airoxy.server.metrics import may_ask, networks
 from tests.fake_anthropic import FakeAnthropic
-from tests.program import ROOT, Airoxy, environment
+from tests.program import ROOT, Airoxy, environment, need
 from tests.server.test_failover import ask
 from tests.server.test_streams import StreamClient
 
@@ -120,7 +120,7 @@ def test_promtool_has_nothing_against_it(site: tuple[Airoxy, str]) -> None:
     ask(airoxy, key)
     wait_total(airoxy, 1, "airoxy_requests_total")
     body = airoxy.request("GET", "/metrics").body
-    done = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True)
+    done = subprocess.run([need("promtool"), "check", "metrics"], input=body, capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
