@@ -11,14 +11,8 @@ from airoxy.core.keys import digest, mask
 from airoxy.errors import Conflict, NotFound
 from airoxy.store.schema import run, transaction
 
-#: What is told of a key: what it is, then its limits.
-FIELDS = (
-    "id",
-    "name",
-    "masked",
-    "is_active",
-    "created_at",
-    "note",
+#: The columns of a key that are limits, as they are told.
+LIMITS = (
     "spend_per_day_nanousd",
     "spend_per_month_nanousd",
     "requests_per_minute",
@@ -27,6 +21,8 @@ FIELDS = (
     "models",
     "expires_at",
 )
+#: What is told of a key: what it is, then its limits.
+FIELDS = ("id", "name", "masked", "is_active", "created_at", "note", *LIMITS)
 
 
 def add_key(db: apsw.Connection, name: str, key: str, now: float) -> int:

@@ -15,20 +15,11 @@ import apsw
 
 from airoxy.core.limits import MINUTE, Limits
 from airoxy.errors import Conflict
-from airoxy.store.keys import no_key
+from airoxy.store.keys import LIMITS, no_key
 from airoxy.store.migrations import BLOCK
 from airoxy.store.schema import run, transaction
 
-#: The columns of a key that are limits, as they are told; then what else may be set.
-LIMITS = (
-    "spend_per_day_nanousd",
-    "spend_per_month_nanousd",
-    "requests_per_minute",
-    "tokens_per_minute",
-    "concurrent_requests",
-    "models",
-    "expires_at",
-)
+#: The limits, and what else of a key may be set.
 SETTABLE = (*LIMITS, "note", "name")
 
 _EPOCH = datetime.date(1970, 1, 1)
