@@ -18,6 +18,7 @@ import ssl
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -28,14 +29,26 @@ ROOT = Path(__file__).parent.parent
 PYTHON = os.environ.get("AIROXY_TEST_PYTHON", sys.executable)
 
 
+#: What keeps the ports last given out: bound, so that no other test process is given them, and
+#: open to be used again, so that whoever listens with SO_REUSEADDR, as all servers do, can.
+_kept: deque[socket.socket] = deque()
+
+
 def free_port() -> int:
     """A port on which nobody listens; below those that the kernel gives to connections, so that
     none of them can take it meanwhile."""
     while True:
-        port = random.randint(10_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("", port))
-            return port
+        probe = socket.socket()
+        try:
+            probe.bind(("", port := random.randint(10_000, 32_000)))
+        except OSError:
+            probe.close()
+            continue
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _kept.append(probe)
+        if len(_kept) > 64:
+            _kept.popleft().close()
+        return port
 
 
 class Airoxy:
