@@ -1,0 +1,29 @@
+"""The limits of client keys are seen from outside, with one worker and with two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.fake_anthropic import FakeAnthropic
+from tests.program import Airoxy
+
+ONE = "sk-ant-api-test-one"
+
+
+@pytest.fixture(params=[1, 2], ids=["one-worker", "two-workers"])
+def airoxy(request: pytest.FixtureRequest, install: Callable[..., Airoxy]) -> Iterator[Airoxy]:
+    """Running, with a token."""
+    airoxy = install(workers=request.param)
+    airoxy.token(ONE)
+    return airoxy.start()
+
+
+@pytest.fixture
+def held(upstream: FakeAnthropic) -> Iterator[Any]:
+    """Anthropic answers nobody until the test lets it."""
+    gate = upstream.script(path="/v1/messages", times=None).hold()
+    yield gate
+    gate.open()

@@ -1,0 +1,92 @@
+"""The models that a key is for, and until when it is worth something."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from airoxy.store.schema import open_database, run
+from tests.conftest import NOON
+from tests.program import Airoxy, Answer
+from tests.server.limits.asking import OPUS, ask, limited, set_
+
+HAIKU = "claude-haiku-4-5"
+
+
+def test_other_models_are_forbidden(airoxy, upstream):
+    key = limited(airoxy, "--models", "claude-haiku-*,claude-sonnet-5")
+    assert ask(airoxy, key, model=HAIKU).status == 200
+    for path in ("/v1/messages", "/v1/messages/count_tokens"):
+        answer = ask(airoxy, key, path=path)
+        assert answer.status == 403
+        assert answer.json()["error"] == {
+            "type": "permission_error",
+            "message": "This API key may not use the model claude-opus-5-5; it may use"
+            " claude-haiku-*, claude-sonnet-5.",
+        }
+    assert airoxy.request("GET", "/v1/models", key=key).status == 200
+    assert len(upstream.messages) == 1
+    rows = airoxy.wait_logs(4)
+    assert sorted(row["status_code"] for row in rows) == [200, 200, 403, 403]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"claude-opus-5-5","model":"claude-haiku-4-5"}',
+        b'{"model":"claude-haiku-4-5","mod\\u0065l":"claude-opus-5-5"}',
+        b'{"model":"claude-haiku-4-5","x":"' + b"x" * 9000 + b'","mod\\u0065l":"claude-opus-5-5"}',
+        b'{"model":["claude-haiku-4-5"]}',
+        b'{"max_tokens":1}',
+        b"\x1f\x8b compressed, perhaps",
+    ],
+    ids=["twice", "escaped", "large", "list", "none", "compressed"],
+)
+def test_what_might_be_another_model_is_forbidden(airoxy, upstream, body):
+    key = limited(airoxy, "--models", "claude-haiku-*")
+    answer = airoxy.request("POST", "/v1/messages", body, key=key)
+    assert (answer.status, answer.json()["error"]["type"]) == (403, "permission_error")
+    assert not upstream.requests
+
+
+@pytest.mark.parametrize("size", [100, 300_000, 6_000_000])
+def test_a_batch_with_another_model_is_forbidden(airoxy, upstream, size):
+    key = limited(airoxy, "--models", "claude-haiku-*")
+
+    def batch(last: str) -> Answer:
+        asked = [
+            {"custom_id": str(n), "params": {"model": model, "max_tokens": 5, "pad": "x" * size}}
+            for n, model in enumerate([HAIKU, last])
+        ]
+        return airoxy.request("POST", "/v1/messages/batches", {"requests": asked}, key=key)
+
+    assert batch(HAIKU).status == 200
+    answer = batch(OPUS)
+    assert answer.status == 403, answer
+    assert "claude-opus-5-5" in answer.json()["error"]["message"]
+    made = airoxy.request("GET", "/v1/messages/batches", key=key).json()["data"]
+    assert len(made) == 1
+
+
+def test_an_expired_key_says_so(airoxy):
+    key = limited(airoxy, "--expires", "2099-12-31")
+    other = airoxy.key()
+    assert ask(airoxy, key).status == 200
+    expire(airoxy, int(NOON))
+    answer = ask(airoxy, key)
+    assert (answer.status, answer.json()["error"]["type"]) == (401, "authentication_error")
+    told = "This API key expired at 2026-11-22 12:00 UTC"
+    assert answer.json()["error"]["message"] == told
+    # One valid key is enough.
+    both = {"x-api-key": key, "authorization": f"Bearer {other}"}
+    assert airoxy.request("GET", "/v1/models", headers=both).status == 200
+    assert "expired" in airoxy.cli("api-key", "list")
+    set_(airoxy, "--expires", "none")
+    assert ask(airoxy, key).status == 200
+
+
+def expire(airoxy: Airoxy, when: int) -> None:
+    """As if time had passed: the command lets nobody set a date that is past."""
+    with contextlib.closing(open_database(airoxy.database)) as db:
+        run(db, "UPDATE api_keys SET expires_at = ? WHERE id = 1", (when,))
