@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import apsw
@@ -83,15 +84,21 @@ class Row(NamedTuple):
     basis: str | None = None
 
 
-_INSERT = (
-    f"INSERT INTO requests ({', '.join(Row._fields).replace('_at_ms', '_at')})"
-    f" VALUES ({', '.join('?' * len(Row._fields))})"
-)
+#: Rows of one statement: a third less for each, because SQLite looks the last id up, notes it, and
+#: makes the trigger ready once for a statement. Twice as many bring hardly more.
+_TOGETHER = 8
+_INSERT = f"INSERT INTO requests ({', '.join(Row._fields).replace('_at_ms', '_at')}) VALUES "
+_VALUES = f"({', '.join('?' * len(Row._fields))})"
+_INSERT_ONE, _INSERT_MORE = (_INSERT + ", ".join([_VALUES] * n) for n in (1, _TOGETHER))
 
 
 def append(db: apsw.Connection, rows: Sequence[Row]) -> None:
     """Write `rows` in the caller's transaction."""
-    db.cursor().executemany(_INSERT, rows)
+    rest = len(rows) - len(rows) % _TOGETHER
+    together = (rows[start : start + _TOGETHER] for start in range(0, rest, _TOGETHER))
+    cursor = db.cursor()
+    cursor.executemany(_INSERT_MORE, [tuple(chain.from_iterable(eight)) for eight in together])
+    cursor.executemany(_INSERT_ONE, rows[rest:])
 
 
 def without_counts(row: Row) -> Row:

@@ -65,6 +65,19 @@ def test_a_request_is_told_with_all_its_fields_in_order(db: apsw.Connection) -> 
     assert json.loads(json.dumps(request)) == request
 
 
+@pytest.mark.parametrize("many", [0, 1, 7, 8, 9, 23])
+def test_rows_that_come_together_are_written_as_they_come(db: apsw.Connection, many: int) -> None:
+    rows = [
+        row(input_tokens=n, token_id=n or None, model="m" * n or None, request_id=f"req_{n}")
+        for n in range(many)
+    ]
+    append(db, *rows)
+    written = f"SELECT {', '.join(ledger.Row._fields)} FROM requests ORDER BY id"
+    assert run(db, written.replace("_at_ms", "_at")) == rows
+    sums = ledger.totals(db)
+    assert (sums["requests"], sums["input_tokens"]) == (many, sum(range(many)))
+
+
 def test_the_view_for_other_programs_has_these_columns(db: apsw.Connection) -> None:
     columns = run(db, "SELECT name FROM pragma_table_info('request_log')")
     assert [name for (name,) in columns] == FIELDS
