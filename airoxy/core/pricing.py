@@ -115,8 +115,10 @@ def cost_nanousd(parts: Iterable[Usage], table: PriceTable, on: date) -> int:
     sum_, unit = 0, 1
     for part in parts:
         rates = _rates(table, part.model, on, part.batch, part.geo == "us", part.speed == "fast")
-        prompt = part.prompt_tokens
-        rate = next(rate for rate in rates if prompt > rate.over * part.requests)
+        rate = rates[0]
+        if len(rates) > 1:
+            prompt = part.prompt_tokens
+            rate = next(rate for rate in rates if prompt > rate.over * part.requests)
         cost = (
             part.input_tokens * rate.input
             + part.cache_write_5m_tokens * rate.write_5m

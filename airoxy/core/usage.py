@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 #: An SSE line longer than this holds text, not usage; it is the most that is kept of one.
@@ -25,8 +25,8 @@ MAX_COUNT = 10**9
 #: Prompts of merged batch results lie in the same step of this many tokens; tiers are multiples.
 PROMPT_STEP = 1000
 
-#: json.loads without its choice of encodings: RFC 8259 has one.
-_decode = json.JSONDecoder().decode
+#: json.loads without its choice of encodings (RFC 8259 has one), and without blanks around.
+_decode = json.JSONDecoder().raw_decode
 _MODEL_LENGTH, _MESSAGE_LENGTH = 200, 1000
 _COUNTS = frozenset(
     {
@@ -128,7 +128,8 @@ class UsageReader:
         self._max_line = MAX_RESULT_LINE if form == "jsonl" else MAX_LINE
         self._message = _Message()
         self._billed: dict[object, Usage] = {}
-        self._body = bytearray()  # JSON: what has come so far; else the line that has not ended
+        #: JSON: what has come so far; else the line that has not ended.
+        self._body: bytes | bytearray = b""
         self._skipping = False
 
     @property
@@ -154,7 +155,7 @@ class UsageReader:
 
     def close(self) -> None:
         """The body is over, complete or not."""
-        rest, self._body = self._body, bytearray()
+        rest, self._body = self._body, b""
         if self._form == "json":
             self._read(_parse(rest))
         elif rest:
@@ -171,7 +172,7 @@ class UsageReader:
             return
         if not self._skipping:
             self._take_lines(bytes(self._body) + piece[:end])
-        self._body.clear()
+        self._body = b""
         self._skipping = False
         last = piece.rfind(b"\n") + 1
         if last > end:
@@ -182,7 +183,11 @@ class UsageReader:
     def _keep(self, piece: bytes, limit: int) -> None:
         self._skipping = len(self._body) + len(piece) > limit
         if self._skipping:
-            self._body = bytearray()
+            self._body = b""
+        elif not self._body:
+            self._body = piece
+        elif isinstance(self._body, bytes):
+            self._body = bytearray(self._body + piece)
         else:
             self._body += piece
 
@@ -228,14 +233,16 @@ class UsageReader:
                 sum_.add(part)
 
 
-@dataclass(slots=True)
 class _Message:
     """What was said of one message, or of one attempt at it, so far."""
 
-    model: str | None = None
-    counts: dict[str, int] = field(default_factory=dict)
-    texts: dict[str, str] = field(default_factory=dict)
-    attempts: list[_Message] = field(default_factory=list)
+    __slots__ = ("attempts", "counts", "model", "texts")
+
+    def __init__(self) -> None:
+        self.model: str | None = None
+        self.counts: dict[str, int] = {}
+        self.texts: dict[str, str] = {}
+        self.attempts: list[_Message] = []
 
     def read(self, holder: Mapping[str, Any]) -> None:
         """Take model and usage from the object that has them."""
@@ -245,8 +252,7 @@ class _Message:
             return
         self.take(usage)
         iterations = usage.get("iterations")
-        attempts = map(_attempt, iterations if isinstance(iterations, list) else ())
-        if counted := [attempt for attempt in attempts if attempt.counts]:
+        if iterations and (counted := _attempts(iterations)):
             self.attempts = counted
         elif self.attempts:
             # The top level describes the last attempt, and here it is the newer of the two.
@@ -262,33 +268,40 @@ class _Message:
 
     def take(self, usage: Mapping[str, Any]) -> None:
         """Counts are cumulative: the last value wins; what is absent or odd keeps the earlier."""
+        counts = self.counts
         for group in (usage, usage.get("cache_creation"), usage.get("server_tool_use")):
             if isinstance(group, dict):
                 for name, value in group.items():
-                    if type(value) is int and name in _COUNTS and 0 <= value <= MAX_COUNT:
-                        self.counts[name] = value
+                    if type(value) is int and 0 <= value <= MAX_COUNT and name in _COUNTS:
+                        counts[name] = value
         for name in _TEXTS:
             if name in usage and (text := _text(usage[name], _MODEL_LENGTH)):
                 self.texts[name] = text
 
     def billed(self, message: _Message) -> Usage:
-        counts, texts = self.counts, message.texts | self.texts
-        write_5m = counts.get("ephemeral_5m_input_tokens", 0)
-        write_1h = counts.get("ephemeral_1h_input_tokens", 0)
+        count, text = self.counts.get, (message.texts | self.texts).get
+        write_5m = count("ephemeral_5m_input_tokens", 0)
+        write_1h = count("ephemeral_1h_input_tokens", 0)
         # Five minutes is what a write is without further word, so what the split leaves
         # unexplained is that; a split that says more than the sum is believed.
-        rest = counts.get("cache_creation_input_tokens", 0) - write_5m - write_1h
-        return Usage(
-            model=self.model or message.model,
-            input_tokens=counts.get("input_tokens", 0),
-            output_tokens=counts.get("output_tokens", 0),
-            cache_write_5m_tokens=write_5m + max(rest, 0),
-            cache_write_1h_tokens=write_1h,
-            cache_read_tokens=counts.get("cache_read_input_tokens", 0),
-            batch=texts.get("service_tier") == "batch",
-            geo=texts.get("inference_geo"),
-            speed=texts.get("speed"),
+        rest = count("cache_creation_input_tokens", 0) - write_5m - write_1h
+        return Usage(  # by position, which takes half the time
+            self.model or message.model,
+            count("input_tokens", 0),
+            count("output_tokens", 0),
+            write_5m + rest if rest > 0 else write_5m,
+            write_1h,
+            count("cache_read_input_tokens", 0),
+            0,
+            text("service_tier") == "batch",
+            text("inference_geo"),
+            text("speed"),
         )
+
+
+def _attempts(iterations: object) -> list[_Message]:
+    attempts = map(_attempt, iterations if isinstance(iterations, list) else ())
+    return [attempt for attempt in attempts if attempt.counts]
 
 
 def _attempt(entry: object) -> _Message:
@@ -315,10 +328,11 @@ def _interesting_lines(block: bytes) -> list[bytes]:
 
 def _parse(data: bytes | bytearray) -> Mapping[str, Any]:
     try:
-        document = _decode(data.decode())
+        text = data.decode().strip(" \t\r\n")
+        document, end = _decode(text)
     except (ValueError, RecursionError):
         return {}
-    return document if isinstance(document, dict) else {}
+    return document if end == len(text) and isinstance(document, dict) else {}
 
 
 def _error_text(error: object) -> str | None:
