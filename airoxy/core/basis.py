@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from airoxy.core.usage import Usage
+from airoxy.core.usage import BILLED, Usage
 
 #: The row is from elsewhere, or from before bases were kept: its cost can only be left as it is.
 UNKNOWN = ""
@@ -18,19 +18,7 @@ UNKNOWN = ""
 MOST = 1 << 16
 
 # As `basis_of` writes them.
-_FIELDS = (
-    "model",
-    "input_tokens",
-    "output_tokens",
-    "cache_write_5m_tokens",
-    "cache_write_1h_tokens",
-    "cache_read_tokens",
-    "web_search_requests",
-    "batch",
-    "geo",
-    "speed",
-    "requests",
-)
+_FIELDS = ("model", *BILLED, "batch", "geo", "speed", "requests")
 
 
 def basis_of(parts: Sequence[Usage], model: str | None) -> str | None:

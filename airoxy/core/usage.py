@@ -25,10 +25,21 @@ MAX_COUNT = 10**9
 #: Prompts of merged batch results lie in the same step of this many tokens; tiers are multiples.
 PROMPT_STEP = 1000
 
+#: The counts of `Usage`, as rows, sums, metrics and kept bases have them, too.
+BILLED = (
+    "input_tokens",
+    "output_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "cache_read_tokens",
+    "web_search_requests",
+)
+
 #: json.loads without its choice of encodings (RFC 8259 has one), and without blanks around.
 _decode = json.JSONDecoder().raw_decode
 _MODEL_LENGTH, _MESSAGE_LENGTH = 200, 1000
-_COUNTS = frozenset(
+#: What Anthropic counts.
+_COUNTED = frozenset(
     {
         "input_tokens",
         "output_tokens",
@@ -272,7 +283,7 @@ class _Message:
         for group in (usage, usage.get("cache_creation"), usage.get("server_tool_use")):
             if isinstance(group, dict):
                 for name, value in group.items():
-                    if type(value) is int and 0 <= value <= MAX_COUNT and name in _COUNTS:
+                    if type(value) is int and 0 <= value <= MAX_COUNT and name in _COUNTED:
                         counts[name] = value
         for name in _TEXTS:
             if name in usage and (text := _text(usage[name], _MODEL_LENGTH)):

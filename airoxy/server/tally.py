@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from airoxy.core.usage import BILLED
 from airoxy.server import standing
 from airoxy.server.standing import Turn
 
@@ -31,15 +32,7 @@ MODELS, RECORDS = 128, 8192
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
 BOUNDS = tuple(int(bound * 1000) for bound in _SECONDS)
 #: What is summed of a request, in the order of `Row`.
-SUMMED = (
-    "input_tokens",
-    "output_tokens",
-    "cache_write_5m_tokens",
-    "cache_write_1h_tokens",
-    "cache_read_tokens",
-    "web_search_requests",
-    "cost_nanousd",
-)
+SUMMED = (*BILLED, "cost_nanousd")
 
 # Words of 8 bytes, behind those of the standing. The head: records in use, rows dropped.
 _START = standing.SIZE // 8

@@ -13,18 +13,11 @@ from typing import Any
 
 import apsw
 
+from airoxy.core.usage import BILLED
 from airoxy.store.schema import run
 
 #: What is counted of a request.
-COUNTS = (
-    "input_tokens",
-    "output_tokens",
-    "cache_write_5m_tokens",
-    "cache_write_1h_tokens",
-    "cache_read_tokens",
-    "web_search_requests",
-    "cost_nanousd",
-)
+COUNTS = (*BILLED, "cost_nanousd")
 #: What a total says.
 TOTALS = ("requests", "successful", "failed", *COUNTS)
 
