@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,19 +31,6 @@ from airoxy.jobs.recost import recost
 from tests.jobs.test_recost import PRICES, TODAY
 recost(db, PRICES, TODAY, pause=lambda seconds: None)
 """
-
-
-def no_pause(_seconds: float) -> None:
-    pass
-
-
-@pytest.fixture
-def other(db: apsw.Connection) -> Iterator[apsw.Connection]:
-    """Somebody else, who will not wait for a lock."""
-    connection = open_database(Path(db.filename))
-    connection.setbusytimeout(0)
-    yield connection
-    connection.close()
 
 
 def in_all(db: apsw.Connection) -> tuple[int, int]:

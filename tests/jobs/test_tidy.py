@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -26,15 +25,6 @@ tidy_log(db, 3, {NOON}, pause=lambda seconds: None)
 
 def no_pause(_seconds: float) -> None:
     pass
-
-
-@pytest.fixture
-def other(db: apsw.Connection) -> Iterator[apsw.Connection]:
-    """Somebody else, who will not wait for a lock."""
-    connection = open_database(Path(db.filename))
-    connection.setbusytimeout(0)
-    yield connection
-    connection.close()
 
 
 def count(db: apsw.Connection) -> int:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from airoxy.errors import ConnectFailed
 from airoxy.upstream import dial
 from airoxy.upstream.dial import default_tls
 from tests.upstream.certificates import Authority
@@ -22,16 +21,7 @@ HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 def failure(run: Run, url: str, **settings: Any) -> str:
     """What a request to `url` fails with."""
-
-    async def scenario() -> str:
-        upstream = client(url, **settings)
-        with pytest.raises(ConnectFailed) as caught:
-            await fetch(upstream)
-        assert upstream.open_connections == 0
-        await upstream.aclose()
-        return str(caught.value)
-
-    return str(run(scenario()))
+    return str(run(attempt(url, **settings)))
 
 
 # TCP
