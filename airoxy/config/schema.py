@@ -78,8 +78,8 @@ SCHEMA: tuple[Setting, ...] = (
         "log_retention_days",
         Whole(1, 36500),
         3,
-        "How many whole days (UTC) every request keeps its own row in the log, before it goes into"
-        " the daily statistics, which are kept for good.",
+        "How many whole days (UTC) every request keeps its own row in the log. The daily sums, to"
+        " which it was added when it ended, are kept for good.",
     ),
     Setting(
         "affinity",
