@@ -271,9 +271,12 @@ class _Message:
 
     def parts(self) -> list[Usage]:
         """A part for each attempt; the server's tools are counted for the message, once."""
-        if not self.counts and not self.attempts:
+        if self.attempts:
+            parts = [attempt.billed(self) for attempt in self.attempts]
+        elif self.counts:
+            parts = [self.billed(self)]
+        else:
             return []
-        parts = [attempt.billed(self) for attempt in self.attempts or (self,)]
         parts[-1].web_search_requests = self.counts.get("web_search_requests", 0)
         return parts
 
@@ -334,7 +337,7 @@ def _interesting_lines(block: bytes) -> list[bytes]:
             end = find(b"\n", at)
             lines[block.rfind(b"\n", 0, at) + 1] = end if end >= 0 else len(block)
             at = find(name, end) if end >= 0 else -1
-    return [block[start : lines[start]] for start in sorted(lines)]
+    return [block[start : lines[start]] for start in sorted(lines)] if lines else []
 
 
 def _parse(data: bytes | bytearray) -> Mapping[str, Any]:

@@ -147,6 +147,22 @@ def test_the_id_of_a_created_batch_or_file_is_told() -> None:
     assert ids == ["msgbatch_1", "file_1", None]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "is_json"),
+    [
+        (b" \t\r\n", b" \t\r\n", True),
+        (b"", b"\n{}", False),
+        (b"", b" 1", False),
+        (b"\x0b", b"", False),
+        (b"", b"\xc2\xa0", False),
+        (b"\xef\xbb\xbf", b"", False),
+    ],
+)
+def test_a_body_is_json_from_end_to_end(before: bytes, after: bytes, is_json: bool) -> None:
+    reader = read("json", [before + b'{"usage":{"input_tokens":5}}' + after])
+    assert bool(reader.parts) == is_json
+
+
 def test_counted_tokens_are_no_usage() -> None:
     assert read("json", [b'{"input_tokens":2095}']).parts == []
 
