@@ -24,28 +24,10 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(context: Context, args: Namespace) -> None:
-    import apsw
-
-    from airoxy.cli.owner import as_owner
-    from airoxy.store import backup
-    from airoxy.store.schema import explain
-
     path = context.config.database
     target = args.file.absolute()
-    backup.check_target(path, target, replace=args.force)
     taken_at = context.now()
-    try:
-        with as_owner(path):
-            source = backup.open_source(path)
-    except apsw.Error as error:
-        raise explain(path, error) from error
-    try:
-        size = backup.write_copy(source, target, replace=args.force)
-    except apsw.FullError as error:
-        raise explain(target, error) from error
-    finally:
-        with as_owner(path):
-            source.close()
+    size = _copy(path, target, replace=args.force)
     key = _key_of(path)
     if args.json:
         told = {"file": str(target), "bytes": size, "taken_at": taken_at}
@@ -59,6 +41,29 @@ def _run(context: Context, args: Namespace) -> None:
             " place, as docs/operators-guide.md says: without it they have to be added anew."
         )
     return None
+
+
+def _copy(path: Path, target: Path, *, replace: bool) -> int:
+    """The size of the copy, in bytes."""
+    import apsw
+
+    from airoxy.cli.owner import as_owner
+    from airoxy.store import backup
+    from airoxy.store.schema import explain
+
+    backup.check_target(path, target, replace=replace)
+    try:
+        with as_owner(path):
+            source = backup.open_source(path)
+    except apsw.Error as error:
+        raise explain(path, error) from error
+    try:
+        return backup.write_copy(source, target, replace=replace)
+    except apsw.FullError as error:
+        raise explain(target, error) from error
+    finally:
+        with as_owner(path):
+            source.close()
 
 
 def _key_of(path: Path) -> Path | None:

@@ -15,6 +15,7 @@ from airoxy.store import costs
 
 if TYPE_CHECKING:
     from airoxy.core.pricing import Price, PriceTable, Rates
+    from airoxy.jobs.recost import Recosted
 
 _RATES = ("input", "output", "read", "write_5m", "write_1h")
 _HEADS = ("IN", "OUT", "READ", "WR 5M", "WR 1H")
@@ -211,7 +212,13 @@ def _recost(context: Context, args: Namespace) -> None:
                 "unknown": done.unknown,
             }
         )
-    changed = "would change" if args.dry_run else "changed"
+    _tell_recosted(context, done, "would change" if args.dry_run else "changed")
+    if oldest and args.since < oldest:
+        context.say(f"Requests have rows of their own from {oldest} on.")
+    return None
+
+
+def _tell_recosted(context: Context, done: Recosted, changed: str) -> None:
     if done.changed:
         context.say(
             f"{done.changed:,} of {done.rows:,} requests {changed}: from {dollars(done.before)}"
@@ -224,9 +231,6 @@ def _recost(context: Context, args: Namespace) -> None:
             f"Left as they are: {done.unknown:,}, because what their cost was computed from was"
             " not kept then."
         )
-    if oldest and args.since < oldest:
-        context.say(f"Requests have rows of their own from {oldest} on.")
-    return None
 
 
 COMMANDS = (

@@ -66,6 +66,7 @@ _HEADS = (
 
 # The chart, in its own units.
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 960, 240, 64, 12, 22
+_PLOT = _HEIGHT - _TOP - _BOTTOM
 
 
 def page(report: Report, now: float) -> str:
@@ -143,34 +144,43 @@ def _chart_title(report: Report) -> str:
 def _chart(report: Report) -> str:
     """Bars for the days that have begun, on an axis of the whole month."""
     measure = _measure(report)
-    amounts = [day[measure] for day in report.days]
-    step, top = _scale(max(amounts, default=0))
-    height = _HEIGHT - _TOP - _BOTTOM
+    step, top = _scale(max((day[measure] for day in report.days), default=0))
     slot = (_WIDTH - _LEFT) / _days_in(report.month)
-    parts = []
-    for amount in range(0, top + 1, step):
-        y = _TOP + height * (1 - amount / top)
-        label = f"${amount / 1e9:,.10g}" if measure == "cost_nanousd" else f"{amount:,}"
-        parts.append(
-            f'<line x1="{_LEFT}" x2="{_WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
-        )
-    for n in range(_days_in(report.month)):
-        x = _LEFT + (n + 0.5) * slot
-        parts.append(f'<text x="{x:.1f}" y="{_HEIGHT - 6}" text-anchor="middle">{n + 1}</text>')
-    for n, (day, amount) in enumerate(zip(report.days, amounts, strict=True)):
-        if amount:
-            tall = max(1.0, height * amount / top)
-            parts.append(
-                f'<rect x="{_LEFT + (n + 0.15) * slot:.1f}" y="{_TOP + height - tall:.1f}"'
-                f' width="{0.7 * slot:.1f}" height="{tall:.1f}" rx="2">'
-                f"<title>{day['day']}: {_cost(day)}, {day['requests']:,} requests</title></rect>"
-            )
-    drawn = "\n".join(parts)
+    drawn = "\n".join(
+        (*_amounts(measure, step, top), *_numbers(report, slot), *_bars(report, top, slot))
+    )
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{_chart_title(report)}">\n'
         f"{drawn}\n</svg>"
     )
+
+
+def _amounts(measure: str, step: int, top: int) -> Iterator[str]:
+    for amount in range(0, top + 1, step):
+        y = _TOP + _PLOT * (1 - amount / top)
+        label = f"${amount / 1e9:,.10g}" if measure == "cost_nanousd" else f"{amount:,}"
+        yield (
+            f'<line x1="{_LEFT}" x2="{_WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
+        )
+
+
+def _numbers(report: Report, slot: float) -> Iterator[str]:
+    for n in range(_days_in(report.month)):
+        x = _LEFT + (n + 0.5) * slot
+        yield f'<text x="{x:.1f}" y="{_HEIGHT - 6}" text-anchor="middle">{n + 1}</text>'
+
+
+def _bars(report: Report, top: int, slot: float) -> Iterator[str]:
+    measure = _measure(report)
+    for n, day in enumerate(report.days):
+        if day[measure]:
+            tall = max(1.0, _PLOT * day[measure] / top)
+            yield (
+                f'<rect x="{_LEFT + (n + 0.15) * slot:.1f}" y="{_TOP + _PLOT - tall:.1f}"'
+                f' width="{0.7 * slot:.1f}" height="{tall:.1f}" rx="2">'
+                f"<title>{day['day']}: {_cost(day)}, {day['requests']:,} requests</title></rect>"
+            )
 
 
 def _scale(most: int) -> tuple[int, int]:

@@ -42,11 +42,7 @@ def _add(context: Context, args: Namespace) -> None:
     if args.expires_in <= 0:
         raise InvalidInput("--expires-in must be a positive number of seconds.")
     if kind == "oauth":
-        refresh = refresh or _ask(context, "Refresh token (sk-ant-ort…): ")
-        if not refresh.startswith("sk-ant-ort"):
-            raise InvalidInput(
-                "An OAuth token needs its refresh token, which begins with sk-ant-ort."
-            )
+        refresh = _refresh_token(context, refresh)
         context.warn(TERMS)
     elif refresh:
         raise InvalidInput("An API key has no refresh token; leave the second one out.")
@@ -76,6 +72,13 @@ def _secrets(context: Context, token: str | None, refresh: str | None) -> tuple[
             raise InvalidInput("Give the token on standard input, and its refresh token after it.")
         return words[0], words[1] if len(words) == 2 else refresh or ""
     return token, refresh or ""
+
+
+def _refresh_token(context: Context, given: str) -> str:
+    refresh = given or _ask(context, "Refresh token (sk-ant-ort…): ")
+    if not refresh.startswith("sk-ant-ort"):
+        raise InvalidInput("An OAuth token needs its refresh token, which begins with sk-ant-ort.")
+    return refresh
 
 
 def _ask(context: Context, prompt: str) -> str:

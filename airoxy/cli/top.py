@@ -158,7 +158,8 @@ def _is_stopped() -> bool:
     return False
 
 
-def _show(screen: curses.window, context: Context, watch: Watch, pulse: Pulse) -> None:
+def _styles() -> dict[str, int]:
+    """What curses calls the styles of lines; the cursor is hidden, too."""
     import curses
 
     with suppress(curses.error):  # a terminal without colours, or whose cursor cannot be hidden
@@ -171,6 +172,13 @@ def _show(screen: curses.window, context: Context, watch: Watch, pulse: Pulse) -
     styles = {HEAD: curses.A_BOLD, SOFT: curses.A_DIM, "": curses.A_NORMAL}
     for number, style in enumerate((GOOD, WARN, BAD)):
         styles[style] = curses.color_pair(number + 1) if curses.has_colors() else curses.A_NORMAL
+    return styles
+
+
+def _show(screen: curses.window, context: Context, watch: Watch, pulse: Pulse) -> None:
+    import curses
+
+    styles = _styles()
     screen.timeout(int(_DRAW * 1000))
     while True:
         height, width = screen.getmaxyx()
