@@ -13,10 +13,7 @@ import pytest
 
 from tests.fake_anthropic import FakeAnthropic
 from tests.reliability.conftest import TOKEN
-from tests.reliability.raw import HELLO, Client, request
-
-STREAM = HELLO.replace(b'"messages"', b'"stream":true,"messages"')
-
+from tests.reliability.raw import HELLO, STREAM, Client, request
 
 # Slow ones
 

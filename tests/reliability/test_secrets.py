@@ -18,13 +18,12 @@ from airoxy.server.record import Record
 from tests.fake_anthropic import FakeAnthropic
 from tests.program import ROOT, environment
 from tests.reliability.conftest import Watched
-from tests.reliability.raw import HELLO, Client, request
+from tests.reliability.raw import HELLO, STREAM, Client, request
 
 #: In every token, and nowhere else.
 MARK = "zq8Xk2Vw"
 CONSOLE = [f"sk-ant-api-{MARK}-console-{number}" for number in range(5)]
 LOGIN = [(f"sk-ant-oat-{MARK}-login-{n}", f"sk-ant-ort-{MARK}-login-{n}") for n in range(3)]
-STREAM = HELLO.replace(b'"messages"', b'"stream":true,"messages"')
 
 
 class Account:

@@ -1,192 +1,31 @@
-"""What the machine can do to airoxy: kill it, fill its disk, hold its lock, take its descriptors.
+"""What the machine can do to airoxy: fill its disk, hold its lock, take its descriptors,
+turn its clock.
 
-AIROXY_KILLS (20) says how often it is killed, AIROXY_LOCKED (3) for how many seconds its database
-is held.
+AIROXY_LOCKED (3) says for how many seconds its database is held.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import random
 import resource
-import signal
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Self
 
 import apsw
 import pytest
 
 from tests.fake_anthropic import FakeAnthropic
 from tests.reliability.conftest import TOKEN, Watched
+from tests.reliability.load import Load, integrity, logged, wait, worker
 from tests.reliability.raw import HELLO, Client, request
 
-KILLS = int(os.environ.get("AIROXY_KILLS", "20"))
 LOCKED = float(os.environ.get("AIROXY_LOCKED", "3"))
-STREAM = HELLO.replace(b'"messages"', b'"stream":true,"messages"')
 #: The same request is its own control: what it takes without the fault, plus this (seconds).
 HITCH = 0.05
-
-
-class Load:
-    """Clients that ask without a pause; what became of every request, by its outcome."""
-
-    def __init__(self, airoxy: Watched, key: str, clients: int = 4) -> None:
-        self.airoxy, self.key = airoxy, key
-        self.outcomes: Counter[str] = Counter()
-        self.request_ids: set[str] = set()
-        self.durations: list[float] = []
-        self._more = threading.Condition()
-        self._stopping = False
-        self._threads = [
-            threading.Thread(target=self._run, args=(STREAM if n % 2 else HELLO,))
-            for n in range(clients)
-        ]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping = True
-        for thread in self._threads:
-            thread.join()
-
-    def wait_served(self, more: int, timeout: float = 30) -> None:
-        """Until so many further requests were answered whole."""
-        with self._more:
-            goal = self.outcomes["whole"] + more
-            assert self._more.wait_for(lambda: self.outcomes["whole"] >= goal, timeout), (
-                self.outcomes,
-                self.airoxy.errors,
-            )
-
-    def slow(self) -> float:
-        """What 99 of 100 requests took at the most (seconds); the last one is the machine's."""
-        return sorted(self.durations)[len(self.durations) * 99 // 100]
-
-    def _run(self, body: bytes) -> None:
-        client = None
-        while not self._stopping:
-            started = time.monotonic()
-            try:
-                client = client or Client(self.airoxy)
-                outcome = self._ask(client, body)
-            except ConnectionRefusedError:
-                outcome = "refused"
-            except OSError:
-                outcome = "broken"
-            if outcome != "whole" and client:
-                client.close()
-                client = None
-            with self._more:
-                self.outcomes[outcome] += 1
-                if outcome == "whole":
-                    self.durations.append(time.monotonic() - started)
-                self._more.notify_all()
-        if client:
-            client.close()
-
-    def _ask(self, client: Client, body: bytes) -> str:
-        answer = client.send(request(self.key, body)).answer()
-        if answer is None or not answer.whole:
-            return "broken"
-        assert answer.status == 200, answer
-        # A stream that looks complete is complete.
-        assert (b"message_stop" if body is STREAM else b'"end_turn"') in answer.body
-        self.request_ids.add(answer.headers[b"request-id"].decode())
-        return "whole"
-
-
-def worker(airoxy: Watched) -> int:
-    return int(airoxy.request("GET", "/health").json()["pid"])
-
-
-def integrity(path: Path) -> str:
-    db = apsw.Connection(str(path))
-    try:
-        return str(next(iter(db.cursor().execute("PRAGMA integrity_check")))[0])
-    finally:
-        db.close()
-
-
-def logged(path: Path) -> list[str]:
-    """Anthropic's ids of the requests in the log."""
-    db = apsw.Connection(str(path))
-    try:
-        db.cursor().execute("BEGIN")
-        rows = db.cursor().execute("SELECT request_id FROM requests").fetchall()
-        sums = db.cursor().execute("SELECT sum(requests) FROM daily").fetchall()
-        assert (sums[0][0] or 0) == len(rows)
-        return [row[0] for row in rows]
-    finally:
-        db.close()
-
-
-# Killed
-
-
-def test_workers_are_killed_at_any_moment(airoxy: Watched, key: str) -> None:
-    lost = 0
-    with Load(airoxy, key) as load:
-        for _ in range(KILLS):
-            load.wait_served(random.randrange(1, 40))
-            time.sleep(random.random() / 100)
-            before = len(set(logged(airoxy.database)))
-            with contextlib.suppress(OSError):
-                os.kill(worker(airoxy), signal.SIGKILL)
-            lost += before > len(set(logged(airoxy.database)))
-        load.wait_served(10)
-    assert lost == 0
-    assert load.outcomes["refused"] == 0  # the parent holds the door
-    airoxy.stop()
-    assert integrity(airoxy.database) == "ok"
-    known = logged(airoxy.database)
-    assert len(known) == len(set(known))
-    # Only what was waiting for the writer when its process died.
-    missing = load.request_ids - set(known)
-    assert len(missing) <= KILLS * 40
-    report("worker", load, missing)
-
-
-def test_the_parent_is_killed_at_any_moment(airoxy: Watched, key: str) -> None:
-    missing: set[str] = set()
-    for _ in range(max(2, KILLS // 4)):
-        with Load(airoxy, key) as load:
-            load.wait_served(random.randrange(1, 40))
-            assert airoxy.process
-            children = Path(f"/proc/{airoxy.process.pid}/task/{airoxy.process.pid}/children")
-            workers = [int(word) for word in children.read_text().split()]
-            airoxy.process.kill()
-            airoxy.process.wait()
-            airoxy.process = None
-        # The workers finish what runs, and leave: nothing keeps the port from a successor.
-        wait(lambda workers=workers: not any(Path(f"/proc/{pid}").exists() for pid in workers))
-        missing |= load.request_ids - set(logged(airoxy.database))
-        airoxy.start()
-    assert missing == set()
-    airoxy.stop()
-    assert integrity(airoxy.database) == "ok"
-    report("parent", load, missing)
-
-
-def report(what: str, load: Load, missing: set[str]) -> None:
-    """For docs/reliability.md; shown with `pytest -s`."""
-    print(f"\n{what}: {dict(load.outcomes)}, not in the log: {len(missing)}")
-
-
-def wait(holds: Callable[[], object], seconds: float = 20) -> None:
-    """For what no event tells of."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 # A disk that is full, a lock that is held
