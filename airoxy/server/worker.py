@@ -25,6 +25,7 @@ from airoxy.config.identity import Identity
 from airoxy.server.accepting import Acceptor
 from airoxy.server.child import LEAVE_LATER, LEAVE_NOW, LEAVE_SOON
 from airoxy.server.connection import Connection
+from airoxy.server.heap import keep_freed_memory
 from airoxy.server.incoming import Request
 from airoxy.server.listening import BACKLOG
 from airoxy.server.outgoing import CLOSE
@@ -86,6 +87,7 @@ def run(
     faulthandler.enable()  # a hanging worker is told to abort, and says where it hung
     # uvicorn warns of every malformed request, and anybody can send those.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    keep_freed_memory()
     # Not asyncio.run: it would wait for threads that look names up.
     loop = uvloop.new_event_loop()
     tls = server_context(identity) if identity else None
