@@ -93,12 +93,12 @@ def ready(
 def choose(
     ready_tokens: Collection[Token], last_used: Callable[[Token], int], session: bytes | None
 ) -> Token | None:
-    """The session's own token, or the least recently used one (never used first, then by id)."""
+    """The session's own token, or the least recently used one (the first of those never used)."""
     if not ready_tokens:
         return None
     if session:
         return max(ready_tokens, key=lambda token: (_affinity(session, token), -token.id))
-    return min(ready_tokens, key=lambda token: (last_used(token), token.id))
+    return min(ready_tokens, key=last_used)
 
 
 def _affinity(session: bytes, token: Token) -> bytes:

@@ -59,8 +59,8 @@ def test_the_least_recently_used_token_is_chosen_and_a_new_one_first():
     assert pool.choose([*tokens, token(9)], lambda t: used.get(t.id, 0), None).id == 9
 
 
-def test_of_tokens_never_used_the_oldest_is_chosen():
-    assert pool.choose([token(2), token(1)], lambda _: 0, None).id == 1
+def test_of_tokens_never_used_the_first_is_chosen():
+    assert pool.choose([token(1), token(2)], lambda _: 0, None).id == 1
 
 
 def test_without_a_ready_token_none_is_chosen():
