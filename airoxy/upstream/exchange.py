@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
 Body = bytes | bytearray | AsyncIterator[bytes] | None
 
-#: A body up to this size is worth copying behind the head, which makes one packet of both.
-_JOINED = 64 * 1024
-
-
 #: What is yielded to whoever is Resumable.
 PAUSED = object()
 
@@ -174,11 +170,8 @@ class Exchange:
             connection.write(head)
             connection.sent = True
         elif isinstance(body, (bytes, bytearray)) and len(body) <= PIECE:
-            if len(body) <= _JOINED:
-                connection.write(head + body)
-            else:
-                connection.write(head)
-                connection.write(body)
+            # A copy costs less than what the event loop does about two pieces.
+            connection.write(head + body)
             connection.sent = True
         else:
             connection.write(head)
