@@ -39,7 +39,7 @@ _JUDGED = frozenset((401, 403, 429, 529))
 COMPANY = 0.005
 #: For so long (seconds) the snapshot is not looked after again. The command that changes something
 #: needs longer to end after its commit, so what it did holds from the next request on.
-UNSEEN = 0.002
+UNSEEN = 0.004
 _UNREAD = Asked(None, False, ())
 
 
