@@ -12,7 +12,7 @@ import pytest
 from tests.fake_anthropic import FakeAnthropic
 from tests.monitoring.prometheus import EXAMPLES, Prometheus
 from tests.program import Airoxy
-from tests.server.test_failover import ask
+from tests.server.pooled import ask
 from tests.server.test_streams import StreamClient
 
 ONE = "sk-ant-api-test-one"

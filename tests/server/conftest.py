@@ -1,4 +1,4 @@
-"""The stub server as a service, started by a test and stopped after it."""
+"""The stub server as a service, started by a test and stopped after it; airoxy with some tokens."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.program import Airoxy
+from tests.server.pooled import ONE, THREE, TWO
 from tests.server.service import Service
 
 
@@ -34,3 +36,11 @@ def listener() -> Iterator[socket.socket]:
     """What systemd listens on."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         yield sock
+
+
+@pytest.fixture
+def pool(airoxy: Airoxy) -> tuple[Airoxy, str]:
+    """Three tokens, of which "one" is next."""
+    for name, secret in (("one", ONE), ("two", TWO), ("three", THREE)):
+        airoxy.token(secret, name=name)
+    return airoxy, airoxy.key()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.fake_anthropic.api import OAUTH_PATH
 from tests.program import Airoxy
-from tests.server.test_failover import OAUTH, OAUTH_REFRESH, TWO, ask, listed
+from tests.server.pooled import OAUTH, OAUTH_REFRESH, TWO, ask, listed
 
 
 def test_fifty_requests_and_two_commands_make_one_refresh_and_all_are_served(airoxy, upstream):

@@ -16,7 +16,7 @@ import pytest
 from airoxy.server.metrics import may_ask, networks
 from tests.fake_anthropic import FakeAnthropic
 from tests.program import ROOT, Airoxy, environment, need
-from tests.server.test_failover import ask
+from tests.server.pooled import ask
 from tests.server.test_streams import StreamClient
 
 ONE, TWO = "sk-ant-api-test-one", "sk-ant-api-test-two"
