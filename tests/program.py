@@ -31,7 +31,8 @@ PYTHON = os.environ.get("AIROXY_TEST_PYTHON", sys.executable)
 
 #: What keeps the ports last given out: bound, so that no other test process is given them, and
 #: open to be used again, so that whoever listens with SO_REUSEADDR, as all servers do, can.
-_kept: deque[socket.socket] = deque()
+#: Descriptors and not sockets, which would complain of being left open at the end of the tests.
+_kept: deque[int] = deque()
 
 
 def free_port() -> int:
@@ -45,9 +46,9 @@ def free_port() -> int:
             probe.close()
             continue
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _kept.append(probe)
+        _kept.append(probe.detach())
         if len(_kept) > 64:
-            _kept.popleft().close()
+            os.close(_kept.popleft())
         return port
 
 
