@@ -1,6 +1,6 @@
 """Heads of requests: which pass, and what body they announce.
 
-tests/reliability/test_smuggling.py has what must not pass.
+tests/reliability/smuggling has what must not pass.
 """
 
 import time

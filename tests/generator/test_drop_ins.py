@@ -1,12 +1,9 @@
-"""The systemd generator: what it writes for which configuration, and that it never fails a boot."""
+"""What the systemd generator writes for which configuration."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -15,59 +12,15 @@ import pytest
 
 from airoxy.config import SETTINGS, make_config
 from airoxy.config.identity import CERTIFICATE_CREDENTIAL, KEY_CREDENTIAL
-
-ROOT = Path(__file__).parents[1]
-SCRIPT = ROOT / "systemd" / "airoxy-generator"
-SOCKET = "airoxy.socket.d/10-airoxy-yaml.conf"
-SERVICE = "airoxy.service.d/10-airoxy-yaml.conf"
-TIMER = "airoxy-refresh-tokens.timer.d/10-airoxy-yaml.conf"
-
-needs_systemd = pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
+from tests.generator.drop_ins import (
+    ROOT,
+    SERVICE,
+    SOCKET,
+    TIMER,
+    Generate,
+    needs_systemd,
+    settings,
 )
-
-
-@pytest.fixture(scope="module")
-def generator() -> ModuleType:
-    module = ModuleType("airoxy_generator")
-    exec(compile(SCRIPT.read_text(), str(SCRIPT), "exec"), module.__dict__)
-    return module
-
-
-@pytest.fixture
-def said(generator: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What goes to the journal."""
-    lines: list[str] = []
-    monkeypatch.setattr(generator, "report", lines.append)
-    return lines
-
-
-Generate = Callable[[str], dict[str, str]]
-
-
-@pytest.fixture
-def generate(generator: ModuleType, said: list[str], tmp_path: Path) -> Generate:
-    """The drop-ins for a configuration of this content; its path is F in them."""
-
-    def generate(content: str) -> dict[str, str]:
-        source, out = tmp_path / "airoxy.yaml", tmp_path / "generator"
-        source.write_text(content)
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir()
-        assert generator.main(["airoxy-generator", str(out), "early", "late"], source) == 0
-        said[:] = [line.replace(str(source), "F") for line in said]
-        return {
-            str(path.relative_to(out)): path.read_text().replace(str(source), "F")
-            for path in sorted(out.rglob("*.conf"))
-        }
-
-    return generate
-
-
-def settings(drop_in: str) -> list[str]:
-    """A drop-in less its comments."""
-    return [line for line in drop_in.splitlines() if line and not line.startswith("#")]
-
 
 # -- addresses
 
@@ -193,86 +146,6 @@ def test_times_close_together_are_not_jumbled_by_the_random_delay(generator: Mod
     assert delays(30) == ["RandomizedDelaySec=300s"]
 
 
-# -- what is wrong
-
-
-@pytest.mark.parametrize(
-    ("content", "first"),
-    [
-        ("host: 127.0.0.1\nport: http\n", "F:2: port: http is not a whole number"),
-        ("port: 3801\nhost: proxy.example\n", "F:2: host: proxy.example is not an IP address"),
-        ("port: 3801\ntoken_refresh_interval: 1\n", "F:2: token_refresh_interval: 1 is out of"),
-        ("port: 3801\nport: 3802\n", "F:2: port: stands here again"),
-        ("port: 3801\n\tworkers: 2\n", "F:2: begins with a tab"),
-        ("- port: 3801\n", "F:1: is not a list of settings"),
-    ],
-)
-def test_a_mistake_in_what_concerns_the_units_leaves_them_all_at_the_defaults(
-    generate: Generate, said: list[str], content: str, first: str
-) -> None:
-    assert generate(content) == {}
-    (line,) = said
-    assert line.startswith(first)
-    assert line.endswith("socket and timer stay at their defaults; try: airoxy config check")
-
-
-def test_a_mistake_elsewhere_leaves_the_socket_where_the_clients_look_for_it(
-    generate: Generate, said: list[str]
-) -> None:
-    drop_ins = generate("port: 3801\nworkers: many\nprot: 1\n")
-    assert "ListenStream=3801" in settings(drop_ins[SOCKET])
-    (line,) = said
-    assert line.startswith("F:2: workers: many is not a whole number")
-    assert line.endswith("airoxy will not start so; try: airoxy config check")
-
-
-def test_a_pipe_in_place_of_the_file_is_not_waited_for(
-    generator: ModuleType, said: list[str], tmp_path: Path
-) -> None:
-    pipe = tmp_path / "airoxy.yaml"
-    os.mkfifo(pipe)
-    assert generator.main(["", str(tmp_path / "out")], pipe) == 0
-    assert said == [f"{pipe}: is not a file; socket and timer stay at their defaults"]
-
-
-def test_what_cannot_be_written_is_told_and_does_not_fail(
-    generator: ModuleType, said: list[str], tmp_path: Path
-) -> None:
-    source = tmp_path / "airoxy.yaml"
-    source.write_text("port: 3801")
-    assert generator.main(["", str(source)], source) == 0  # a file where a directory should be
-    assert generator.main([""], source) == 0
-    assert [line.partition(":")[0] for line in said] == ["NotADirectoryError", "IndexError"]
-    assert all("socket and timer stay at their defaults" in line for line in said)
-
-
-def test_a_python_without_airoxy_is_told_and_does_not_fail(tmp_path: Path) -> None:
-    source = tmp_path / "airoxy.yaml"
-    source.write_text("port: 3801")
-    code = f"""
-import pathlib, runpy, sys
-main = runpy.run_path({str(SCRIPT)!r})["main"]
-main.__globals__["report"] = lambda text: print(text, file=sys.stderr)  # not this machine's journal
-raise SystemExit(main(["", {str(tmp_path / "out")!r}], pathlib.Path({str(source)!r})))
-"""
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, cwd=tmp_path
-    )
-    assert done.returncode == 0
-    assert done.stderr.startswith("ModuleNotFoundError: ")
-    assert done.stderr.count("\n") == 1
-    assert not (tmp_path / "out").exists()
-
-
-def test_the_script_runs_as_systemd_runs_it(tmp_path: Path) -> None:
-    assert os.access(SCRIPT, os.X_OK)
-    directories = [tmp_path / name for name in ("normal", "early", "late")]
-    for directory in directories:
-        directory.mkdir()
-    done = subprocess.run([sys.executable, SCRIPT, *directories], capture_output=True, text=True)
-    assert done.returncode == 0
-
-
 # -- tls
 
 PAIR = "tls:\n  certificate: /etc/tls/100%/a b.pem\n  key: /etc/tls/key.pem\n"
@@ -324,29 +197,6 @@ def test_the_units_with_the_drop_ins_are_what_systemd_verifies(
         env={**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:"},
     )
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_one_report_is_one_line(
-    generator: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    records: list[str] = []
-    monkeypatch.setattr(generator, "to_kernel_log", records.append)
-    monkeypatch.setattr(generator, "socket", _without_journal())
-    generator.report("one\nPRIORITY=0\n  two")
-    assert capsys.readouterr().err == "airoxy-generator: one PRIORITY=0 two\n"
-    assert records == [f"<28>airoxy-generator[{os.getpid()}]: one PRIORITY=0 two\n"]
-
-
-def _without_journal() -> ModuleType:
-    import socket
-
-    class Missing(socket.socket):
-        def sendto(self, *_: object) -> int:
-            raise FileNotFoundError
-
-    module = ModuleType("socket")
-    module.__dict__.update(socket.__dict__, socket=Missing)
-    return module
 
 
 # -- the units as shipped
