@@ -7,6 +7,7 @@ wrong is raised as an AiroxyError and rendered by `airoxy.cli.main` alone.
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import os
 import sys
@@ -66,6 +67,10 @@ class Context:
 
     def now(self) -> float:
         return self.clock()
+
+    def today(self) -> datetime.date:
+        """The day in UTC."""
+        return datetime.datetime.fromtimestamp(self.now(), datetime.UTC).date()
 
     def say(self, text: str = "") -> None:
         print(text, file=self.out)

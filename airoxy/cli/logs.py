@@ -81,9 +81,8 @@ def _run(context: Context, args: Namespace) -> None:
         tokens.check_token(db, args.token)
     if args.key is not None:
         keys.check_key(db, args.key)
-    today = datetime.datetime.fromtimestamp(context.now(), datetime.UTC).date()
     wanted = {
-        "day": today if args.today else args.date,
+        "day": context.today() if args.today else args.date,
         "token_id": args.token,
         "key_id": args.key,
     }

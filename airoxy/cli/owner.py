@@ -19,7 +19,7 @@ def become_owner(database: Path) -> None:
     """Drop root for the owner of `database`'s directory, for good. Raises StoreError."""
     owner = _owner(database.parent)
     if os.geteuid() == 0 and owner.st_uid != 0:
-        _drop_to(owner.st_uid, owner.st_gid)
+        drop_to(owner.st_uid, owner.st_gid)
 
 
 @contextmanager
@@ -53,18 +53,19 @@ def _owner(directory: Path) -> os.stat_result:
     except PermissionError:
         raise StoreError(f"{directory} may not be read; use sudo.") from None
     if os.geteuid() != 0 and not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
-        raise StoreError(f"{directory} belongs to {_name(owner.st_uid)}; use sudo.")
+        raise StoreError(f"{directory} belongs to {user_name(owner.st_uid)}; use sudo.")
     return owner
 
 
-def _drop_to(uid: int, gid: int) -> None:
+def drop_to(uid: int, gid: int) -> None:
+    """Become this user for good."""
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)
     os.umask(0o077)
 
 
-def _name(uid: int) -> str:
+def user_name(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -88,7 +88,7 @@ def _show(context: Context, args: Namespace) -> None:
         )
     lines = [line for price in _sorted(table) for line in _lines(context, price, own)]
     context.table(lines, ("MODEL", "FROM", *_HEADS, "US", "SOURCE"), right=_HEADS)
-    search = _figure(table.search_price(_today(context)))
+    search = _figure(table.search_price(context.today()))
     context.say("\nDollars per million tokens; US inference times the factor, a batch half.")
     context.say(f"1,000 web searches cost ${search}.")
     return _show_unpriced(context, unpriced)
@@ -107,12 +107,6 @@ def _show_unpriced(context: Context, unpriced: list[dict[str, Any]]) -> None:
         ("MODEL", "REQUESTS", "COUNTED AS", "FIRST", "LAST"),
         right=("REQUESTS", "COUNTED AS"),
     )
-
-
-def _today(context: Context) -> date:
-    import datetime
-
-    return datetime.datetime.fromtimestamp(context.now(), datetime.UTC).date()
 
 
 def _unpriced(table: PriceTable, counted: Iterable[costs.Counted]) -> list[dict[str, Any]]:

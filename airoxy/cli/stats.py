@@ -64,7 +64,7 @@ def _month(text: str) -> datetime.date:
 
 
 def _run(context: Context, args: Namespace) -> None:
-    today = datetime.datetime.fromtimestamp(context.now(), datetime.UTC).date()
+    today = context.today()
     if args.report:
         return _report(context, args, today)
     if args.format:

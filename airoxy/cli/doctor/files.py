@@ -7,7 +7,6 @@ lies in one that belongs to airoxy: a wrong path in the configuration must not c
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import stat
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from airoxy.cli.doctor.finding import FAIL, HOME, OK, WARN, Finding, Patient
+from airoxy.cli.owner import user_name
 from airoxy.cli.system import ask
 from airoxy.errors import AiroxyError
 
@@ -52,7 +52,7 @@ def directory(patient: Patient) -> Iterator[Finding]:
     if fault:
         yield Finding(FAIL, f"{path} {fault}.", remedy, fix)
     else:
-        belongs = _name(path.stat().st_uid)
+        belongs = user_name(path.stat().st_uid)
         yield Finding(OK, f"{path} belongs to {belongs}, who may write there.")
 
 
@@ -65,7 +65,7 @@ def _directory_fault(patient: Patient, path: Path) -> str | None:
         return "is not a directory"
     if path == HOME and patient.owner:
         if (found.st_uid, found.st_gid) != patient.owner:
-            return f"belongs to {_name(found.st_uid)} and not to {patient.user}"
+            return f"belongs to {user_name(found.st_uid)} and not to {patient.user}"
         if found.st_mode & 0o027 or found.st_mode & 0o700 != 0o700:
             return f"has mode {stat.S_IMODE(found.st_mode):04o} and not 0750"
     if not patient.as_owner(lambda: os.access(path, os.R_OK | os.W_OK | os.X_OK)):
@@ -77,7 +77,7 @@ def _make_directory(path: Path, uid: int, gid: int) -> str:
     path.mkdir(0o750, exist_ok=True)
     os.chown(path, uid, gid)
     path.chmod(0o750)
-    return f"{path} belongs to {_name(uid)} alone now (mode 0750)."
+    return f"{path} belongs to {user_name(uid)} alone now (mode 0750)."
 
 
 def database(patient: Patient) -> Iterator[Finding]:
@@ -99,7 +99,7 @@ def _file_fault(patient: Patient, path: Path) -> Finding | None:
         return Finding(FAIL, f"{path} is {what}.")
     uid, gid = patient.owner or (home.st_uid, home.st_gid)
     if found.st_uid != uid:
-        fault = f"belongs to {_name(found.st_uid)} and not to {_name(uid)}"
+        fault = f"belongs to {user_name(found.st_uid)} and not to {user_name(uid)}"
     elif found.st_mode & 0o037 or (found.st_mode & 0o040 and found.st_gid != gid):
         fault = f"holds secrets, and others may open it (mode {stat.S_IMODE(found.st_mode):04o})"
     elif found.st_mode & 0o600 != 0o600:
@@ -107,7 +107,7 @@ def _file_fault(patient: Patient, path: Path) -> Finding | None:
     else:
         return None
     ours = home.st_uid == uid
-    remedy = f"sudo chown {_name(uid)}: {path}; sudo chmod 600 {path}"
+    remedy = f"sudo chown {user_name(uid)}: {path}; sudo chmod 600 {path}"
     fix = partial(_own, path, uid, gid) if ours else None
     return Finding(FAIL, f"{path} {fault}.", remedy, fix)
 
@@ -125,7 +125,7 @@ def _own(path: Path, uid: int, gid: int) -> str:
         os.chmod(itself, 0o600)
     finally:
         os.close(file)
-    return f"{path} belongs to {_name(uid)} alone now (mode 0600)."
+    return f"{path} belongs to {user_name(uid)} alone now (mode 0600)."
 
 
 def disk(patient: Patient) -> Iterator[Finding]:
@@ -143,10 +143,3 @@ def disk(patient: Patient) -> Iterator[Finding]:
         yield Finding(WARN, text, "Make room there soon.")
     else:
         yield Finding(OK, text)
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from airoxy.cli.command import Context
+from airoxy.cli.owner import drop_to
 from airoxy.cli.system import SERVICE, booted, show
 from airoxy.cli.token_key import SEALED_KEY, system_key
 from airoxy.config import DEFAULT_PATH, Config, Document, make_config, read_document
@@ -148,10 +149,7 @@ def _serve(work: Callable[[], T], uid: int, gid: int, writing: int) -> None:
     import pickle
 
     try:
-        os.setgroups([])
-        os.setgid(gid)
-        os.setuid(uid)
-        os.umask(0o077)
+        drop_to(uid, gid)
         told: tuple[bool, object]
         try:
             told = (True, work())
