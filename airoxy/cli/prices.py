@@ -72,20 +72,9 @@ def _show(context: Context, args: Namespace) -> None:
     own = PriceTable.parse(list(context.config.price_rows))
     unpriced = _unpriced(table, costs.counted_models(context.database))
     if args.json:
-        return context.json(
-            {
-                "prices": [_document(context, price, own) for price in _sorted(table)],
-                "web_search": [
-                    {
-                        "from": since and since.isoformat(),
-                        "source": _source(context, since in own.searches),
-                        "per_1000": _number(price),
-                    }
-                    for since, price in table.searches.items()
-                ],
-                "unpriced": unpriced,
-            }
-        )
+        prices = [_document(context, price, own) for price in _sorted(table)]
+        searches = _searches(context, table, own)
+        return context.json({"prices": prices, "web_search": searches, "unpriced": unpriced})
     lines = [line for price in _sorted(table) for line in _lines(context, price, own)]
     context.table(lines, ("MODEL", "FROM", *_HEADS, "US", "SOURCE"), right=_HEADS)
     search = _figure(table.search_price(context.today()))
@@ -159,6 +148,17 @@ def _figure(number: Fraction) -> str:
     text = f"{float(number):.9f}".rstrip("0")
     whole, _, decimals = text.partition(".")
     return f"{whole}.{decimals:0<2}"
+
+
+def _searches(context: Context, table: PriceTable, own: PriceTable) -> list[dict[str, Any]]:
+    return [
+        {
+            "from": since and since.isoformat(),
+            "source": _source(context, since in own.searches),
+            "per_1000": _number(price),
+        }
+        for since, price in table.searches.items()
+    ]
 
 
 def _document(context: Context, price: Price, own: PriceTable) -> dict[str, Any]:

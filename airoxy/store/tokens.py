@@ -59,18 +59,7 @@ def add_token(
 ) -> int:
     """The new token's id. Raises Conflict for a name or a secret that is there already."""
     with transaction(db):
-        if run(db, "SELECT 1 FROM tokens WHERE name = ? AND removed_at IS NULL", (name,)):
-            raise Conflict(
-                f"A token named {name!r} is there already; choose another name or remove it first."
-            )
-        known = run(
-            db,
-            "SELECT id, name FROM tokens"
-            " WHERE token_digest = fingerprint(?) OR refresh_digest = fingerprint(?)",
-            (token, refresh_token),
-        )
-        if known:
-            raise Conflict(f"That token is there already: {known[0][0]} ({known[0][1]}).")
+        _refuse_known(db, name, token, refresh_token)
         ((token_id,),) = run(
             db,
             "INSERT INTO tokens (name, type, token, refresh_token, expires_at, created_at,"
@@ -80,6 +69,21 @@ def add_token(
             (name, type, token, refresh_token, expires_at, int(now)),
         )
     return int(token_id)
+
+
+def _refuse_known(db: apsw.Connection, name: str, token: str, refresh_token: str | None) -> None:
+    if run(db, "SELECT 1 FROM tokens WHERE name = ? AND removed_at IS NULL", (name,)):
+        raise Conflict(
+            f"A token named {name!r} is there already; choose another name or remove it first."
+        )
+    known = run(
+        db,
+        "SELECT id, name FROM tokens"
+        " WHERE token_digest = fingerprint(?) OR refresh_digest = fingerprint(?)",
+        (token, refresh_token),
+    )
+    if known:
+        raise Conflict(f"That token is there already: {known[0][0]} ({known[0][1]}).")
 
 
 def list_tokens(db: apsw.Connection, now: float) -> list[dict[str, Any]]:
