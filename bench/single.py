@@ -121,7 +121,7 @@ def _activate(there: Server) -> float:
         started = time.monotonic()
         with machine.on(machine.PROXY):
             process = subprocess.Popen(
-                ["sh", "-c", 'exec 3<&"$0"; LISTEN_PID=$$ exec "$@"', str(listener.fileno()),
+                ["bash", "-c", 'exec 3<&"$0"; LISTEN_PID=$$ exec "$@"', str(listener.fileno()),
                  sys.executable, "-m", "airoxy", "--config", str(there.airoxy.config), "serve"],
                 pass_fds=[listener.fileno()], cwd=ROOT, stderr=subprocess.DEVNULL,
                 env=environment() | {"LISTEN_FDS": "1"},
