@@ -14,12 +14,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airoxy.core.message import without_content
+
 #: An SSE line longer than this holds text, not usage; it is the most that is kept of one.
 MAX_LINE = 1 << 20
 #: A batch result holds a whole message in one line.
 MAX_RESULT_LINE = 8 << 20
 #: A JSON answer is kept up to here.
 MAX_BODY = 32 << 20
+#: A longer one is not parsed as a whole if it need not be (bytes).
+_LONG = 4096
 #: No request uses more; it keeps sums over the largest batch within SQLite's 64 bits.
 MAX_COUNT = 10**9
 #: Prompts of merged batch results lie in the same step of this many tokens; tiers are multiples.
@@ -168,7 +172,7 @@ class UsageReader:
         """The body is over, complete or not."""
         rest, self._body = self._body, b""
         if self._form == "json":
-            self._read(_parse(rest))
+            self._read(_document(rest))
         elif rest:
             self._take_lines(bytes(rest))
         if self._form != "sse":
@@ -338,6 +342,14 @@ def _interesting_lines(block: bytes) -> list[bytes]:
             lines[block.rfind(b"\n", 0, at) + 1] = end if end >= 0 else len(block)
             at = find(name, end) if end >= 0 else -1
     return [block[start : lines[start]] for start in sorted(lines)] if lines else []
+
+
+def _document(body: bytes | bytearray) -> Mapping[str, Any]:
+    if len(body) > _LONG and (rest := without_content(body)):
+        message = _parse(rest)
+        if message.get("type") == "message" and "usage" in message and "model" in message:
+            return message
+    return _parse(body)
 
 
 def _parse(data: bytes | bytearray) -> Mapping[str, Any]:
