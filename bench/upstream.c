@@ -103,16 +103,16 @@ static void answer_message(struct conn *c, long size)
     static size_t length;
     char head[1024];
     if (made != size) { /* one size at a time is asked for, mostly */
-        char start[1024];
+        char start[1024], end[1024];
         int n = sprintf(start, "{\"id\":\"msg_01\",\"type\":\"message\",\"role\":\"assistant\","
-            "\"model\":\"claude-sonnet-4-5-20250929\",\"stop_reason\":\"end_turn\"," USAGE
-            ",\"content\":[{\"type\":\"text\",\"text\":\"", 42);
-        long fill = size - n - 4 > 0 ? size - n - 4 : 0;
-        length = (size_t)(n + fill + 4);
+            "\"model\":\"claude-sonnet-4-5-20250929\",\"content\":[{\"type\":\"text\",\"text\":\"");
+        int m = sprintf(end, "\"}],\"stop_reason\":\"end_turn\",\"stop_sequence\":null," USAGE "}", 42);
+        long fill = size - n - m > 0 ? size - n - m : 0;
+        length = (size_t)(n + fill + m);
         body = realloc(body, length);
         memcpy(body, start, (size_t)n);
         memset(body + n, 'x', (size_t)fill);
-        memcpy(body + n + fill, "\"}]}", 4);
+        memcpy(body + n + fill, end, (size_t)m);
         made = size;
     }
     append(c, head, (size_t)sprintf(head, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
