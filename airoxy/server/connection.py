@@ -32,6 +32,9 @@ BODY_SILENCE = 60.0
 LINGER = 30.0
 #: How long a client may leave lie what it was sent; Claude Code gives up after as much (seconds).
 UNREAD_TIME = 300
+#: With more requests than that under way, answers wait for the end of the event loop's turn and go
+#: out one after the other, which takes less time in all; with fewer nobody gains by the waiting.
+_FEW = 3
 
 
 class Connection(asyncio.Protocol):
@@ -40,9 +43,9 @@ class Connection(asyncio.Protocol):
     the deadline has been put off meanwhile."""
 
     __slots__ = (
-        "_answer", "_chunks", "_deadline", "_deaf", "_drained", "_end", "_expiring", "_held",
-        "_idle_time", "_in_head", "_known", "_left", "_read_paused", "_request", "_state", "_timer",
-        "loop", "transport", "write_paused",
+        "_answer", "_can_hasten", "_chunks", "_deadline", "_deaf", "_drained", "_end", "_expiring",
+        "_hastened", "_held", "_idle_time", "_in_head", "_known", "_left", "_read_paused",
+        "_request", "_state", "_timer", "loop", "transport", "write_paused",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -75,7 +78,9 @@ class Connection(asyncio.Protocol):
         self._end = 0.0
         self._deadline = math.inf
         self._timer: asyncio.TimerHandle | None = None
-        self._read_paused = False
+        self._read_paused = self._hastened = False
+        #: uvloop's TLS with a limit of nothing would never be resumed.
+        self._can_hasten = not config.ssl
         self._drained: asyncio.Future[None] | None = None
 
     # What the event loop tells.
@@ -215,6 +220,7 @@ class Connection(asyncio.Protocol):
         self._deadline = math.inf
         driver = request.driver
         self._state.tasks.add(driver)
+        self._hasten(len(self._state.tasks) <= _FEW)
         driver.start(self._run(request))
         return data
 
@@ -223,6 +229,12 @@ class Connection(asyncio.Protocol):
         if known is None or not known.again(head):
             known = self._known = Known(head)
         return known
+
+    def _hasten(self, wanted: bool) -> None:
+        """Whether what is written goes out at once: uvloop lets wait what is below the limit."""
+        if wanted != self._hastened and self._can_hasten:
+            self._hastened = wanted
+            self.transport.set_write_buffer_limits(high=0 if wanted else None)
 
     async def _run(self, request: Request) -> None:
         try:

@@ -25,6 +25,9 @@ class Transport(asyncio.Transport):
         self.closed = False
         self.written = b""
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Nothing is ever left to be written."""
+
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         where = ("127.0.0.1", 1)
         sock = mock.Mock(
