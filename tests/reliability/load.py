@@ -98,8 +98,15 @@ def wait(holds: Callable[[], object], seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
-def integrity(path: Path) -> str:
+def opened(path: Path) -> apsw.Connection:
+    """The database beside a server that uses it: one waits for the other's commit to end."""
     db = apsw.Connection(str(path))
+    db.setbusytimeout(10_000)
+    return db
+
+
+def integrity(path: Path) -> str:
+    db = opened(path)
     try:
         return str(next(iter(db.cursor().execute("PRAGMA integrity_check")))[0])
     finally:
@@ -108,7 +115,7 @@ def integrity(path: Path) -> str:
 
 def logged(path: Path) -> list[str]:
     """Anthropic's ids of the requests in the log."""
-    db = apsw.Connection(str(path))
+    db = opened(path)
     try:
         db.cursor().execute("BEGIN")
         rows = db.cursor().execute("SELECT request_id FROM requests").fetchall()

@@ -20,7 +20,7 @@ import pytest
 
 from tests.fake_anthropic import FakeAnthropic
 from tests.reliability.conftest import TOKEN, Watched
-from tests.reliability.load import Load, integrity, logged, wait, worker
+from tests.reliability.load import Load, integrity, logged, opened, wait, worker
 from tests.reliability.raw import HELLO, Client, request
 
 LOCKED = float(os.environ.get("AIROXY_LOCKED", "3"))
@@ -84,7 +84,7 @@ def test_a_database_that_is_held_slows_no_request_down(airoxy: Watched, key: str
         load.wait_served(300)
         usual = load.slow()
         load.durations.clear()
-        holder = apsw.Connection(str(airoxy.database))
+        holder = opened(airoxy.database)
         holder.cursor().execute("BEGIN EXCLUSIVE")
         deadline = time.monotonic() + LOCKED
         while time.monotonic() < deadline:

@@ -102,6 +102,7 @@ def test_a_killed_worker_leaves_nothing_behind(airoxy, held):
 def test_a_database_that_cannot_be_written_does_not_lift_a_limit(airoxy):
     key = limited(airoxy, "--spend-per-day", dollars(3 * COST))
     blocker = apsw.Connection(str(airoxy.database))
+    blocker.setbusytimeout(10_000)
     try:
         blocker.cursor().execute("BEGIN IMMEDIATE")
         assert [ask(airoxy, key).status for _ in range(4)] == [200, 200, 200, 429]
