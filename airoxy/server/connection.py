@@ -18,6 +18,7 @@ from airoxy.core import request_head
 from airoxy.core.request_head import CHUNKED
 from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.server.chunks import Chunks
+from airoxy.server.deadline import Deadline
 from airoxy.server.driver import Driver
 from airoxy.server.incoming import Request
 from airoxy.server.known import Known
@@ -39,13 +40,12 @@ _FEW = 3
 
 class Connection(asyncio.Protocol):
     """uvicorn makes it, with its configuration, whose application answers a Request, and with its
-    state, which is what all connections share. One timer runs; when it goes off it looks whether
-    the deadline has been put off meanwhile."""
+    state, which is what all connections share."""
 
     __slots__ = (
         "_answer", "_can_hasten", "_chunks", "_deadline", "_deaf", "_drained", "_end", "_expiring",
         "_hastened", "_held", "_idle_time", "_in_head", "_known", "_left", "_read_paused",
-        "_request", "_state", "_timer", "loop", "transport", "write_paused",
+        "_request", "_state", "loop", "transport", "write_paused",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -76,8 +76,7 @@ class Connection(asyncio.Protocol):
         self._deaf = False
         self._expiring = False
         self._end = 0.0
-        self._deadline = math.inf
-        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = Deadline(self.loop, self._expire)
         self._read_paused = self._hastened = False
         #: uvloop's TLS with a limit of nothing would never be resumed.
         self._can_hasten = not config.ssl
@@ -93,14 +92,12 @@ class Connection(asyncio.Protocol):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIME * 1000)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._end = self.loop.time() + HEAD_TIME
-        self._expire_at(self._end)
+        self._deadline.set(self._end)
 
     def connection_lost(self, _error: Exception | None) -> None:
         """The socket is gone, by whoever's doing."""
         self._state.connections.discard(self)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._deadline.end()
         self._deaf = True
         self._known = None
         self.resume_writing()
@@ -169,9 +166,9 @@ class Connection(asyncio.Protocol):
             return
         if self._left:
             self._end = self.loop.time() + LINGER
-            self._expire_at(self._end)
+            self._deadline.set(self._end)
         else:
-            self._expire_at(self.loop.time() + self._idle_time)
+            self._deadline.set(self.loop.time() + self._idle_time)
             if self._held:  # not here, within the answer to the one before
                 self.loop.call_soon(self.data_received, b"")
 
@@ -217,7 +214,7 @@ class Connection(asyncio.Protocol):
             data = b""
         elif self._left and data:
             data = self._take_body(data)
-        self._deadline = math.inf
+        self._deadline.at = math.inf
         driver = request.driver
         self._state.tasks.add(driver)
         self._hasten(len(self._state.tasks) <= _FEW)
@@ -302,11 +299,11 @@ class Connection(asyncio.Protocol):
             return
         if self._running():
             if self._left:
-                self._expire_at(self.loop.time() + BODY_SILENCE)
+                self._deadline.set(self.loop.time() + BODY_SILENCE)
         elif self._left or self._held:
-            self._expire_at(self._end)
-        elif self._deadline == math.inf:
-            self._expire_at(self.loop.time() + self._idle_time)
+            self._deadline.set(self._end)
+        elif self._deadline.at == math.inf:
+            self._deadline.set(self.loop.time() + self._idle_time)
 
     def expire_in(self, seconds: float) -> None:
         """Close the connection when it has been idle for that long; once asked, it stays so, and
@@ -316,25 +313,13 @@ class Connection(asyncio.Protocol):
         self._expiring = True
         self._idle_time = seconds
         if not self._running():
-            self._expire_at(self.loop.time() + seconds)
-
-    def _expire_at(self, when: float) -> None:
-        self._deadline = when
-        timer = self._timer
-        if timer is not None:
-            if timer.when() <= when:
-                return
-            timer.cancel()
-        self._timer = self.loop.call_at(when, self._expire)
+            self._deadline.set(self.loop.time() + seconds)
 
     def _expire(self) -> None:
         """Whatever has been closed meanwhile, or arrived in this moment, is not to be lost."""
-        self._timer = None
-        if self.transport.is_closing() or self._deadline == math.inf:
+        if self.transport.is_closing():
             return
-        if self._deadline > self.loop.time():
-            self._expire_at(self._deadline)
-        elif self._running():
+        if self._running():
             self._check_body()
         elif self._left or self._in_head or not (self._held or self._arrived()):
             self.transport.close()
@@ -344,7 +329,7 @@ class Connection(asyncio.Protocol):
         if not self._left or (self._request and self._request.begun):
             return
         if self._read_paused or self._arrived():
-            self._expire_at(self.loop.time() + BODY_SILENCE)
+            self._deadline.set(self.loop.time() + BODY_SILENCE)
             return
         error = InvalidInput("The request's body did not arrive in time.")
         error.status = 408
