@@ -94,8 +94,8 @@ def test_an_upload_is_not_collected_on_its_way(curl, upstream):
 
 def test_a_body_above_anthropics_limit_is_refused_in_airoxys_words(curl, upstream, tmp_path):
     (tmp_path / "large").write_bytes(b"x" * 34_000_000)
-    # Over HTTP/2 behind Caddy, curl says once in a dozen that this early answer was cut off. Who of
-    # them is at fault has not been found out; with the answer comes word to send no more.
+    # Over HTTP/2, curl says of one in eight that it was cut off behind Caddy: airoxy has sent all
+    # of it in one write then, and closes nothing for the next 50 ms.
     again = ("--retry", "5", "--retry-all-errors", "--retry-delay", "1")
     told = curl.get("/v1/messages", "--data-binary", f"@{tmp_path / 'large'}", *again)
     assert json.loads(told)["error"] == {
