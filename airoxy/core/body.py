@@ -114,9 +114,9 @@ def _at_a_glance(body: Body) -> Asked | None:
     front, back = _FRONT.match(body), _BACK.fullmatch(body, body.rfind(b"]") + 1)
     if front is None or back is None or body.rfind(b'"model"') > front.start(1):
         return None
-    if body.rfind(b'"file_id"') >= 0:
+    if body.rfind(b"\\u00") >= 0 or body.rfind(b'"file_id"') >= 0:
         return None
-    if back[1] is None and (body.rfind(b'"stream"') >= 0 or body.rfind(b"\\u00") >= 0):
+    if back[1] is None and body.rfind(b'"stream"') >= 0:
         return None
     return Asked(front[1].decode(), back[1] == b"true", ())
 
