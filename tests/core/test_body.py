@@ -236,3 +236,9 @@ def test_the_usual_body_is_seen_at_a_glance():
     body = b'{"model":"claude","max_tokens":9,"messages":[{"content":"]"}],"stream":true}'
     with mock.patch.multiple(rules, _parsed=None, _skimmed=None):
         assert read_request(body) == Asked("claude", True, ())
+
+
+@pytest.mark.parametrize("end", [b'"stream":true}', b'"stream":false}', b'"top_k":1}'])
+def test_a_second_model_spelled_with_escapes_is_seen_in_a_body_of_the_usual_form(end):
+    body = b'{"model":"claude-a","mod\\u0065l":"claude-b","messages":[],' + end
+    assert read_request(body).model == json.loads(body)["model"] == "claude-b"
