@@ -8,6 +8,7 @@ by the token's id, so nothing is ever allocated and no worker waits for another 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import mmap
 import os
@@ -137,14 +138,25 @@ def tell_load(fd: int, load: Load) -> None:
 
 
 class Turn(contextlib.AbstractContextManager[None]):
-    """A lock between processes, on the byte `place`; within one only one thread takes it."""
+    """A lock between processes, on the byte `place`; within one only one thread takes it.
+
+    Who has one waits for no other. But to the kernel locks are a process's and not a thread's: one
+    thread that has a turn and one that waits for another look to it like a circle of processes.
+    """
 
     def __init__(self, fd: int, place: int) -> None:
         self._fd = fd
         self._place = place
 
     def __enter__(self) -> None:
-        fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, self._place)
+        while True:
+            try:
+                fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, self._place)
+                return
+            except OSError as error:
+                if error.errno != errno.EDEADLK:
+                    raise
+                os.sched_yield()  # it lasts for microseconds
 
     def __exit__(self, *_: object) -> None:
         fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, self._place)
