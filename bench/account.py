@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from airoxy.config import load_config
+from airoxy.core.billing.usage import UsageReader
 from airoxy.core.pool import Token
-from airoxy.core.usage import UsageReader
-from airoxy.server.record import Record
-from airoxy.store import ledger
+from airoxy.server.proxy.request_log import Record
 from airoxy.store.schema import open_database, transaction
+from airoxy.store.usage import requests
 
 _USAGE = b'"usage":{"input_tokens":321,"cache_read_input_tokens":4567,"output_tokens":42}'
 _ANSWER = (
@@ -32,7 +32,7 @@ def cost(database: Path) -> list[tuple[str, str]]:
     """CPU time of the account alone, best of five."""
     prices = load_config(environ={}).pricing
 
-    def row() -> ledger.Row:
+    def row() -> requests.Row:
         record = Record(1, "/v1/messages", time.time())
         record.attempted(_TOKEN)
         record.answered(200, _HEADERS)(_ANSWER)
@@ -44,7 +44,7 @@ def cost(database: Path) -> list[tuple[str, str]]:
 
     def write() -> None:
         with transaction(db):
-            ledger.append(db, rows)
+            requests.append(db, rows)
 
     reader = UsageReader("sse")
     read, written = _cpu(row, 2000), _cpu(write, 100) / _BATCH

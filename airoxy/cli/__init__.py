@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,35 +14,36 @@ from airoxy import __version__
 from airoxy.cli.command import Command, Context, Group
 from airoxy.errors import EXIT_FAILED, AiroxyError
 
-#: Every module of commands, in the order of the help; each ends in GROUP or COMMANDS.
-MODULES = (
-    "api_key",
-    "token",
-    "logs",
-    "stats",
-    "top",
-    "prices",
-    "config",
-    "backup",
-    "units",
-    "doctor",
-    "package",
-    "import_php",
-    "serve",
-    "job",
-)
+#: Every module of commands by its first word, in the order of the help; each ends in GROUP or
+#: COMMANDS.
+MODULES = {
+    "api_key": "cli.api_keys.api_key",
+    "token": "cli.tokens.token",
+    "logs": "cli.logs",
+    "stats": "cli.stats.stats",
+    "top": "cli.top.top",
+    "prices": "cli.stats.prices",
+    "config": "cli.config",
+    "backup": "cli.backup",
+    "units": "cli.system.services",
+    "doctor": "cli.doctor",
+    "package": "cli.system.package",
+    "import_php": "legacy_php.command",
+    "serve": "cli.serve",
+    "job": "cli.job",
+}
 
 
-def groups(modules: Sequence[str] = MODULES) -> list[Group | Command]:
+def groups(modules: Iterable[str] = MODULES) -> list[Group | Command]:
     """What there is to type."""
     found: list[Group | Command] = []
     for name in modules:
-        module = import_module(f"airoxy.cli.{name}")
+        module = import_module(f"airoxy.{MODULES[name]}")
         found += [module.GROUP] if hasattr(module, "GROUP") else module.COMMANDS
     return found
 
 
-def build_parser(modules: Sequence[str] = MODULES) -> argparse.ArgumentParser:
+def build_parser(modules: Iterable[str] = MODULES) -> argparse.ArgumentParser:
     """The whole command line, or that of some `modules`; manual and completion are made from it."""
     parser = argparse.ArgumentParser(
         prog="airoxy",
@@ -92,7 +93,7 @@ def _of_the_database(context: Context, error: Any) -> str:
     return explain(context.config.database, error).message
 
 
-def _understood(argv: Sequence[str]) -> tuple[list[str], Sequence[str]]:
+def _understood(argv: Sequence[str]) -> tuple[list[str], Iterable[str]]:
     """The words, with `token:add` as `token add`, and the modules that know the command: only its
     own where its first word says which that is, because importing all takes longer than it does."""
     words = list(argv)

@@ -47,7 +47,7 @@ def _copy(path: Path, target: Path, *, replace: bool) -> int:
     """The size of the copy, in bytes."""
     import apsw
 
-    from airoxy.cli.owner import as_owner
+    from airoxy.cli.system.owner import as_owner
     from airoxy.store import backup
     from airoxy.store.schema import explain
 
@@ -68,8 +68,8 @@ def _copy(path: Path, target: Path, *, replace: bool) -> int:
 
 def _key_of(path: Path) -> Path | None:
     """What the tokens in the database at `path` are sealed with; None where there is none yet."""
-    from airoxy.cli.token_key import SEALED_KEY
-    from airoxy.store.keyfile import KEY_FILE
+    from airoxy.cli.tokens.key import SEALED_KEY
+    from airoxy.store.key_file import KEY_FILE
 
     places = (SEALED_KEY, path.with_name(KEY_FILE))
     return next((place for place in places if os.path.exists(place)), None)

@@ -48,7 +48,7 @@ def _words(value: object) -> str:
 
 
 def _check(context: Context, args: Namespace) -> None:
-    from airoxy.config.identity import is_hidden, read_identity
+    from airoxy.config.certificate import is_hidden, read_identity
 
     config = load_config(args.file or context.config_path, context.environ)
     _ = config.pricing  # the table as shipped may be what is wrong

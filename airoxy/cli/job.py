@@ -31,8 +31,8 @@ def _refresh_tokens(context: Context, _args: Namespace) -> int:
 
 def _pass_certificate(context: Context, _args: Namespace) -> None:
     """As root, who may read the key; what is written is written as who owns the place."""
-    from airoxy.cli.owner import become_owner
-    from airoxy.config.identity import RENEWED, read_identity
+    from airoxy.cli.system.owner import become_owner
+    from airoxy.config.certificate import RENEWED, read_identity
 
     if not context.environ.get("RUNTIME_DIRECTORY"):
         raise InvalidInput("Only systemd runs this, for airoxy.service; try: sudo airoxy reload")

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.figures import cut, dollars, duration, short
-from airoxy.store import keys, ledger, schema, tokens
+from airoxy.cli.formats import cut, dollars, duration, short
+from airoxy.store import keys, schema, tokens
+from airoxy.store.usage import requests
 
 #: How often a follower looks whether something was written (seconds).
 LOOK = 0.2
@@ -88,7 +89,7 @@ def _run(context: Context, args: Namespace) -> None:
     }
     if args.follow:
         return _follow(context, args, wanted)
-    rows = ledger.newest(db, limit=args.limit, **wanted)
+    rows = requests.newest(db, limit=args.limit, **wanted)
     if args.json:
         return context.json(rows)
     if not rows:
@@ -101,15 +102,15 @@ def _follow(context: Context, args: Namespace, wanted: Mapping[str, Any]) -> Non
     """The newest, oldest first, and then each as it is written."""
     db = context.database
     with schema.snapshot(db):
-        last = ledger.last_id(db)
-        rows = ledger.newest(db, limit=args.limit, **wanted)[::-1]
+        last = requests.last_id(db)
+        rows = requests.newest(db, limit=args.limit, **wanted)[::-1]
     show = _show_json if args.json else _show
     if not args.json:
         _head(context)
     show(context, rows)
     while True:
         seen = schema.data_version(db)
-        while rows := ledger.newest(db, limit=_AT_ONCE, after_id=last, **wanted):
+        while rows := requests.newest(db, limit=_AT_ONCE, after_id=last, **wanted):
             last = rows[-1]["id"]
             show(context, rows)
         context.out.flush()

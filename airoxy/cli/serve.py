@@ -9,8 +9,8 @@ from airoxy.cli.command import Command, Context
 
 
 def _serve(context: Context, _: argparse.Namespace) -> int:
-    from airoxy.cli.owner import become_owner
-    from airoxy.server.run import serve
+    from airoxy.cli.system.owner import become_owner
+    from airoxy.server.process.serve import serve
 
     if os.geteuid() == 0:
         become_owner(context.config.database)

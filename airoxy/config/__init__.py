@@ -20,7 +20,7 @@ from airoxy.config.schema import SCHEMA, SECTIONS, SETTINGS, Setting
 from airoxy.errors import ConfigError
 
 if TYPE_CHECKING:
-    from airoxy.core.pricing import PriceTable
+    from airoxy.core.billing.pricing import PriceTable
 
 __all__ = [
     "DEFAULT_PATH",

@@ -1,7 +1,7 @@
 """Price rows: those of the configuration, checked row by row, and the table as shipped.
 
-`airoxy.core.pricing` is imported only where there are rows to understand, because most commands
-never ask for a price.
+`airoxy.core.billing.pricing` is imported only where there are rows to understand, because most
+commands never ask for a price.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from airoxy.config.kinds import is_null
 from airoxy.errors import ConfigError
 
 if TYPE_CHECKING:
-    from airoxy.core.pricing import PriceTable
+    from airoxy.core.billing.pricing import PriceTable
 
 #: A checkout's own table first: its tests are about that one, whatever is installed beside it.
 SHIPPED = (
@@ -87,7 +87,7 @@ def _refused(rows: Mapping[yaml.Node, Row]) -> list[tuple[yaml.Node, str]]:
     """What the price table has against rows."""
     if not rows:
         return []
-    from airoxy.core.pricing import PriceTable
+    from airoxy.core.billing.pricing import PriceTable
 
     try:
         PriceTable.parse(list(rows.values()))
@@ -101,7 +101,7 @@ def _refused(rows: Mapping[yaml.Node, Row]) -> list[tuple[yaml.Node, str]]:
 @functools.cache
 def shipped_prices() -> PriceTable:
     """The price table that airoxy comes with."""
-    from airoxy.core.pricing import PriceTable
+    from airoxy.core.billing.pricing import PriceTable
 
     path = next((path for path in SHIPPED if path.exists()), SHIPPED[-1])
     try:
@@ -114,6 +114,6 @@ def price_table(rows: Sequence[Row]) -> PriceTable:
     """The table as shipped, with these rows added and overriding."""
     if not rows:
         return shipped_prices()
-    from airoxy.core.pricing import PriceTable
+    from airoxy.core.billing.pricing import PriceTable
 
     return shipped_prices().merged(PriceTable.parse(list(rows)))

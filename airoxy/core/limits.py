@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from airoxy.core.money import exact_dollars
+from airoxy.core.billing.money import exact_dollars
 
 #: The seconds of a minute, in which requests and tokens are counted.
 MINUTE = 60

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import apsw
 
-from airoxy.core.basis import UNKNOWN, parts_of
-from airoxy.core.pricing import PriceTable, cost_nanousd
-from airoxy.core.usage import Usage
+from airoxy.core.billing.cost_inputs import UNKNOWN, parts_of
+from airoxy.core.billing.pricing import PriceTable, cost_nanousd
+from airoxy.core.billing.usage import Usage
 from airoxy.jobs.slices import Pause, in_slices
-from airoxy.store import costs, ledger
+from airoxy.store.usage import costs, requests
 
 #: Rows read at once; that needs no lock.
 _AT_ONCE = 10_000
@@ -52,7 +52,7 @@ def recost(
 ) -> Recosted:
     """The rows of the days from `since` on that are there now; a dry run only tells."""
     done = Recosted()
-    first, last = costs.first_id(db, since), ledger.last_id(db)
+    first, last = costs.first_id(db, since), requests.last_id(db)
     while rows := costs.costed(db, since, first, last, _AT_ONCE):
         first = rows[-1].id + 1
         done.rows += len(rows)

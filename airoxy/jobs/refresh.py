@@ -45,7 +45,7 @@ class Outcome:
 def ask_anthropic(oauth: OAuth, refresh_token: str, clock: Clock) -> Answer:
     """upstream.refresh, imported when it is needed: with httpx it takes a tenth of a second, and
     most processes never refresh."""
-    from airoxy.upstream.refresh import refresh
+    from airoxy.upstream.oauth import refresh
 
     return refresh(oauth, refresh_token, clock)
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import apsw
 
 from airoxy.jobs.slices import Pause, in_slices
-from airoxy.store import ledger, resources, schema
+from airoxy.store import resources, schema
+from airoxy.store.usage import requests
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def tidy_log(
     """Keep `retention_days` whole days and today, in UTC."""
     today = datetime.datetime.fromtimestamp(now, datetime.UTC).date()
     before = today - datetime.timedelta(retention_days)
-    rows = in_slices(db, lambda most: ledger.delete_slice(db, before, most), pause)
+    rows = in_slices(db, lambda most: requests.delete_slice(db, before, most), pause)
     forgotten = _forget_resources(db, now, pause)
     pages = in_slices(db, lambda most: schema.shrink(db, most), pause)
     return Tidied(before, rows, forgotten, pages * schema.page_size(db))

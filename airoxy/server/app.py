@@ -24,24 +24,24 @@ import falcon.asgi
 from airoxy.config import Config
 from airoxy.errors import AiroxyError, NotFound
 from airoxy.jobs.refresh import report_interrupted
-from airoxy.server import memory
-from airoxy.server.allowance import Allowance
-from airoxy.server.asgi import answering
-from airoxy.server.gate import Gate
-from airoxy.server.health import Health, Root
-from airoxy.server.incoming import Request
-from airoxy.server.metrics import Metrics
-from airoxy.server.pool import Pool
-from airoxy.server.proxy import Proxy
-from airoxy.server.refresher import Refresher
-from airoxy.server.snapshot import Snapshot
-from airoxy.server.standing import Load, Standing
-from airoxy.server.tally import Tally
+from airoxy.server.http.asgi import answering
+from airoxy.server.http.request import Request
+from airoxy.server.limits.counters import Allowance
+from airoxy.server.limits.limiter import Gate
+from airoxy.server.metrics.counters import Tally
+from airoxy.server.metrics.endpoint import Metrics
+from airoxy.server.metrics.health import Health, Root
+from airoxy.server.pool.pool import Pool
+from airoxy.server.pool.refresher import Refresher
+from airoxy.server.pool.snapshot import Snapshot
+from airoxy.server.pool.token_state import Load, Standing
+from airoxy.server.process import shared_memory
+from airoxy.server.proxy.proxy import Proxy
 from airoxy.server.writer import Writer
 from airoxy.store import tokens
 from airoxy.store.schema import open_database
-from airoxy.upstream.client import Client
 from airoxy.upstream.origin import proxy_from_environ
+from airoxy.upstream.upstream import Client
 
 Answer = Callable[[Request], Awaitable[None]]
 
@@ -109,7 +109,7 @@ def open_server(config: Config, standing_fd: int | None = None, workers: int = 1
 
 def _allowance(standing_fd: int | None) -> Allowance:
     """This worker's part in the shared memory, or all of one of its own."""
-    return Allowance() if standing_fd is None else Allowance(standing_fd, memory.ALLOWANCE)
+    return Allowance() if standing_fd is None else Allowance(standing_fd, shared_memory.ALLOWANCE)
 
 
 def create_app(proxy: Answer, health: Health, metrics: Metrics) -> Answer:

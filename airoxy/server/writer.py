@@ -2,7 +2,8 @@
 
 The law: who hands something over never waits for the database. A locked or full disk delays the
 writing; above `LIMIT` waiting rows the newest are dropped, counted and reported. `close` writes
-what is left. A row is counted (`airoxy.server.tally`) when it comes, also while the disk refuses.
+what is left. A row is counted (`airoxy.server.metrics.counters`) when it comes, also while the
+disk refuses.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from airoxy.server.tally import Tally
-from airoxy.store import ledger, tokens
+from airoxy.server.metrics.counters import Tally
+from airoxy.store import tokens
 from airoxy.store.schema import transaction
+from airoxy.store.usage import requests
 
 #: What it returns is a row to be counted, if it is one.
 Operation = Callable[[apsw.Connection], Any]
@@ -64,9 +66,9 @@ class Writer:
         self._db = db
         self._limit = limit
         self._tally = tally
-        self._uncounted: deque[ledger.Row] = deque()
+        self._uncounted: deque[requests.Row] = deque()
         self._dropped_counted = 0
-        self._queue: deque[ledger.Row | _Task] = deque()
+        self._queue: deque[requests.Row | _Task] = deque()
         self._used: dict[int, int] = {}
         self._at_once = BATCH
         self._work = threading.Event()
@@ -82,13 +84,13 @@ class Writer:
         """What is not in the database yet."""
         return len(self._queue)
 
-    def row(self, row: ledger.Row, committed: Callable[[], Any] | None = None) -> None:
+    def row(self, row: requests.Row, committed: Callable[[], Any] | None = None) -> None:
         """Write a row; `committed` as for `do`."""
         if len(self._queue) >= self._limit:
             self.dropped += 1
             return
         if committed:
-            self.do(partial(ledger.append, rows=[row]), committed)
+            self.do(partial(requests.append, rows=[row]), committed)
         else:
             self._queue.append(row)
             self._wake()
@@ -171,17 +173,17 @@ class Writer:
         db = self._db
         # By index: others append meanwhile, and that ends an iteration over a deque.
         batch = [self._queue[i] for i in range(min(self._at_once, len(self._queue)))]
-        rows = [item for item in batch if isinstance(item, ledger.Row)]
+        rows = [item for item in batch if isinstance(item, requests.Row)]
         with transaction(db):
             if rows:
-                ledger.append(db, rows)
+                requests.append(db, rows)
             tasks = [item for item in batch if isinstance(item, _Task)]
             done = [task.operation(db) for task in tasks]
             if used:
                 tokens.note_used(db, used)
         for _ in batch:
             self._queue.popleft()
-        self._uncounted += [row for row in done if isinstance(row, ledger.Row)]
+        self._uncounted += [row for row in done if isinstance(row, requests.Row)]
         for task in tasks:
             if task.committed:
                 task.committed()

@@ -1,7 +1,7 @@
 """The shape of the database, as the ordered steps that lead to it.
 
 The law: a step that was released is never changed, a new one is appended; `user_version` counts
-the steps a database has had. They use the functions of `airoxy.store.vault`.
+the steps a database has had. They use the functions of `airoxy.store.encryption`.
 
 Names stay when keys and tokens go: a removed one keeps its row without its secrets, so that
 history has a name for it, its id is never given again, and its name is free.
@@ -198,8 +198,9 @@ LEFT JOIN api_keys AS k ON k.id = r.api_key_id
 LEFT JOIN tokens AS t ON t.id = r.token_id;
 """
 
-# What a cost was computed from, where the row does not say it all; see `airoxy.core.basis`. Rows
-# from before have the default, which is that nobody knows; new ones always say.
+# What a cost was computed from, where the row does not say it all; see
+# `airoxy.core.billing.cost_inputs`. Rows from before have the default, which is that
+# nobody knows; new ones always say.
 _BASIS = """
 ALTER TABLE requests ADD COLUMN basis TEXT DEFAULT '';
 
@@ -211,7 +212,7 @@ BEGIN
 END;
 """
 
-# Tokens are sealed from here on (see `airoxy.store.vault`).
+# Tokens are sealed from here on (see `airoxy.store.encryption`).
 _SEALED = """
 ALTER TABLE tokens ADD COLUMN masked TEXT;          -- NULL once removed, like the next two
 ALTER TABLE tokens ADD COLUMN token_digest BLOB;    -- keyed; finds an equal token
@@ -231,8 +232,8 @@ UPDATE tokens SET
 WHERE token IS NOT NULL;
 """
 
-# What older installations' things became here (see `airoxy.store.imports`). Who took one over with
-# an airoxy that made the table when it wanted it has it already.
+# What older installations' things became here (see `airoxy.legacy_php.imports`). Who took
+# one over with an airoxy that made the table when it wanted it has it already.
 _IMPORTS = """
 CREATE TABLE IF NOT EXISTS imports (
     source TEXT NOT NULL,                  -- the installation

@@ -18,7 +18,7 @@ from typing import Any
 import apsw
 
 from airoxy.errors import StoreError
-from airoxy.store import migrations, vault
+from airoxy.store import encryption, migrations
 from airoxy.store.backup import back_up, newest_backup
 
 #: "airo", so that another program's database is told from ours.
@@ -45,8 +45,8 @@ def open_database(
 ) -> apsw.Connection:
     """The database at `path`, migrated; made (mode 0600) if it is missing and `create` is set.
 
-    `key` is one to try for the tokens (see `airoxy.store.vault`). Raises StoreError. A reader does
-    not migrate: it refuses a database that needs it.
+    `key` is one to try for the tokens (see `airoxy.store.encryption`). Raises StoreError. A
+    reader does not migrate: it refuses a database that needs it.
     """
     path = path.absolute()
     flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
@@ -55,7 +55,7 @@ def open_database(
             _make_file(path)
         db = apsw.Connection(os.fspath(path), flags)
         try:
-            vault.attach(db, path, key)
+            encryption.attach(db, path, key)
             _prepare(db, path, readonly)
         except BaseException:
             db.close()

@@ -1,8 +1,8 @@
 """Upstream tokens: the pool as it is remembered, with coolings, leases and what belongs to whom.
 
 The law: what changes a token because of an answer names the secret that the answer was to; if the
-token has another one by now, nothing happens. Secrets are sealed (see `airoxy.store.vault`): they
-are compared by their fingerprints, and opened only where they are used.
+token has another one by now, nothing happens. Secrets are sealed (see `airoxy.store.encryption`):
+they are compared by their fingerprints, and opened only where they are used.
 """
 
 # ruff: noqa: S608  (the SQL is put together from this file's own words)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import cast
 
 from airoxy.errors import UpstreamBroken, UpstreamError, UpstreamTimeout
-from airoxy.upstream.answer import Answer
+from airoxy.upstream.response import Answer
 
 #: Above this much unread body the socket is left alone until the reader has caught up; one read
 #: of the event loop (256 KiB) may come on top.

@@ -11,14 +11,14 @@ from collections.abc import AsyncIterator, Generator
 from types import coroutine
 from typing import TYPE_CHECKING, Protocol
 
-from airoxy.core.headers import Headers
+from airoxy.core.request.headers import Headers
 from airoxy.errors import UpstreamBroken, UpstreamTimeout
-from airoxy.upstream.answer import Answer
 from airoxy.upstream.connection import Connection
+from airoxy.upstream.response import Answer
 from airoxy.upstream.upload import PIECE, pump_bytes, pump_iterator
 
 if TYPE_CHECKING:
-    from airoxy.upstream.client import Client
+    from airoxy.upstream.upstream import Client
 
 Body = bytes | bytearray | AsyncIterator[bytes] | None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airoxy.cli import system
+from airoxy.cli.system import system
 
 _PROGRAM = """#!/usr/bin/python3 -IS
 import json, sys

@@ -16,10 +16,11 @@ from pathlib import Path
 import apsw
 import pytest
 
-from airoxy.cli import token_key
+from airoxy.cli.tokens import key as token_key
 from airoxy.errors import Conflict, InvalidInput, StoreError
-from airoxy.store import backup, ledger, tokens
+from airoxy.store import backup, tokens
 from airoxy.store.schema import open_database, run
+from airoxy.store.usage import requests
 from tests.cli.terminal import Typed
 from tests.conftest import Clock
 from tests.program import PYTHON, ROOT, Airoxy, environment
@@ -42,9 +43,9 @@ def target(tmp_path: Path) -> Path:
     return directory / "copy.db"
 
 
-def requests(path: Path) -> int:
+def logged(path: Path) -> int:
     with closing(open_database(path)) as copy:
-        return int(ledger.totals(copy)["requests"])
+        return int(requests.totals(copy)["requests"])
 
 
 def test_the_copy_is_the_database_in_one_file(
@@ -58,7 +59,7 @@ def test_the_copy_is_the_database_in_one_file(
     assert target.stat().st_uid == os.geteuid()
     with closing(open_database(target)) as copy:
         assert run(copy, "SELECT name FROM api_keys") == [("alice",)]
-        assert ledger.totals(copy) == ledger.totals(db)
+        assert requests.totals(copy) == requests.totals(db)
         assert run(copy, "PRAGMA auto_vacuum") == run(db, "PRAGMA auto_vacuum")
 
 
@@ -97,7 +98,7 @@ def test_who_writes_meanwhile_never_waits_and_the_copy_is_of_one_moment(
 ) -> None:
     """A commit between any two steps; SQLite would begin anew with each."""
     append(db, *[row(error_message="x" * 900)] * 3000)
-    expected = ledger.totals(db)["requests"]
+    expected = requests.totals(db)["requests"]
     monkeypatch.setattr(backup, "_STEP", 10)
     stop, failed, written = threading.Event(), [], 0
 
@@ -123,9 +124,9 @@ def test_who_writes_meanwhile_never_waits_and_the_copy_is_of_one_moment(
         stop.set()
         thread.join()
     assert failed == []
-    assert first <= requests(target) <= expected + written
+    assert first <= logged(target) <= expected + written
     with closing(open_database(target)) as copy:
-        assert run(copy, "SELECT count(*) FROM requests")[0][0] == requests(target)
+        assert run(copy, "SELECT count(*) FROM requests")[0][0] == logged(target)
 
 
 def test_what_is_committed_after_its_moment_is_not_in_the_copy(
@@ -135,7 +136,7 @@ def test_what_is_committed_after_its_moment_is_not_in_the_copy(
     with closing(backup.open_source(Path(db.filename))) as source:
         append(db, row())
         backup.write_copy(source, target, replace=False)
-    assert requests(target) == 1
+    assert logged(target) == 1
 
 
 def test_what_is_there_is_only_replaced_by_force(typed: Typed, target: Path) -> None:
@@ -144,7 +145,7 @@ def test_what_is_there_is_only_replaced_by_force(typed: Typed, target: Path) -> 
         typed("backup", str(target))
     assert target.read_text() == "dear"
     typed("backup", str(target), "--force")
-    assert requests(target) == 0
+    assert logged(target) == 0
     assert target.stat().st_mode & 0o777 == 0o600
 
 
@@ -214,7 +215,7 @@ def test_root_has_the_copy_and_the_service_its_files(
         subprocess.run([*command, vault / "copy.db"], cwd=ROOT, env=environment(), check=True)
         assert {file.stat().st_uid for file in Path(home).iterdir()} == {65534}
     assert (vault / "copy.db").stat().st_uid == 0
-    assert requests(vault / "copy.db") == 1
+    assert logged(vault / "copy.db") == 1
 
 
 def test_a_running_service_goes_on_from_its_backup(airoxy: Airoxy, target: Path) -> None:

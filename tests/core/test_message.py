@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airoxy.core import usage
+from airoxy.core.billing import usage
+from airoxy.core.billing.usage import UsageReader
 from airoxy.core.message import without_content
-from airoxy.core.usage import UsageReader
-from tests.core.json_texts import some
+from tests.core.request.json_texts import some
 
 USAGE = {"input_tokens": 3, "output_tokens": 5, "cache_creation": {"ephemeral_1h_input_tokens": 7}}
 FRONT = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-opus-4-8"}

@@ -17,16 +17,16 @@ from typing import Any
 import httptools
 
 from airoxy.config import load_config
-from airoxy.core import body as bodies
-from airoxy.core import request_head
-from airoxy.core.headers import credential, to_client, to_upstream
+from airoxy.core.billing.usage import UsageReader, form_of
 from airoxy.core.pool import Token
-from airoxy.core.request_head import CHUNKED
-from airoxy.core.resources import is_api, limit_for, named_in_path
-from airoxy.core.usage import UsageReader, form_of
+from airoxy.core.request import body as bodies
+from airoxy.core.request import head as request_head
+from airoxy.core.request.head import CHUNKED
+from airoxy.core.request.headers import credential, to_client, to_upstream
+from airoxy.core.request.paths import is_api, limit_for, named_in_path
 from airoxy.errors import AiroxyError, ConfigError
-from airoxy.server.decode import Decoder
-from airoxy.upstream.answer import Answer
+from airoxy.server.proxy.decode import Decoder
+from airoxy.upstream.response import Answer
 from tests.fuzz.wire import conversation
 
 LINE = "You are Claude Code, Anthropic's official CLI for Claude."

@@ -11,8 +11,8 @@ from unittest import mock
 import uvicorn
 from uvicorn.server import ServerState
 
-from airoxy.server.asgi import answering
-from airoxy.server.connection import Connection
+from airoxy.server.http.asgi import answering
+from airoxy.server.http.connection import Connection
 
 Asked = tuple[str, bytes, tuple[tuple[bytes, bytes], ...], bytes]
 

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from airoxy.config import SETTINGS, make_config
-from airoxy.config.identity import CERTIFICATE_CREDENTIAL, KEY_CREDENTIAL
+from airoxy.config.certificate import CERTIFICATE_CREDENTIAL, KEY_CREDENTIAL
 from tests.generator.drop_ins import (
     ROOT,
     SERVICE,

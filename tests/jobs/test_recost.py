@@ -9,12 +9,13 @@ from typing import Any
 import apsw
 import pytest
 
-from airoxy.core.basis import UNKNOWN, basis_of
-from airoxy.core.pricing import PriceTable
-from airoxy.core.usage import Usage
+from airoxy.core.billing.cost_inputs import UNKNOWN, basis_of
+from airoxy.core.billing.pricing import PriceTable
+from airoxy.core.billing.usage import Usage
 from airoxy.jobs.recost import recost
-from airoxy.store import costs, ledger, migrations
+from airoxy.store import migrations
 from airoxy.store.schema import open_database, run
+from airoxy.store.usage import costs, requests
 from tests.jobs.killing import work_killed
 from tests.store.account import TODAY, append, days_ago, row
 
@@ -36,7 +37,7 @@ recost(db, PRICES, TODAY, pause=lambda seconds: None)
 def in_all(db: apsw.Connection) -> tuple[int, int]:
     """The costs of rows and of sums."""
     ((rows,),) = run(db, "SELECT sum(cost_nanousd) FROM requests")
-    return rows, ledger.totals(db)["cost_nanousd"]
+    return rows, requests.totals(db)["cost_nanousd"]
 
 
 def test_rows_and_sums_have_the_new_cost(db: apsw.Connection) -> None:
@@ -47,7 +48,7 @@ def test_rows_and_sums_have_the_new_cost(db: apsw.Connection) -> None:
         "rows": 4, "changed": 4, "before": 4_000_000, "after": 3 * PLAIN + unknown, "unknown": 0
     }  # fmt: skip
     assert in_all(db) == (3 * PLAIN + unknown,) * 2
-    models = {group["model"]: group["cost_nanousd"] for group in ledger.totals_by(db, "model")}
+    models = {group["model"]: group["cost_nanousd"] for group in requests.totals_by(db, "model")}
     assert models == {OPUS: 2 * PLAIN, "claude-x": PLAIN, None: unknown}
 
 
@@ -65,7 +66,8 @@ def test_a_second_time_changes_nothing(db: apsw.Connection) -> None:
 def test_only_the_days_from_that_one_on_change(db: apsw.Connection) -> None:
     append(db, row(days_ago(1), "23:59:59.999"), row(TODAY, "00:00:00"), row(days_ago(1)))
     assert recost(db, PRICES, TODAY).changed == 1
-    assert [r["cost_nanousd"] for r in ledger.newest(db, limit=3)] == [1_000_000, PLAIN, 1_000_000]
+    costs = [r["cost_nanousd"] for r in requests.newest(db, limit=3)]
+    assert costs == [1_000_000, PLAIN, 1_000_000]
 
 
 def test_a_day_has_the_prices_of_that_day(db: apsw.Connection) -> None:
@@ -77,7 +79,7 @@ def test_a_day_has_the_prices_of_that_day(db: apsw.Connection) -> None:
     )  # fmt: skip
     append(db, row(days_ago(1)), row())
     recost(db, prices, days_ago(9))
-    assert [r["cost_nanousd"] for r in ledger.newest(db, limit=3)] == [10_000_000, PLAIN]
+    assert [r["cost_nanousd"] for r in requests.newest(db, limit=3)] == [10_000_000, PLAIN]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,7 @@ def test_what_was_not_plain_is_computed_from_what_was_kept(
 
 
 def test_what_nobody_knows_keeps_its_cost_and_is_told(db: apsw.Connection) -> None:
-    nothing = ledger.without_counts(row())._replace(basis=UNKNOWN)
+    nothing = requests.without_counts(row())._replace(basis=UNKNOWN)
     append(db, row(basis=UNKNOWN), row(basis="{"), row(), nothing)
     done = recost(db, PRICES, TODAY)
     assert (done.changed, done.unknown) == (1, 2)

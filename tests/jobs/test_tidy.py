@@ -11,8 +11,9 @@ import pytest
 
 from airoxy.jobs import slices
 from airoxy.jobs.tidy import tidy_log
-from airoxy.store import ledger, resources, tokens
+from airoxy.store import resources, tokens
 from airoxy.store.schema import open_database, run, transaction
+from airoxy.store.usage import requests
 from tests.conftest import NOON
 from tests.jobs.killing import work_killed
 from tests.store.account import TODAY, add_key, add_token, append, days_ago, row
@@ -40,14 +41,14 @@ def test_three_whole_days_and_today_are_kept(db: apsw.Connection) -> None:
         row(TODAY),
     )
     tidied = tidy_log(db, 3, NOON)
-    assert [r["id"] for r in ledger.newest(db, limit=9)] == [4, 3]
+    assert [r["id"] for r in requests.newest(db, limit=9)] == [4, 3]
     assert str(tidied).startswith("2 detailed rows from before 2026-11-19 (UTC) deleted")
 
 
 def test_at_least_today_is_kept(db: apsw.Connection) -> None:
     append(db, row(days_ago(1), "23:59:59.999"), row(TODAY, "00:00:00"))
     tidy_log(db, 0, NOON)
-    assert [r["id"] for r in ledger.newest(db, limit=9)] == [2]
+    assert [r["id"] for r in requests.newest(db, limit=9)] == [2]
 
 
 def test_nothing_to_do_writes_nothing(db: apsw.Connection) -> None:
@@ -108,11 +109,11 @@ def test_the_totals_are_right_at_every_moment(db: apsw.Connection, other: apsw.C
         append(other, row(), row(days_ago(9)))
         expected += 2
         pauses += 1
-        assert ledger.totals(other)["requests"] == expected
+        assert requests.totals(other)["requests"] == expected
 
     tidy_log(db, 3, NOON, pause)
     assert pauses > 2
-    assert ledger.totals(db)["requests"] == expected
+    assert requests.totals(db)["requests"] == expected
     assert count(db) == 1200 + pauses
 
 
@@ -120,24 +121,24 @@ def test_killed_at_any_moment_and_run_again_the_totals_are_the_same(tmp_path: Pa
     path = tmp_path / "airoxy.db"
     db = open_database(path)
     append(db, *[row(days_ago(n % 10), api_key_id=n % 7) for n in range(6000)])
-    totals, by_day = ledger.totals(db), ledger.totals_by(db, "day")
+    totals, by_day = requests.totals(db), requests.totals_by(db, "day")
     db.close()
     # The whole work is some 800 calls of `step`; the last run goes through.
     for kill_at in [random.randrange(1, 130) for _ in range(5)] + [0]:
         work_killed(path, kill_at, TIDY)
         db = open_database(path)
-        assert ledger.totals(db) == totals
-        assert ledger.totals_by(db, "day") == by_day
+        assert requests.totals(db) == totals
+        assert requests.totals_by(db, "day") == by_day
         assert run(db, "PRAGMA integrity_check") == [("ok",)]
         left = count(db)
-        assert len(ledger.newest(db, limit=99_999)) == left >= 2400
+        assert len(requests.newest(db, limit=99_999)) == left >= 2400
         db.close()
     assert left == 2400
 
 
 def test_two_at_once_do_the_work_together(db: apsw.Connection) -> None:
     append(db, *[row(days_ago(n % 10)) for n in range(5000)])
-    before = ledger.totals(db)
+    before = requests.totals(db)
     done = []
 
     def work() -> None:
@@ -151,7 +152,7 @@ def test_two_at_once_do_the_work_together(db: apsw.Connection) -> None:
     for thread in threads:
         thread.join()
     assert sum(done) == 3000
-    assert (count(db), ledger.totals(db)) == (2000, before)
+    assert (count(db), requests.totals(db)) == (2000, before)
 
 
 def test_freed_space_is_given_back_and_a_part_kept_for_tomorrow(db: apsw.Connection) -> None:

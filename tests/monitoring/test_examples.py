@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from airoxy.server import exposition
-from airoxy.server.metrics import Known
-from airoxy.server.standing import Load
-from airoxy.server.tally import Tally
+from airoxy.server.metrics import exposition
+from airoxy.server.metrics.counters import Tally
+from airoxy.server.metrics.endpoint import Known
+from airoxy.server.pool.token_state import Load
 from tests.monitoring.prometheus import EXAMPLES
 from tests.program import ROOT, need
-from tests.server.test_tally import row
+from tests.server.metrics.test_counters import row
 
 RULES = EXAMPLES / "airoxy-alerts.yml"
 DASHBOARD = EXAMPLES / "airoxy-dashboard.json"

@@ -12,8 +12,8 @@ import pytest
 from tests.fake_anthropic import FakeAnthropic
 from tests.monitoring.prometheus import EXAMPLES, Prometheus
 from tests.program import Airoxy
-from tests.server.pooled import ask
-from tests.server.test_streams import StreamClient
+from tests.server.pool.pooled import ask
+from tests.server.proxy.test_streams import StreamClient
 
 ONE = "sk-ant-api-test-one"
 #: What Grafana fills in.

@@ -1,7 +1,7 @@
 """airoxy with shorter time limits, whose /health also tells what it holds: `python3 -m` this.
 
-AIROXY_TEST_LIMITS is a JSON object of constants in airoxy.server.connection; AIROXY_TEST_CLOCK is a
-file with the seconds by which the wall clock is wrong.
+AIROXY_TEST_LIMITS is a JSON object of constants in airoxy.server.http.connection;
+AIROXY_TEST_CLOCK is a file with the seconds by which the wall clock is wrong.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from airoxy.server import connection
-from airoxy.server.health import Health
+from airoxy.server.http import connection
+from airoxy.server.metrics.health import Health
 
 _plain = Health.on_get
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from airoxy.core.pricing import PriceTable
-from airoxy.server.record import Record
+from airoxy.core.billing.pricing import PriceTable
+from airoxy.server.proxy.request_log import Record
 from tests.fake_anthropic import FakeAnthropic
 from tests.program import ROOT, environment
 from tests.reliability.conftest import Watched

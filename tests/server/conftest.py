@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.program import Airoxy
-from tests.server.pooled import ONE, THREE, TWO
+from tests.server.pool.pooled import ONE, THREE, TWO
 from tests.server.service import Service
 
 

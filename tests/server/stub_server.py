@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from airoxy.errors import AiroxyError, StoreError
-from airoxy.server.asgi import answering
-from airoxy.server.crew import Limits
-from airoxy.server.run import serve
-from airoxy.server.standing import Load
+from airoxy.server.http.asgi import answering
+from airoxy.server.pool.token_state import Load
+from airoxy.server.process.serve import serve
+from airoxy.server.process.workers import Limits
 
 CONFIG = Path(sys.argv[1])
 HERE = CONFIG.parent
@@ -91,7 +91,7 @@ def find_app() -> Any:
 
 def main() -> int:
     if sys.argv[2:]:
-        from airoxy.server.worker import run
+        from airoxy.server.process.worker import run
 
         listener, line = (socket.socket(fileno=int(fd)) for fd in sys.argv[2:])
         return run(partial(StubApp, None, -1, 1), [listener], line)

@@ -8,11 +8,12 @@ from pathlib import Path
 import apsw
 import pytest
 
-from airoxy.server.tally import Tally
+from airoxy.server.metrics.counters import Tally
 from airoxy.server.writer import Writer
-from airoxy.store import keys, ledger, tokens
-from airoxy.store.ledger import Row
+from airoxy.store import keys, tokens
 from airoxy.store.schema import open_database
+from airoxy.store.usage import requests
+from airoxy.store.usage.requests import Row
 
 
 def row(number: int = 0, key_id: int = 1) -> Row:
@@ -182,7 +183,7 @@ def test_rows_are_counted_once_even_while_the_database_refuses_them(path, tally,
 
 def test_the_row_that_an_operation_has_written_is_counted_when_it_is_committed(path, tally):
     def write(db: apsw.Connection) -> Row:
-        ledger.append(db, [row()])
+        requests.append(db, [row()])
         return row()._replace(cost_nanousd=0)
 
     writer = Writer(connect(path), tally=tally)

@@ -7,8 +7,9 @@ from typing import Any
 
 import apsw
 
-from airoxy.store import keys, ledger, schema, tokens
-from airoxy.store.ledger import Row
+from airoxy.store import keys, schema, tokens
+from airoxy.store.usage import requests
+from airoxy.store.usage.requests import Row
 
 #: The day of the tests' clock.
 TODAY = datetime.date(2026, 11, 22)
@@ -48,7 +49,7 @@ def row(day: datetime.date = TODAY, time: str = "12:00:00", **changes: Any) -> R
 
 def append(db: apsw.Connection, *rows: Row) -> None:
     with schema.transaction(db):
-        ledger.append(db, rows)
+        requests.append(db, rows)
 
 
 def add_key(db: apsw.Connection, name: str) -> int:

@@ -9,7 +9,8 @@ import pytest
 
 from airoxy.core.limits import Limits
 from airoxy.errors import Conflict, NotFound
-from airoxy.store import costs, keys, limits, schema
+from airoxy.store import keys, limits, schema
+from airoxy.store.usage import costs
 from tests.conftest import NOON
 from tests.store.account import TODAY, add_key, append, days_ago, row
 

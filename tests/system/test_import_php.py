@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.cli.old_airoxy import KEY, OldAiroxy
+from tests.legacy_php.old_airoxy import KEY, OldAiroxy
 from tests.system.site import Site, until
 
 TOKEN = "sk-ant-api-test-one"

@@ -19,8 +19,8 @@ from typing import Any, Self
 import pytest
 
 from airoxy.errors import ConnectFailed
-from airoxy.upstream.client import Client
 from airoxy.upstream.exchange import Exchange
+from airoxy.upstream.upstream import Client
 
 Script = Callable[["Peer"], Awaitable[Any]]
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from airoxy.errors import UpstreamBroken, UpstreamTimeout
-from airoxy.upstream.answer import Answer
 from airoxy.upstream.connection import HIGH_WATER, Connection
+from airoxy.upstream.response import Answer
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n"
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from airoxy.errors import UpstreamBroken
 from tests.upstream.peer import Peer, Peers, client, drain
-from tests.upstream.test_answer import GOOD
+from tests.upstream.test_response import GOOD
 
 #: Status, headers and body; None for a refusal.
 Outcome = tuple[int, list[tuple[bytes, bytes]], bytes] | None

@@ -1,191 +1,280 @@
-"""Answers over real sockets: whole, in pieces, and broken off."""
+"""Answers as bytes: whole, split anywhere, wrong in every way."""
 
 from __future__ import annotations
 
-import asyncio
+import sys
 
 import pytest
 
-from airoxy.errors import UpstreamBroken
-from tests.upstream.conftest import Run
-from tests.upstream.peer import Peer, Peers, client, fetch, once, replies, until
+from airoxy.upstream.response import HEAD_LIMIT, Answer
 
-HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: 1\r\n\r\nhello"
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
-
-def test_pieces_that_arrived_together_are_read_together(run: Run) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.request()
-        events = b"".join(b"8\r\nevent %d\n\r\n" % i for i in range(9))
-        await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + events)
-        await peer.gone()
-
-    async def scenario() -> None:
-        async with Peers(script) as peers:
-            upstream = client(peers.url)
-            exchange = upstream.start()
-            await exchange.send(b"GET", b"/", [(b"host", upstream.host)])
-            assert await exchange.read() == b"".join(b"event %d\n" % i for i in range(9))
-            assert not exchange.complete
-            exchange.close()
-            await upstream.aclose()
-
-    run(scenario())
-
-
-def test_complete_says_that_read_will_not_wait(run: Run) -> None:
-    async def scenario() -> None:
-        async with Peers(replies(HELLO)) as peers:
-            upstream = client(peers.url)
-            exchange = upstream.start()
-            assert not exchange.complete
-            await exchange.send(b"GET", b"/", [(b"host", upstream.host)])
-            assert exchange.complete
-            assert await exchange.read() == b"hello"
-            assert exchange.complete
-            assert await exchange.read() == b""
-            assert await exchange.read() == b""
-            await upstream.aclose()
-
-    run(scenario())
-
-
-def test_interim_answers_are_swallowed(run: Run) -> None:
-    async def scenario() -> None:
-        interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
-        async with Peers(replies(interim, HELLO)) as peers:
-            upstream = client(peers.url)
-            for _ in range(3):
-                exchange, body = await fetch(upstream, b"POST", body=b"x")
-                assert (exchange.status, body) == (200, b"hello")
-            assert peers.accepted == 1
-            await upstream.aclose()
-
-    run(scenario())
-
-
-def test_head_has_no_body_and_keeps_the_connection(run: Run) -> None:
-    async def scenario() -> None:
-        head = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"
-        async with Peers(replies(head)) as peers:
-            upstream = client(peers.url)
-            for _ in range(2):
-                exchange, body = await fetch(upstream, b"HEAD")
-                assert exchange.headers == [(b"content-length", b"5000")]
-                assert body == b""
-            assert peers.accepted == 1
-            await upstream.aclose()
-
-    run(scenario())
-
-
-def test_a_close_delimited_body_ends_with_the_connection(run: Run) -> None:
-    async def scenario() -> None:
-        async with Peers(once(b"HTTP/1.1 200 OK\r\n\r\n", b"hello ", b"world")) as peers:
-            upstream = client(peers.url)
-            _, body = await fetch(upstream)
-            assert body == b"hello world"
-            await until(lambda: upstream.open_connections == 0)
-            await upstream.aclose()
-
-    run(scenario())
-
-
-def test_a_reset_does_not_end_a_close_delimited_body(run: Run) -> None:
-    async def scenario() -> None:
-        got_it = asyncio.Event()
-
-        async def script(peer: Peer) -> None:
-            await peer.answer(b"HTTP/1.1 200 OK\r\n\r\nhello")
-            await got_it.wait()
-            peer.reset()
-
-        async with Peers(script) as peers:
-            upstream = client(peers.url)
-            exchange = await upstream.send(b"GET", b"/", [(b"host", upstream.host)])
-            assert await exchange.read() == b"hello"
-            got_it.set()
-            with pytest.raises(UpstreamBroken):
-                await exchange.read()
-            await upstream.aclose()
-
-    run(scenario())
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
+#: name: (bytes, status, body, the connection may be used again)
+GOOD = {
+    "a length": (OK + b"Content-Length: 5\r\n\r\nhello", 200, b"hello", True),
+    "no body by length": (OK + b"Content-Length: 0\r\n\r\n", 200, b"", True),
+    "chunks": (CHUNKED + b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n", 200, b"hello world", True),
+    "chunks in capitals": (
+        OK + b"TRANSFER-ENCODING: chunked\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n",
+        200,
+        b"0123456789",
+        True,
+    ),
+    "chunk extensions": (CHUNKED + b"5;a=b\r\nhello\r\n0;c\r\n\r\n", 200, b"hello", True),
+    "trailers": (CHUNKED + b"5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n", 200, b"hello", True),
+    "empty chunks": (CHUNKED + b"0\r\n\r\n", 200, b"", True),
+    "204": (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b"", True),
+    "204 with a length": (b"HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n", 204, b"", True),
+    "304 with the length of what is not sent": (
+        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 1234\r\n\r\n",
+        304,
         b"",
-        b"HTTP/1.1 200 OK\r\nContent-Le",
-        b"HTTP/1.1 100 Continue\r\n\r\n",
-        b"nonsense\r\n",
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-        b"HTTP/1.1 200 OK\r\nX-A: " + b"a" * 70_000 + b"\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n" + b"X-A: a\r\n" * 100_000 + b"\r\n",
-    ],
-    ids=["nothing", "half a head", "only 100", "nonsense", "101", "lengths", "long", "many"],
-)
-def test_no_head_no_answer(run: Run, answer: bytes) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.request()
-        try:
-            await peer.send(answer)
-        except ConnectionError:
-            return
+        True,
+    ),
+    "connection: close": (
+        OK + b"Connection: close\r\nContent-Length: 2\r\n\r\nhi",
+        200,
+        b"hi",
+        False,
+    ),
+    "HTTP/1.0": (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", 200, b"hi", False),
+    "HTTP/1.0 kept alive": (
+        b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi",
+        200,
+        b"hi",
+        True,
+    ),
+    "100 first": (
+        b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"Content-Length: 2\r\n\r\nhi",
+        200,
+        b"hi",
+        True,
+    ),
+    "many interim answers": (
+        b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 9 + OK + b"Content-Length: 2\r\n\r\nhi",
+        200,
+        b"hi",
+        True,
+    ),
+    "an odd status": (b"HTTP/1.1 529 Overloaded\r\nContent-Length: 0\r\n\r\n", 529, b"", True),
+    "no reason": (b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", 200, b"", True),
+}  # fmt: skip
 
-    async def scenario() -> None:
-        async with Peers(script) as peers:
-            upstream = client(peers.url)
-            with pytest.raises(UpstreamBroken):
-                await fetch(upstream)
-            assert peers.accepted == 1
-            await until(lambda: upstream.open_connections == 0)
-            await upstream.aclose()
+#: What must never be taken for an answer.
+BAD = {
+    "not HTTP": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "TLS": b"\x15\x03\x01\x00\x02\x02\x46",
+    "a request": b"GET / HTTP/1.1\r\n\r\n",
+    "two lengths that differ": OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+    "a length beside chunks": OK
+    + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "chunks beside a length": OK
+    + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "a length below zero": OK + b"Content-Length: -5\r\n\r\nhello",
+    "a length that is a list": OK + b"Content-Length: 5, 5\r\n\r\nhello",
+    "a length beyond all numbers": OK + b"Content-Length: 99999999999999999999999\r\n\r\n",
+    "a chunk size that is no number": CHUNKED + b"five\r\nhello\r\n0\r\n\r\n",
+    "a chunk size below zero": CHUNKED + b"-5\r\nhello\r\n0\r\n\r\n",
+    "a chunk size beyond all numbers": CHUNKED + b"fffffffffffffffffff\r\nhello\r\n",
+    "a chunk longer than its size": CHUNKED + b"5\r\nhello, world\r\n0\r\n\r\n",
+    "another transfer coding": OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "only another transfer coding": OK + b"Transfer-Encoding: gzip\r\n\r\nhello",
+    "a space before the colon": OK + b"Content-Length : 5\r\n\r\nhello",
+    "no colon": OK + b"Content-Length\r\n\r\n",
+    "no name": OK + b": 5\r\n\r\n",
+    "NUL in a value": OK + b"X-A: a\0b\r\nContent-Length: 0\r\n\r\n",
+    "status 20": b"HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n",
+    "status 2000": b"HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n",
+    "101": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+    "101 without upgrade": b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    "an interim answer with a body": b"HTTP/1.1 102 P\r\nContent-Length: 5\r\n\r\nhelloHTTP/1.1",
+}
 
-    run(scenario())
+
+def fed(*pieces: bytes, bodiless: bool = False) -> Answer:
+    answer = Answer(bodiless=bodiless)
+    for piece in pieces:
+        answer.feed(piece)
+    return answer
+
+
+def bytewise(data: bytes) -> list[bytes]:
+    return [data[i : i + 1] for i in range(len(data))]
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_an_answer_is_understood_whole_byte_by_byte_and_split_anywhere(name: str) -> None:
+    data, status, body, reusable = GOOD[name]
+    splits = [[data], bytewise(data)] + [[data[:i], data[i:]] for i in range(1, len(data))]
+    for pieces in splits:
+        answer = fed(*pieces)
+        assert answer.fault is None, pieces
+        assert answer.complete, pieces
+        assert (answer.status, answer.take(), answer.reusable) == (status, body, reusable), pieces
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_framed_beyond_doubt_is_a_fault(name: str) -> None:
+    data = BAD[name]
+    for pieces in ([data], bytewise(data)):
+        answer = fed(*pieces)
+        assert answer.fault
+        assert not answer.complete
+        assert not answer.reusable
+        answer.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        assert not answer.complete
+
+
+def test_headers_keep_order_duplicates_and_bytes_and_have_lower_case_names() -> None:
+    answer = fed(OK + b"Set-Cookie: a\r\nX-B:\t\xe9 b \r\nSET-COOKIE: c\r\nEmpty:\r\n\r\n")
+    assert [(name, value.strip()) for name, value in answer.headers] == [
+        (b"set-cookie", b"a"),
+        (b"x-b", b"\xe9 b"),
+        (b"set-cookie", b"c"),
+        (b"empty", b""),
+    ]
+
+
+def test_the_reason_comes_as_it_is_and_not_from_an_interim_answer() -> None:
+    data = b"HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 429 Too \xe9ager\r\nContent-Length: 0\r\n\r\n"
+    assert fed(data).reason == b"Too \xe9ager"
+    assert fed(*bytewise(data)).reason == b"Too \xe9ager"
+
+
+def test_the_coding_may_be_in_capitals() -> None:
+    answer = fed(OK + b"Transfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+    assert answer.take() == b"hello"
+
+
+def test_headers_of_an_interim_answer_and_trailers_are_dropped() -> None:
+    data = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + CHUNKED + b"0\r\nX-Sum: 1\r\n\r\n"
+    assert fed(data).headers == [(b"transfer-encoding", b"chunked")]
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [
-        b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nhello",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nnonsense\r\n",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: "
-        + b"x" * 200_000,
-    ],
-    ids=["length", "no last chunk", "half a chunk", "chunk size", "endless trailer"],
+    "framing",
+    [b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b""],
+    ids=["length", "chunked", "neither"],
 )
-@pytest.mark.parametrize("end", [Peer.close, Peer.reset, Peer.gone])
-def test_a_body_that_breaks_off_is_an_error_after_its_last_byte(
-    run: Run, answer: bytes, end: object
-) -> None:
-    async def scenario() -> None:
-        got_it = asyncio.Event()
+def test_the_answer_to_head_ends_with_its_head(framing: bytes) -> None:
+    answer = fed(OK + framing + b"\r\n", bodiless=True)
+    assert answer.complete
+    assert answer.fault is None
+    assert answer.reusable == bool(framing)
 
-        async def script(peer: Peer) -> None:
-            await peer.answer(answer)
-            if end is not Peer.gone:
-                await got_it.wait()
-                end(peer)  # type: ignore[operator]
-            elif b"nonsense" in answer or b"X: " in answer:
-                await peer.gone()
 
-        async with Peers(script) as peers:
-            upstream = client(peers.url)
-            exchange = await upstream.send(b"GET", b"/", [(b"host", upstream.host)])
-            body = b""
-            with pytest.raises(UpstreamBroken):
-                while True:
-                    body += await exchange.read()
-                    got_it.set()
-            assert body == b"hello"
-            with pytest.raises(UpstreamBroken):
-                await exchange.read()
-            exchange.close()
-            await until(lambda: upstream.open_connections == 0)
-            await upstream.aclose()
+@pytest.mark.parametrize("surplus", [b"x", OK + b"Content-Length: 0\r\n\r\n", b"\0\0\0"])
+def test_what_follows_the_end_spoils_the_connection_but_not_the_answer(surplus: bytes) -> None:
+    whole = OK + b"Content-Length: 5\r\n\r\nhello"
+    for pieces in ([whole + surplus], [whole, surplus]):
+        answer = fed(*pieces)
+        assert answer.complete
+        assert answer.fault is None
+        assert answer.take() == b"hello"
+        assert not answer.reusable
+        assert answer.headers == [(b"content-length", b"5")]
 
-    run(scenario())
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_body_where_none_may_be_is_surplus(status: int) -> None:
+    answer = fed(b"HTTP/1.1 %d X\r\nContent-Length: 5\r\n\r\nhello" % status)
+    assert (answer.complete, answer.fault, answer.take()) == (True, None, b"")
+    assert not answer.reusable
+
+
+def test_a_body_without_framing_lasts_until_the_connection_closes() -> None:
+    answer = fed(OK + b"\r\nhel", b"lo")
+    assert not answer.complete
+    answer.end()
+    assert (answer.complete, answer.fault, answer.take()) == (True, None, b"hello")
+    assert not answer.reusable
+
+
+@pytest.mark.parametrize("data", [GOOD["a length"][0], GOOD["chunks"][0], GOOD["100 first"][0]])
+def test_an_end_before_the_end_is_a_fault_wherever_it_comes(data: bytes) -> None:
+    for size in range(len(data)):
+        answer = fed(data[:size])
+        answer.end()
+        assert answer.fault, data[:size]
+        assert not answer.complete
+
+
+def test_an_end_after_the_end_leaves_the_answer_good() -> None:
+    answer = fed(GOOD["a length"][0])
+    answer.end()
+    assert (answer.complete, answer.fault, answer.reusable) == (True, None, False)
+
+
+def test_a_head_may_have_64_kib_and_not_a_byte_more() -> None:
+    frame = len(OK + b"X-A: \r\n\r\n")
+    fits = OK + b"X-A: " + b"a" * (HEAD_LIMIT - frame) + b"\r\n\r\n"
+    assert len(fits) == HEAD_LIMIT
+    assert fed(fits).started
+    assert fed(fits + b"body").take() == b"body"
+    assert fed(fits[:100], fits[100:] + b"body").take() == b"body"
+    over = fed(fits.replace(b"aa", b"aaa", 1))
+    assert over.fault == "the head of its answer is larger than 64 KiB"
+
+
+def test_lines_without_end_are_cut_off() -> None:
+    answer = Answer()
+    answer.feed(OK)
+    fed_bytes = 0
+    while answer.fault is None:
+        answer.feed(b"a: b\r\n" * 1000)
+        fed_bytes += 6000
+    assert fed_bytes <= HEAD_LIMIT + 6000
+    assert len(answer.headers) <= HEAD_LIMIT / 6
+    assert fed(OK, b"a: b\r\n" * 100_000).fault
+
+
+def test_interim_answers_without_end_are_cut_off() -> None:
+    assert fed(*[b"HTTP/1.1 100 Continue\r\n\r\n"] * 5000).fault
+
+
+@pytest.mark.parametrize(
+    ("opening", "flood"),
+    [
+        (b"0\r\n", b"X-Trailer: x\r\n"),
+        (b"0\r\nX-Name", b"e" * 100),
+        (b"0\r\nX-Name: ", b"e" * 100),
+        (b"5;", b"extension" * 10),
+    ],
+    ids=["trailers", "a trailer's name", "a trailer's value", "a chunk extension"],
+)
+def test_framing_without_end_is_cut_off(opening: bytes, flood: bytes) -> None:
+    answer = fed(CHUNKED + b"5\r\nhello\r\n" + opening)
+    rounds = 0
+    while answer.fault is None:
+        answer.feed(flood)
+        rounds += 1
+        assert rounds * len(flood) < 3 * HEAD_LIMIT
+    assert answer.take() == b"hello"
+
+
+def test_a_gigabyte_without_a_line_break_flows_through() -> None:
+    answer = fed(OK + b"\r\n")
+    megabyte = b"x" * 2**20
+    for _ in range(1024):
+        answer.feed(megabyte)
+        assert len(answer.take()) == 2**20
+    assert answer.fault is None
+
+
+def test_tiny_chunks_do_not_pile_up_as_objects() -> None:
+    answer = fed(CHUNKED + b"2\r\nab\r\n" * 30_000)
+    assert len(answer.pieces) == 1
+    assert answer.size == 60_000
+    assert answer.take() == b"ab" * 30_000
+    assert (answer.take(), answer.size) == (b"", 0)
+
+
+def test_an_answer_is_freed_with_its_last_reference() -> None:
+    for data, *_ in GOOD.values():
+        answer = fed(data)
+        assert sys.getrefcount(answer) == 2
+    answer = fed(OK)
+    answer.discard()
+    assert sys.getrefcount(answer) == 2

@@ -21,6 +21,7 @@ def checks() -> tuple[tuple[str, Check], ...]:
     from airoxy.cli.doctor import (
         certificate,
         database,
+        encryption,
         files,
         legacy,
         network,
@@ -28,7 +29,6 @@ def checks() -> tuple[tuple[str, Check], ...]:
         port,
         program,
         units,
-        vault,
     )
 
     return (
@@ -41,7 +41,7 @@ def checks() -> tuple[tuple[str, Check], ...]:
         ("disk", files.disk),
         ("database", database.soundness),
         ("migrations", database.migrations),
-        ("token key", vault.key),
+        ("token key", encryption.key),
         ("units", units.definitions),
         ("port", port.strangers),
         ("socket", units.socket),

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Patient
 from airoxy.config import Config
-from airoxy.config.identity import Identity, own_certificate, read_identity
+from airoxy.config.certificate import Identity, own_certificate, read_identity
 
 #: Who renews by machine does so a month before the end; two weeks later something is wrong (days).
 _SOON = 14

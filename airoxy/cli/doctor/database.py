@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from airoxy.cli.doctor.finding import FAIL, OK, Finding, Patient
 from airoxy.cli.doctor.restore import dated, restore
-from airoxy.cli.listeners import holders
+from airoxy.cli.system.listeners import holders
 
 if TYPE_CHECKING:
     import apsw
@@ -99,14 +99,14 @@ def open_as_it_is(path: Path, key: bytes | None = None) -> apsw.Connection:
     unsound -wal away, a reader would leave behind the one that it has to make."""
     import apsw
 
-    from airoxy.store import vault
+    from airoxy.store import encryption
     from airoxy.store.schema import BUSY_TIMEOUT_MS
 
     has_wal = path.with_name(f"{path.name}-wal").exists()
     flags = apsw.SQLITE_OPEN_READONLY if has_wal else apsw.SQLITE_OPEN_READWRITE
     db = apsw.Connection(os.fspath(path), flags)
     db.setbusytimeout(BUSY_TIMEOUT_MS)
-    vault.attach(db, path, key)
+    encryption.attach(db, path, key)
     return db
 
 

@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from airoxy.cli.doctor.finding import FAIL, HOME, OK, WARN, Finding, Patient
-from airoxy.cli.owner import user_name
-from airoxy.cli.system import ask
+from airoxy.cli.system.owner import user_name
+from airoxy.cli.system.system import ask
 from airoxy.errors import AiroxyError
 
 #: Above a day's log of a busy installation, and what SQLite needs to write anything at all (bytes).
@@ -82,7 +82,7 @@ def _make_directory(path: Path, uid: int, gid: int) -> str:
 
 def database(patient: Patient) -> Iterator[Finding]:
     """The database, its copies and the tokens' key are readable for their owner alone."""
-    from airoxy.store.keyfile import KEY_FILE
+    from airoxy.store.key_file import KEY_FILE
 
     path = patient.database
     files = [*sorted(path.parent.glob(f"{path.name}*")), *path.parent.glob(KEY_FILE)]

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from airoxy.cli.command import Context
-from airoxy.cli.owner import drop_to
-from airoxy.cli.system import SERVICE, booted, show
-from airoxy.cli.token_key import SEALED_KEY, system_key
+from airoxy.cli.system.owner import drop_to
+from airoxy.cli.system.system import SERVICE, booted, show
+from airoxy.cli.tokens.key import SEALED_KEY, system_key
 from airoxy.config import DEFAULT_PATH, Config, Document, make_config, read_document
 from airoxy.errors import AiroxyError
 

@@ -17,7 +17,7 @@ _TABLES = ("etc/crontab", "etc/cron.d/*", "var/spool/cron/crontabs/*")
 
 def php(patient: Patient) -> Iterator[Finding]:
     """Nothing of it runs beside us or waits to be taken over."""
-    from airoxy.store.imports import has_imported
+    from airoxy.legacy_php.imports import has_imported
 
     found = [f"/{path.relative_to(patient.root)}" for path in _leftovers(patient.root)]
     if not found:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Patient
 from airoxy.cli.show import span
-from airoxy.cli.system import SERVICE, ask, show
+from airoxy.cli.system.system import SERVICE, ask, show
 from airoxy.config import Upstream
 from airoxy.errors import AiroxyError
 
@@ -38,8 +38,8 @@ def upstream(patient: Patient) -> Iterator[Finding]:
 
 async def _knock(upstream: Upstream, environ: Mapping[str, str]) -> tuple[int, str]:
     """Status and Date of the answer to a request without a credential. Raises AiroxyError."""
-    from airoxy.upstream.client import Client
     from airoxy.upstream.origin import proxy_from_environ
+    from airoxy.upstream.upstream import Client
 
     client = Client(
         upstream.url,

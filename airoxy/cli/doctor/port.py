@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 
 from airoxy import __version__
 from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Patient
-from airoxy.cli.health import Health, ask_health, own_server
-from airoxy.cli.listeners import Listener, Process, holders, listeners
-from airoxy.cli.status import bare
-from airoxy.cli.system import SERVICE, SOCKET, show, systemctl
-from airoxy.cli.units import deaf
+from airoxy.cli.system.health import Health, ask_health, own_server
+from airoxy.cli.system.listeners import Listener, Process, holders, listeners
+from airoxy.cli.system.services import deaf
+from airoxy.cli.system.status import bare
+from airoxy.cli.system.system import SERVICE, SOCKET, show, systemctl
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what is meant by no host
 

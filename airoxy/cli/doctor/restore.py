@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from airoxy.cli.doctor.finding import Patient
-from airoxy.cli.listeners import holders
-from airoxy.cli.system import SERVICE, SOCKET, TIMERS, show, systemctl
+from airoxy.cli.system.listeners import holders
+from airoxy.cli.system.system import SERVICE, SOCKET, TIMERS, show, systemctl
 from airoxy.errors import AiroxyError
 
 

@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from airoxy.cli.doctor.finding import FAIL, HOME, OK, Finding, Patient
-from airoxy.cli.generated import stale_units
 from airoxy.cli.show import past, span
-from airoxy.cli.status import Timer
-from airoxy.cli.status import timers as look_at_timers
-from airoxy.cli.system import SERVICE, SOCKET, TIMERS, Unit, ask, booted, show, systemctl
+from airoxy.cli.system.generated import stale_units
+from airoxy.cli.system.status import Timer
+from airoxy.cli.system.status import timers as look_at_timers
+from airoxy.cli.system.system import SERVICE, SOCKET, TIMERS, Unit, ask, booted, show, systemctl
 
 _STATE = ("LoadState", "ActiveState", "SubState", "UnitFileState")
 

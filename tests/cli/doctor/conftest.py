@@ -18,4 +18,4 @@ def ward(tmp_path: Path, upstream: FakeAnthropic) -> Ward:
 @pytest.fixture(autouse=True)
 def _here_is_no_systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Wherever the tests run."""
-    monkeypatch.setattr("airoxy.cli.system.BOOTED", tmp_path / "not-booted")
+    monkeypatch.setattr("airoxy.cli.system.system.BOOTED", tmp_path / "not-booted")

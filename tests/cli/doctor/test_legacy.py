@@ -9,7 +9,7 @@ import pytest
 from airoxy.cli import main
 from airoxy.cli.doctor.finding import WARN
 from tests.cli.doctor.ward import Ward
-from tests.cli.old_airoxy import OldAiroxy
+from tests.legacy_php.old_airoxy import OldAiroxy
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from airoxy.cli import generated
 from airoxy.cli.doctor import finding
 from airoxy.cli.doctor.finding import FAIL, FIXED, OK, WARN
 from airoxy.cli.doctor.port import strangers
+from airoxy.cli.system import generated
 from tests.cli.doctor.ward import Ward
 from tests.cli.fake_systemd import FakeSystemd
 from tests.program import Airoxy, free_port
@@ -47,7 +47,7 @@ def systemd(
     for name in ("airoxy.service", "airoxy-tidy-log.service", "airoxy-refresh-tokens.service"):
         fake.change(name, User=user.strip(), ReadWritePaths=str(ward.database.parent))
     fake.change("airoxy.service", ActiveState="reloading")  # nobody answers at the door
-    monkeypatch.setattr("airoxy.cli.health._PATIENCE", 0.1)
+    monkeypatch.setattr("airoxy.cli.system.health._PATIENCE", 0.1)
     return fake
 
 
@@ -152,7 +152,7 @@ def test_another_program_on_the_port_is_named(
     ward: Ward, systemd: FakeSystemd, monkeypatch: pytest.MonkeyPatch, door: socket.socket
 ) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr("airoxy.cli.system.BOOTED", ward.config)
+    monkeypatch.setattr("airoxy.cli.system.system.BOOTED", ward.config)
     monkeypatch.setattr(finding, "DEFAULT_PATH", ward.config)
     monkeypatch.setattr(finding, "PACKAGED", ward.config)
     (found,) = strangers(ward.patient())

@@ -94,7 +94,7 @@ def _(scene: Scene) -> str:
 
 @says("Only root may do that: sudo airoxy …")
 def _(scene: Scene) -> str:
-    from airoxy.cli import system
+    from airoxy.cli.system import system
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "geteuid", lambda: 12345)
@@ -105,7 +105,7 @@ def _(scene: Scene) -> str:
 
 @says("systemd does not run here, so there are no units; …")
 def _(scene: Scene) -> str:
-    from airoxy.cli import system
+    from airoxy.cli.system import system
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(system, "BOOTED", scene.directory / "not-booted")

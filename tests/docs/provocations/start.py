@@ -22,13 +22,13 @@ def _(scene: Scene) -> str:
 
 @says("… needs more rights; choose a `port` above 1023.")
 def _(scene: Scene) -> str:
-    from airoxy.server import listening
+    from airoxy.server.process import binding
 
     with pytest.MonkeyPatch.context() as patch:
         # Root may, and so may everybody in some containers.
         patch.setattr(socket.socket, "bind", _forbidden)
         with pytest.raises(Exception, match="rights") as raised:
-            listening.bind(("127.0.0.1",), 80)
+            binding.bind(("127.0.0.1",), 80)
     return str(raised.value)
 
 
@@ -79,7 +79,7 @@ def _(scene: Scene) -> str:
 
 @says("… belongs to …; use sudo.")
 def _(scene: Scene) -> str:
-    from airoxy.cli import owner
+    from airoxy.cli.system import owner
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "access", lambda *_, **__: False)

@@ -1,0 +1,194 @@
+"""`airoxy stats`: what was used, and what it cost."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import shutil
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from airoxy.cli.command import Command, Context, add_json
+from airoxy.cli.formats import bar, cut, dollars, painted, short
+from airoxy.core.report import next_month
+from airoxy.errors import InvalidInput
+from airoxy.store import keys, tokens
+from airoxy.store.usage import requests
+from airoxy.store.usage.daily import GROUPS, TOTALS
+
+Totals = Mapping[str, Any]
+
+_DESCRIPTION = (
+    "Show what was used and what it cost, in all or divided: everything since the beginning, "
+    "however old. The cost is an estimate by the price list. Days are UTC days. With --report, "
+    "print a month's account by client key, model and day: as text, as a self-contained HTML page "
+    "(`airoxy stats --report month --format html > report.html`), as CSV or as JSON."
+)
+#: How a report may be written.
+FORMATS = ("text", "html", "csv", "json")
+#: `--month` without a month.
+_THIS_MONTH = datetime.date.min
+_WIDEST_BAR, _NARROWEST_BAR = 40, 10
+
+HEADS = ("REQUESTS", "FAILED", "IN", "OUT", "WRITE", "READ", "COST")
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    days = parser.add_mutually_exclusive_group()
+    days.add_argument("--today", action="store_true", help="only today")
+    days.add_argument(
+        "--month",
+        type=_month,
+        nargs="?",
+        const=_THIS_MONTH,
+        metavar="YYYY-MM",
+        help="only this month, or that one",
+    )
+    parser.add_argument("--token", type=int, metavar="ID", help="only with this token")
+    parser.add_argument("--key", type=int, metavar="ID", help="only with this client key")
+    parser.add_argument("--by", choices=GROUPS, help="divided by day, model, token or client key")
+    parser.add_argument(
+        "--report", choices=("month",), help="the account of --month (default: this one)"
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, help="how the report is written (default: text)"
+    )
+    add_json(parser)
+
+
+def _month(text: str) -> datetime.date:
+    try:
+        return datetime.datetime.strptime(text, "%Y-%m").replace(tzinfo=datetime.UTC).date()
+    except ValueError:
+        raise argparse.ArgumentTypeError("a month looks like 2026-11") from None
+
+
+def _run(context: Context, args: Namespace) -> None:
+    today = context.today()
+    if args.report:
+        return _report(context, args, today)
+    if args.format:
+        raise InvalidInput("--format goes with --report.")
+    db = context.database
+    if args.token is not None:
+        tokens.check_token(db, args.token)
+    if args.key is not None:
+        keys.check_key(db, args.key)
+    since, until = _days(today, args)
+    wanted = {"since": since, "until": until, "token_id": args.token, "key_id": args.key}
+    if not args.by:
+        totals = requests.totals(db, **wanted)
+        return context.json(totals) if args.json else _show(context, totals)
+    groups = requests.totals_by(db, args.by, **wanted)
+    if args.json:
+        return context.json(groups)
+    if not groups:
+        return context.say("No requests.")
+    return show_groups(context, args.by, groups)
+
+
+def _days(
+    today: datetime.date, args: Namespace
+) -> tuple[datetime.date | None, datetime.date | None]:
+    """From which day on, and before which."""
+    if args.today:
+        return today, today + datetime.timedelta(1)
+    if not args.month:
+        return None, None
+    month = today.replace(day=1) if args.month == _THIS_MONTH else args.month
+    return month, next_month(month)
+
+
+def _report(context: Context, args: Namespace, today: datetime.date) -> None:
+    from airoxy.cli.stats.report import write_report
+
+    if args.today or args.by or args.token is not None or args.key is not None:
+        raise InvalidInput("--report has all keys and tokens of a month; it goes with --month.")
+    if args.json and args.format not in (None, "json"):
+        raise InvalidInput("--json is --format json; give one of them.")
+    args.month = args.month or _THIS_MONTH
+    month, _ = _days(today, args)
+    assert month
+    write_report(context, month, today, args.format or ("json" if args.json else "text"))
+
+
+def _show(context: Context, totals: Totals) -> None:
+    """The totals, one in a line."""
+    lines = [
+        ("Requests", f"{totals['requests']:,}"),
+        ("  successful", f"{totals['successful']:,}"),
+        ("  failed", f"{totals['failed']:,}"),
+        ("Input tokens", f"{totals['input_tokens']:,}"),
+        ("Output tokens", f"{totals['output_tokens']:,}"),
+        ("Cache written (5 min)", f"{totals['cache_write_5m_tokens']:,}"),
+        ("Cache written (1 hour)", f"{totals['cache_write_1h_tokens']:,}"),
+        ("Cache read", f"{totals['cache_read_tokens']:,}"),
+        ("Web searches", f"{totals['web_search_requests']:,}"),
+        ("Estimated cost", dollars(totals["cost_nanousd"])),
+    ]
+    width = max(len(amount) for _, amount in lines)
+    for name, amount in lines:
+        context.say(f"{name:<22}  {amount:>{width}}")
+
+
+def show_groups(context: Context, by: str, groups: Sequence[Totals]) -> None:
+    """A line for each group with a bar for its cost (its requests where nothing cost anything),
+    and one for all."""
+    rows = _every_day(groups) if by == "day" else groups
+    names = [cut(_NAMES[by](row), 40) for row in rows]
+    total = {name: sum(row[name] for row in groups) for name in TOTALS}
+    measure = "cost_nanousd" if total["cost_nanousd"] else "requests"
+    most = max(row[measure] for row in rows)
+    lines = [(name, *cells(row)) for name, row in zip(names, rows, strict=True)]
+    lines.append(("total", *cells(total)))
+    heads = (by.upper(), *HEADS)
+    used = sum(2 + max(len(line[i]) for line in [heads, *lines]) for i in range(len(heads)))
+    columns = shutil.get_terminal_size((100, 24)).columns
+    width = max(_NARROWEST_BAR, min(_WIDEST_BAR, columns - used - 1))
+    bars = [bar(row[measure] / most, width, context.out) for row in rows]
+    bars = [painted(drawn, context.out, context.environ) for drawn in bars]
+    context.table(
+        ((*line, drawn) for line, drawn in zip(lines, [*bars, ""], strict=True)),
+        (*heads, ""),
+        right=HEADS,
+    )
+
+
+def cells(totals: Totals) -> tuple[str, ...]:
+    """What stands under HEADS."""
+    written = totals["cache_write_5m_tokens"] + totals["cache_write_1h_tokens"]
+    return (
+        f"{totals['requests']:,}",
+        f"{totals['failed']:,}",
+        short(totals["input_tokens"]),
+        short(totals["output_tokens"]),
+        short(written),
+        short(totals["cache_read_tokens"]),
+        dollars(totals["cost_nanousd"]),
+    )
+
+
+_NAMES: dict[str, Callable[[Totals], str]] = {
+    "day": lambda row: row["day"],
+    "model": lambda row: row["model"] or "-",
+    "token": lambda row: _name(row["token_id"], row["token_name"]),
+    "key": lambda row: _name(row["api_key_id"], row["api_key_name"]),
+}
+
+
+def _name(number: int | None, name: str | None) -> str:
+    return "-" if number is None else f"{name} ({number})" if name else str(number)
+
+
+def _every_day(groups: Sequence[Totals]) -> list[Totals]:
+    """With the days on which nothing happened, so that the eye can measure time."""
+    known = {row["day"]: row for row in groups}
+    first, last = (datetime.date.fromisoformat(groups[i]["day"]) for i in (0, -1))
+    days = [(first + datetime.timedelta(i)).isoformat() for i in range((last - first).days + 1)]
+    return [known.get(day, dict.fromkeys(TOTALS, 0) | {"day": day}) for day in days]
+
+
+COMMANDS = (
+    Command("stats", "Show what was used and what it cost", _run, _add_arguments, _DESCRIPTION),
+)

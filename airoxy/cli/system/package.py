@@ -1,0 +1,119 @@
+"""`airoxy update` and `airoxy uninstall`: apt's work, begun from here.
+
+The law: apt and the package's own scripts do everything; nothing is installed, migrated or removed
+here.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from airoxy.cli.command import Command, Context
+from airoxy.cli.system.system import ask, require_root
+from airoxy.errors import AiroxyError, InvalidInput
+
+_KEPT = "Its configuration and its database stay."
+_LOST = (
+    "Its configuration and /var/lib/airoxy go too: every key, every token and the whole account."
+)
+
+
+def _update(context: Context, args: Namespace) -> None:
+    require_root("update")
+    before = _installed()
+    what = [str(_checked(args.file))] if args.file else ["--only-upgrade", "airoxy"]
+    _apt(context, "install", *what)
+    after = _installed()
+    if after == before:
+        context.say(f"airoxy {after} is installed, as before.")
+    else:
+        context.say(f"airoxy {after} is installed, in the place of {before}.")
+
+
+def _checked(file: Path) -> Path:
+    """The absolute path, which apt tells from a package's name. Raises InvalidInput."""
+    if not file.is_file():
+        raise InvalidInput(f"There is no file {file}.")
+    status, name = ask("dpkg-deb", "--field", str(file), "Package")
+    if status or name != "airoxy":
+        raise InvalidInput(f"{file} is not a package of airoxy.")
+    return file.resolve()
+
+
+def _uninstall(context: Context, args: Namespace) -> int | None:
+    require_root("uninstall")
+    _installed()
+    context.say(f"airoxy is removed from this machine. {_LOST if args.purge else _KEPT}")
+    if not args.yes and not _agreed(context):
+        context.say("Nothing has been removed.")
+        return 1
+    _apt(context, "purge" if args.purge else "remove", "--yes", "airoxy")
+    return None
+
+
+def _agreed(context: Context) -> bool:
+    if not context.input.isatty():
+        raise InvalidInput("There is nobody to ask here; say --yes.")
+    context.out.write("Go on? [y/N] ")
+    context.out.flush()
+    return context.input.readline().strip().lower() in ("y", "yes")
+
+
+def _installed() -> str:
+    """The version that dpkg has installed. Raises AiroxyError where it has none."""
+    status, said = ask(
+        "dpkg-query", "--show", "--showformat=${db:Status-Status} ${Version}", "airoxy"
+    )
+    state, _, version = said.partition(" ")
+    if status or state != "installed":
+        raise AiroxyError(
+            "airoxy is not installed as a Debian package here; update or remove it in the way it"
+            " came."
+        )
+    return version
+
+
+def _apt(context: Context, *words: str) -> None:
+    """apt-get speaks for itself. Raises AiroxyError."""
+    context.out.flush()
+    done = subprocess.run(["apt-get", *words], check=False, env={**os.environ, "LC_ALL": "C.UTF-8"})
+    if done.returncode:
+        raise AiroxyError(f"apt-get {words[0]} ended with status {done.returncode}; see above.")
+
+
+def _update_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "file",
+        metavar="FILE.deb",
+        type=Path,
+        nargs="?",
+        help="the package to install (default: the newest that apt knows)",
+    )
+
+
+def _uninstall_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--purge", action="store_true", help="remove configuration and data, too")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+COMMANDS = (
+    Command(
+        "update",
+        "Install a newer version with apt",
+        _update,
+        _update_arguments,
+        description="Install a newer version with apt: of a file, or the newest that apt knows. The"
+        " database is migrated, after a copy was made, and open connections and streams go on.",
+    ),
+    Command(
+        "uninstall",
+        "Remove airoxy with apt",
+        _uninstall,
+        _uninstall_arguments,
+        description="Remove airoxy with apt, after asking. Configuration and database stay, unless"
+        " --purge is given.",
+    ),
+)

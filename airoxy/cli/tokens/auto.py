@@ -1,0 +1,151 @@
+"""`airoxy token auto`: take over the OAuth tokens that Claude Code keeps on this machine.
+
+The law: files are read before root's rights are dropped, and only as what they claim to be: a
+regular file of the user in whose home it lies.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airoxy.cli.command import Context, add_json
+from airoxy.cli.tokens.terms import TERMS
+from airoxy.core.credentials import Credentials, parse
+from airoxy.errors import InvalidInput
+from airoxy.store import tokens
+
+if TYPE_CHECKING:
+    import apsw
+
+FILE = Path(".claude/.credentials.json")
+#: The real file has about a kilobyte.
+_LARGEST = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Found:
+    """A credential file: what it holds, or why it was skipped."""
+
+    path: Path
+    user: str
+    credentials: Credentials | None
+    skipped: str | None = None
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    parser.add_argument(
+        "--path",
+        type=Path,
+        metavar="P",
+        help="this credential file (default: root's and every user's in /home)",
+    )
+    add_json(parser)
+
+
+def run(context: Context, args: Namespace) -> None:
+    if os.geteuid() != 0:
+        _ = context.database  # who may not open it is told that first
+    files = [read(args.path)] if args.path else [read(path) for path in everywhere()]
+    if args.path and files[0].skipped:
+        raise InvalidInput(f"{args.path} {files[0].skipped}.")
+    if any(found.credentials for found in files):
+        context.warn(TERMS)
+    results = [_import(context, found, args.dry_run) for found in files]
+    if args.json:
+        return context.json(results)
+    if not results:
+        return context.say("No Claude Code login found; name its file with --path.")
+    for result in results:
+        context.say(f"{result['path']}: {result['result']}")
+    return None
+
+
+def everywhere(root: Path = Path("/root"), homes: Path = Path("/home")) -> Iterator[Path]:
+    """Where logins are kept: root's, and every user's."""
+    for home in (root, *sorted(homes.glob("*"))):
+        path = home / FILE
+        try:
+            path.lstat()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            pass  # `read` says why
+        yield path
+
+
+def read(path: Path) -> Found:
+    """Never raises for what is wrong with the file."""
+    try:
+        # O_NONBLOCK: a FIFO in its place must not hold us; O_NOFOLLOW: nor a link lead elsewhere.
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        return Found(path, "", None, f"cannot be read: {error.strerror}")
+    with os.fdopen(file, "rb") as opened:
+        found = os.fstat(opened.fileno())
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
+            return Found(path, "", None, "is not a credential file")
+        user = _user(path, found.st_uid)
+        if path.parent.name == FILE.parent.name:
+            home = path.parent.parent.stat().st_uid
+            if home != found.st_uid:
+                return Found(path, user, None, "belongs to somebody else than its home directory")
+        text = opened.read(_LARGEST)
+    try:
+        return Found(path, user, parse(text.decode("utf-8", "replace")))
+    except InvalidInput as error:
+        return Found(path, user, None, error.message)
+
+
+def _user(path: Path, uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return path.parent.parent.name or f"user {uid}"
+
+
+def _import(context: Context, found: Found, dry_run: bool) -> dict[str, object]:
+    """What was done with it, or would be."""
+    told: dict[str, object] = {"path": str(found.path), "user": found.user}
+    login = found.credentials
+    if login is None:
+        return {**told, "result": f"skipped: it {found.skipped}"}
+    db = context.database
+    known = tokens.by_refresh_token(db, login.refresh_token)
+    if known is None:
+        name = _free_name(db, found.user)
+        token_id = None if dry_run else _add(context, name, login)
+        said = "would be added" if dry_run else "added"
+        return {**told, "id": token_id, "name": name, "result": f"{said} as {name}"}
+    token_id, name = known
+    told |= {"id": token_id, "name": name}
+    if dry_run:
+        return {**told, "result": f"is {name}, would be updated where it is newer"}
+    newer = tokens.update_login(db, login.refresh_token, login.token, login.expires_at)
+    return {**told, "result": f"{name} is {'updated' if newer else 'up to date'}"}
+
+
+def _add(context: Context, name: str, login: Credentials) -> int:
+    return tokens.add_token(
+        context.database,
+        name=name,
+        type="oauth",
+        token=login.token,
+        refresh_token=login.refresh_token,
+        expires_at=login.expires_at,
+        now=context.now(),
+    )
+
+
+def _free_name(db: apsw.Connection, user: str) -> str:
+    """The user's name, or with a number behind it: a login renewed elsewhere is a new token."""
+    names = (user if number == 1 else f"{user}-{number}" for number in count(1))
+    return next(name for name in names if tokens.is_free(db, name))

@@ -1,0 +1,129 @@
+"""The key that seals the tokens: where it lies on this machine, and `airoxy token rotate-key`.
+
+The law: with systemd the key is a credential, which systemd decrypts for the services and root for
+its commands, before they give root's rights up; without, a file beside the database. Whenever a
+change of the key is broken off, the key that is found opens the database.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from airoxy.cli.command import Context
+from airoxy.errors import AiroxyError, StoreError
+
+if TYPE_CHECKING:
+    from airoxy.cli.doctor.finding import Patient
+    from airoxy.store.encryption import Vault
+
+T = TypeVar("T")
+
+#: Where systemd looks for `LoadCredentialEncrypted=airoxy-token-key`.
+SEALED_KEY = Path("/etc/credstore.encrypted/airoxy-token-key")
+#: How long a refresh that has begun with the old key is waited for (seconds).
+_PATIENCE = 90.0
+
+
+def system_key(place: Path = SEALED_KEY) -> bytes | None:
+    """The key that systemd gives the services, for who is root; else None."""
+    if os.geteuid() != 0 or not place.exists():
+        return None
+    from airoxy.store.key_file import parse_key
+
+    done = _systemd_creds("decrypt", str(place), "-")
+    return parse_key(done.stdout) if done.returncode == 0 else None
+
+
+def _store_system_key(key: bytes, place: Path) -> None:
+    """Encrypted for this machine, with its TPM where there is one. Raises StoreError."""
+    from airoxy.store.key_file import put_in_place
+
+    place.parent.mkdir(mode=0o700, exist_ok=True)
+    unfinished = place.with_name(f"{place.name}.unfinished")
+    # No PCRs: a firmware update must not cost the tokens.
+    done = _systemd_creds("encrypt", "--tpm2-pcrs=", "-", str(unfinished), given=key.hex())
+    if done.returncode:
+        raise StoreError(f"systemd-creds cannot keep the key: {done.stderr.strip()}")
+    put_in_place(unfinished, place)
+
+
+def _systemd_creds(
+    verb: str, *words: str, given: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    command = ["systemd-creds", verb, f"--name={SEALED_KEY.name}", *words]
+    try:
+        return subprocess.run(
+            command, check=False, input=given, capture_output=True, text=True, umask=0o077
+        )
+    except OSError as error:
+        return subprocess.CompletedProcess(command, 127, "", str(error))
+
+
+def run(context: Context, _: Namespace) -> None:
+    from airoxy.cli.doctor.finding import Patient
+    from airoxy.cli.system.system import require_root
+
+    patient = Patient(context)
+    if patient.packaged:
+        require_root("token rotate-key")
+    context.say(rotate(patient))
+
+
+def rotate(patient: Patient) -> str:
+    """Seal the tokens anew, put the new key in its place, and let the old one open nothing; what
+    there is to say then."""
+    from airoxy.cli.system.system import SERVICE, systemctl
+    from airoxy.store.key_file import KEY_FILE, write_key_file
+
+    file = patient.database.with_name(KEY_FILE)
+    try:
+        patient.database.stat()
+    except OSError as error:
+        raise StoreError(f"{patient.database} cannot be read: {error.strerror}.") from error
+    key = patient.as_owner(lambda: _with(patient.database, patient.key, _sealed_anew))
+    if patient.has_units:
+        _store_system_key(key, patient.sealed_key)
+        patient.as_owner(lambda: file.unlink(missing_ok=True))
+        # Who runs was given the old key when it was started.
+        systemctl("try-restart", SERVICE)
+    else:
+        patient.as_owner(lambda: write_key_file(file, key))
+    if not patient.as_owner(lambda: _with(patient.database, key, _finished)):
+        raise AiroxyError(
+            "The new key is in force, but a token is still being refreshed by somebody who may"
+            " have the old one: type the command again in a moment."
+        )
+    where = "as systemd's credential" if patient.has_units else f"in {file}"
+    return f"The tokens are encrypted with a new key, which is kept {where}."
+
+
+def _with(path: Path, key: bytes | None, work: Callable[[Vault], T]) -> T:
+    from airoxy.store import encryption
+    from airoxy.store.schema import open_database, run
+
+    with closing(open_database(path, create=False, key=key)) as db:
+        # Committed is on the disk: the key file must never be ahead of it.
+        run(db, "PRAGMA synchronous = FULL")
+        return work(encryption.attach(db, path, key))
+
+
+def _sealed_anew(vault: Vault) -> bytes:
+    """The new key; that of a change which was broken off, if there is one."""
+    vault.rotate()
+    return vault.key()
+
+
+def _finished(vault: Vault) -> bool:
+    deadline = time.monotonic() + _PATIENCE
+    while not vault.finish():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True

@@ -1,0 +1,198 @@
+"""`airoxy top`: what goes on, live, in the terminal.
+
+The law: it only looks. The database is read when it has changed, the server is asked in a thread of
+its own, so that nothing keeps a key that is typed from being heard; and a service that does not run
+is not asked, since that would start it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import signal
+import sys
+import threading
+import time
+from argparse import Namespace
+from collections import deque
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any
+
+from airoxy.cli.command import Command, Context
+from airoxy.cli.system.health import Health, Own, ask_server, own_server
+from airoxy.cli.system.system import SERVICE, booted, show
+from airoxy.cli.tokens.token import state
+from airoxy.cli.top.view import BAD, GOOD, HEAD, SOFT, WARN, Picture, lines
+from airoxy.errors import AiroxyError
+from airoxy.store import keys, schema, tokens
+from airoxy.store.usage import requests
+
+if TYPE_CHECKING:
+    import curses
+
+    from airoxy.config import Config
+
+#: How often the screen is drawn, and the server asked (seconds).
+_DRAW, _ASK = 0.5, 1.0
+#: The rate is that of so many seconds.
+_WINDOW = 10.0
+#: What no commit tells, such as the end of a cooling, is seen after so many seconds.
+_STALE = 5.0
+#: Errors are looked for among the last so many requests.
+_BACK = 5000
+_ERRORS = 50
+
+_DESCRIPTION = (
+    "Show what goes on, live: requests per second, open streams, the state of each token and its"
+    " share, what each client key spends today, the last errors. Wants a terminal of 80 columns;"
+    " q quits."
+)
+
+
+def _run(context: Context, _: Namespace) -> None:
+    import curses
+
+    if not context.out.isatty():
+        raise AiroxyError("`airoxy top` wants a terminal; see `airoxy stats --today`.")
+    own = own_server(context.config.tls)  # before the database is opened, and root given up
+    watch = Watch(context)
+    # The terminal is to be left as it was found, whoever ends us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with closing(Pulse(context.config, own)) as pulse, suppress(KeyboardInterrupt):
+        try:
+            curses.wrapper(_show, context, watch, pulse)
+        except curses.error as error:
+            raise AiroxyError(f"This terminal cannot show it ({error}); try TERM=xterm.") from error
+
+
+class Watch:
+    """What the database has to show, as fresh as it is."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._db = context.database
+        self._version: int | None = None
+        self._read_at = 0.0
+        self._last = requests.last_id(self._db)
+        self._looked_to = max(0, self._last - _BACK)
+        self._seen: deque[tuple[float, int]] = deque()
+        self._errors: list[dict[str, Any]] = []
+        self._known: dict[str, Any] = {}
+
+    def picture(self, health: Health | None) -> Picture:
+        """This moment."""
+        now, version = self._context.now(), schema.data_version(self._db)
+        if version != self._version or not 0 <= now - self._read_at < _STALE:
+            self._version, self._read_at = version, now
+            self._read(now)
+        return Picture(now=now, health=health, rate=self._rate(), **self._known)
+
+    def _read(self, now: float) -> None:
+        today = datetime.datetime.fromtimestamp(now, datetime.UTC).date()
+        db = self._db
+        with schema.snapshot(db):
+            self._last = requests.last_id(db)
+            failed = requests.failures(db, self._looked_to, _ERRORS)
+            limits = {key["id"]: key["spend_per_day_nanousd"] for key in keys.list_keys(db)}
+            used = {
+                group["token_id"]: group for group in requests.totals_by(db, "token", since=today)
+            }
+            self._known = {
+                "totals": requests.totals(db, since=today),
+                "keys": [
+                    {**group, "limit": limits.get(group["api_key_id"])}
+                    for group in requests.totals_by(db, "key", since=today)
+                ],
+                "tokens": [
+                    {
+                        "name": token["name"],
+                        "state": state(token, now),
+                        "requests": used.get(token["id"], {"requests": 0})["requests"],
+                    }
+                    for token in tokens.list_tokens(db, now)
+                ],
+            }
+        self._looked_to = self._last
+        self._errors = [*failed, *self._errors][:_ERRORS]
+        self._known["errors"] = self._errors
+
+    def _rate(self) -> float | None:
+        """Requests that ended, per second."""
+        now, seen = time.monotonic(), self._seen
+        seen.append((now, self._last))
+        while len(seen) > 2 and now - seen[1][0] > _WINDOW:
+            seen.popleft()
+        then, first = seen[0]
+        return max(0, self._last - first) / (now - then) if now - then >= 1 else None
+
+
+class Pulse:
+    """What the server last said of itself."""
+
+    def __init__(self, config: Config, own: Own) -> None:
+        self.health: Health | None = None
+        self._config = config
+        self._own = own
+        self._closed = threading.Event()
+        threading.Thread(target=self._ask, name="pulse", daemon=True).start()
+
+    def close(self) -> None:
+        """It is not waited for: the server may be silent for seconds."""
+        self._closed.set()
+
+    def _ask(self) -> None:
+        host = self._config.hosts[0] if self._config.hosts else "::"
+        while not self._closed.is_set():
+            if _is_stopped():
+                self.health = Health("", None, {"reason": "the service does not run"})
+            else:
+                self.health = ask_server(host, self._config.port, self._own)
+            self._closed.wait(_ASK)
+
+
+def _is_stopped() -> bool:
+    """Whether there is a service of systemd's, and it does not run."""
+    if not booted():
+        return False
+    with suppress(AiroxyError):
+        (unit,) = show([SERVICE], ("LoadState", "ActiveState"))
+        return unit["LoadState"] == "loaded" and unit["ActiveState"] not in ("active", "reloading")
+    return False
+
+
+def _styles() -> dict[str, int]:
+    """What curses calls the styles of lines; the cursor is hidden, too."""
+    import curses
+
+    with suppress(curses.error):  # a terminal without colours, or whose cursor cannot be hidden
+        curses.curs_set(0)
+        curses.use_default_colors()
+        for number, colour in enumerate(
+            (curses.COLOR_GREEN, curses.COLOR_YELLOW, curses.COLOR_RED)
+        ):
+            curses.init_pair(number + 1, colour, -1)
+    styles = {HEAD: curses.A_BOLD, SOFT: curses.A_DIM, "": curses.A_NORMAL}
+    for number, style in enumerate((GOOD, WARN, BAD)):
+        styles[style] = curses.color_pair(number + 1) if curses.has_colors() else curses.A_NORMAL
+    return styles
+
+
+def _show(screen: curses.window, context: Context, watch: Watch, pulse: Pulse) -> None:
+    import curses
+
+    styles = _styles()
+    screen.timeout(int(_DRAW * 1000))
+    while True:
+        height, width = screen.getmaxyx()
+        screen.erase()
+        # The last column stays empty: writing there would scroll the last line.
+        drawn = lines(watch.picture(pulse.health), width - 1, height, context.out)
+        for y, line in enumerate(drawn):
+            text = line.text.encode(screen.encoding, "replace").decode(screen.encoding)
+            with suppress(curses.error):  # the window has just become smaller
+                screen.addstr(y, 0, text, styles[line.style])
+        screen.refresh()
+        if screen.getch() in (ord("q"), ord("Q")):
+            return
+
+
+COMMANDS = (Command("top", "Show what goes on, live", _run, description=_DESCRIPTION),)

@@ -1,0 +1,276 @@
+"""What usage costs: dated price rows, and exact sums in whole nano-dollars.
+
+The law: a price is exactly the decimal number that was written, sums are exact, and rounding (half
+up) happens once for a request. A model without a row has a price all the same, never none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from airoxy.core.billing.usage import PROMPT_STEP, Usage
+
+_TOKEN_RATES = ("input", "write_5m", "write_1h", "read", "output")
+_MODEL_ROW = ("model", "from", *_TOKEN_RATES, "tiers", "fast", "us_geo")
+_SEARCH_ROW = ("web_search", "from")
+#: No price is near it; it tells dollars per million from cents or dollars per token.
+_MOST = 100_000
+#: Finer than any price; keeps the exact arithmetic in small numbers.
+_MOST_DECIMALS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Dollars per million tokens."""
+
+    input: Fraction
+    write_5m: Fraction
+    write_1h: Fraction
+    read: Fraction
+    output: Fraction
+
+    def at_speed(self, input_: Fraction, output: Fraction) -> Rates:
+        """The rates of a faster service: cache prices keep their ratio to the input price."""
+        factor = input_ / self.input
+        cache = (self.write_5m * factor, self.write_1h * factor, self.read * factor)
+        return Rates(input_, *cache, output)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A row: the price of the models whose names start with `model`, from the day `since` on."""
+
+    model: str
+    since: date | None
+    rates: Rates
+    tiers: tuple[tuple[int, Rates], ...] = ()  # for prompts over so many tokens, largest first
+    fast: tuple[Fraction, Fraction] | None = None  # input and output at speed "fast"
+    us_geo: Fraction = Fraction(1)  # factor for inference in the US
+
+
+#: A model without a row is most likely newer than the table, so the US factor holds, too.
+UNKNOWN = Price(
+    "",
+    None,
+    Rates(Fraction(5), Fraction("6.25"), Fraction(10), Fraction("0.5"), Fraction(25)),
+    us_geo=Fraction("1.1"),
+)
+#: Dollars per 1,000 web searches where the table has no row for them.
+_WEB_SEARCH = Fraction(10)
+
+
+@dataclass(frozen=True, eq=False)
+class PriceTable:
+    """Price rows by model name and first day, and the price of web searches by first day."""
+
+    prices: Mapping[tuple[str, date | None], Price]
+    searches: Mapping[date | None, Fraction]
+
+    @classmethod
+    def parse(cls, rows: Sequence[Mapping[str, Any]]) -> PriceTable:
+        """Build the table from rows as in prices.yaml.
+
+        Raises ValueError with a line for every mistake: "row 3 (MODEL): KEY: what is wrong".
+        """
+        prices: dict[tuple[str, date | None], Price] = {}
+        searches: dict[date | None, Fraction] = {}
+        mistakes = []
+        for number, row in enumerate(rows, 1):
+            try:
+                _add_row(row, prices, searches)
+            except ValueError as error:
+                named = f" ({row['model']})" if isinstance(row, Mapping) and "model" in row else ""
+                mistakes.append(" ".join(f"row {number}{named}: {error}".split()))
+        if mistakes:
+            raise ValueError("\n".join(mistakes))
+        return cls(prices, searches)
+
+    def merged(self, other: PriceTable) -> PriceTable:
+        """This table with the rows of `other`, which win where model and first day are the same."""
+        return PriceTable({**self.prices, **other.prices}, {**self.searches, **other.searches})
+
+    def price_for(self, model: str | None, on: date) -> Price | None:
+        """The newest row in force of the longest name that the model's name starts with."""
+        return _price_for(self, model, on) if model else None
+
+    def knows(self, model: str | None, on: date) -> bool:
+        """Whether the model has a row; without one its cost is a guess."""
+        return self.price_for(model, on) is not None
+
+    def search_price(self, on: date) -> Fraction:
+        """Dollars per 1,000 web searches."""
+        days = [since for since in self.searches if (since or date.min) <= on]
+        return self.searches[max(days, key=lambda d: d or date.min)] if days else _WEB_SEARCH
+
+
+def cost_nanousd(parts: Iterable[Usage], table: PriceTable, on: date) -> int:
+    """What all parts of one request cost together, on the day of the request."""
+    sum_, unit = 0, 1
+    for part in parts:
+        rates = _rates(table, part.model, on, part.batch, part.geo == "us", part.speed == "fast")
+        rate = rates[0]
+        if len(rates) > 1:
+            prompt = part.prompt_tokens
+            rate = next(rate for rate in rates if prompt > rate.over * part.requests)
+        cost = (
+            part.input_tokens * rate.input
+            + part.cache_write_5m_tokens * rate.write_5m
+            + part.cache_write_1h_tokens * rate.write_1h
+            + part.cache_read_tokens * rate.read
+            + part.output_tokens * rate.output
+            + part.web_search_requests * rate.web_search
+        )
+        common = math.lcm(unit, rate.unit)
+        sum_, unit = sum_ * (common // unit) + cost * (common // rate.unit), common
+    return (2 * sum_ + unit) // (2 * unit)
+
+
+def most_nanousd(
+    table: PriceTable, model: str | None, on: date, tokens: tuple[int, int], *, fast: bool
+) -> int:
+    """What a request can cost at the most that has so many input and output `tokens` or less:
+    nothing comes from a cache, and everything goes into one."""
+    input_, output = tokens
+    rates = _rates(table, model, on, False, True, fast)
+    rate = next(rate for rate in rates if input_ > rate.over)
+    dearest = max(rate.input, rate.write_5m, rate.write_1h)
+    return -(-(input_ * dearest + output * rate.output) // rate.unit)
+
+
+class _Rate(NamedTuple):
+    """What one token, or one search, costs as a whole number of 1/`unit` nano-dollars."""
+
+    over: int
+    unit: int
+    input: int
+    write_5m: int
+    write_1h: int
+    read: int
+    output: int
+    web_search: int
+
+
+# Both caches are bounded, because model names come from outside.
+@lru_cache(maxsize=1024)
+def _price_for(table: PriceTable, model: str, on: date) -> Price | None:
+    rows = [
+        price
+        for price in table.prices.values()
+        if model.startswith(price.model) and (price.since or date.min) <= on
+    ]
+    return max(rows, key=lambda price: (len(price.model), price.since or date.min), default=None)
+
+
+@lru_cache(maxsize=1024)
+def _rates(
+    table: PriceTable, model: str | None, on: date, batch: bool, us: bool, fast: bool
+) -> tuple[_Rate, ...]:
+    """The rates for one kind of request: a tier each, the largest prompts first."""
+    price = table.price_for(model, on) or UNKNOWN
+    factor = Fraction(1, 2) if batch else Fraction(1)
+    per_token = factor * 1000 * (price.us_geo if us else 1)
+    search = factor * 1_000_000 * table.search_price(on)
+    tiers = []
+    for over, rates in (*price.tiers, (-1, price.rates)):
+        if fast and price.fast:
+            rates = rates.at_speed(*price.fast)
+        exact = [getattr(rates, name) * per_token for name in _TOKEN_RATES] + [search]
+        unit = math.lcm(*(number.denominator for number in exact))
+        tiers.append(_Rate(over, unit, *(int(number * unit) for number in exact)))
+    return tuple(tiers)
+
+
+def _add_row(
+    row: Mapping[str, Any],
+    prices: dict[tuple[str, date | None], Price],
+    searches: dict[date | None, Fraction],
+) -> None:
+    if not isinstance(row, Mapping):
+        raise ValueError("must be a mapping such as {model: NAME, input: 5, …}")
+    if "model" not in row and "web_search" in row:
+        _allow(row, _SEARCH_ROW)
+        _put(searches, _day(row), _number(row, "web_search"))
+        return
+    _allow(row, _MODEL_ROW)
+    models = row.get("model")
+    models = models if isinstance(models, list) else [models]
+    if not models or not all(isinstance(model, str) and model for model in models):
+        raise ValueError("model: must be a model's name or a list of names")
+    price = _price(row)
+    for model in models:
+        _put(prices, (model, price.since), replace(price, model=model))
+
+
+def _put(table: dict[Any, Any], key: object, value: object) -> None:
+    if key in table:
+        raise ValueError("from: another row has the same name and date")
+    table[key] = value
+
+
+def _price(row: Mapping[str, Any]) -> Price:
+    rates, tiers, fast = _token_rates(row), _tiers(row.get("tiers", [])), None
+    if "fast" in row:
+        _allow(row["fast"], ("input", "output"), "fast: ")
+        fast = (_number(row["fast"], "input", "fast: "), _number(row["fast"], "output", "fast: "))
+        if not all(priced.input for priced in (rates, *(tier for _, tier in tiers))):
+            raise ValueError("fast: needs input prices above 0, which cache prices follow")
+    us_geo = _number(row, "us_geo") if "us_geo" in row else Fraction(1)
+    return Price("", _day(row), rates, tiers, fast, us_geo)
+
+
+def _tiers(rows: object) -> tuple[tuple[int, Rates], ...]:
+    if not isinstance(rows, list):
+        raise ValueError("tiers: must be a list of {over: TOKENS, input: …}")
+    tiers = {}
+    for row in rows:
+        _allow(row, ("over", *_TOKEN_RATES), "tiers: ")
+        over = row.get("over")
+        if type(over) is not int or over <= 0 or over % PROMPT_STEP or over in tiers:
+            raise ValueError(f"tiers: over: must be different multiples of {PROMPT_STEP} tokens")
+        tiers[over] = _token_rates(row, "tiers: ")
+    return tuple(sorted(tiers.items(), key=lambda tier: -tier[0]))
+
+
+def _token_rates(row: Mapping[str, Any], where: str = "") -> Rates:
+    return Rates(*(_number(row, name, where) for name in _TOKEN_RATES))
+
+
+def _allow(row: object, keys: Sequence[str], where: str = "") -> None:
+    if not isinstance(row, Mapping):
+        raise ValueError(f"{where}must be a mapping")
+    if unknown := [str(key) for key in row if key not in keys]:
+        raise ValueError(f"{where}{unknown[0]}: no such key; known are {', '.join(keys)}")
+
+
+def _number(row: Mapping[str, Any], key: str, where: str = "") -> Fraction:
+    """The number as it was written: 0.1 is a tenth."""
+    if key not in row:
+        raise ValueError(f"{where}{key}: is missing")
+    value = row[key]
+    try:
+        number = Decimal("NaN" if isinstance(value, bool) else str(value))
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or not 0 <= number <= _MOST:
+        raise ValueError(f"{where}{key}: must be a number from 0 to {_MOST}, not {value!r}")
+    if -int(number.as_tuple().exponent) > _MOST_DECIMALS:
+        raise ValueError(f"{where}{key}: has more than {_MOST_DECIMALS} decimals")
+    return Fraction(number)
+
+
+def _day(row: Mapping[str, Any]) -> date | None:
+    value = row.get("from")
+    try:
+        day = date.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        day = ""
+    if day is not None and (isinstance(day, datetime) or not isinstance(day, date)):
+        raise ValueError(f"from: must be a day such as 2026-10-07, not {value!r}")
+    return day

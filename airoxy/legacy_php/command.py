@@ -1,0 +1,177 @@
+"""`airoxy import-php`: what the older PHP installation has, taken over.
+
+The law: nothing is written there, and airoxy.yaml is the administrator's: lines for it are only
+shown.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airoxy.cli.command import Command, Context
+from airoxy.config import DEFAULT_PATH, SETTINGS
+from airoxy.errors import InvalidInput, NotFound, StoreError
+
+if TYPE_CHECKING:
+    import apsw
+
+    from airoxy.legacy_php.takeover import Report
+
+DIRECTORY = Path("/var/www/airoxy")
+
+#: What of .env lives on, and as which setting.
+_SETTINGS = {
+    "AIROXY_HOST": "host",
+    "AIROXY_PORT": "port",
+    "AIROXY_TOKEN_REFRESH_INTERVAL": "token_refresh_interval",
+    "AIROXY_LOG_RETENTION_DAYS": "log_retention_days",
+}
+#: Where Laravel has its database, and where else one may have been put.
+_PLACES = ("database/database.sqlite", "database/*.sqlite", "database/*.db", "storage/*.sqlite",
+           "storage/*.db", "*.sqlite", "*.db")  # fmt: skip
+
+_FAREWELL = """
+Clients keep their keys. Stop the PHP installation for good before its next refresh of the OAuth
+tokens: a refresh token works once, and two that use the same one lock each other out."""
+
+
+def _run(context: Context, args: Namespace) -> None:
+    from airoxy.legacy_php.takeover import take_over
+
+    environ = read_env(args.path / ".env")
+    # First, because opening our own database gives up the right to read what belongs to others.
+    path, source = _open(args.path, environ)
+    with closing(source), _database(context, dry_run=args.dry_run) as db:
+        report = take_over(source, db, context.now(), dry_run=args.dry_run)
+    context.say(f"{path}:")
+    _tell(context, report)
+    if lines := list(settings(environ, context)):
+        context.say(f"\nFor {context.config.source or DEFAULT_PATH}:")
+        for line in lines:
+            context.say(f"    {line}")
+    context.say("\nThis was a dry run: nothing has been changed." if args.dry_run else _FAREWELL)
+
+
+@contextmanager
+def _database(context: Context, *, dry_run: bool) -> Iterator[apsw.Connection]:
+    """Ours; where there is none yet, a dry run does not make one."""
+    from airoxy.store.schema import open_database
+
+    if dry_run and not context.config.database.exists():
+        with (
+            tempfile.TemporaryDirectory() as directory,
+            closing(open_database(Path(directory, "airoxy.db"))) as db,
+        ):
+            yield db
+    else:
+        yield context.database
+
+
+def _tell(context: Context, report: Report) -> None:
+    rows = [
+        ("client keys", str(report.keys.new), str(report.keys.known)),
+        ("tokens", str(report.tokens.new), str(report.tokens.known)),
+        ("requests", f"{report.requests:,}", ""),
+        ("daily sums", f"{report.sums:,}", ""),
+    ]
+    context.table(rows, ("", "NEW", "KNOWN"), right=("NEW", "KNOWN"))
+    for note in report.notes:
+        context.say(note)
+
+
+def _open(path: Path, environ: Mapping[str, str]) -> tuple[Path, apsw.Connection]:
+    """The installation's database, and where it is. Raises NotFound and StoreError."""
+    from airoxy.legacy_php.source import open_php
+
+    if environ.get("DB_CONNECTION", "sqlite") != "sqlite":
+        kind = environ["DB_CONNECTION"]
+        raise InvalidInput(f"{path} keeps its data in {kind}; only SQLite can be taken over.")
+    refusal = None
+    for candidate in _candidates(path, environ.get("DB_DATABASE")):
+        try:
+            return candidate, open_php(candidate)
+        except StoreError as error:
+            refusal = refusal or error
+    if refusal:
+        raise refusal
+    raise NotFound(f"There is no PHP airoxy's database in {path}; name its directory or the file.")
+
+
+def _candidates(path: Path, configured: str | None) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+    elif configured and (path / configured).is_file():
+        yield path / configured
+    else:
+        found = dict.fromkeys(file for place in _PLACES for file in sorted(path.glob(place)))
+        yield from (file for file in found if file.is_file())
+
+
+def read_env(file: Path) -> dict[str, str]:
+    """What a .env file sets; nothing where there is none."""
+    try:
+        lines = file.read_text(errors="replace").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise StoreError(f"{file} cannot be read: {error.strerror}; use sudo.") from error
+    found = {}
+    for line in lines:
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if equals and not name.startswith("#"):
+            found[name.strip()] = _unquoted(value.strip())
+    return found
+
+
+def _unquoted(value: str) -> str:
+    if value[:1] in ('"', "'"):
+        return value[1:].partition(value[0])[0]
+    return value.partition(" #")[0].strip()
+
+
+def settings(environ: Mapping[str, str], context: Context) -> Iterator[str]:
+    """The lines of airoxy.yaml that say what .env says, less what holds already."""
+    import yaml
+
+    for name, key in _SETTINGS.items():
+        if not environ.get(name):
+            continue
+        text = environ[name] if ":" not in environ[name] else f'"{environ[name]}"'
+        try:
+            node = yaml.compose(text, yaml.SafeLoader)
+            value = SETTINGS[key].kind.read(node) if node else None
+        except (ValueError, yaml.YAMLError) as error:
+            yield f"# {name}={environ[name]} {error}: give {key} {SETTINGS[key].wanted}"
+            continue
+        if value != context.config.value(key):
+            yield f"{key}: {text}"
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "path",
+        metavar="DIRECTORY",
+        type=Path,
+        nargs="?",
+        default=DIRECTORY,
+        help="where the PHP installation is, or its database (default: %(default)s)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+
+
+COMMANDS = (
+    Command(
+        "import-php",
+        "Take over keys, tokens and account of the older PHP installation",
+        _run,
+        _add_arguments,
+        description="Take over client keys, tokens, the request log and the daily statistics of the"
+        " older PHP installation, and show the settings that it has. Nothing is changed there, and"
+        " what was taken over before does not come twice.",
+    ),
+)

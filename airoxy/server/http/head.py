@@ -1,0 +1,81 @@
+"""What follows from the head of a request alone.
+
+The law: pure in the bytes of the head. So a client that sends the same head again, which all do but
+for the length of the body, costs a comparison instead of a parser.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from airoxy.core.keys import digest
+from airoxy.core.request import head as request_head
+from airoxy.core.request.head import CHUNKED
+from airoxy.core.request.headers import Headers, credential
+from airoxy.core.request.paths import is_api, limit_for, named_in_path, takes_system
+
+SESSION_HEADER = b"x-claude-code-session-id"
+
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*", re.IGNORECASE)
+#: More digits are refused with the head.
+_MOST_DIGITS = 18
+#: The same few keys come again and again, and OpenSSL's way to a digest is long.
+_digest = lru_cache(maxsize=1024)(digest)
+
+
+class Known:
+    """A head that has passed `request_head.body_length`, whose answer is the first `length`."""
+
+    __slots__ = (
+        "_after", "_before", "_head", "_size", "digests", "expects", "is_api",
+        "is_http_1_0", "last", "length", "limit", "method", "named", "path", "query", "raw_path",
+        "session", "takes_system", "target",
+        "to_upstream",
+    )  # fmt: skip
+
+    def __init__(self, head: bytes) -> None:
+        """Raises InvalidInput."""
+        self.length = request_head.body_length(head)
+        self._head = head
+        self._remember(head)
+        parsed = request_head.parse(head)
+        self.method, self.raw_path, self.path, self.query, headers, *rest = parsed
+        self.is_http_1_0, self.last, self.expects = rest
+        self.target = self.raw_path + b"?" + self.query if self.query else self.raw_path
+        self.is_api = is_api(self.raw_path, self.path)
+        self.named = named_in_path(self.path)
+        self.limit = limit_for(self.path)
+        self.takes_system = takes_system(self.method, self.path)
+        #: Of all keys that are offered.
+        self.digests = [_digest(key) for key in credential(headers)]
+        self.session = dict(headers).get(SESSION_HEADER)
+        #: The head for the upstream, by the type of the token (see proxy).
+        self.to_upstream: dict[str, bytes] = {}
+
+    def again(self, head: bytes) -> bool:
+        """Whether `head` is this one, perhaps with another length of the body, which is `length`
+        from now on."""
+        if not head.startswith(self._before) or not head.endswith(self._after):
+            return False
+        if self.length == CHUNKED or not self._size:
+            return head == self._head
+        digits = head[len(self._before) : len(head) - len(self._after)]
+        if not digits.isdigit() or len(digits) > _MOST_DIGITS or len(head) < self._size:
+            return False
+        self.length = int(digits)
+        return True
+
+    @property
+    def headers(self) -> Headers:
+        """Taken apart anew: hardly anybody asks, and they would be kept in memory."""
+        return request_head.header_lines(self._head)
+
+    def _remember(self, head: bytes) -> None:
+        """The parts of the head before and after the length, if it has one."""
+        self._before, self._after, self._size = head, b"", 0
+        if found := _LENGTH.search(head):
+            end = head.index(b"\r\n", found.end())
+            self._before, self._after = head[: found.end()], head[end:]
+            # What lies between begins with a digit, and the two parts do not overlap.
+            self._size = found.end() + len(self._after) + 1

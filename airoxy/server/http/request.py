@@ -1,0 +1,185 @@
+"""What the client sends: its body, collected or streamed through, and the news that it has left.
+
+The law: a body is held in memory once (a small one for a moment twice). What is larger than
+STREAM_ABOVE at an upload endpoint is never collected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from airoxy.core.request.head import CHUNKED
+from airoxy.core.request.paths import STREAM_ABOVE, is_upload
+from airoxy.errors import TooLarge
+from airoxy.server.http.head import Known
+from airoxy.server.http.response import Outgoing
+from airoxy.server.http.runner import Driver
+from airoxy.upstream.exchange import Exchange
+
+if TYPE_CHECKING:
+    from airoxy.server.http.connection import Connection
+
+#: Of a body that nobody waits for at the moment so much is taken in (bytes).
+HIGH_WATER = 64 * 1024
+#: Up to this many bytes are put together when all are there, more as they come.
+_SMALL = 1024 * 1024
+
+
+class ClientLeft(Exception):
+    """The client has closed its connection; nobody's fault, and nobody is to be answered."""
+
+
+class Request(Outgoing):
+    """One request: what came, and its answer. `length` of the body is None if it is not known;
+    `ended` says that all of it has arrived, `left` that the client has closed its connection."""
+
+    __slots__ = (
+        "_collected", "_enough", "_exchange", "_expects", "_forgets", "_pieces", "_size", "_waiter",
+        "_wanted", "driver", "ended", "left", "length",
+    )  # fmt: skip
+
+    def __init__(self, connection: Connection, known: Known, driver: Driver) -> None:
+        super().__init__(connection, known)
+        self.driver = driver
+        self.length = None if known.length == CHUNKED else known.length
+        self.ended = not known.length
+        self.left = False
+        #: The client may be waiting to hear that its body is welcome.
+        self._expects = known.expects
+        self._pieces: list[bytes] = []
+        self._collected: bytearray | None = None
+        self._size = 0
+        #: Above this many bytes there is something to do before all are there.
+        self._enough = 0
+        self._wanted = self._forgets = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._exchange: Exchange | None = None
+
+    # For the proxy.
+
+    async def body(self) -> bytes | bytearray | AsyncIterator[bytes]:
+        """All of it, or an iterator over what is too large. Raises TooLarge, ClientLeft."""
+        # What is below this is below all limits, and most bodies are.
+        if max(self.length or 0, self._size) > STREAM_ABOVE:
+            self._check(self.length or self._size)
+        if not self.ended:
+            self._enough = _SMALL
+            streams = is_upload(self.known.path)
+            while not self.ended:
+                if streams and max(self.length or 0, self._size) > STREAM_ABOVE:
+                    return self._rest()
+                await self._more()
+                self._check(self._size)
+        return self._taken()
+
+    async def _rest(self) -> AsyncIterator[bytes]:
+        self._enough = total = 0
+        while True:
+            piece = bytes(self._taken())
+            total += len(piece)
+            self._check(total)
+            if piece:
+                yield piece
+            if self.ended and not self._size:
+                return
+            if not self._size:
+                await self._more()
+
+    def watch(self, exchange: Exchange) -> None:
+        """From now on the client's leaving aborts `exchange`, whatever it is waiting for. Raises
+        ClientLeft."""
+        if self.left:
+            raise ClientLeft
+        self._exchange = exchange
+
+    def forget(self) -> None:
+        """There is nothing left to abort, and nobody needs what of the body may still come."""
+        self._exchange = None
+        if not self.ended:
+            self._forgets = True
+            self._pieces.clear()
+            self._connection.resume_reading()
+
+    async def until_left(self) -> None:
+        """Wait until the client has left."""
+        while not self.left:
+            await self._wait()
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        """The address and port that it came from, where the connection still knows."""
+        peer = self._connection.transport.get_extra_info("peername")
+        return peer[:2] if peer else None
+
+    # For the connection.
+
+    def take(self, piece: bytes) -> None:
+        """The next bytes of the body; of an answered request nothing is kept."""
+        if self._forgets or self.complete:
+            return
+        self._size += len(piece)
+        if self._collected is None:
+            self._pieces.append(piece)
+        else:
+            self._collected += piece
+        if self._size > HIGH_WATER and not self._wanted:
+            self._connection.pause_reading()
+        if self._size > self._enough:
+            self._wake()
+
+    def end(self) -> None:
+        """The body is whole."""
+        self.ended = True
+        self._wake()
+
+    def leave(self) -> None:
+        """The client has left."""
+        self.left = True
+        if self._exchange is not None:
+            self._exchange.abort(ClientLeft())
+        self._wake()
+
+    async def _more(self) -> None:
+        if self.left:
+            raise ClientLeft
+        self._wanted = True
+        if self._expects:
+            self._expects = False
+            if not self.begun and not self._size:
+                self._connection.say_continue()
+        self._connection.resume_reading()
+        try:
+            await self._wait()
+        finally:
+            self._wanted = False
+        if self.left:
+            raise ClientLeft
+        if self._size > _SMALL and self._collected is None:
+            self._collected = bytearray(b"").join(self._pieces)
+            self._pieces.clear()
+
+    def _taken(self) -> bytes | bytearray:
+        self._size = 0
+        if self._collected is not None:
+            collected, self._collected = self._collected, None
+            return collected
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        return body
+
+    def _check(self, size: int) -> None:
+        limit = self.known.limit
+        if size > limit:
+            raise TooLarge(f"Request exceeds the maximum size of {limit // (1024 * 1024)} MB.")
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)

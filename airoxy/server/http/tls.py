@@ -1,0 +1,93 @@
+"""TLS to the clients: protocols and ciphers, and what becomes of a handshake that fails.
+
+The law: a client that cannot be served is told why, as far as it can understand it, and nothing is
+logged: anybody can send rubbish. And no connection waits for the last word of its client.
+"""
+
+from __future__ import annotations
+
+import ssl
+import weakref
+from typing import Any
+
+from airoxy.config.certificate import Identity
+from airoxy.errors import InvalidInput
+
+#: Of TLS 1.2 what Mozilla's "intermediate" has, less finite fields; TLS 1.3 has none that is weak.
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+#: To who speaks plain HTTP here.
+HINT = "This port speaks TLS; begin the base URL with https://"
+
+
+def server_context(identity: Identity) -> Context:
+    """What the connections of a worker are made with."""
+    context = Context(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS)
+    context.set_alpn_protocols(["http/1.1"])
+    context.sslobject_class = _Talk
+    identity.load_into(context)
+    return context
+
+
+class Context(ssl.SSLContext):
+    """A context that knows its connections whose handshake is not over: uvicorn hears of them only
+    afterwards, and a worker that leaves would cut them off."""
+
+    def __init__(self, *_: Any) -> None:
+        self.handshakes: weakref.WeakSet[_Talk] = weakref.WeakSet()
+
+    def wrap_bio(
+        self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **options: Any
+    ) -> ssl.SSLObject:
+        talk = super().wrap_bio(incoming, outgoing, *args, **options)
+        assert isinstance(talk, _Talk)
+        talk.outgoing, talk.handshakes = outgoing, self.handshakes
+        self.handshakes.add(talk)
+        return talk
+
+
+class _Talk(ssl.SSLObject):
+    """One connection, as uvloop's transport works with it."""
+
+    outgoing: ssl.MemoryBIO
+    handshakes: weakref.WeakSet[_Talk]
+    _failure: ssl.SSLError | None = None
+
+    def do_handshake(self) -> None:
+        """uvloop drops what is to be sent when this fails: OpenSSL's alert, and our hint. So it is
+        told to send and wait, and hears of the failure with the client's next word, or when time
+        is up."""
+        if self._failure:
+            raise self._failure
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            self.handshakes.discard(self)
+            if error.reason == "HTTP_REQUEST":
+                self.outgoing.write(_answer_in_the_clear())
+            if not self.outgoing.pending:
+                raise
+            self._failure = error
+            raise ssl.SSLWantReadError from None
+        self.handshakes.discard(self)
+
+    def unwrap(self) -> Any:
+        """Our last word is said; a client with an idle connection would give its own only when it
+        looks there again, and the transport would wait for it."""
+        try:
+            return super().unwrap()
+        except ssl.SSLWantReadError:
+            return None
+
+
+def _answer_in_the_clear() -> bytes:
+    from airoxy.server.app import error_document
+
+    body, request_id = error_document(InvalidInput(HINT))
+    return (
+        f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\nrequest-id: {request_id}\r\nconnection: close\r\n\r\n"
+    ).encode() + body

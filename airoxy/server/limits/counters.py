@@ -1,0 +1,214 @@
+"""What the client keys with limits have used and hold right now, shared by all workers.
+
+The law: what one worker takes all others see at once, and what it holds is gone with it. What was
+counted of the last minute is everybody's; what is held (for requests that run, and for costs that
+are not in the database yet) is in the columns of the place that a worker has. A place is had by a
+lock, which the kernel takes back from who is killed; then its columns count no more.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+from collections.abc import Callable
+
+from airoxy.core.limits import MINUTE
+from airoxy.errors import AiroxyError
+from airoxy.server.pool.token_state import Turn
+
+#: Keys with limits that have been used since the service started.
+SLOTS = 4096
+#: Workers that can run at once: those of a few reloads together.
+PLACES = 256
+
+# Words of 8 bytes: how many slots and places have been in use, the keys' ids, the slots.
+_USED, _PEOPLED, _IDS = 0, 1, 2
+_FIRST = _IDS + SLOTS
+# A slot: the latest second, requests and tokens of each second by its number modulo 60, and by
+# place the running requests, what is held for them, and what was counted and is not yet written.
+_LATEST, _REQUESTS = 0, 1
+_TOKENS = _REQUESTS + MINUTE
+_RUNNING = _TOKENS + MINUTE
+_HELD = _RUNNING + PLACES
+_TOKENS_HELD = _HELD + PLACES
+_UNWRITTEN = _TOKENS_HELD + PLACES
+_SLOT = _UNWRITTEN + PLACES
+_COLUMNS = (_RUNNING, _HELD, _TOKENS_HELD, _UNWRITTEN)
+_EMPTY = memoryview(bytes(_SLOT * 8)).cast("q")
+#: Bytes of the mapping.
+SIZE = -(-(_FIRST + SLOTS * _SLOT) * 8 // mmap.PAGESIZE) * mmap.PAGESIZE
+
+# Bytes of the memory that are locked: for the turn, and one for each place. The standing and the
+# tally have theirs elsewhere.
+_TURN_LOCK, _PLACE_LOCKS = 1, 16
+
+
+class Allowance:
+    """`fd` is the memory that the parent made, with this part at `offset`; an own one without."""
+
+    def __init__(self, fd: int | None = None, offset: int = 0) -> None:
+        self._fd = os.memfd_create("airoxy-allowance") if fd is None else fd
+        self._own = fd is None
+        if self._own:
+            os.ftruncate(self._fd, SIZE)
+        self._map = mmap.mmap(self._fd, SIZE, offset=offset)
+        self._words = memoryview(self._map).cast("q")
+        self._known: dict[int, int] = {}
+        self._closed = False
+        self._turn = Turn(self._fd, _TURN_LOCK)
+        with self.turn():
+            self._place = self._settle_in()
+
+    def turn(self) -> Turn:
+        """Looking and taking is one step for all workers (microseconds)."""
+        return self._turn
+
+    def find(self, key_id: int) -> int | None:
+        """The key's slot, if it has one."""
+        slot = self._known.get(key_id)
+        if slot is not None and self._words[_IDS + slot] == key_id:
+            return slot
+        ids = self._words[_IDS : _IDS + self._words[_USED]].tolist()
+        if key_id not in ids:
+            return None
+        slot = self._known[key_id] = ids.index(key_id)
+        return slot
+
+    def add(self, key_id: int, is_limited: Callable[[int], bool]) -> int:
+        """A new, empty slot; where there is none any more, that of a key without limits."""
+        words = self._words
+        slot = words[_USED]
+        if slot == SLOTS:
+            ids = words[_IDS : _IDS + SLOTS].tolist()
+            slot = next((n for n, other in enumerate(ids) if not is_limited(other)), SLOTS)
+        if slot == SLOTS:
+            raise AiroxyError(f"airoxy keeps the limits of {SLOTS} client keys, and has more.")
+        base = _FIRST + slot * _SLOT
+        words[base : base + _SLOT] = _EMPTY
+        words[_IDS + slot] = key_id
+        words[_USED] = max(words[_USED], slot + 1)
+        self._known[key_id] = slot
+        return slot
+
+    # What is counted
+
+    def requests(self, slot: int, second: int) -> list[int]:
+        """Of each second of the minute that ends with this one."""
+        return self._minute(slot, _REQUESTS, second)
+
+    def tokens(self, slot: int, second: int) -> list[int]:
+        return self._minute(slot, _TOKENS, second)
+
+    def count(self, slot: int, second: int, requests: int = 0, tokens: int = 0) -> None:
+        """Count them in this second."""
+        at = self._advance(slot, second) % MINUTE
+        base = _FIRST + slot * _SLOT + at
+        self._words[base + _REQUESTS] += requests
+        self._words[base + _TOKENS] += tokens
+
+    # What is held
+
+    def running(self, slot: int) -> int:
+        return self._sum(slot, _RUNNING)
+
+    def held(self, slot: int) -> int:
+        """Nano-dollars."""
+        return self._sum(slot, _HELD)
+
+    def tokens_held(self, slot: int) -> int:
+        return self._sum(slot, _TOKENS_HELD)
+
+    def unwritten(self, slot: int) -> int:
+        """Nano-dollars that were counted, and are not in the database."""
+        return self._sum(slot, _UNWRITTEN)
+
+    def hold(
+        self,
+        slot: int,
+        key_id: int,
+        *,
+        running: int = 0,
+        nanousd: int = 0,
+        tokens: int = 0,
+        unwritten: int = 0,
+    ) -> None:
+        """So much more, or less where it is negative, is held by this worker for the key. Of a slot
+        that is another key's by now, or of a worker that ends, nothing is left to give back."""
+        if self._closed or self._words[_IDS + slot] != key_id:
+            return
+        base = _FIRST + slot * _SLOT + self._place
+        for column, change in zip(_COLUMNS, (running, nanousd, tokens, unwritten), strict=True):
+            self._words[base + column] += change
+
+    def forget_dead(self, slot: int) -> bool:
+        """Take out what the dead hold; whether there was anything."""
+        base, found = _FIRST + slot * _SLOT, False
+        for place in range(self._words[_PEOPLED]):
+            mine = [base + column + place for column in _COLUMNS]
+            if any(self._words[at] for at in mine) and self._is_dead(place):
+                found = True
+                for at in mine:
+                    self._words[at] = 0
+        return found
+
+    def close(self) -> None:
+        self._closed = True
+        self._words.release()
+        self._map.close()
+        if self._own:
+            os.close(self._fd)
+
+    # Places
+
+    def _settle_in(self) -> int:
+        """Lock a place, and clear it of what its former owner held."""
+        for place in range(PLACES):
+            if not self._lock(place):
+                continue
+            words = self._words
+            words[_PEOPLED] = max(words[_PEOPLED], place + 1)
+            for slot in range(words[_USED]):
+                for column in _COLUMNS:
+                    words[_FIRST + slot * _SLOT + column + place] = 0
+            return place
+        raise AiroxyError(f"More than {PLACES} workers are running; restart airoxy.")
+
+    def _is_dead(self, place: int) -> bool:
+        if place == self._place or not self._lock(place):
+            return False
+        fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, _PLACE_LOCKS + place)
+        return True
+
+    def _lock(self, place: int) -> bool:
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _PLACE_LOCKS + place)
+        except OSError:
+            return False
+        return True
+
+    # Seconds
+
+    def _advance(self, slot: int, second: int) -> int:
+        """Empty what is over a minute old; the second to count in. While a clock is set back by
+        less than a minute time stands still, by more it begins anew."""
+        base = _FIRST + slot * _SLOT
+        latest = self._words[base + _LATEST]
+        if latest - MINUTE < second <= latest:
+            return latest
+        gone = range(latest + 1, second + 1) if latest < second < latest + MINUTE else range(MINUTE)
+        for each in gone:
+            self._words[base + _REQUESTS + each % MINUTE] = 0
+            self._words[base + _TOKENS + each % MINUTE] = 0
+        self._words[base + _LATEST] = second
+        return second
+
+    def _minute(self, slot: int, ring: int, second: int) -> list[int]:
+        at = self._advance(slot, second) % MINUTE + 1
+        base = _FIRST + slot * _SLOT + ring
+        counts = self._words[base : base + MINUTE].tolist()
+        return counts[at:] + counts[:at]
+
+    def _sum(self, slot: int, column: int) -> int:
+        base = _FIRST + slot * _SLOT + column
+        return sum(self._words[base : base + self._words[_PEOPLED]])

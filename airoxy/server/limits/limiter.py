@@ -1,0 +1,279 @@
+"""The gate that requests of client keys with limits pass, before a token is chosen for them.
+
+The law: what a request can use at the most is held for it before anything is sent, and replaced by
+what it did use before its client has the end of the answer: so who asks one thing after the other
+is never in his own way. What was spent is what the database says and what is on its way there. The
+latter is looked at first: a row that arrives between the two looks is counted twice for a moment,
+and never missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from functools import partial
+
+import apsw
+
+from airoxy.core import limits as rules
+from airoxy.core.billing.pricing import PriceTable, most_nanousd
+from airoxy.core.estimate import Demand, ModelScan, read_demand, read_models
+from airoxy.core.limits import Limits, Refusal, Use
+from airoxy.core.request.json_scan import paced
+from airoxy.core.request.paths import BATCHES, MESSAGES
+from airoxy.errors import AiroxyError, Forbidden, OverLimit, OverSpend
+from airoxy.server.http.head import Known
+from airoxy.server.limits.counters import Allowance
+from airoxy.server.pool.snapshot import Snapshot
+from airoxy.server.proxy.body import with_pauses
+from airoxy.server.proxy.relay import Answer, Client, relay
+from airoxy.server.proxy.request_log import Record
+from airoxy.store import limits as account
+from airoxy.store import schema
+from airoxy.store.usage.requests import Row
+
+Body = bytes | bytearray | AsyncIterator[bytes]
+
+#: Of a collected batch so much is looked through at once (bytes).
+_STEP = 128 * 1024
+
+
+class Grant:
+    """What is held for one request, until it has been counted."""
+
+    def __init__(
+        self, allowance: Allowance, key_id: int, slot: int, nanousd: int, tokens: int
+    ) -> None:
+        self._allowance = allowance
+        self._key_id, self._slot = key_id, slot
+        self._nanousd, self._tokens = nanousd, tokens
+        self._counts_tokens = tokens > 0
+        self._running = True
+        self._row: Row | None = None
+        allowance.hold(slot, key_id, running=1, nanousd=nanousd, tokens=tokens)
+
+    def leave(self) -> None:
+        """The request runs no more."""
+        if self._running:
+            self._running = False
+            self._allowance.hold(self._slot, self._key_id, running=-1)
+
+    def count(self, record: Record, prices: PriceTable) -> Row:
+        """The request's row, made once; what was held for it gives way to what is in it."""
+        if self._row is not None:
+            return self._row
+        row = self._row = record.row(prices)
+        allowance = self._allowance
+        with allowance.turn():
+            allowance.hold(
+                self._slot,
+                self._key_id,
+                nanousd=-self._nanousd,
+                tokens=-self._tokens,
+                unwritten=row.cost_nanousd,
+            )
+            if self._counts_tokens and allowance.find(self._key_id) == self._slot:
+                used = row.input_tokens + row.output_tokens
+                used += row.cache_write_5m_tokens + row.cache_write_1h_tokens
+                allowance.count(self._slot, int(time.time()), tokens=used)
+        return row
+
+    def written(self, row: Row, loop: asyncio.AbstractEventLoop) -> None:
+        """The row is in the database (called by the writer's thread)."""
+        loop.call_soon_threadsafe(
+            partial(
+                self._allowance.hold, self._slot, self._key_id, unwritten=-row.cost_nanousd
+            )
+        )
+
+
+@dataclass
+class Gate:
+    """`db` is the snapshot's connection, which never waits for a lock."""
+
+    allowance: Allowance
+    snapshot: Snapshot
+    db: apsw.Connection
+    prices: PriceTable
+    _version: int = -1
+    _spent: dict[int, tuple[datetime.date, account.Spent]] = field(default_factory=dict)
+    _fresh: set[int] = field(default_factory=set)
+
+    async def let_in(
+        self, known: Known, body: Body, limits: Limits, record: Record
+    ) -> Body:
+        """Hold what the request may use, and give its body, which is looked at as it passes where
+        it is too large to be held. Raises Forbidden, OverLimit."""
+        if limits.models:
+            body = await _within(limits, known, body, record)
+        if limits.metered:
+            await self._admit(known, body, limits, record)
+        return body
+
+    async def relay(self, answer: Answer, client: Client, record: Record) -> None:
+        """Pass `answer` on; its end when it has been counted."""
+        held = _HeldEnd(client)
+        await relay(answer, held, record)
+        record.end()
+        if record.grant is not None:
+            record.grant.count(record, self.prices)
+            record.grant.leave()
+        client.write(held.end, more=False)
+
+    async def _admit(
+        self, known: Known, body: Body, limits: Limits, record: Record
+    ) -> None:
+        path = known.path.rstrip("/")
+        asks = known.method == "POST" and path == MESSAGES
+        demand, nanousd = Demand(), 0
+        if asks and (limits.spend or limits.tokens_per_minute is not None):
+            if isinstance(body, bytes | bytearray):
+                demand = await with_pauses(paced(read_demand(body)))
+            nanousd = most_nanousd(
+                self.prices,
+                record.model,
+                datetime.datetime.fromtimestamp(record.now, datetime.UTC).date(),
+                demand[:2],
+                fast=demand.fast,
+            )
+        costs = asks or (known.method == "POST" and path == BATCHES)
+        now = time.time()
+        with self.allowance.turn():
+            slot = self._slot(record.key_id, now)
+            decide = partial(rules.refusal, limits, now=now, costs=costs)
+            refused = decide(self._use(slot, record.key_id, limits, now))
+            if refused and self.allowance.forget_dead(slot):
+                refused = decide(self._use(slot, record.key_id, limits, now))
+            if refused:
+                raise _error(refused, now)
+            self.allowance.count(slot, int(now), requests=1)
+            record.grant = Grant(self.allowance, record.key_id, slot, nanousd, demand.tokens)
+
+    def _slot(self, key_id: int, now: float) -> int:
+        """The key's place in what is shared; a new one begins with what the log has."""
+        slot = self.allowance.find(key_id)
+        if slot is None:
+            slot = self.allowance.add(key_id, self.snapshot.limits.__contains__)
+            try:
+                for second, requests, tokens in account.last_minute(self.db, key_id, now):
+                    self.allowance.count(slot, second, requests, tokens)
+            except apsw.Error:
+                pass  # the snapshot says that the database cannot be read
+        return slot
+
+    def _use(self, slot: int, key_id: int, limits: Limits, now: float) -> Use:
+        allowance, second = self.allowance, int(now)
+        held = unwritten = 0
+        spent = account.Spent(0, 0)
+        if limits.spend:
+            held, unwritten = allowance.held(slot), allowance.unwritten(slot)
+            spent = self._spent_by(key_id, now)
+        return Use(
+            spent.today + unwritten,
+            spent.this_month + unwritten,
+            held=held,
+            requests=allowance.requests(slot, second) if limits.requests_per_minute else (),
+            tokens=allowance.tokens(slot, second) if limits.tokens_per_minute else (),
+            tokens_held=allowance.tokens_held(slot),
+            running=allowance.running(slot),
+        )
+
+    def _spent_by(self, key_id: int, now: float) -> account.Spent:
+        """By the sums; where they cannot be read at the moment, what was known of them last."""
+        today = datetime.datetime.fromtimestamp(now, datetime.UTC).date()
+        day, spent = self._spent.get(key_id, (None, account.Spent(0, 0)))
+        try:
+            version = schema.data_version(self.db)
+            if version != self._version:
+                self._fresh.clear()
+                self._version = version
+            if key_id not in self._fresh or day != today:
+                spent = account.spent(self.db, key_id, today)
+                self._spent[key_id] = (today, spent)
+                self._fresh.add(key_id)
+        except apsw.Error:
+            pass  # the snapshot says so
+        return spent
+
+
+class _HeldEnd:
+    """The client, but for the last piece of its answer, which is kept."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.begin, self.flush, self.drain = client.begin, client.flush, client.drain
+        self.end = b""
+
+    def write(self, piece: bytes, *, more: bool) -> None:
+        if more:
+            self._client.write(piece, more=True)
+        else:
+            self.end = piece
+
+
+async def _within(limits: Limits, known: Known, body: Body, record: Record) -> Body:
+    """`body`, if it asks for no model but those of the key."""
+    if known.method != "POST":
+        return body
+    if known.path.rstrip("/") == BATCHES:
+        pieces = _steps(body) if isinstance(body, bytes | bytearray) else body
+        checked = _checked(limits, pieces)
+        if pieces is body:
+            return checked
+        async for _ in checked:
+            await asyncio.sleep(0)
+    elif isinstance(body, bytes | bytearray):
+        models = await with_pauses(paced(read_models(body)))
+        for model in models:
+            _check(limits, model)
+        if not models and known.takes_system:
+            _check(limits, record.model)
+    return body
+
+
+async def _steps(body: bytes | bytearray) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), _STEP):
+        yield bytes(body[start : start + _STEP])
+
+
+async def _checked(limits: Limits, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The pieces of a batch, the last not before all is seen: without its end it is no batch."""
+    scan, found, last = ModelScan(), False, b""
+    async for piece in pieces:
+        for model in scan.feed(piece):
+            found = True
+            _check(limits, model)
+        if last:
+            yield last
+        last = piece
+    if not found:
+        _check(limits, None)
+    yield last
+
+
+def _check(limits: Limits, model: str | None) -> None:
+    if model is None:
+        raise Forbidden(
+            "This API key is limited to certain models, and the model of this request cannot be"
+            " read."
+        )
+    if not limits.allows(model):
+        raise Forbidden(
+            f"This API key may not use the model {_shown(model)}; it may use"
+            f" {', '.join(limits.models)}."
+        )
+
+
+def _shown(model: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in model)
+
+
+def _error(refused: Refusal, now: float) -> AiroxyError:
+    headers = [("retry-after", str(rules.wait_of(refused.until, now)))]
+    if refused.final:
+        headers.append(("x-should-retry", "false"))
+    return (OverSpend if refused.spent else OverLimit)(refused.message, headers=headers)
+

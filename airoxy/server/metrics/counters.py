@@ -1,0 +1,195 @@
+"""What was counted since the service began, in memory that all workers share: requests, usage, cost
+and times of each client key, token, model and outcome.
+
+The law: a number only grows, whoever dies and whatever reloads. Every worker adds to the same
+numbers, in its turn, so nobody has to gather what the dead have left; who reads needs no turn. The
+memory is bounded: what finds no place in it is counted under OTHER.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from bisect import bisect_left
+from collections.abc import Iterable
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple
+
+from airoxy.core.billing.usage import BILLED
+from airoxy.server.pool import token_state
+from airoxy.server.pool.token_state import Turn
+
+if TYPE_CHECKING:
+    from airoxy.store.usage.requests import Row
+
+#: Models that Anthropic has never charged for, because clients make names up; and all that comes
+#: when there is no place left.
+OTHER = "other"
+#: Different models, and records (outcomes), that there is place for.
+MODELS, RECORDS = 128, 8192
+#: Upper bounds of the times (milliseconds); one more bucket is for what takes longer.
+_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
+BOUNDS = tuple(int(bound * 1000) for bound in _SECONDS)
+#: What is summed of a request, in the order of `Row`.
+SUMMED = (*BILLED, "cost_nanousd")
+
+# Words of 8 bytes, behind those of the standing. The head: records in use, rows dropped.
+_START = token_state.SIZE // 8
+_HEAD = 2
+_TIMES = len(BOUNDS) + 2  # a bucket for each bound, one for the rest, the sum
+_NAME = 3  # words before the name: key, token, status
+_NAMED = 10  # words of the name: the ending, a space, the model
+_FAILOVERS = _NAME + _NAMED + 1  # the requests stand before
+_SUMS = _FAILOVERS + 1
+_TTFB = _SUMS + len(SUMMED)
+_DURATION = _TTFB + _TIMES
+_RECORD = _DURATION + _TIMES
+_LONGEST = 60  # characters of a model's name: the longest ending is 15
+#: Bytes of the whole mapping, the standing included; pages that nothing touches cost nothing.
+SIZE = (_START + _HEAD + RECORDS * _RECORD) * 8
+
+
+class Outcome(NamedTuple):
+    """What requests have in common; the id 0 is no token, or any key in the record of the rest."""
+
+    key_id: int
+    token_id: int
+    status: int
+    ending: str
+    model: str
+
+
+class Counts(NamedTuple):
+    """What they sum up to. Times are milliseconds: a number for each of BOUNDS and one for what
+    took longer, then the sum."""
+
+    requests: int
+    failovers: int
+    sums: tuple[int, ...]
+    ttfb: tuple[int, ...]
+    duration: tuple[int, ...]
+
+
+_REST = Outcome(0, 0, 0, OTHER, OTHER)
+
+
+class Tally:
+    """`fd` is the memory that the parent made (an own one without)."""
+
+    def __init__(self, fd: int | None = None) -> None:
+        self._fd = os.memfd_create("airoxy-tally") if fd is None else fd
+        self._own = fd is None
+        if self._own:
+            os.ftruncate(self._fd, SIZE)
+        self._map = mmap.mmap(self._fd, SIZE)
+        self._words = memoryview(self._map).cast("q")[_START:]
+        self._turn = Turn(self._fd, token_state.SIZE)
+        self._places: dict[tuple[int, int, int, str, str], int] = {}
+        self._models: set[str] = set()
+        self._known = 0  # records that `_places` has
+        # Here, because the parent imports this module, and needs no database.
+        from airoxy.store.usage.requests import Row
+
+        first = Row._fields.index(SUMMED[0])
+        self._summed = itemgetter(slice(first, first + len(SUMMED)))
+        with self._turn:
+            if not self._words[0]:
+                self._add(_REST)
+
+    def count(self, rows: Iterable[Row], dropped: int = 0) -> None:
+        """Add these requests, and how many rows were dropped."""
+        words = self._words
+        with self._turn:
+            words[1] += dropped
+            for row in rows:
+                place = self._place(row)
+                words[place + _FAILOVERS - 1] += 1
+                if row.attempts > 1:
+                    words[place + _FAILOVERS] += row.attempts - 1
+                for at, amount in enumerate(self._summed(row), place + _SUMS):
+                    if amount:
+                        words[at] += amount
+                if row.ttfb_ms is not None:
+                    words[place + _TTFB + bisect_left(BOUNDS, row.ttfb_ms)] += 1
+                    words[place + _TTFB + _TIMES - 1] += row.ttfb_ms
+                words[place + _DURATION + bisect_left(BOUNDS, row.duration_ms)] += 1
+                words[place + _DURATION + _TIMES - 1] += row.duration_ms
+
+    @property
+    def dropped(self) -> int:
+        """Rows that were never written, because too many waited."""
+        return self._words[1]
+
+    def read(self) -> list[tuple[Outcome, Counts]]:
+        """All that was counted so far."""
+        words = self._words[: _HEAD + self._words[0] * _RECORD].tolist()
+        return [
+            (self._outcome(place), _counts(words[place : place + _RECORD]))
+            for place in range(_HEAD, len(words), _RECORD)
+        ]
+
+    def close(self) -> None:
+        self._words.release()
+        self._map.close()
+        if self._own:
+            os.close(self._fd)
+
+    def _place(self, row: Row) -> int:
+        """The first word of the row's record."""
+        model = row.model or ""
+        if model and model not in self._models:
+            model = self._admit(row, model)
+        outcome = (row.api_key_id, row.token_id or 0, row.status_code, row.ending, model)
+        place = self._places.get(outcome)
+        if place is None:
+            self._catch_up()
+            place = self._places.get(outcome) or self._add(Outcome(*outcome))
+        return place
+
+    def _admit(self, row: Row, model: str) -> str:
+        """`model`, where it is one that exists."""
+        self._catch_up()
+        if model in self._models:
+            return model
+        charged = row.status_code == 200 and (row.input_tokens or row.output_tokens)
+        plain = model.isascii() and model.isprintable() and len(model) <= _LONGEST
+        return model if charged and plain and len(self._models) < MODELS else OTHER
+
+    def _catch_up(self) -> None:
+        """Find the records that others have added."""
+        for number in range(self._known, self._words[0]):
+            place = _HEAD + number * _RECORD
+            outcome = self._outcome(place)
+            self._places[outcome] = place
+            if outcome.model not in ("", OTHER):
+                self._models.add(outcome.model)
+        self._known = self._words[0]
+
+    def _add(self, outcome: Outcome) -> int:
+        """A new record's place, or that of the rest."""
+        number = self._words[0]
+        if number == RECORDS:
+            return _HEAD
+        place = _HEAD + number * _RECORD
+        name = f"{outcome.ending} {outcome.model}".encode("ascii").ljust(_NAMED * 8, b"\0")
+        head = memoryview(struct.pack("3q", *outcome[:3]) + name).cast("q")
+        self._words[place : place + len(head)] = head
+        self._words[0] += 1  # now that it is whole, readers may see it
+        self._catch_up()
+        return place
+
+    def _outcome(self, place: int) -> Outcome:
+        words = self._words[place : place + _NAME + _NAMED]
+        ending, _, model = bytes(words[_NAME:]).rstrip(b"\0").decode("ascii").partition(" ")
+        return Outcome(words[0], words[1], words[2], ending, model)
+
+
+def _counts(record: list[int]) -> Counts:
+    return Counts(
+        record[_FAILOVERS - 1],
+        record[_FAILOVERS],
+        tuple(record[_SUMS:_TTFB]),
+        tuple(record[_TTFB:_DURATION]),
+        tuple(record[_DURATION:]),
+    )

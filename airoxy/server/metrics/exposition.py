@@ -1,0 +1,287 @@
+"""What Prometheus is told, family by family, by the names and units that it wants.
+
+The law: names are of keys, tokens and models, never anything secret; what bears the same names is
+one series. Only here prometheus_client is known, and this is imported with the first question: it
+takes 1.4 MB of a worker, and most installations are never asked.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from airoxy import __version__
+from airoxy.core.pool import EVERY_CLASS, model_class
+from airoxy.server.metrics.counters import BOUNDS, OTHER, SUMMED, Counts, Outcome
+from airoxy.server.metrics.endpoint import Metrics
+
+#: Where there is no key, token or model.
+NONE = "none"
+
+_LABELS = ("key", "token", "model", "status", "ending")
+_KINDS = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read")
+_SEARCHES, _COST = SUMMED.index("web_search_requests"), SUMMED.index("cost_nanousd")
+_LE = (*(str(bound / 1000) for bound in BOUNDS), "+Inf")
+_COOLING = "airoxy_token_cooling_until_timestamp_seconds"
+
+
+class _Counter(NamedTuple):
+    """By those of _LABELS; `unit` is how many of what `take` gives make one. What is 0 where
+    nothing was used at all is no series."""
+
+    name: str
+    text: str
+    labels: tuple[str, ...]
+    take: Callable[[Counts], int]
+    unit: float = 1
+    used: bool = False
+
+
+class _Histogram(NamedTuple):
+    name: str
+    text: str
+    take: Callable[[Counts], tuple[int, ...]]
+
+
+class _TokenGauge(NamedTuple):
+    """`take` gets a row of `tokens.list_tokens` and whether it is ready; None is no series."""
+
+    name: str
+    text: str
+    take: Callable[[Mapping[str, Any], bool], float | None]
+
+
+_COUNTERS = (
+    _Counter(
+        "airoxy_requests",
+        "Requests with a valid key that have ended.",
+        _LABELS,
+        lambda counts: counts.requests,
+    ),
+    _Counter(
+        "airoxy_failovers",
+        "Attempts at requests beyond the first, by the token that was tried last.",
+        ("token",),
+        lambda counts: counts.failovers,
+    ),
+    _Counter(
+        "airoxy_web_searches",
+        "Web searches that Anthropic has counted.",
+        ("key", "token", "model"),
+        lambda counts: counts.sums[_SEARCHES],
+        used=True,
+    ),
+    _Counter(
+        "airoxy_cost_dollars",
+        "Estimated cost in US dollars.",
+        ("key", "token", "model"),
+        lambda counts: counts.sums[_COST],
+        unit=1e9,
+        used=True,
+    ),
+)
+_HISTOGRAMS = (
+    _Histogram(
+        "airoxy_time_to_first_byte_seconds",
+        "Time from a request to the head of its answer.",
+        lambda counts: counts.ttfb,
+    ),
+    _Histogram(
+        "airoxy_request_duration_seconds",
+        "Time from a request to the end of its answer.",
+        lambda counts: counts.duration,
+    ),
+)
+_TOKEN_GAUGES = (
+    _TokenGauge(
+        "airoxy_token_ready",
+        "Whether the token could serve a request for any model.",
+        lambda _, ready: ready,
+    ),
+    _TokenGauge(
+        "airoxy_token_refused",
+        "Whether the token is off because Anthropic refused it.",
+        lambda token, _: token["inactive_reason"] is not None,
+    ),
+    _TokenGauge(
+        "airoxy_token_refresh_failures",
+        "How often in a row refreshing the OAuth token was refused.",
+        lambda token, _: token["refresh_failures"] if token["type"] == "oauth" else None,
+    ),
+    _TokenGauge(
+        "airoxy_token_expires_timestamp_seconds",
+        "When the access token of an active OAuth token expires (Unix time).",
+        lambda token, _: token["expires_at"] if token["is_active"] else None,
+    ),
+)
+
+
+def registry(source: Metrics) -> CollectorRegistry:
+    """All that is told of `source`, as it is whenever it is asked."""
+    made = CollectorRegistry()
+    made.register(_Airoxy(source))
+    return made
+
+
+def render(told: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+    """The body and its content type: OpenMetrics for who accepts it, else Prometheus's text."""
+    encode, content_type = choose_encoder(accept)
+    return encode(told), content_type
+
+
+class _Airoxy(Collector):
+    def __init__(self, source: Metrics) -> None:
+        self._source = source
+
+    def collect(self) -> Iterator[Metric]:
+        counted = self._source.tally.read()
+        yield InfoMetricFamily(
+            "airoxy_build",
+            "Versions of airoxy and of its Python.",
+            {"version": __version__, "python": platform.python_version()},
+        )
+        yield from self._service()
+        yield from self._tokens()
+        yield self._cooling({model_class(outcome.model) for outcome, _ in counted})
+        named = [(self._names(outcome), counts) for outcome, counts in counted if counts.requests]
+        yield from (_counter(each, named) for each in _COUNTERS)
+        yield _usage(named)
+        yield from (_histogram(each, named) for each in _HISTOGRAMS)
+
+    def describe(self) -> Sequence[Metric]:
+        """Nothing is asked when it is registered."""
+        return ()
+
+    def _service(self) -> Iterator[Metric]:
+        source, load = self._source, self._source.load
+        for name, text, value in (
+            ("streams_open", "Requests under way, of all workers.", load.streams),
+            (
+                "upstream_connections",
+                "Connections to Anthropic, in use or kept open, of all workers.",
+                load.connections,
+            ),
+            (
+                "log_rows_waiting",
+                "Log rows that are not in the database yet, of all workers.",
+                load.waiting,
+            ),
+            (
+                "database_readable",
+                "Whether the database can be read; names and tokens are as of before if not.",
+                source.known.readable,
+            ),
+            (
+                "tokens_ready",
+                "Access tokens that could serve a request for any model.",
+                len(source.ready),
+            ),
+        ):
+            yield GaugeMetricFamily(f"airoxy_{name}", text, value)
+        yield CounterMetricFamily(
+            "airoxy_log_rows_dropped",
+            "Log rows that are lost, because too many waited for the database.",
+            source.tally.dropped,
+        )
+
+    def _tokens(self) -> Iterator[Metric]:
+        for each in _TOKEN_GAUGES:
+            family = GaugeMetricFamily(each.name, each.text, labels=("token",))
+            for token in self._source.known.tokens:
+                value = each.take(token, token["id"] in self._source.ready)
+                if value is not None:
+                    family.add_metric([token["name"]], value)
+            yield family
+
+    def _cooling(self, classes: set[str]) -> Metric:
+        """Some client may have made up the class of any but the models that are known."""
+        family = GaugeMetricFamily(
+            _COOLING,
+            "Until when the token rests for a class of models, while it does (Unix time).",
+            labels=("token", "model_class"),
+        )
+        for token in self._source.known.tokens:
+            until: dict[str, float] = {}
+            for cooling in token["coolings"]:
+                named = cooling["model_class"]
+                named = named if named in classes or named == EVERY_CLASS else OTHER
+                until[named] = max(cooling["until"], until.get(named, 0.0))
+            for named, end in until.items():
+                family.add_metric([token["name"], named], end)
+        return family
+
+    def _names(self, outcome: Outcome) -> dict[str, str]:
+        """The value of each of _LABELS."""
+        if outcome.ending == OTHER:
+            return dict.fromkeys(_LABELS, OTHER)
+        known = self._source.known
+        key = known.keys.get(outcome.key_id, f"#{outcome.key_id}")
+        token = known.token_names.get(outcome.token_id, f"#{outcome.token_id}")
+        return {
+            "key": key,
+            "token": token if outcome.token_id else NONE,
+            "model": outcome.model or NONE,
+            "status": str(outcome.status),
+            "ending": outcome.ending,
+        }
+
+
+_Named = list[tuple[dict[str, str], Counts]]
+
+
+def _counter(told: _Counter, named: _Named) -> Metric:
+    sums: dict[tuple[str, ...], int] = {}
+    for labels, counts in named:
+        if any(counts.sums) or not told.used:
+            series = tuple(labels[label] for label in told.labels)
+            sums[series] = sums.get(series, 0) + told.take(counts)
+    family = CounterMetricFamily(told.name, told.text, labels=told.labels)
+    for series, amount in sums.items():
+        family.add_metric(series, amount / told.unit)
+    return family
+
+
+def _usage(named: _Named) -> Metric:
+    sums: dict[tuple[str, str, str], list[int]] = {}
+    for labels, counts in named:
+        if any(counts.sums):
+            series = (labels["key"], labels["token"], labels["model"])
+            sums[series] = _added(sums.get(series), counts.sums)
+    family = CounterMetricFamily(
+        "airoxy_usage_tokens",
+        "Tokens that Anthropic has counted.",
+        labels=("key", "token", "model", "kind"),
+    )
+    for series, amounts in sums.items():
+        for kind, amount in zip(_KINDS, amounts, strict=False):
+            family.add_metric((*series, kind), amount)
+    return family
+
+
+def _histogram(told: _Histogram, named: _Named) -> Metric:
+    sums: dict[str, list[int]] = {}
+    for labels, counts in named:
+        model = labels["model"]
+        sums[model] = _added(sums.get(model), told.take(counts))
+    family = HistogramMetricFamily(told.name, told.text, labels=("model",))
+    for model, (*counts_, total) in sums.items():
+        buckets = list(zip(_LE, map(float, accumulate(counts_)), strict=True))
+        family.add_metric([model], buckets, total / 1000)
+    return family
+
+
+def _added(sums: Sequence[int] | None, more: Sequence[int]) -> list[int]:
+    return [a + b for a, b in zip(sums, more, strict=True)] if sums else list(more)

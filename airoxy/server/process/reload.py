@@ -1,0 +1,122 @@
+"""A reload: the parent executes itself anew, with the same process id and all that it holds.
+
+The law: nothing is given up before the new code has shown, in a rehearsal, that it can load itself
+and the configuration.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass, field
+
+from airoxy.server.process.child import SIGNALS
+from airoxy.server.process.workers import Worker
+
+ENVIRON = "AIROXY_HANDOVER"
+_REHEARSAL = "rehearsal"
+#: What a successor needs to know of a worker, beside its line.
+_KEPT = ("pid", "heard", "born", "ready", "deaf", "streams", "leaving", "kill_at")
+
+#: Addresses that airoxy bound itself: hosts (none: all) and port.
+Addresses = tuple[tuple[str, ...], int]
+
+
+@dataclass
+class Estate:
+    """What a parent holds. No `addresses`: the sockets are systemd's. `standing` is the workers'
+    shared memory, `layout` what it looks like inside, `count` how many workers there shall be."""
+
+    sockets: list[socket.socket]
+    addresses: Addresses | None
+    standing: int
+    layout: int
+    count: int
+    workers: dict[int, Worker] = field(default_factory=dict)
+
+    def descriptors(self) -> list[int]:
+        lines = [worker.line.fileno() for worker in self.workers.values()]
+        return [*(each.fileno() for each in self.sockets), self.standing, *lines]
+
+
+def is_rehearsal(environ: MutableMapping[str, str]) -> bool:
+    return environ.get(ENVIRON) == _REHEARSAL
+
+
+def rehearse() -> int:
+    """The process id of a child that runs this command line as the reload would: exit status 0 if
+    the new code and the configuration load, else what is wrong is on standard error."""
+    environ = {**os.environ, ENVIRON: _REHEARSAL}
+    return os.posix_spawn(sys.executable, _command(), environ, setsigmask=())
+
+
+def execute(estate: Estate, *, unless: int) -> None:
+    """Become the new code, which finds all of `estate`; or return because there is something to
+    read in `unless`. Raises OSError."""
+    # From here until the successor can react, signals wait.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    descriptors = estate.descriptors()
+    try:
+        if select.select([unless], [], [], 0)[0]:
+            return
+        for fd in descriptors:
+            os.set_inheritable(fd, True)
+        os.execve(sys.executable, _command(), {**os.environ, ENVIRON: _written(estate)})  # noqa: S606
+    finally:
+        for fd in descriptors:
+            os.set_inheritable(fd, False)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def inherit(environ: MutableMapping[str, str]) -> Estate | None:
+    """What the predecessor left, if there was one."""
+    will = environ.pop(ENVIRON, None)
+    if will is None:
+        return None
+    left = json.loads(will)
+    estate = Estate(
+        sockets=[socket.socket(fileno=fd) for fd in left["sockets"]],
+        addresses=_addresses(left["addresses"]),
+        standing=left["standing"],
+        layout=left["layout"],
+        count=left["count"],
+    )
+    for state in left["workers"]:
+        line = socket.socket(fileno=state["line"])
+        estate.workers[state["pid"]] = Worker(line=line, **{name: state[name] for name in _KEPT})
+    for fd in estate.descriptors():
+        os.set_inheritable(fd, False)
+    return estate
+
+
+def _addresses(left: Sequence[object] | None) -> Addresses | None:
+    if left is None:
+        return None
+    hosts, port = left
+    return tuple(hosts), port  # type: ignore[arg-type, return-value]
+
+
+def _written(estate: Estate) -> str:
+    workers = [
+        {"line": worker.line.fileno(), **{name: getattr(worker, name) for name in _KEPT}}
+        for worker in estate.workers.values()
+    ]
+    return json.dumps(
+        {
+            "sockets": [each.fileno() for each in estate.sockets],
+            "addresses": estate.addresses,
+            "standing": estate.standing,
+            "layout": estate.layout,
+            "count": estate.count,
+            "workers": workers,
+        }
+    )
+
+
+def _command() -> list[str]:
+    return [sys.executable, *sys.orig_argv[1:]]

@@ -1,0 +1,29 @@
+"""Who is asking: the client key of a request, looked up in the snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from airoxy.core.limits import Limits, moment
+from airoxy.errors import Unauthorized
+from airoxy.server.pool.snapshot import Snapshot
+
+
+def authenticate(
+    digests: Iterable[bytes], snapshot: Snapshot, now: float
+) -> tuple[int, Limits | None]:
+    """The id of the client key, and its limits if it has any; one valid key among those sent is
+    enough. Raises Unauthorized.
+
+    Keys are compared by their SHA-256, so the time a look-up takes tells nothing about a key.
+    """
+    why = "Invalid API key"
+    for digest in digests:
+        key_id = snapshot.keys.get(digest)
+        if key_id is None:
+            continue
+        limits = snapshot.limits.get(key_id)
+        if limits is None or limits.expires_at is None or now < limits.expires_at:
+            return key_id, limits
+        why = f"This API key expired at {moment(limits.expires_at)}"
+    raise Unauthorized(why)

@@ -1,0 +1,122 @@
+"""The account in sums: by day, client key, token and model, kept for good.
+
+The law: the sums hold every request ever written, so a total never looks at the detailed rows, and
+nothing can be counted twice or be missing. Days are UTC days.
+"""
+
+# ruff: noqa: S608  (the SQL is put together from this file's own words)
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+import apsw
+
+from airoxy.core.billing.usage import BILLED
+from airoxy.store.schema import run
+
+#: What is counted of a request.
+COUNTS = (*BILLED, "cost_nanousd")
+#: What a total says.
+TOTALS = ("requests", "successful", "failed", *COUNTS)
+
+_EPOCH = datetime.date(1970, 1, 1)
+_SUMS = ", ".join(
+    f"ifnull(sum({name}), 0)" for name in ("requests", "requests - failed", "failed", *COUNTS)
+)
+
+# Group: its fields, how they are had from the sums (day as a number), and the order.
+_GROUPS = {
+    "day": (("day",), "day", "day"),
+    "model": (("model",), "nullif(model, '')", "sum(cost_nanousd) DESC, model"),
+    "token": (
+        ("token_id", "token_name"),
+        "nullif(token_id, 0), (SELECT name FROM tokens WHERE id = token_id)",
+        "sum(cost_nanousd) DESC, token_id",
+    ),
+    "key": (
+        ("api_key_id", "api_key_name"),
+        "nullif(api_key_id, 0), (SELECT name FROM api_keys WHERE id = api_key_id)",
+        "sum(cost_nanousd) DESC, api_key_id",
+    ),
+}
+GROUPS = tuple(_GROUPS)
+
+
+def totals(
+    db: apsw.Connection,
+    *,
+    since: datetime.date | None = None,
+    until: datetime.date | None = None,
+    token_id: int | None = None,
+    key_id: int | None = None,
+) -> dict[str, Any]:
+    """The sums of TOTALS over the days from `since` to before `until`."""
+    where, values = _where(since, until, token_id, key_id)
+    (row,) = run(db, f"SELECT {_SUMS} FROM daily WHERE {where}", values)
+    return dict(zip(TOTALS, row, strict=True))
+
+
+def totals_by(
+    db: apsw.Connection,
+    group: str,
+    *,
+    since: datetime.date | None = None,
+    until: datetime.date | None = None,
+    token_id: int | None = None,
+    key_id: int | None = None,
+) -> list[dict[str, Any]]:
+    """The same for each of a group (GROUPS): days as they follow, the others by cost."""
+    fields, columns, order = _GROUPS[group]
+    where, values = _where(since, until, token_id, key_id)
+    rows = run(
+        db,
+        f"SELECT {columns}, {_SUMS} FROM daily WHERE {where} GROUP BY 1 ORDER BY {order}",
+        values,
+    )
+    told = [dict(zip((*fields, *TOTALS), row, strict=True)) for row in rows]
+    if group == "day":
+        for row in told:
+            row["day"] = (_EPOCH + datetime.timedelta(row["day"])).isoformat()
+    return told
+
+
+def by_day_key_and_model(
+    db: apsw.Connection, since: datetime.date, until: datetime.date
+) -> list[dict[str, Any]]:
+    """The sums of TOTALS for each day, client key and model: what a report is made from."""
+    where, values = _where(since, until, None, None)
+    rows = run(
+        db,
+        "SELECT day, nullif(api_key_id, 0), (SELECT name FROM api_keys WHERE id = api_key_id),"
+        f" nullif(model, ''), {_SUMS} FROM daily WHERE {where} GROUP BY day, api_key_id, model",
+        values,
+    )
+    fields = ("day", "api_key_id", "api_key_name", "model", *TOTALS)
+    told = [dict(zip(fields, row, strict=True)) for row in rows]
+    for row in told:
+        row["day"] = (_EPOCH + datetime.timedelta(row["day"])).isoformat()
+    return told
+
+
+def conditions(wanted: Mapping[str, int | None]) -> tuple[str, list[int]]:
+    """The SQL and the values of those conditions that have one."""
+    given = {condition: value for condition, value in wanted.items() if value is not None}
+    return " AND ".join(given) or "1", list(given.values())
+
+
+def _where(
+    since: datetime.date | None,
+    until: datetime.date | None,
+    token_id: int | None,
+    key_id: int | None,
+) -> tuple[str, list[int]]:
+    return conditions(
+        {
+            "day >= ?": (since - _EPOCH).days if since else None,
+            "day < ?": (until - _EPOCH).days if until else None,
+            "token_id = ?": token_id,
+            "api_key_id = ?": key_id,
+        }
+    )

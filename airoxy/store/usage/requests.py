@@ -1,0 +1,203 @@
+"""The account in detail: a row for each request, kept for some days.
+
+The law: rows are only added and, when they are old, deleted; of what they say, only the cost may
+change (`store.usage.costs`). The sums of `store.usage.daily` follow by themselves (see
+`store.migrations`).
+"""
+
+# ruff: noqa: S608  (the SQL is put together from this file's own words)
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, NamedTuple
+
+import apsw
+
+from airoxy.store.migrations import BLOCK
+from airoxy.store.schema import run
+from airoxy.store.usage.daily import COUNTS, conditions, totals, totals_by
+
+__all__ = [
+    "FIELDS",
+    "Row",
+    "append",
+    "delete_slice",
+    "failures",
+    "last_id",
+    "newest",
+    "totals",
+    "totals_by",
+    "without_counts",
+]
+
+#: A request as it is told: the columns of the view `request_log`.
+FIELDS = (
+    "id",
+    "requested_at",
+    "api_key_id",
+    "api_key_name",
+    "token_id",
+    "token_name",
+    "endpoint",
+    "model",
+    "is_stream",
+    *COUNTS,
+    "status_code",
+    "error_message",
+    "ending",
+    "attempts",
+    "ttfb_ms",
+    "duration_ms",
+    "request_id",
+)
+
+_EPOCH = datetime.date(1970, 1, 1)
+_DAY_MS = 86_400_000
+
+
+class Row(NamedTuple):
+    """What one request leaves; a tuple, so that SQLite takes it as it is."""
+
+    requested_at_ms: int
+    api_key_id: int
+    token_id: int | None
+    endpoint: str
+    model: str | None
+    is_stream: bool
+    input_tokens: int
+    output_tokens: int
+    cache_write_5m_tokens: int
+    cache_write_1h_tokens: int
+    cache_read_tokens: int
+    web_search_requests: int
+    cost_nanousd: int
+    status_code: int
+    error_message: str | None
+    ending: str
+    attempts: int
+    ttfb_ms: int | None
+    duration_ms: int
+    request_id: str | None
+    #: What the cost was computed from, as `airoxy.core.billing.cost_inputs` writes it.
+    basis: str | None = None
+
+
+#: Rows of one statement: a quarter less for each, because SQLite looks the last id up, notes it,
+#: and makes the trigger ready once for a statement. Twice as many bring hardly more.
+_TOGETHER = 8
+_INSERT = f"INSERT INTO requests ({', '.join(Row._fields).replace('_at_ms', '_at')}) VALUES "
+_VALUES = f"({', '.join('?' * len(Row._fields))})"
+_INSERT_ONE, _INSERT_MORE = (_INSERT + ", ".join([_VALUES] * n) for n in (1, _TOGETHER))
+
+
+def append(db: apsw.Connection, rows: Sequence[Row]) -> None:
+    """Write `rows` in the caller's transaction."""
+    rest = len(rows) - len(rows) % _TOGETHER
+    together = (rows[start : start + _TOGETHER] for start in range(0, rest, _TOGETHER))
+    cursor = db.cursor()
+    cursor.executemany(_INSERT_MORE, [tuple(chain.from_iterable(eight)) for eight in together])
+    cursor.executemany(_INSERT_ONE, rows[rest:])
+
+
+def without_counts(row: Row) -> Row:
+    """The same request, with nothing to pay for."""
+    nothing: dict[str, Any] = dict.fromkeys(COUNTS, 0)
+    return row._replace(**nothing, basis=None)
+
+
+def newest(
+    db: apsw.Connection,
+    *,
+    limit: int,
+    day: datetime.date | None = None,
+    token_id: int | None = None,
+    key_id: int | None = None,
+    after_id: int | None = None,
+) -> list[dict[str, Any]]:
+    """The requests written last, the last first; with `after_id` those after it, as they came."""
+    whose = {"api_key_id = ?": key_id, "token_id = ?": token_id}
+    blocks = whose | {"block >= ?": None if after_id is None else after_id // BLOCK}
+    rows = whose | {"id > ?": after_id}
+    if day is not None:
+        start = _milliseconds(day)
+        blocks |= {"newest >= ?": start, "oldest < ?": start + _DAY_MS}
+        rows |= {"requested_at >= ?": start, "requested_at < ?": start + _DAY_MS}
+    order = "DESC" if after_id is None else "ASC"
+    found: list[dict[str, Any]] = []
+    # As long as this statement is not at its end, all that is read is of one moment.
+    cursor = db.cursor()
+    where, values = conditions(blocks)
+    for (block,) in cursor.execute(
+        f"SELECT DISTINCT block FROM blocks WHERE {where} ORDER BY block {order}", values
+    ):
+        found += _of_block(db, block, rows, order, limit - len(found))
+        if len(found) == limit:
+            break
+    cursor.close()
+    return found
+
+
+def _of_block(
+    db: apsw.Connection, block: int, wanted: dict[str, int | None], order: str, limit: int
+) -> list[dict[str, Any]]:
+    where, values = conditions(wanted)
+    rows = run(
+        db,
+        f"SELECT {', '.join(FIELDS)} FROM request_log WHERE id IN (SELECT id FROM requests"
+        f" WHERE id BETWEEN ? AND ? AND {where} ORDER BY id {order} LIMIT ?) ORDER BY id {order}",
+        (block * BLOCK, block * BLOCK + BLOCK - 1, *values, limit),
+    )
+    return _told(rows)
+
+
+def _told(rows: list[Any]) -> list[dict[str, Any]]:
+    told = [dict(zip(FIELDS, row, strict=True)) for row in rows]
+    for request in told:
+        request["is_stream"] = bool(request["is_stream"])
+    return told
+
+
+def failures(db: apsw.Connection, after_id: int, limit: int) -> list[dict[str, Any]]:
+    """The newest requests after `after_id` that failed, the last first."""
+    return _told(
+        run(
+            db,
+            f"SELECT {', '.join(FIELDS)} FROM request_log WHERE id > ?"
+            " AND (status_code >= 400 OR ending = 'upstream_failed') ORDER BY id DESC LIMIT ?",
+            (after_id, limit),
+        )
+    )
+
+
+def last_id(db: apsw.Connection) -> int:
+    """The id of the request written last; ids only rise."""
+    return int(run(db, "SELECT ifnull(max(id), 0) FROM requests")[0][0])
+
+
+def delete_slice(db: apsw.Connection, before: datetime.date, limit: int) -> int:
+    """Delete at most `limit` rows of the days before `before`, in the caller's transaction.
+
+    How many it were; if it were less, there is none left.
+    """
+    limit_ms = _milliseconds(before)
+    run(
+        db,
+        "DELETE FROM requests WHERE id IN (SELECT r.id"
+        " FROM (SELECT DISTINCT block FROM blocks WHERE oldest < ?1) AS b"
+        f" CROSS JOIN requests AS r ON r.id BETWEEN b.block * {BLOCK}"
+        f" AND b.block * {BLOCK} + {BLOCK - 1} WHERE r.requested_at < ?1 LIMIT ?2)",
+        (limit_ms, limit),
+    )
+    deleted = db.changes()
+    # What is emptied need not be looked through by the next slice.
+    run(db, f"DELETE FROM blocks WHERE block < (SELECT min(id) FROM requests) / {BLOCK}")
+    if deleted < limit:
+        run(db, "DELETE FROM blocks WHERE newest < ?", (limit_ms,))
+        run(db, "UPDATE blocks SET oldest = ?1 WHERE oldest < ?1", (limit_ms,))
+    return deleted
+
+
+def _milliseconds(day: datetime.date) -> int:
+    return (day - _EPOCH).days * _DAY_MS

@@ -1,0 +1,200 @@
+"""One HTTP/1.1 answer, read from bytes: no socket, no clock, no waiting.
+
+The law: what cannot be framed beyond doubt is a fault, and what arrives after the end of the
+answer never becomes a part of it; it only keeps the connection from being used again.
+"""
+
+from __future__ import annotations
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from airoxy.core.request.headers import Headers
+
+#: Largest head (all interim answers included), and longest run of bytes inside a chunked body that
+#: brings no body: far above what any server sends, small enough that nobody can fill the memory.
+HEAD_LIMIT = 64 * 1024
+
+#: A feed can bring thousands of tiny chunks; above this many pieces they are joined at once,
+#: because each one costs more than it holds.
+_MANY_PIECES = 64
+
+_SPACE = ord(" ")
+
+
+class Answer:
+    """`started` when the head is complete, `complete` when the body is, `fault` when never will be.
+
+    `reusable` says whether the connection is good for another request after a complete answer.
+    `pieces` is the body that has arrived and was not taken yet, `size` its length in bytes.
+    """
+
+    __slots__ = (
+        "_barren", "_bodiless", "_parser", "complete", "fault", "headers", "on_body", "pieces",
+        "reason", "reusable", "size", "started", "status",
+    )  # fmt: skip
+
+    def __init__(self, *, bodiless: bool = False) -> None:
+        """`bodiless`: the request was a HEAD, so no body follows whatever the headers say."""
+        self.status = 0
+        self.reason = b""
+        self.headers: Headers = []
+        self.started = self.complete = self.reusable = False
+        self.fault: str | None = None
+        self.pieces: list[bytes] = []
+        self.size = 0
+        #: A stream has a piece for each event: who takes it up must cost next to nothing.
+        self.on_body = self.pieces.append
+        self._bodiless = bodiless
+        self._barren = 0  # bytes since the last one of the body
+        # The parser and its callbacks hold each other: who ends the answer lets go of the parser,
+        # so that an answer is freed with its last reference and not by the garbage collector.
+        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+
+    @property
+    def heard(self) -> bool:
+        """Any byte has arrived."""
+        return self.started or self._barren > 0
+
+    def feed(self, data: bytes) -> None:
+        """Take what has arrived; never raises, a mistake is in `fault` afterwards."""
+        if self.started or len(data) + self._barren <= HEAD_LIMIT:
+            self._feed(data)
+            return
+        room = HEAD_LIMIT - self._barren
+        if room > 0:  # http-parser takes no bytes for the end of all
+            self._feed(data[:room])
+        if self.fault is None:
+            self._feed_behind_head(data[room:])
+
+    def end(self) -> None:
+        """Nothing more will come: the end of some answers, the fault of all others."""
+        self.reusable = False
+        if self.complete or self.fault is not None:
+            return
+        if not self.started:
+            self._fail("it closed the connection before it answered")
+        elif self._lasts_until_close():
+            self._finish()
+        else:
+            self._fail("it closed the connection in the middle of the answer")
+
+    def take(self) -> bytes:
+        """All of the body that has arrived since the last call, in one piece."""
+        pieces = self.pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self.size = 0
+        return data
+
+    def discard(self) -> None:
+        """Read no further, whatever comes."""
+        self._parser = None
+
+    def _feed(self, data: bytes) -> None:
+        if self._parser is None:
+            self.reusable = False
+            return
+        before = len(self.pieces)
+        self._barren += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            if self.complete:
+                self.reusable = False
+            else:
+                self._fail(self.fault or f"its answer is not valid HTTP ({error})")
+        if len(self.pieces) > before:
+            self._take_up(before)
+        elif self._barren > HEAD_LIMIT and self.started and not self.complete:
+            self._fail("its answer has framing without end")
+
+    def _take_up(self, before: int) -> None:
+        """What has come to `pieces` since there were `before`."""
+        pieces = self.pieces
+        if not self.started:
+            self._fail("its interim answer has a body")
+        if self._bodiless or not self.started:
+            del pieces[before:]
+            self.reusable = False
+            return
+        self._barren = 0
+        self.size += sum(map(len, pieces[before:] if before else pieces))
+        if len(pieces) > _MANY_PIECES:
+            pieces[:] = (b"".join(pieces),)
+
+    def _feed_behind_head(self, data: bytes) -> None:
+        if self.started:
+            self._feed(data)
+        else:
+            self._fail("the head of its answer is larger than 64 KiB")
+
+    def _lasts_until_close(self) -> bool:
+        """Neither a length nor chunks; other transfer codings were refused with the head."""
+        return not any(
+            name in (b"content-length", b"transfer-encoding") for name, _ in self.headers
+        )
+
+    def _finish(self) -> None:
+        self.complete = True
+        self._parser = None
+
+    def _fail(self, sentence: str) -> None:
+        self.fault = sentence
+        self.reusable = False
+        self._parser = None
+
+    def _refuse(self, sentence: str) -> None:
+        """From within a callback: the exception stops the parser."""
+        self.fault = sentence
+        raise ValueError(sentence)
+
+    # httptools calls these while it is fed.
+
+    def on_message_begin(self) -> None:
+        """A second answer in the same piece is surplus; the first one may have been interim."""
+        if self.complete:
+            raise ValueError("surplus")
+
+    def on_status(self, status: bytes) -> None:
+        """The reason phrase, perhaps in parts."""
+        self.reason += status
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header; or a trailer, which has no place in what was handed out with the head."""
+        if not self.started:
+            self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """The head of the answer or of an interim one, which is forgotten."""
+        parser = self._parser
+        if parser is None:
+            return
+        status = parser.get_status_code()
+        if status >= 200:
+            self._check_headers()
+            self.status = status
+            self.started = True
+            self.reusable = parser.should_keep_alive()
+            if self._bodiless or status == 204 or status == 304:
+                self._bodiless = True
+                self._finish()
+        elif status < 100 or status == 101:
+            self._refuse(f"its answer has the status {status}, which makes no sense here")
+        else:
+            self.headers.clear()
+            self.reason = b""
+
+    def _check_headers(self) -> None:
+        for name, value in self.headers:
+            if name == b"transfer-encoding":
+                if value.strip().lower() != b"chunked":
+                    self._refuse("its answer has a transfer coding that nobody asked for")
+            elif name[-1] == _SPACE:  # http-parser lets `Content-Length : 5` pass
+                self._refuse("its answer has a header name that ends in a space")
+
+    def on_message_complete(self) -> None:
+        """The end of the answer or of an interim one."""
+        if self.started:
+            self._finish()
+        elif self.pieces:
+            self._refuse("its interim answer has a body")

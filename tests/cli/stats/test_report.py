@@ -1,0 +1,225 @@
+"""`airoxy stats --report month`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import shutil
+import subprocess
+import zlib
+from html.parser import HTMLParser
+from pathlib import Path
+
+import apsw
+import pytest
+
+from airoxy.cli.stats import report_html
+from airoxy.errors import InvalidInput
+from airoxy.store.usage import requests
+from tests.cli.terminal import Typed
+from tests.conftest import Clock
+from tests.store.account import add_key, add_token, append, days_ago, row
+
+NASTY = '<script>document.title="x"</script> & "Söhne"'
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.fixture
+def typed(db: apsw.Connection, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Typed:
+    """An account of October, and of November so far."""
+    monkeypatch.setenv("COLUMNS", "100")
+    for name in ("alice", NASTY):
+        add_key(db, name)
+    add_token(db, "console")
+    append(
+        db,
+        row(days_ago(40), cost_nanousd=7 * 10**9),
+        row(days_ago(21), cost_nanousd=1_500_000_000),
+        row(days_ago(2), api_key_id=2, model="=cmd()", cost_nanousd=10**9),
+        row(days_ago(2), api_key_id=2, status_code=529, cost_nanousd=1),
+        row(cost_nanousd=250_000_000),
+    )
+    return Typed(Path(db.filename), clock)
+
+
+REPORT = ("stats", "--report", "month")
+
+
+def test_the_text_has_keys_models_days_and_a_total(typed: Typed) -> None:
+    lines = [" ".join(line.split()) for line in typed(*REPORT).splitlines()]
+    assert lines[0] == "Usage and estimated cost in November 2026, as of 2026-11-22 12:00 UTC"
+    assert lines[2:9] == [
+        "KEY, MODEL REQUESTS FAILED IN OUT WRITE READ COST",
+        "alice 2 0 20 40 140 100 $1.75",
+        "claude-opus-5-5 2 0 20 40 140 100 $1.75",
+        f"{NASTY} 2 1 20 40 140 100 $1.00",
+        "=cmd() * 1 0 10 20 70 50 $1.00",
+        "claude-opus-5-5 1 1 10 20 70 50 <$.0001",
+        "total 4 1 40 80 280 200 $2.75",
+    ]
+    assert any(line.startswith("2026-11-02 0 0") for line in lines)
+    assert "its cost is a guess" in lines[-1]
+
+
+def test_another_month_can_be_asked_for(typed: Typed) -> None:
+    assert "$7.00" in typed(*REPORT, "--month", "2026-10")
+    assert typed(*REPORT, "--month", "2026-09").endswith("\n\nNo requests.\n")
+    assert typed.json("stats", "--month", "2026-10")["requests"] == 1
+    assert typed.json("stats", "--month")["requests"] == 4
+    assert typed(*REPORT, "--month") == typed(*REPORT)
+
+
+def test_csv_has_exact_dollars_and_no_formulas(typed: Typed) -> None:
+    rows = list(csv.DictReader(io.StringIO(typed(*REPORT, "--format", "csv"))))
+    assert [(r["api_key_name"], r["model"], r["cost_usd"]) for r in rows] == [
+        ("alice", "claude-opus-5-5", "1.750000000"),
+        (NASTY, "'=cmd()", "1.000000000"),
+        (NASTY, "claude-opus-5-5", "0.000000001"),
+    ]
+    assert {r["month"] for r in rows} == {"2026-11"}
+    assert sum(int(r["requests"]) for r in rows) == 4
+
+
+def test_json_is_the_whole_report(typed: Typed) -> None:
+    told = typed.json(*REPORT)
+    assert (told["month"], told["complete"]) == ("2026-11", False)
+    assert told["totals"] == typed.json("stats", "--month")
+    assert [key["api_key_name"] for key in told["keys"]] == ["alice", NASTY]
+    assert [model["priced"] for model in told["models"]] == [True, False]
+    assert len(told["days"]) == 22
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (*REPORT, "--by", "day"),
+        (*REPORT, "--today"),
+        (*REPORT, "--key", "1"),
+        (*REPORT, "--format", "csv", "--json"),
+        ("stats", "--format", "csv"),
+    ],
+)
+def test_what_does_not_go_together_is_wrong_usage(typed: Typed, words: tuple[str, ...]) -> None:
+    with pytest.raises(InvalidInput):
+        typed(*words)
+
+
+def test_no_such_month_is_wrong_usage(typed: Typed) -> None:
+    with pytest.raises(SystemExit):
+        typed("stats", "--month", "11/2026")
+
+
+class Page(HTMLParser):
+    """What a page is made of."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        assert not {name for name, _ in attrs} & {"src", "href", "style", "onload", "onclick"}
+        if tag not in ("meta", "line", "html"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag != "html":
+            assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_fetches_nothing(typed: Typed) -> None:
+    text = typed(*REPORT, "--format", "html")
+    page = Page(text)
+    assert page.open == []
+    assert page.tags.count("rect") == 3
+    assert not {"script", "link", "img", "iframe"} & set(page.tags)
+    assert not re.search(r"url\(|@import|https?:", text)
+    assert "&lt;script&gt;" in text
+    assert "$2.75" in text
+    assert "&lt;$0.01" in text
+
+
+def test_an_empty_month_is_a_page_too(typed: Typed) -> None:
+    page = Page(typed(*REPORT, "--format", "html", "--month", "2026-09"))
+    assert page.tags.count("rect") == 0
+
+
+def test_where_nothing_cost_anything_bars_are_requests(db: apsw.Connection, clock: Clock) -> None:
+    append(db, requests.without_counts(row()))
+    text = Typed(Path(db.filename), clock)(*REPORT, "--format", "html")
+    assert "Requests by day" in text
+    assert ">1</text>" in text
+
+
+@pytest.mark.parametrize(
+    ("most", "scale"),
+    [(0, (1, 1)), (1, (1, 1)), (5, (1, 5)), (6, (2, 6)), (11, (5, 15)), (26, (10, 30))]
+    + [(117 * 10**9, (50 * 10**9, 150 * 10**9)), (10**9 + 1, (500_000_000, 1_500_000_000))],
+)
+def test_the_lines_of_the_chart_are_round(most: int, scale: tuple[int, int]) -> None:
+    assert report_html._scale(most) == scale
+
+
+# In a real browser
+
+
+def shot(page: Path, picture: Path, *options: str) -> list[tuple[int, int, int]]:
+    """The pixels that Chromium shows, row by row."""
+    home = picture.with_suffix(".home")
+    command = [
+        CHROMIUM or "", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+        "--window-size=1000,700", f"--user-data-dir={home}", *options,
+        f"--screenshot={picture}", page.as_uri(),
+    ]  # fmt: skip
+    environ = os.environ | {"HOME": str(picture.parent)}
+    subprocess.run(command, check=True, capture_output=True, timeout=100, env=environ)
+    return pixels(picture.read_bytes())
+
+
+def pixels(png: bytes) -> list[tuple[int, int, int]]:
+    """Of a PNG of eight bits without a palette, as Chromium writes them."""
+    width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))
+    depth = {2: 3, 6: 4}[png[25]]
+    data, at = b"", 8
+    while at < len(png):
+        length = int.from_bytes(png[at : at + 4], "big")
+        if png[at + 4 : at + 8] == b"IDAT":
+            data += png[at + 8 : at + 8 + length]
+        at += 12 + length
+    raw, line, size = zlib.decompress(data), bytearray(width * depth), width * depth
+    found = []
+    for y in range(height):
+        kind, now = raw[y * (size + 1)], bytearray(raw[y * (size + 1) + 1 : (y + 1) * (size + 1)])
+        for x in range(size):
+            left = now[x - depth] if x >= depth else 0
+            up, corner = line[x], line[x - depth] if x >= depth else 0
+            guess = (0, left, up, (left + up) // 2, _paeth(left, up, corner))[kind]
+            now[x] = (now[x] + guess) & 255
+        line = now
+        found += [(now[x], now[x + 1], now[x + 2]) for x in range(0, size, depth)]
+    return found
+
+
+def _paeth(left: int, up: int, corner: int) -> int:
+    guess = left + up - corner
+    return min((left, up, corner), key=lambda each: abs(guess - each))
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_a_browser_shows_it_light_and_dark(typed: Typed, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    page.write_text(typed(*REPORT, "--format", "html"))
+    light = shot(page, tmp_path / "light.png")
+    dark = shot(page, tmp_path / "dark.png", "--blink-settings=preferredColorScheme=0")
+    assert light[0] == (255, 255, 255)
+    assert dark[0] == (0x16, 0x18, 0x1B)
+    # The bars: the dearest is as tall as the chart, which ends at 240 of 960.
+    assert light.count((0x2F, 0x6F, 0xB5)) > 1000
+    assert dark.count((0x6E, 0xA8, 0xE6)) > 1000

@@ -1,0 +1,199 @@
+"""What an answer says it used."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from airoxy.core.billing.usage import Usage, UsageReader, form_of
+from tests.core.billing.usage_samples import (
+    BROKEN,
+    ERROR,
+    FAILED,
+    MESSAGE,
+    RESULTS,
+    RESULTS_CUT,
+    STREAM,
+    STREAMED,
+    read,
+)
+
+
+def test_a_stream_is_read() -> None:
+    reader = read("sse", [STREAM])
+    assert reader.parts == [STREAMED]
+    assert reader.model == "claude-opus-5-5-20260901"
+    assert reader.finished
+    assert reader.error_message is None
+
+
+def test_what_is_known_so_far_can_be_asked_at_any_time() -> None:
+    reader = UsageReader("sse")
+    assert (reader.parts, reader.model, reader.finished) == ([], None, False)
+    reader.feed(STREAM[: STREAM.index(b"event: ping")])
+    (part,) = reader.parts
+    assert (part.input_tokens, part.output_tokens) == (25, 1)
+    assert reader.model == "claude-opus-5-5-20260901"
+
+
+def test_a_stream_that_breaks_is_counted_and_not_finished() -> None:
+    reader = read("sse", [BROKEN])
+    assert [(part.input_tokens, part.output_tokens) for part in reader.parts] == [(25, 1)]
+    assert not reader.finished
+    assert reader.error_message is None
+
+
+def test_a_last_line_without_its_end_is_read() -> None:
+    assert read("sse", [STREAM.rstrip(b"\n")]).finished
+    assert read("jsonl", [RESULTS_CUT]).parts[0].requests == 2
+
+
+def test_only_a_line_feed_ends_a_line() -> None:
+    reader = read("sse", [b'data: {"usage":\r{"input_tokens":\r5}}\r\n'])
+    assert [part.input_tokens for part in reader.parts] == [5]
+
+
+def test_an_error_event_finishes_a_stream() -> None:
+    reader = read("sse", [FAILED])
+    assert reader.error_message == "Overloaded"
+    assert reader.finished
+    assert reader.parts[0].input_tokens == 25
+
+
+def test_a_message_is_read() -> None:
+    reader = read("json", [json.dumps(MESSAGE).encode()])
+    assert reader.parts == [
+        Usage("claude-sonnet-5-5", input_tokens=3, output_tokens=4, cache_write_5m_tokens=5)
+    ]
+    assert (reader.model, reader.finished, reader.error_message) == (
+        "claude-sonnet-5-5",
+        True,
+        None,
+    )
+
+
+def test_an_error_body_is_read() -> None:
+    reader = read("json", [ERROR])
+    assert reader.error_message == "model: nope"
+    assert (reader.parts, reader.model, reader.finished) == ([], None, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        ({"message": "Overloaded", "type": "x"}, "Overloaded"),
+        ({"type": "overloaded_error"}, "overloaded_error"),
+        ({"message": None, "type": "overloaded_error"}, "overloaded_error"),
+        ("Bad gateway", "Bad gateway"),
+        ({"message": 5}, None),
+        ({"message": "x" * 5000}, "x" * 1000),
+        ({"message": "half \ud83d"}, "half ?"),
+        ([], None),
+    ],
+)
+def test_an_error_message_is_a_bounded_text_that_a_database_takes(error: Any, text: Any) -> None:
+    assert read("json", [json.dumps({"error": error}).encode()]).error_message == text
+
+
+def test_the_results_of_a_batch_are_added_up_by_model_at_batch_price() -> None:
+    reader = read("jsonl", [RESULTS])
+    assert reader.parts == [
+        Usage(
+            "claude-sonnet-5-5",
+            input_tokens=6,
+            output_tokens=8,
+            cache_write_5m_tokens=10,
+            batch=True,
+            requests=2,
+        ),
+        Usage(
+            "claude-haiku-4-5",
+            input_tokens=3,
+            output_tokens=4,
+            cache_write_5m_tokens=5,
+            batch=True,
+        ),
+    ]
+    assert reader.model == "claude-sonnet-5-5"
+    assert reader.finished
+    assert reader.error_message is None
+
+
+def test_results_are_kept_apart_where_a_price_tier_could_lie_between_them() -> None:
+    prompts = [99_001, 100_000, 100_001, 101_000, 101_001]
+    lines = [
+        {"result": {"message": {"model": "m", "usage": {"input_tokens": prompt}}}}
+        for prompt in prompts
+    ]
+    reader = read("jsonl", [json.dumps(line).encode() + b"\n" for line in lines])
+    assert [part.input_tokens for part in reader.parts] == [199_001, 201_001, 101_001]
+
+
+def test_a_large_batch_takes_little_memory() -> None:
+    answer = {"model": "claude-haiku-5-5", "usage": {"input_tokens": 1, "output_tokens": 1}}
+    line = json.dumps({"result": {"message": answer}}).encode() + b"\n"
+    reader = read("jsonl", [line * 100] * 100)
+    (part,) = reader.parts
+    assert (part.input_tokens, part.requests) == (10_000, 10_000)
+
+
+def test_the_id_of_a_created_batch_or_file_is_told() -> None:
+    batch = {"id": "msgbatch_1", "type": "message_batch", "processing_status": "in_progress"}
+    file = {"id": "file_1", "type": "file", "filename": "usage"}
+    page = {"data": [file], "first_id": "file_1"}
+    ids = [read("json", [json.dumps(doc).encode()]).resource_id for doc in (batch, file, page)]
+    assert ids == ["msgbatch_1", "file_1", None]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_json"),
+    [
+        (b" \t\r\n", b" \t\r\n", True),
+        (b"", b"\n{}", False),
+        (b"", b" 1", False),
+        (b"\x0b", b"", False),
+        (b"", b"\xc2\xa0", False),
+        (b"\xef\xbb\xbf", b"", False),
+    ],
+)
+def test_a_body_is_json_from_end_to_end(before: bytes, after: bytes, is_json: bool) -> None:
+    reader = read("json", [before + b'{"usage":{"input_tokens":5}}' + after])
+    assert bool(reader.parts) == is_json
+
+
+def test_counted_tokens_are_no_usage() -> None:
+    assert read("json", [b'{"input_tokens":2095}']).parts == []
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "content_type", "form"),
+    [
+        ("/v1/messages", 200, "text/event-stream; charset=utf-8", "sse"),
+        ("/v1/messages", 200, "Text/Event-Stream", "sse"),
+        ("/v1/messages?beta=true", 200, "application/json", "json"),
+        ("/v1/messages/", 200, "application/json; charset=utf-8", "json"),
+        ("/v1/messages", 200, "text/plain", "none"),
+        ("/v1/messages", 200, "", "none"),
+        ("/v1/messages/batches/msgbatch_1/results", 200, "application/x-jsonl", "jsonl"),
+        ("/v1/messages/batches/msgbatch_1/results", 200, "binary/octet-stream", "jsonl"),
+        ("/v1/messages/batches/msgbatch_1/results", 404, "application/json", "json"),
+        ("/v1/messages/batches", 200, "application/json", "json"),
+        ("/v1/messages/batches/msgbatch_1", 200, "application/json", "json"),
+        ("/v1/messages/batches/msgbatch_1/cancel", 200, "application/json", "json"),
+        ("/v1/files", 200, "application/json", "json"),
+        ("/v1/files/file_1", 200, "application/json", "json"),
+        ("/v1/files/file_1/content", 200, "application/json", "none"),
+        ("/v1/files/file_1/content", 200, "text/event-stream", "none"),
+        ("/v1/files/file_1/content", 404, "application/json", "json"),
+        ("/v1/messages/count_tokens", 200, "application/json", "none"),
+        ("/v1/messages/count_tokens", 429, "application/json", "json"),
+        ("/v1/models", 200, "application/json", "none"),
+        ("/v1/anything", 500, "application/problem+json", "json"),
+        ("/v1/messages", 502, "text/html", "none"),
+        ("/v1/messages", 304, "", "none"),
+    ],
+)
+def test_the_form_of_an_answer(path: str, status: int, content_type: str, form: str) -> None:
+    assert form_of(path, status, content_type) == form

@@ -1,0 +1,181 @@
+import pytest
+
+from airoxy.core.pool import Token
+from airoxy.core.request.headers import credential, to_client, to_upstream
+
+API_KEY = Token(1, "one", "api_key", "sk-ant-api-test-one", None, 0)
+OAUTH = Token(2, "two", "oauth", "sk-ant-oat-test-two", 2_000_000_000, 0)
+HOST = b"api.anthropic.com"
+FLAGS = b"oauth-2025-04-20,claude-code-20250219"
+
+
+def sent(headers, token=API_KEY):
+    return to_upstream(headers, token, HOST)
+
+
+def test_the_upstream_host_comes_first_and_the_token_is_the_only_credential():
+    client = [
+        (b"host", b"localhost:3800"),
+        (b"authorization", b"Bearer ak-test"),
+        (b"x-api-key", b"ak-test"),
+        (b"proxy-authorization", b"Basic eA=="),
+        (b"cookie", b"session=1"),
+    ]
+    assert sent(client) == [(b"host", HOST), (b"x-api-key", b"sk-ant-api-test-one")]
+
+
+def test_what_is_not_listed_passes_in_its_order_with_its_text_and_its_duplicates():
+    client = [
+        (b"user-agent", b"claude-cli/2.0 (external, cli)"),
+        (b"x-stainless-lang", b"js"),
+        (b"accept-encoding", b"gzip, br"),
+        (b"anthropic-beta", b" a , b"),
+        (b"x-odd", b"\xff\xfe  two  spaces "),
+        (b"anthropic-beta", b"a"),
+        (b"x-odd", b""),
+        (b"x-claude-code-session-id", b"s"),
+        (b"traceparent", b"00-1-1-01"),
+    ]
+    assert sent(client)[2:] == client
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "connection",
+        "content-length",
+        "cookie",
+        "expect",
+        "forwarded",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-forwarded-client-cert",
+    ],
+)
+def test_what_belongs_to_the_clients_connection_stays_here(name):
+    client = [(b"accept", b"*/*"), (name.encode(), b"x"), (name.encode(), b"y"), (b"x-app", b"cli")]
+    assert sent(client)[2:] == [(b"accept", b"*/*"), (b"x-app", b"cli")]
+
+
+def test_what_the_connection_header_names_stays_here_too():
+    client = [
+        (b"x-hop", b"1"),
+        (b"connection", b"Keep-Alive, X-Hop"),
+        (b"x-kept", b"2"),
+        (b"connection", b" other-hop "),
+        (b"other-hop", b"3"),
+    ]
+    assert sent(client)[2:] == [(b"x-kept", b"2")]
+    assert to_client(client) == [(b"x-kept", b"2")]
+
+
+def test_naming_the_credential_in_connection_does_not_take_the_token_away():
+    client = [(b"connection", b"x-api-key, authorization, host")]
+    assert sent(client) == [(b"host", HOST), (b"x-api-key", b"sk-ant-api-test-one")]
+
+
+def test_an_api_key_request_gets_no_flags_and_no_version():
+    assert sent([(b"accept", b"*/*")])[2:] == [(b"accept", b"*/*")]
+
+
+def test_a_subscription_token_goes_as_bearer_with_flags_and_version_and_no_api_key_beside_it():
+    client = [(b"x-api-key", b"ak-test"), (b"accept", b"*/*")]
+    assert sent(client, OAUTH) == [
+        (b"host", HOST),
+        (b"authorization", b"Bearer sk-ant-oat-test-two"),
+        (b"accept", b"*/*"),
+        (b"anthropic-beta", FLAGS),
+        (b"anthropic-version", b"2023-06-01"),
+    ]
+
+
+def test_the_clients_version_is_kept():
+    client = [(b"anthropic-version", b"2026-10-21"), (b"anthropic-beta", FLAGS)]
+    assert sent(client, OAUTH)[2:] == client
+
+
+@pytest.mark.parametrize(
+    ("betas", "merged"),
+    [
+        ([b"a"], [b"a," + FLAGS]),
+        ([b"a, b"], [b"a, b," + FLAGS]),
+        ([b"claude-code-20250219,a"], [b"claude-code-20250219,a,oauth-2025-04-20"]),
+        ([b"a , oauth-2025-04-20"], [b"a , oauth-2025-04-20,claude-code-20250219"]),
+        ([b"a", b"b"], [b"a", b"b," + FLAGS]),
+        ([b"claude-code-20250219", b"a"], [b"claude-code-20250219", b"a,oauth-2025-04-20"]),
+        ([b"oauth-2025-04-20", b"claude-code-20250219"],) * 2,
+        ([b" claude-code-20250219 ,oauth-2025-04-20,a"],) * 2,
+        ([b"oauth-2025-04-20-next"], [b"oauth-2025-04-20-next," + FLAGS]),
+        ([b""], [FLAGS]),
+        ([b" "], [FLAGS]),
+    ],
+)
+def test_flags_are_merged_after_the_clients_own_and_never_doubled(betas, merged):
+    def beta_headers(values):
+        return [(b"anthropic-beta", value) for value in values]
+
+    version = [(b"anthropic-version", b"2023-06-01")]
+    assert sent(version + beta_headers(betas), OAUTH)[2:] == version + beta_headers(merged)
+
+
+def test_the_clients_headers_are_the_same_for_the_next_token():
+    client = [(b"anthropic-beta", b"a"), (b"x-api-key", b"ak-test")]
+    sent(client, OAUTH)
+    assert client == [(b"anthropic-beta", b"a"), (b"x-api-key", b"ak-test")]
+    assert (b"anthropic-beta", b"a") in sent(client, API_KEY)
+
+
+def test_an_answer_passes_less_what_is_hop_by_hop():
+    answer = [
+        (b"date", b"Sun, 22 Nov 2026 12:00:00 GMT"),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"12"),
+        (b"content-encoding", b"gzip"),
+        (b"request-id", b"req_1"),
+        (b"set-cookie", b"a=1"),
+        (b"set-cookie", b"b=2"),
+        (b"via", b"1.1 google"),
+        (b"retry-after", b"1"),
+    ]
+    hops = [
+        (b"connection", b"close"),
+        (b"keep-alive", b"timeout=5"),
+        (b"proxy-authenticate", b"Basic"),
+        (b"te", b"trailers"),
+        (b"trailer", b"x"),
+        (b"transfer-encoding", b"chunked"),
+        (b"upgrade", b"h2c"),
+    ]
+    assert to_client(hops + answer + hops) == answer
+
+
+@pytest.mark.parametrize(
+    ("headers", "keys"),
+    [
+        ([], []),
+        ([(b"x-api-key", b"ak-one")], ["ak-one"]),
+        ([(b"authorization", b"Bearer ak-one")], ["ak-one"]),
+        ([(b"authorization", b"bEARER   ak-one  ")], ["ak-one"]),
+        ([(b"authorization", b"Bearer\tak-one")], ["ak-one"]),
+        ([(b"authorization", b"Bearer ak-b"), (b"x-api-key", b" ak-a ")], ["ak-a", "ak-b"]),
+        ([(b"x-api-key", b"ak-a"), (b"x-api-key", b"ak-b")], ["ak-a", "ak-b"]),
+        ([(b"authorization", b"Basic YWs6b25l")], []),
+        ([(b"authorization", b"Bearer")], []),
+        ([(b"authorization", b"Bearer ")], []),
+        ([(b"authorization", b"")], []),
+        ([(b"authorization", b"Bearerak-one")], []),
+        ([(b"x-api-key", b"")], []),
+        ([(b"x-api-key", b"\xff\x80")], ["\xff\x80"]),
+        ([(b"proxy-authorization", b"Bearer ak-one"), (b"cookie", b"x-api-key=ak-one")], []),
+    ],
+)
+def test_client_keys_come_from_both_headers_whatever_is_in_them(headers, keys):
+    assert credential(headers) == keys

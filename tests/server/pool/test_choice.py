@@ -1,0 +1,138 @@
+"""Which token a request goes out with: in turn, with its session, or with what it names; on all
+workers, and after a command has changed something."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+import time
+
+from tests.fake_anthropic import FakeAnthropic
+from tests.program import Airoxy
+from tests.server.pool.pooled import ONE, THREE, TWO, ask, listed
+
+
+def test_requests_rotate_over_the_tokens(pool, upstream: FakeAnthropic):
+    airoxy, key = pool
+    for _ in range(9):
+        assert ask(airoxy, key).status == 200
+    assert upstream.tokens == [ONE, TWO, THREE] * 3
+
+
+def test_a_session_stays_with_one_token_until_that_cools(pool, upstream):
+    airoxy, key = pool
+    session = {"x-claude-code-session-id": "0b5c1f52-aaaa-bbbb-cccc-000000000001"}
+    for _ in range(4):
+        ask(airoxy, key, headers=session)
+    (mine,) = set(upstream.tokens)
+    upstream.script(token=mine).limit(retry_after=60)
+    for _ in range(4):
+        assert ask(airoxy, key, headers=session).status == 200
+    assert upstream.tokens[4] == mine
+    assert len(set(upstream.tokens[5:])) == 1
+    assert upstream.tokens[5] != mine
+
+
+def test_affinity_none_rotates_sessions_too(install, upstream):
+    airoxy = install(affinity="none").start()
+    airoxy.token(ONE)
+    airoxy.token(TWO)
+    key = airoxy.key()
+    for _ in range(4):
+        ask(airoxy, key, headers={"x-claude-code-session-id": "one"})
+    assert upstream.tokens == [ONE, TWO] * 2
+
+
+def test_what_belongs_to_a_token_stays_with_it(pool, upstream):
+    airoxy, key = pool
+    made = [
+        airoxy.request("POST", "/v1/messages/batches", {"requests": []}, key=key).json()["id"]
+        for _ in range(3)
+    ]
+    assert upstream.tokens == [ONE, TWO, THREE]
+    for batch, owner in reversed(list(zip(made, (ONE, TWO, THREE), strict=True))):
+        assert airoxy.request("GET", f"/v1/messages/batches/{batch}", key=key).status == 200
+        assert upstream.tokens[-1] == owner
+
+
+def test_a_file_named_in_a_request_takes_it_to_the_files_token(pool, upstream):
+    airoxy, key = pool
+    form = {"content-type": "multipart/form-data; boundary=b"}
+    body = (
+        b'--b\r\ncontent-disposition: form-data; name="file"; filename="a.txt"\r\n'
+        b"content-type: text/plain\r\n\r\nHello\r\n--b--\r\n"
+    )
+    made = airoxy.request("POST", "/v1/files", body, form, key=key).json()["id"]
+    source = {"type": "document", "source": {"type": "file", "file_id": made}}
+    for _ in range(3):
+        ask(airoxy, key, messages=[{"role": "user", "content": [source]}])
+    assert upstream.tokens == [ONE] * 4
+
+
+def test_a_pinned_request_is_not_sent_to_another_account(pool, upstream):
+    airoxy, key = pool
+    batch = airoxy.request("POST", "/v1/messages/batches", {"requests": []}, key=key).json()["id"]
+    upstream.script(token=ONE).overloaded()
+    assert airoxy.request("GET", f"/v1/messages/batches/{batch}", key=key).status == 529
+    airoxy.cli("token", "remove", str(listed(airoxy)["one"]["id"]))
+    answer = airoxy.request("GET", f"/v1/messages/batches/{batch}", key=key)
+    assert answer.status == 503
+    assert "belongs" in answer.json()["error"]["message"]
+    assert upstream.tokens == [ONE, ONE]
+
+
+def test_a_batch_is_remembered_until_it_was_deleted(pool, upstream):
+    airoxy, key = pool
+    batch = airoxy.request("POST", "/v1/messages/batches", {"requests": []}, key=key).json()["id"]
+    path = f"/v1/messages/batches/{batch}"
+    upstream.script(path=path).overloaded()
+    for status in (529, 200):
+        assert airoxy.request("DELETE", path, key=key).status == status
+    while remembered(airoxy):
+        time.sleep(0.01)
+    assert upstream.tokens == [ONE] * 3
+
+
+def remembered(airoxy: Airoxy) -> list[tuple[str]]:
+    with contextlib.closing(sqlite3.connect(airoxy.database)) as db:
+        return db.execute("SELECT id FROM resources").fetchall()
+
+
+def test_two_workers_share_one_rotation_and_one_cooling(install, upstream):
+    airoxy = install(workers=2).start()
+    for name, secret in (("one", ONE), ("two", TWO), ("three", THREE)):
+        airoxy.token(secret, name=name)
+    key = airoxy.key()
+    threads = [threading.Thread(target=ask, args=(airoxy, key)) for _ in range(9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(upstream.tokens) == sorted([ONE, TWO, THREE] * 3)
+    upstream.clear()
+    upstream.script(token=ONE).limit(retry_after=60)
+    for _ in range(12):
+        assert ask(airoxy, key).status == 200
+    assert upstream.tokens.count(ONE) == 1
+
+
+def test_what_a_command_changes_holds_from_the_next_request_on(pool, upstream):
+    airoxy, key = pool
+    ids = {name: str(row["id"]) for name, row in listed(airoxy).items()}
+    airoxy.cli("token", "toggle", ids["one"])
+    ask(airoxy, key)
+    airoxy.cli("token", "remove", ids["two"])
+    ask(airoxy, key)
+    ask(airoxy, key)
+    assert upstream.tokens == [TWO, THREE, THREE]
+    airoxy.cli("token", "toggle", ids["one"])
+    ask(airoxy, key)
+    assert upstream.tokens[-1] == ONE
+    key_id = str(airoxy.json("api-key", "list")[0]["id"])
+    airoxy.cli("api-key", "toggle", key_id)
+    assert ask(airoxy, key).status == 401
+    airoxy.cli("api-key", "toggle", key_id)
+    assert ask(airoxy, key).status == 200
+    airoxy.cli("api-key", "remove", key_id)
+    assert ask(airoxy, key).status == 401

@@ -1,0 +1,128 @@
+import multiprocessing
+import os
+
+import pytest
+
+from airoxy.core.pool import EVERY_CLASS, Token
+from airoxy.server.pool.token_state import SIZE, SLOTS, Load, Standing, tell_load
+
+
+def token(number: int, reset_at: int = 0) -> Token:
+    return Token(number, f"token {number}", "api_key", f"sk-ant-api-{number}", None, reset_at)
+
+
+@pytest.fixture
+def standing():
+    standing = Standing()
+    yield standing
+    standing.close()
+
+
+def test_a_token_nobody_used_was_never_used(standing):
+    assert standing.last_used(token(1)) == 0
+    assert standing.cooling_until(token(1), "claude-opus-4") == 0
+
+
+def test_every_use_is_later_than_the_one_before_even_when_the_clock_stands(standing):
+    uses = [standing.mark_used(1, 1000) for _ in range(3)]
+    assert uses == [1000, 1001, 1002]
+    assert standing.last_used(token(1)) == 1002
+
+
+def test_a_use_is_later_than_those_of_before_the_clock_was_set_back(standing):
+    standing.recall(1, 7000)
+    standing.mark_used(2, 9000)
+    assert standing.mark_used(1, 1000) > standing.last_used(token(2))
+    assert standing.mark_used(2, 1001) > standing.last_used(token(1))
+
+
+def test_what_the_database_recalls_never_sets_a_use_back(standing):
+    standing.recall(1, 0)
+    assert standing.last_used(token(1)) == 0
+    standing.mark_used(1, 1000)
+    standing.recall(1, 500)
+    assert standing.last_used(token(1)) == 1000
+
+
+def test_a_token_cools_for_one_class_and_serves_the_others(standing):
+    standing.cool(1, "claude-opus-4", 50.5, set_at_ns=10)
+    assert standing.cooling_until(token(1), "claude-opus-4") == 50.5
+    assert standing.cooling_until(token(1), "claude-sonnet-4") == 0
+    assert standing.cooling_until(token(2), "claude-opus-4") == 0
+
+
+def test_a_cooling_of_every_class_holds_for_each(standing):
+    standing.cool(1, "claude-opus-4", 50, set_at_ns=10)
+    standing.cool(1, EVERY_CLASS, 90, set_at_ns=10)
+    assert standing.cooling_until(token(1), "claude-opus-4") == 90
+    assert standing.cooling_until(token(1), "") == 90
+
+
+def test_a_reset_token_has_no_cooling_from_before(standing):
+    standing.cool(1, "claude-opus-4", 50, set_at_ns=10)
+    assert standing.cooling_until(token(1, reset_at=10), "claude-opus-4") == 0
+    standing.cool(1, "claude-opus-4", 60, set_at_ns=11)
+    assert standing.cooling_until(token(1, reset_at=10), "claude-opus-4") == 60
+
+
+def test_with_more_classes_than_places_the_one_that_ends_first_gives_way(standing):
+    for number in range(11):
+        standing.cool(1, f"class {number}", 100 + number, set_at_ns=10)
+    assert standing.cooling_until(token(1), "class 0") == 0
+    assert [standing.cooling_until(token(1), f"class {n}") for n in range(1, 11)] == [
+        100 + n for n in range(1, 11)
+    ]
+
+
+def test_a_later_token_in_the_same_slot_inherits_nothing(standing):
+    standing.mark_used(1, 1000)
+    standing.cool(1, EVERY_CLASS, 50, set_at_ns=10)
+    heir = token(1 + SLOTS)
+    assert standing.last_used(heir) == 0
+    assert standing.cooling_until(heir, EVERY_CLASS) == 0
+
+
+def _use(fd: int, times: int, start) -> None:
+    worker = Standing(fd, shared=True)
+    start.wait()
+    for _ in range(times):
+        with worker.turn():
+            # Not atomic by itself: only the turn keeps two workers from losing a step.
+            worker.mark_used(1, worker.last_used(token(1)))
+    worker.close()
+
+
+def test_workers_share_one_memory_and_take_turns():
+    fd = os.memfd_create("test-standing")
+    os.ftruncate(fd, SIZE)
+    fork = multiprocessing.get_context("fork")
+    start = fork.Barrier(2)
+    workers = [fork.Process(target=_use, args=(fd, 2000, start)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    here = Standing(fd, shared=True)
+    assert here.last_used(token(1)) == 4000
+    here.close()
+    os.close(fd)
+
+
+def test_all_workers_know_what_the_parent_hears_of_all():
+    fd = os.memfd_create("test")
+    os.ftruncate(fd, SIZE)
+    workers = [Standing(fd, shared=True) for _ in range(2)]
+    workers[0].mark_used(SLOTS - 1, 1)
+    tell_load(fd, Load(37, 40, 2))
+    assert [worker.load for worker in workers] == [Load(37, 40, 2)] * 2
+    for worker in workers:
+        worker.close()
+    os.close(fd)
+
+
+def test_any_cooling_is_known_as_long_as_it_lasts(standing):
+    assert not standing.any_cools(10)
+    standing.cool(1, "claude-opus-4", 50, set_at_ns=10)
+    standing.cool(2, "claude-opus-4", 40, set_at_ns=10)
+    assert standing.any_cools(49)
+    assert not standing.any_cools(50)

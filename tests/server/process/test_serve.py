@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import re
+import resource
+import signal
+import socket
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from airoxy.server.process.child import LEAVE_LATER, LEAVE_SOON
+from airoxy.server.process.worker import HASTES
+from airoxy.server.process.workers import Limits
+from tests.program import ROOT
+from tests.server.service import Crowd, Service, has_ended
+
+Begin = Callable[..., Service]
+
+
+def test_it_is_ready_when_all_workers_answer(begin: Begin) -> None:
+    service = begin(workers=2)
+    assert len(service.children) == 2
+    assert service.worker() in service.children
+    service.wait_status("STATUS=2 of 2 workers, 0 open streams")
+
+
+def test_all_workers_share_one_memory(begin: Begin) -> None:
+    service = begin(workers=2)
+    with Crowd(service):
+        service.reload()
+    assert len({service.ask().split()[3] for _ in range(20)}) == 1
+
+
+@pytest.mark.parametrize("by_systemd", [False, True])
+def test_clients_that_come_at_once_are_spread_over_the_workers(
+    begin: Begin, listener: socket.socket, by_systemd: bool
+) -> None:
+    service = begin(workers=2, **({"listener": listener} if by_systemd else {}))
+    with contextlib.ExitStack() as stack:
+        address = ("127.0.0.1", service.port)
+        clients = [stack.enter_context(socket.create_connection(address)) for _ in range(64)]
+        answered = Counter()
+        for client in clients:
+            client.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        for client in clients:
+            answered[client.recv(1000).split(b"\r\n\r\n")[1].split()[0]] += 1
+    assert len(answered) == 2
+    assert min(answered.values()) >= 8
+
+
+def test_all_addresses_are_both_families(begin: Begin) -> None:
+    service = begin(host=None)
+    for address in ("127.0.0.1", "::1"):
+        with socket.create_connection((address, service.port)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_a_taken_port_is_told(begin: Begin, listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    service = begin(port=port, until="")
+    assert service.wait() == 1
+    service.wait_journal(f"127.0.0.1:{port} is taken by another program")
+
+
+def test_a_wrong_configuration_is_told_line_by_line(begin: Begin) -> None:
+    service = begin(workers=0, affinity="none of these", until="")
+    assert service.wait() == 78
+    service.wait_journal("airoxy.yaml:3: workers")
+    service.wait_journal("airoxy.yaml:4: affinity")
+
+
+def test_a_first_worker_that_cannot_start_fails_the_start(begin: Begin, tmp_path: Path) -> None:
+    (tmp_path / "broken").touch()
+    service = begin(until="")
+    assert service.wait() == 1
+    service.wait_journal("A worker cannot start: The stub is broken.")
+
+
+def test_no_core_dump_can_be_written(begin: Begin) -> None:
+    service = begin()
+    # A byte is too little for a core; see `_restrict` for why it may be one.
+    assert max(resource.prlimit(service.worker(), resource.RLIMIT_CORE)) <= 1
+
+
+# Workers that die
+
+
+def test_a_killed_worker_is_replaced_and_nobody_is_refused(begin: Begin) -> None:
+    service = begin()
+    first = service.worker()
+    os.kill(first, signal.SIGKILL)
+    assert service.worker() != first
+    service.wait_journal(f"Worker {first} was killed by SIGKILL.")
+    assert service.process.poll() is None
+
+
+def test_who_leaves_of_its_own_accord_is_replaced_before_it_has_left(begin: Begin) -> None:
+    service = begin()
+    first, stream = service.worker(), service.open_stream()
+    os.kill(first, signal.SIGTERM)
+    service.wait_status("1 leaving with 1 open stream")
+    assert service.worker() != first
+    service.finish_streams()
+    assert stream.read() == b"last\n"
+
+
+def test_workers_that_die_of_their_start_are_tried_again(begin: Begin, tmp_path: Path) -> None:
+    service = begin()
+    (tmp_path / "broken").touch()
+    os.kill(service.worker(), signal.SIGKILL)
+    service.wait_for(lambda: service.journal.count("exited with status 1") == 2, "two tries")
+    (tmp_path / "broken").unlink()
+    assert service.worker() in service.children
+
+
+def test_a_hanging_worker_says_where_and_is_replaced(begin: Begin, tmp_path: Path) -> None:
+    (tmp_path / "strict").touch()
+    service = begin()
+    hanging = service.worker()
+    with contextlib.closing(service.connect()) as client:
+        client.request("GET", "/hang")
+        service.wait_journal(f"Worker {hanging} was killed by SIGABRT.")
+    assert "Fatal Python error: Aborted" in service.journal
+    assert "in asgi" in service.journal
+    assert service.worker() != hanging
+
+
+def test_workers_leave_when_the_parent_is_killed(begin: Begin) -> None:
+    service = begin()
+    worker = os.pidfd_open(service.worker())
+    stream = service.open_stream()
+    service.signal(signal.SIGKILL)
+    service.wait_journal("The parent is gone; this worker leaves too.")
+    with pytest.raises(ConnectionError):
+        service.ask()
+    service.finish_streams()
+    assert stream.read() == b"last\n"
+    assert has_ended(worker)
+
+
+# Stop
+
+
+def test_stopping_finishes_open_streams(begin: Begin, tmp_path: Path) -> None:
+    service = begin(workers=2)
+    workers = service.children
+    stream = service.open_stream()
+    service.signal(signal.SIGTERM)
+    service.wait_notified("STOPPING=1")
+    service.finish_streams()
+    assert stream.read() == b"last\n"
+    assert service.wait() == 0
+    closed = (tmp_path / "closed").read_text().split()
+    assert sorted(map(int, closed)) == sorted(workers)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_breaks_streams_off(begin: Begin, tmp_path: Path, signum: int) -> None:
+    service = begin()
+    stream = service.open_stream()
+    service.signal(signum)
+    service.wait_notified("STOPPING=1")
+    service.signal(signum)
+    with pytest.raises((ConnectionError, http.client.IncompleteRead)):
+        stream.read()
+    assert service.wait() == 0
+    assert (tmp_path / "closed").exists()
+
+
+def test_a_worker_that_is_still_starting_stops_at_once(begin: Begin, tmp_path: Path) -> None:
+    (tmp_path / "slow").touch()
+    service = begin(until="")
+    service.wait_status("STATUS=0 of 1 workers")
+    service.signal(signal.SIGTERM)
+    assert service.wait() == 0
+    assert "READY=1" not in service.notifications
+
+
+def test_a_stop_during_a_reload_stops(begin: Begin) -> None:
+    service = begin()
+    service.signal(signal.SIGHUP)
+    service.wait_notified("RELOADING=1")
+    service.signal(signal.SIGTERM)
+    assert service.wait() == 0
+
+
+# Under systemd
+
+
+def test_it_serves_the_socket_that_systemd_passes(begin: Begin, listener: socket.socket) -> None:
+    service = begin(listener=listener, port=1)
+    service.port = listener.getsockname()[1]
+    first = service.worker()
+    service.reload()
+    assert service.worker() != first
+
+
+def test_a_stop_leaves_clients_to_the_next_start(begin: Begin, listener: socket.socket) -> None:
+    service = begin(listener=listener)
+    service.signal(signal.SIGTERM)
+    assert service.wait() == 0
+    with socket.create_connection(listener.getsockname()) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        service.stop()
+        service.start()
+        assert client.recv(100).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_without_a_socket_from_systemd_it_fails(begin: Begin, tmp_path: Path) -> None:
+    with socket.socket() as deaf:  # is passed, but listens to nobody
+        deaf.bind(("127.0.0.1", 0))
+        service = begin(listener=deaf, until="")
+        assert service.wait() == 1
+    service.wait_journal("systemd has passed no socket to airoxy.service")
+
+
+def test_the_watchdog_hears_of_us(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    service.environ["WATCHDOG_USEC"] = "200000"
+    service.start()
+    try:
+        service.wait_notified("WATCHDOG=1", 3)
+        service.reload()
+        service.wait_notified("WATCHDOG=1", service.notifications.count("WATCHDOG=1") + 2)
+    finally:
+        service.stop()
+
+
+def test_the_unit_gives_workers_the_time_they_take() -> None:
+    unit = (ROOT / "systemd/airoxy.service").read_text()
+    patience, watchdog = (
+        float(re.search(rf"^{name}=([0-9]+)s$", unit, re.MULTILINE)[1])  # type: ignore[index]
+        for name in ("TimeoutStopSec", "WatchdogSec")
+    )
+    # What is broken off has two seconds for its last words, the account five for its last tries.
+    assert HASTES[LEAVE_SOON].running + 7 < Limits().stop < patience
+    assert HASTES[LEAVE_LATER].running + 7 < Limits().retire
+    # While a worker hangs systemd hears nothing, and should not lose patience before we do.
+    assert Limits().mercy + watchdog / 2 < watchdog
