@@ -48,14 +48,14 @@ def _words(value: object) -> str:
 
 
 def _check(context: Context, args: Namespace) -> None:
-    from airoxy.config.certificate import is_hidden, read_identity
+    from airoxy.config.certificate import is_hidden, read_certificate
 
     config = load_config(args.file or context.config_path, context.environ)
     _ = config.pricing  # the table as shipped may be what is wrong
     if is_hidden(config):
         context.warn("Only root may look at certificate and key: sudo airoxy config check")
     else:
-        read_identity(config)
+        read_certificate(config)
     if config.source is None:
         return context.say(f"There is no {DEFAULT_PATH}; everything is at its default.")
     return context.say(f"{config.source} is fine.")

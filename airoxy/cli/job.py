@@ -32,20 +32,20 @@ def _refresh_tokens(context: Context, _args: Namespace) -> int:
 def _pass_certificate(context: Context, _args: Namespace) -> None:
     """As root, who may read the key; what is written is written as who owns the place."""
     from airoxy.cli.system.owner import become_owner
-    from airoxy.config.certificate import RENEWED, read_identity
+    from airoxy.config.certificate import RENEWED, read_certificate
 
     if not context.environ.get("RUNTIME_DIRECTORY"):
         raise InvalidInput("Only systemd runs this, for airoxy.service; try: sudo airoxy reload")
     target = Path(context.environ["RUNTIME_DIRECTORY"], RENEWED)
-    identity = read_identity(context.config)
+    certificate = read_certificate(context.config)
     become_owner(target)
-    if identity is None:
+    if certificate is None:
         target.unlink(missing_ok=True)
         return
     unfinished = target.with_suffix(".unfinished")
     unfinished.unlink(missing_ok=True)
     with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(identity.pem)
+        file.write(certificate.pem)
     unfinished.replace(target)
 
 

@@ -28,7 +28,7 @@ _KEYS = re.compile(_BLOCK % b"[A-Z ]*PRIVATE KEY", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Identity:
+class Certificate:
     """Two texts in PEM form: the certificate with its chain, and the key."""
 
     certificate: bytes
@@ -51,7 +51,9 @@ class Identity:
             os.close(fd)
 
 
-def read_identity(config: Config, environ: Mapping[str, str] | None = None) -> Identity | None:
+def read_certificate(
+    config: Config, environ: Mapping[str, str] | None = None
+) -> Certificate | None:
     """What `tls` names; None for plain HTTP. With `environ`, from where systemd keeps it for the
     service of that environment, if it does. Raises ConfigError."""
     certificate, key = config.tls.certificate, config.tls.key
@@ -59,12 +61,12 @@ def read_identity(config: Config, environ: Mapping[str, str] | None = None) -> I
         return None
     # One file may hold both; of each only what it is named for is taken.
     places = _passed(environ or {}) or (certificate, key)
-    identity = Identity(
+    found = Certificate(
         _blocks(_CERTIFICATES, _read(config, _CERTIFICATE, places[0])),
         _blocks(_KEYS, _read(config, _KEY, places[1])),
     )
-    _check(config, identity)
-    return identity
+    _check(config, found)
+    return found
 
 
 def own_certificate(path: Path) -> bytes:
@@ -113,15 +115,15 @@ def _blocks(kind: re.Pattern[bytes], text: bytes) -> bytes:
     return b"".join(block[0] + b"\n" for block in kind.finditer(text))
 
 
-def _check(config: Config, identity: Identity) -> None:
-    if not identity.certificate:
+def _check(config: Config, certificate: Certificate) -> None:
+    if not certificate.certificate:
         advice = "give a file in PEM form, such as certbot's fullchain.pem"
         raise _wrong(config, _CERTIFICATE, f"holds no certificate; {advice}")
-    if not identity.key:
+    if not certificate.key:
         advice = "give a file in PEM form, such as certbot's privkey.pem"
         raise _wrong(config, _KEY, f"holds no private key; {advice}")
     try:
-        identity.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        certificate.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
     except _Locked:
         advice = "airoxy has nobody to ask for it: openssl pkey -in KEY -out UNLOCKED"
         raise _wrong(config, _KEY, f"is locked with a passphrase; {advice}") from None

@@ -36,7 +36,7 @@ _LONGEST_MODEL = 200
 _CLOSING = ord("}")
 
 
-class Demand(NamedTuple):
+class Estimate(NamedTuple):
     """Tokens; `fast` is whether the dearer service is asked for."""
 
     input_tokens: int = 0
@@ -48,7 +48,7 @@ class Demand(NamedTuple):
         return self.input_tokens + self.output_tokens
 
 
-def read_demand(body: Body) -> Work[Demand]:
+def read_estimate(body: Body) -> Work[Estimate]:
     """What the Messages request `body` asks for."""
     most, fast = 0, False
     try:
@@ -57,7 +57,7 @@ def read_demand(body: Body) -> Work[Demand]:
         fast = (yield from _value(members, b"speed")) == "fast"
     except NotJson:
         pass
-    return Demand(-(-len(body) // BYTES_PER_TOKEN), most, fast)
+    return Estimate(-(-len(body) // BYTES_PER_TOKEN), most, fast)
 
 
 def read_models(body: Body) -> Work[list[str | None]]:

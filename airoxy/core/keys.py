@@ -40,7 +40,7 @@ def mask(secret: str) -> str:
 
 
 def token_type(secret: str) -> str:
-    """"oauth" or "api_key", told by Anthropic's prefixes; InvalidInput for anything else."""
+    """ "oauth" or "api_key", told by Anthropic's prefixes; InvalidInput for anything else."""
     if secret.startswith("sk-ant-oat"):
         return "oauth"
     if secret.startswith("sk-ant-ort"):

@@ -172,5 +172,3 @@ def _translated(glob: str) -> str:
     if not others:
         return first
     return first + "".join(f"(?>.*?{fixed})" for fixed in others[:-1]) + ".*" + others[-1]
-
-

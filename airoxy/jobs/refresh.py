@@ -65,14 +65,14 @@ def refresh_token(
     oauth: OAuth,
     clock: Clock,
     *,
-    patient: bool = False,
+    installation: bool = False,
     ask: Ask = ask_anthropic,
 ) -> Outcome:
     """Renew the token whose access token is `secret`; whoever was faster has done it as well.
 
     A `patient` caller keeps the pause after a try that came to nothing.
     """
-    lease = _lease(db, token_id, secret, clock, patient=patient)
+    lease = _lease(db, token_id, secret, clock, installation=installation)
     if isinstance(lease, Outcome):
         return lease
     answer = ask(oauth, lease.refresh_token, clock)
@@ -93,7 +93,7 @@ def refresh_token(
 
 
 def _lease(
-    db: apsw.Connection, token_id: int, secret: str, clock: Clock, *, patient: bool
+    db: apsw.Connection, token_id: int, secret: str, clock: Clock, *, installation: bool
 ) -> Lease | Outcome:
     """The right to refresh, or what makes it needless or pointless."""
     while True:
@@ -103,7 +103,7 @@ def _lease(
         state = found[0]
         if state.token != secret:
             return Outcome(token_id, state.name, True, "renewed by another in the meantime")
-        if patient and (state.retry_at or 0) > clock():
+        if installation and (state.retry_at or 0) > clock():
             return Outcome(token_id, state.name, False, "is tried again later")
         if state.until is not None and state.by is not None and not _lives(state.by):
             leases.break_lease(db, token_id, state.by)

@@ -26,15 +26,15 @@ from airoxy.errors import AiroxyError, NotFound
 from airoxy.jobs.refresh import report_interrupted
 from airoxy.server.http.asgi import answering
 from airoxy.server.http.request import Request
-from airoxy.server.limits.counters import Allowance
-from airoxy.server.limits.limiter import Gate
-from airoxy.server.metrics.counters import Tally
+from airoxy.server.limits.counters import LimitCounters
+from airoxy.server.limits.limiter import Limiter
+from airoxy.server.metrics.counters import MetricCounters
 from airoxy.server.metrics.endpoint import Metrics
 from airoxy.server.metrics.health import Health, Root
 from airoxy.server.pool.pool import Pool
 from airoxy.server.pool.refresher import Refresher
 from airoxy.server.pool.snapshot import Snapshot
-from airoxy.server.pool.token_state import Load, Standing
+from airoxy.server.pool.token_state import Load, TokenState
 from airoxy.server.process import shared_memory
 from airoxy.server.proxy.proxy import Proxy
 from airoxy.server.writer import Writer
@@ -52,7 +52,7 @@ class ServerApp:
 
     answer: Answer
     proxy: Proxy
-    tally: Tally
+    metric_counters: MetricCounters
     db: apsw.Connection
 
     @property
@@ -69,13 +69,13 @@ class ServerApp:
         await self.proxy.client.aclose()
         self.proxy.settle()
         self.proxy.pool.writer.close()
-        self.tally.close()
-        self.proxy.pool.standing.close()
-        self.proxy.gate.allowance.close()
+        self.metric_counters.close()
+        self.proxy.pool.token_state.close()
+        self.proxy.limiter.limit_counters.close()
         self.db.close()
 
 
-def open_server(config: Config, standing_fd: int | None = None, workers: int = 1) -> ServerApp:
+def open_server(config: Config, memory_fd: int | None = None, workers: int = 1) -> ServerApp:
     """Everything of one worker, wired. Raises StoreError."""
     connect = partial(open_database, config.database)
     db = connect()
@@ -87,11 +87,11 @@ def open_server(config: Config, standing_fd: int | None = None, workers: int = 1
     tokens.usable_tokens(db)
     # The request path reads what it can at once and never waits for a lock.
     db.setbusytimeout(0)
-    standing = Standing(standing_fd, shared=workers > 1)
-    _recall(db, standing)
-    tally = Tally(standing_fd)
-    writer = Writer(connect(), tally=tally)
-    pool = Pool(Snapshot(db), standing, writer, Refresher(config.oauth, connect))
+    token_state = TokenState(memory_fd, shared=workers > 1)
+    _recall(db, token_state)
+    metric_counters = MetricCounters(memory_fd)
+    writer = Writer(connect(), metric_counters=metric_counters)
+    pool = Pool(Snapshot(db), token_state, writer, Refresher(config.oauth, connect))
     upstream = config.upstream
     client = Client(
         upstream.url,
@@ -100,16 +100,18 @@ def open_server(config: Config, standing_fd: int | None = None, workers: int = 1
         proxy=proxy_from_environ(upstream.url, environ),
     )
     # Prices are read now: the first request that is written may find no descriptor left.
-    gate = Gate(_allowance(standing_fd), pool.snapshot, db, config.pricing)
-    proxy = Proxy(config, pool, client, gate)
+    limiter = Limiter(_limit_counters(memory_fd), pool.snapshot, db, config.pricing)
+    proxy = Proxy(config, pool, client, limiter)
     health = Health(pool, time.monotonic())
-    metrics = Metrics(config.metrics.allow, pool, tally, partial(connect, readonly=True))
-    return ServerApp(create_app(proxy, health, metrics), proxy, tally, db)
+    metrics = Metrics(config.metrics.allow, pool, metric_counters, partial(connect, readonly=True))
+    return ServerApp(create_app(proxy, health, metrics), proxy, metric_counters, db)
 
 
-def _allowance(standing_fd: int | None) -> Allowance:
+def _limit_counters(memory_fd: int | None) -> LimitCounters:
     """This worker's part in the shared memory, or all of one of its own."""
-    return Allowance() if standing_fd is None else Allowance(standing_fd, shared_memory.ALLOWANCE)
+    return (
+        LimitCounters() if memory_fd is None else LimitCounters(memory_fd, shared_memory.ALLOWANCE)
+    )
 
 
 def create_app(proxy: Answer, health: Health, metrics: Metrics) -> Answer:
@@ -198,10 +200,10 @@ def _unforeseen(error: Exception) -> AiroxyError:
     return AiroxyError("Internal error in airoxy; see its journal.")
 
 
-def _recall(db: apsw.Connection, standing: Standing) -> None:
+def _recall(db: apsw.Connection, token_state: TokenState) -> None:
     """Last use and coolings outlive a restart."""
     now = time.time()
     for row in tokens.list_tokens(db, now):
-        standing.recall(row["id"], row["last_used_at"] or 0)
+        token_state.recall(row["id"], row["last_used_at"] or 0)
     for cooling in tokens.coolings(db, now):
-        standing.cool(cooling.token_id, cooling.model_class, cooling.until, cooling.set_at_ns)
+        token_state.cool(cooling.token_id, cooling.model_class, cooling.until, cooling.set_at_ns)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from airoxy.server.metrics.counters import Tally
+from airoxy.server.metrics.counters import MetricCounters
 from airoxy.store import tokens
 from airoxy.store.schema import transaction
 from airoxy.store.usage import requests
@@ -61,11 +61,15 @@ class Writer:
     """`db` is the writer's own connection from now on; it closes it."""
 
     def __init__(
-        self, db: apsw.Connection, limit: int = LIMIT, *, tally: Tally | None = None
+        self,
+        db: apsw.Connection,
+        limit: int = LIMIT,
+        *,
+        metric_counters: MetricCounters | None = None,
     ) -> None:
         self._db = db
         self._limit = limit
-        self._tally = tally
+        self._metric_counters = metric_counters
         self._uncounted: deque[requests.Row] = deque()
         self._dropped_counted = 0
         self._queue: deque[requests.Row | _Task] = deque()
@@ -142,10 +146,10 @@ class Writer:
         rows = [self._uncounted.popleft() for _ in range(len(self._uncounted))]
         dropped = self.dropped - self._dropped_counted
         self._dropped_counted += dropped
-        if self._tally is None or not (rows or dropped):
+        if self._metric_counters is None or not (rows or dropped):
             return
         try:
-            self._tally.count(rows, dropped)
+            self._metric_counters.count(rows, dropped)
         except Exception:  # a wrong count is no reason not to write
             _report(traceback.format_exc())
 

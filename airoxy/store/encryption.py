@@ -38,22 +38,22 @@ _SEALED = "sealed:"
 _NONCE = 12
 
 
-def attach(db: apsw.Connection, path: Path, key: bytes | None = None) -> Vault:
+def attach(db: apsw.Connection, path: Path, key: bytes | None = None) -> Encryption:
     """Give the connection to the database at `path` the functions that its SQL uses."""
-    vault = Vault(db, path, key)
+    encryption = Encryption(db, path, key)
     functions: dict[str, Any] = {
-        "seal": vault.seal,
-        "unseal": vault.unseal,
-        "fingerprint": vault.fingerprint,
-        "masked": vault.masked,
+        "seal": encryption.seal,
+        "unseal": encryption.unseal,
+        "fingerprint": encryption.fingerprint,
+        "masked": encryption.masked,
     }
     for name, function in functions.items():
         db.createscalarfunction(name, function, 1)
-    db.createscalarfunction("key_fits", lambda *_: int(vault.key_fits()), 0)
-    return vault
+    db.createscalarfunction("key_fits", lambda *_: int(encryption.key_fits()), 0)
+    return encryption
 
 
-class Vault:
+class Encryption:
     """What a connection can do with sealed values. Raises StoreError where the key is not here."""
 
     def __init__(

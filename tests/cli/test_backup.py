@@ -202,8 +202,8 @@ def test_root_has_the_copy_and_the_service_its_files(
     db: apsw.Connection, typed: Typed, tmp_path: Path
 ) -> None:
     db.close()
-    vault = tmp_path / "vault"
-    vault.mkdir(mode=0o700)
+    encryption = tmp_path / "vault"
+    encryption.mkdir(mode=0o700)
     with tempfile.TemporaryDirectory() as home:  # pytest's own are for root alone
         path = Path(home) / "airoxy.db"
         with closing(open_database(path)) as other:
@@ -212,10 +212,10 @@ def test_root_has_the_copy_and_the_service_its_files(
         for place in (home, path):
             os.chown(place, 65534, 65534)
         command = [PYTHON, "-m", "airoxy", "--config", str(typed.config), "backup"]
-        subprocess.run([*command, vault / "copy.db"], cwd=ROOT, env=environment(), check=True)
+        subprocess.run([*command, encryption / "copy.db"], cwd=ROOT, env=environment(), check=True)
         assert {file.stat().st_uid for file in Path(home).iterdir()} == {65534}
-    assert (vault / "copy.db").stat().st_uid == 0
-    assert logged(vault / "copy.db") == 1
+    assert (encryption / "copy.db").stat().st_uid == 0
+    assert logged(encryption / "copy.db") == 1
 
 
 def test_a_running_service_goes_on_from_its_backup(airoxy: Airoxy, target: Path) -> None:

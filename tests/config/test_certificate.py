@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from airoxy.config import ConfigError, load_config
-from airoxy.config.certificate import RENEWED, is_hidden, own_certificate, read_identity
+from airoxy.config.certificate import RENEWED, is_hidden, own_certificate, read_certificate
 from tests.config.conftest import Complaints, Write
 from tests.upstream.certificates import Authority
 
@@ -24,7 +24,7 @@ def read(write: Write) -> Read:
 
     def read(certificate: Path, key: Path, **environ: str) -> object:
         path = write(f"tls:\n  certificate: {certificate}\n  key: {key}\n")
-        return read_identity(load_config(path), environ)
+        return read_certificate(load_config(path), environ)
 
     return read
 
@@ -48,7 +48,7 @@ def openssl(*arguments: object) -> None:
 
 def test_without_tls_there_is_no_identity(write: Write) -> None:
     for content in ("", "tls:\n", "tls: {certificate: null, key: null}"):
-        assert read_identity(load_config(write(content))) is None
+        assert read_certificate(load_config(write(content))) is None
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_certificate_and_key_go_together(complaints: Complaints, content: str, s
 
 def test_a_pair_can_be_served(read: Read, authority: Authority) -> None:
     certificate, key = authority.files()
-    identity = read(certificate, key)
-    identity.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))  # type: ignore[attr-defined]
-    assert "PRIVATE" not in repr(identity)
+    certificate = read(certificate, key)
+    certificate.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))  # type: ignore[attr-defined]
+    assert "PRIVATE" not in repr(certificate)
 
 
 def test_what_a_reload_has_passed_wins_over_what_the_start_did(
@@ -137,7 +137,7 @@ def test_a_key_that_is_not_ours_to_read_is_hidden(
     monkeypatch.setattr(Path, "read_bytes", refuse)
     assert is_hidden(config)
     with pytest.raises(ConfigError, match="may not be read; with systemd try: sudo airoxy reload"):
-        read_identity(config)
+        read_certificate(config)
 
 
 def test_the_servers_own_certificate_is_the_first(authority: Authority, tmp_path: Path) -> None:

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airoxy.core.estimate import Demand, ModelScan, read_demand, read_models
+from airoxy.core.estimate import Estimate, ModelScan, read_estimate, read_models
 from airoxy.core.request import json_scan
 
 LONG = "x" * 20_000
 
 
-def demand(body: bytes) -> Demand:
-    return json_scan.run(read_demand(body))
+def estimate(body: bytes) -> Estimate:
+    return json_scan.run(read_estimate(body))
 
 
 def models(body: bytes) -> list[str | None]:
@@ -40,19 +40,19 @@ def scanned(*pieces: bytes) -> list[str | None]:
 )
 def test_what_is_asked_for_is_held(fields, output, fast):
     body = json.dumps(fields).encode()
-    assert demand(body) == Demand((len(body) + 1) // 2, output, fast)
+    assert estimate(body) == Estimate((len(body) + 1) // 2, output, fast)
 
 
 @pytest.mark.parametrize("body", [b"", b"x", b'{"max_tokens":', b"[1]", b'{"max_tokens":1e999}'])
 def test_what_is_no_request_asks_for_its_size(body):
-    asked = demand(body)
+    asked = estimate(body)
     assert asked.input_tokens == (len(body) + 1) // 2
     assert asked.output_tokens in (0, 10**7)
 
 
 @given(st.binary(max_size=200))
 def test_nothing_that_is_sent_fails(body):
-    assert demand(b"{" + body + b"}").input_tokens > 0
+    assert estimate(b"{" + body + b"}").input_tokens > 0
     models(b"{" + body + b"}")
     scanned(body, body)
 

@@ -25,8 +25,10 @@ _TEXT = st.lists(
 ).map("".join)
 _VALUE = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 99) | _TEXT,
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["usage", "model", "content", "type"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["usage", "model", "content", "type"]), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 _NAME = st.sampled_from(["model", "usage", "type", "id", "stop_sequence", "error", "container"])

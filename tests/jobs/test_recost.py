@@ -9,7 +9,7 @@ from typing import Any
 import apsw
 import pytest
 
-from airoxy.core.billing.cost_inputs import UNKNOWN, basis_of
+from airoxy.core.billing.cost_inputs import UNKNOWN, cost_inputs_of
 from airoxy.core.billing.pricing import PriceTable
 from airoxy.core.billing.usage import Usage
 from airoxy.jobs.recost import recost
@@ -94,7 +94,7 @@ def test_what_was_not_plain_is_computed_from_what_was_kept(
     db: apsw.Connection, changes: dict[str, Any], cost: int
 ) -> None:
     part = Usage(**{"model": OPUS, "input_tokens": 10, "output_tokens": 10} | changes)
-    append(db, row(basis=basis_of([part], OPUS)))
+    append(db, row(basis=cost_inputs_of([part], OPUS)))
     recost(db, PRICES, TODAY)
     assert in_all(db) == (cost, cost)
 

@@ -137,12 +137,14 @@ def test_trouble_of_the_endpoint_is_no_failure_and_is_tried_again_after_growing_
     pauses = []
     for _ in range(4):
         endpoint = Endpoint(Unavailable("the OAuth endpoint answered HTTP 500"))
-        refresh_token(db, token_id, OLD, OAUTH, clock, patient=True, ask=endpoint)
+        refresh_token(db, token_id, OLD, OAUTH, clock, installation=True, ask=endpoint)
         assert len(endpoint.asked) == 1
         retry_at = row(db, clock)["retry_refresh_at"]
         pauses.append(retry_at - clock())
         early = Endpoint()
-        assert not refresh_token(db, token_id, OLD, OAUTH, clock, patient=True, ask=early).renewed
+        assert not refresh_token(
+            db, token_id, OLD, OAUTH, clock, installation=True, ask=early
+        ).renewed
         clock.now = retry_at
     assert pauses == [60, 120, 240, 480]
     assert row(db, clock)["refresh_failures"] == 0

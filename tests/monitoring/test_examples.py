@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from airoxy.server.metrics import exposition
-from airoxy.server.metrics.counters import Tally
+from airoxy.server.metrics.counters import MetricCounters
 from airoxy.server.metrics.endpoint import Known
 from airoxy.server.pool.token_state import Load
 from tests.monitoring.prometheus import EXAMPLES
@@ -40,8 +40,8 @@ class Source:
     load = Load(1, 1, 1)
     ready = frozenset((7,))
 
-    def __init__(self, tally: Tally) -> None:
-        self.tally = tally
+    def __init__(self, metric_counters: MetricCounters) -> None:
+        self.metric_counters = metric_counters
         token = {
             "id": 7, "name": "one", "type": "oauth", "is_active": True, "inactive_reason": None,
             "refresh_failures": 0, "expires_at": 2_000_000_000,
@@ -53,11 +53,11 @@ class Source:
 @pytest.fixture(scope="module")
 def told() -> set[str]:
     """The names of all metrics that there are."""
-    tally = Tally()
-    tally.count([row()])
-    registry = exposition.registry(Source(tally))  # type: ignore[arg-type]
+    metric_counters = MetricCounters()
+    metric_counters.count([row()])
+    registry = exposition.registry(Source(metric_counters))  # type: ignore[arg-type]
     text = exposition.render(registry, "")[0].decode()
-    tally.close()
+    metric_counters.close()
     return set(re.findall(r"^(\w+)[ {]", text, re.MULTILINE))
 
 

@@ -51,9 +51,9 @@ def traffic(airoxy: Airoxy, key: str, upstream: FakeAnthropic) -> None:
     client = StreamClient(airoxy, key)
     client.read_to_end()
     client.leave()
-    gate = upstream.script().hold()
+    limiter = upstream.script().hold()
     client = StreamClient(airoxy, key)
-    gate.wait_arrived()
+    limiter.wait_arrived()
     client.leave()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from airoxy.core.billing.pricing import PriceTable
-from airoxy.server.proxy.request_log import Record
+from airoxy.server.proxy.request_log import RequestLog
 from tests.fake_anthropic import FakeAnthropic
 from tests.program import ROOT, environment
 from tests.reliability.conftest import Watched
@@ -189,6 +189,6 @@ def test_a_python_error_does_not_print_what_it_was_about() -> None:
 
 @pytest.mark.parametrize("secret", ["ak-" + "aB3" * 13 + "x", f"sk-ant-api-{MARK}"])
 def test_a_secret_in_a_path_is_not_in_the_log(secret: str) -> None:
-    row = Record(1, f"/v1/models/{secret}", 0).row(PriceTable.parse([]))
+    row = RequestLog(1, f"/v1/models/{secret}", 0).row(PriceTable.parse([]))
     assert secret not in repr(row)
     assert row.endpoint.startswith("/v1/models/")

@@ -30,8 +30,8 @@ HERE = CONFIG.parent
 class StubApp:
     """`/` says who answers, `/stream` streams, `/hang` hangs, `/body` tells what it was sent."""
 
-    def __init__(self, config: Any, standing_fd: int, workers: int) -> None:
-        memory = os.fstat(standing_fd).st_ino if standing_fd >= 0 else 0
+    def __init__(self, config: Any, memory_fd: int, workers: int) -> None:
+        memory = os.fstat(memory_fd).st_ino if memory_fd >= 0 else 0
         self.who = f"{os.getpid()} {workers} {getattr(config, 'max_attempts', 0)} {memory}"
         self.streams_open = 0
 

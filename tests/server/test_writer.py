@@ -8,7 +8,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from airoxy.server.metrics.counters import Tally
+from airoxy.server.metrics.counters import MetricCounters
 from airoxy.server.writer import Writer
 from airoxy.store import keys, tokens
 from airoxy.store.schema import open_database
@@ -155,61 +155,63 @@ def test_at_the_end_a_database_that_stays_locked_is_given_up_after_a_while(
 # What is counted for /metrics
 
 
-def counted(tally: Tally) -> int:
-    return sum(counts.requests for _, counts in tally.read())
+def counted(metric_counters: MetricCounters) -> int:
+    return sum(counts.requests for _, counts in metric_counters.read())
 
 
 @pytest.fixture
-def tally():
-    tally = Tally()
-    yield tally
-    tally.close()
+def metric_counters():
+    metric_counters = MetricCounters()
+    yield metric_counters
+    metric_counters.close()
 
 
-def test_rows_are_counted_once_even_while_the_database_refuses_them(path, tally, capfd):
+def test_rows_are_counted_once_even_while_the_database_refuses_them(path, metric_counters, capfd):
     locker = open_database(path)
     locker.cursor().execute("BEGIN IMMEDIATE")
-    writer = Writer(connect(path), tally=tally)
+    writer = Writer(connect(path), metric_counters=metric_counters)
     for number in range(10):
         writer.row(row(number))
-    while counted(tally) < 10:
+    while counted(metric_counters) < 10:
         threading.Event().wait(0.01)
     assert writer.backlog == 10
     locker.cursor().execute("COMMIT")
     writer.close()
-    assert (count(path), counted(tally)) == (10, 10)
+    assert (count(path), counted(metric_counters)) == (10, 10)
     locker.close()
 
 
-def test_the_row_that_an_operation_has_written_is_counted_when_it_is_committed(path, tally):
+def test_the_row_that_an_operation_has_written_is_counted_when_it_is_committed(
+    path, metric_counters
+):
     def write(db: apsw.Connection) -> Row:
         requests.append(db, [row()])
         return row()._replace(cost_nanousd=0)
 
-    writer = Writer(connect(path), tally=tally)
+    writer = Writer(connect(path), metric_counters=metric_counters)
     writer.do(write)
     writer.close()
-    ((_, counts),) = [each for each in tally.read() if each[1].requests]
+    ((_, counts),) = [each for each in metric_counters.read() if each[1].requests]
     assert (counts.requests, counts.sums[-1]) == (1, 0)
 
 
-def test_dropped_rows_are_counted(path, tally, capfd):
+def test_dropped_rows_are_counted(path, metric_counters, capfd):
     locker = open_database(path)
     locker.cursor().execute("BEGIN IMMEDIATE")
-    writer = Writer(connect(path), limit=5, tally=tally)
+    writer = Writer(connect(path), limit=5, metric_counters=metric_counters)
     for number in range(8):
         writer.row(row(number))
-    while tally.dropped < 3:
+    while metric_counters.dropped < 3:
         threading.Event().wait(0.01)
     locker.cursor().execute("COMMIT")
     locker.close()
     writer.close()
-    assert (tally.dropped, counted(tally), count(path)) == (3, 5, 5)
+    assert (metric_counters.dropped, counted(metric_counters), count(path)) == (3, 5, 5)
 
 
-def test_a_row_that_cannot_be_counted_is_written_all_the_same(path, tally, capfd):
-    writer = Writer(connect(path), tally=tally)
-    tally.count([row()._replace(input_tokens=2**63 - 1)])
+def test_a_row_that_cannot_be_counted_is_written_all_the_same(path, metric_counters, capfd):
+    writer = Writer(connect(path), metric_counters=metric_counters)
+    metric_counters.count([row()._replace(input_tokens=2**63 - 1)])
     writer.row(row())
     writer.close()
     assert count(path) == 1

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.doctor.finding import FAIL, FIXED, OK, WARN, Check, Finding, Patient
+from airoxy.cli.doctor.finding import FAIL, FIXED, OK, WARN, Check, Finding, Installation
 from airoxy.errors import EXIT_FAILED, AiroxyError
 
 
@@ -58,11 +58,11 @@ def checks() -> tuple[tuple[str, Check], ...]:
 
 
 def _run(context: Context, args: Namespace) -> int:
-    patient = Patient(context)
-    if patient.packaged and os.geteuid() != 0:
+    installation = Installation(context)
+    if installation.packaged and os.geteuid() != 0:
         raise AiroxyError("Only root may look at everything: sudo airoxy doctor")
     findings = []
-    for finding in examine(patient, checks(), repair=args.fix):
+    for finding in examine(installation, checks(), repair=args.fix):
         findings.append(finding)
         if not args.json:
             context.say(line(finding))
@@ -74,23 +74,23 @@ def _run(context: Context, args: Namespace) -> int:
 
 
 def examine(
-    patient: Patient, checks: Sequence[tuple[str, Check]], *, repair: bool
+    installation: Installation, checks: Sequence[tuple[str, Check]], *, repair: bool
 ) -> Iterator[Finding]:
     """What the checks find, and with `repair` what became of what could be repaired."""
     for name, check in checks:
-        found = _look(check, patient)
+        found = _look(check, installation)
         if repair and any(finding.fix for finding in found):
             done = [_repair(finding) for finding in found if finding.fix]
             known = {finding.text for finding in done}
-            again = (replace(finding, fix=None) for finding in _look(check, patient))
+            again = (replace(finding, fix=None) for finding in _look(check, installation))
             rest = (each for each in again if each.state != OK and each.text not in known)
             found = [*done, *rest]
         yield from (replace(finding, check=finding.check or name) for finding in found)
 
 
-def _look(check: Check, patient: Patient) -> list[Finding]:
+def _look(check: Check, installation: Installation) -> list[Finding]:
     try:
-        return list(check(patient))
+        return list(check(installation))
     except AiroxyError as error:
         return [Finding(FAIL, error.message)]
     except OSError as error:

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Patient
+from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Installation
 from airoxy.config import Config
-from airoxy.config.certificate import Identity, own_certificate, read_identity
+from airoxy.config.certificate import Certificate, own_certificate, read_certificate
 
 #: Who renews by machine does so a month before the end; two weeks later something is wrong (days).
 _SOON = 14
@@ -20,7 +20,7 @@ _RENEW = "Renew it (certbot renew), then sudo airoxy reload"
 
 
 @dataclass(frozen=True)
-class Certificate:
+class Parsed:
     """What a client looks at. Times are Unix seconds; names are DNS names and IP addresses."""
 
     begins: float
@@ -34,15 +34,15 @@ class Certificate:
         return host in self.names or ("." in host and not _is_ip(host) and wildcard in self.names)
 
 
-def certificate(patient: Patient) -> Iterator[Finding]:
+def certificate(installation: Installation) -> Iterator[Finding]:
     """What clients are shown is in order. Without TLS there is nothing to look at."""
-    config = patient.config
-    identity = read_identity(config)
-    if identity is None:
+    config = installation.config
+    certificate = read_certificate(config)
+    if certificate is None:
         return
     assert config.tls.certificate
     found = parse(own_certificate(config.tls.certificate))
-    now = patient.context.now()
+    now = installation.context.now()
     until = datetime.fromtimestamp(found.ends, UTC).date()
     good = f"for {', '.join(found.names)} until {until}"
     if not found.begins <= now < found.ends:
@@ -50,7 +50,7 @@ def certificate(patient: Patient) -> Iterator[Finding]:
         yield Finding(FAIL, f"{config.tls.certificate} {when}.", _RENEW)
     elif found.ends - now < _SOON * 86400:
         yield Finding(WARN, f"{config.tls.certificate} is good {good} only.", _RENEW)
-    elif fault := distrust(identity, found.names):
+    elif fault := distrust(certificate, found.names):
         yield Finding(WARN, f"{config.tls.certificate}: {fault[0]}.", fault[1])
     else:
         yield Finding(OK, f"The certificate is good {good}.")
@@ -58,7 +58,7 @@ def certificate(patient: Patient) -> Iterator[Finding]:
     yield from _rights(config)
 
 
-def parse(der: bytes) -> Certificate:
+def parse(der: bytes) -> Parsed:
     """What there is to know of a certificate in DER form."""
     from cryptography import x509
 
@@ -75,16 +75,16 @@ def parse(der: bytes) -> Certificate:
     else:
         begins = found.not_valid_before.replace(tzinfo=UTC)
         ends = found.not_valid_after.replace(tzinfo=UTC)
-    return Certificate(begins.timestamp(), ends.timestamp(), tuple(names))
+    return Parsed(begins.timestamp(), ends.timestamp(), tuple(names))
 
 
-def distrust(identity: Identity, names: Sequence[str]) -> tuple[str, str] | None:
+def distrust(certificate: Certificate, names: Sequence[str]) -> tuple[str, str] | None:
     """Why a client that trusts whom this system trusts would refuse it, and what to do. It is asked
     itself: a handshake in memory."""
     if not names:
         return "no host name is in it (subjectAltName)", "Clients refuse it; get another."
     try:
-        _shake_hands(identity, names[0].replace("*", "www", 1))
+        _shake_hands(certificate, names[0].replace("*", "www", 1))
     except ssl.SSLCertVerificationError as error:
         if error.verify_code == 20:  # X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY
             text = "its issuer is neither in the file nor known to this system"
@@ -95,11 +95,11 @@ def distrust(identity: Identity, names: Sequence[str]) -> tuple[str, str] | None
     return None
 
 
-def _shake_hands(identity: Identity, name: str) -> None:
+def _shake_hands(certificate: Certificate, name: str) -> None:
     """Raises SSLCertVerificationError."""
     there, here = ssl.MemoryBIO(), ssl.MemoryBIO()
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    identity.load_into(serving)
+    certificate.load_into(serving)
     server = serving.wrap_bio(there, here, server_side=True)
     client = ssl.create_default_context().wrap_bio(here, there, server_hostname=name)
     for side in (client, server, client):
@@ -109,7 +109,7 @@ def _shake_hands(identity: Identity, name: str) -> None:
             continue
 
 
-def _names(config: Config, found: Certificate) -> Iterator[Finding]:
+def _names(config: Config, found: Parsed) -> Iterator[Finding]:
     """Clients have to come by a name that is in it."""
     known_as = dict.fromkeys([socket.getfqdn(), socket.gethostname()])
     known_as |= dict.fromkeys(each for each in config.hosts if not _is_local(each))

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airoxy.cli.doctor.finding import FAIL, OK, Finding, Patient
+from airoxy.cli.doctor.finding import FAIL, OK, Finding, Installation
 from airoxy.cli.doctor.restore import dated, restore
 from airoxy.cli.system.listeners import holders
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     import apsw
 
 
-def soundness(patient: Patient) -> Iterator[Finding]:
+def soundness(installation: Installation) -> Iterator[Finding]:
     """SQLite finds nothing wrong with it."""
     from airoxy.store.backup import newest_backup
 
-    path = patient.database
-    if not path.parent.is_dir() or (path.exists() and not usable(patient)):
+    path = installation.database
+    if not path.parent.is_dir() or (path.exists() and not usable(installation)):
         return  # which is said already
     backup = newest_backup(path)
     if path.exists():
-        harm = patient.as_owner(lambda: damage(path))
+        harm = installation.as_owner(lambda: damage(path))
         fault = f"is damaged ({harm})" if harm else None
     elif users := holders(f"{path} (deleted)"):
         fault = f"has been deleted, while {users[0]} has it open"
@@ -41,10 +41,10 @@ def soundness(patient: Patient) -> Iterator[Finding]:
     if fault is None:
         yield Finding(OK, f"{path} is sound.")
         return
-    unfit = patient.as_owner(lambda: unfitness(backup)) if backup else None
+    unfit = installation.as_owner(lambda: unfitness(backup)) if backup else None
     if backup and not unfit:
         remedy = f"--fix puts {dated(backup)} in its place, and keeps it."
-        fix = partial(restore, patient, backup)
+        fix = partial(restore, installation, backup)
         yield Finding(FAIL, f"{path} {fault}.", remedy, fix)
     else:
         yield Finding(FAIL, f"{path} {fault}.", _way_out(path, backup, unfit))
@@ -57,17 +57,17 @@ def _way_out(path: Path, backup: Path | None, unfit: str | None) -> str:
     return f"{told}Stop airoxy and put a backup of yours in its place; nothing here replaces it."
 
 
-def migrations(patient: Patient) -> Iterator[Finding]:
+def migrations(installation: Installation) -> Iterator[Finding]:
     """It has the shape that this airoxy works with."""
     from airoxy.store.migrations import MIGRATIONS
     from airoxy.store.schema import APPLICATION_ID, open_database
 
-    path, known = patient.database, len(MIGRATIONS)
-    if not path.exists() or not usable(patient):
+    path, known = installation.database, len(MIGRATIONS)
+    if not path.exists() or not usable(installation):
         return
-    if patient.as_owner(lambda: damage(path, quick=True)):
+    if installation.as_owner(lambda: damage(path, quick=True)):
         return
-    application, version = patient.as_owner(lambda: _identity(path))
+    application, version = installation.as_owner(lambda: _identity(path))
     if version == known and application == APPLICATION_ID:
         yield Finding(OK, f"The database is of version {version}, as it must be.")
     elif application not in (0, APPLICATION_ID):
@@ -79,17 +79,17 @@ def migrations(patient: Patient) -> Iterator[Finding]:
     else:
 
         def fix() -> str:
-            patient.as_owner(lambda: open_database(path, key=patient.key).close())
+            installation.as_owner(lambda: open_database(path, key=installation.key).close())
             return f"The database was of version {version} and is of {known} now."
 
         text = f"The database is of version {version}, this airoxy needs {known}."
         yield Finding(FAIL, text, "--fix or a restart migrates it.", fix)
 
 
-def usable(patient: Patient) -> bool:
+def usable(installation: Installation) -> bool:
     """Whether its owner may use it; who may not is not told that it is damaged."""
-    path = patient.database
-    return patient.as_owner(
+    path = installation.database
+    return installation.as_owner(
         lambda: os.access(path, os.R_OK | os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from airoxy.cli.doctor.database import open_as_it_is, usable
-from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Patient
+from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Installation
 
 _ROTATE = "sudo airoxy token rotate-key"
 
@@ -21,22 +21,22 @@ class _Seen(NamedTuple):
     in_file: bool
 
 
-def key(patient: Patient) -> Iterator[Finding]:
+def key(installation: Installation) -> Iterator[Finding]:
     """The key is here, and nowhere else than it should be."""
-    path = patient.database
-    if not path.exists() or not usable(patient):
+    path = installation.database
+    if not path.exists() or not usable(installation):
         return
-    seen = patient.as_owner(lambda: _look(path, patient.key))
+    seen = installation.as_owner(lambda: _look(path, installation.key))
     if seen is None or not seen.tokens:
         return  # the database is another check's; and nothing is encrypted yet
-    rotate = partial(_rotate, patient)
+    rotate = partial(_rotate, installation)
     if not seen.fits:
         text = f"The tokens in {path} are encrypted with a key that is not here."
         remedy = "Put it back, or remove the tokens and add them again."
         yield Finding(FAIL, text, remedy)
     elif seen.under_way:
         yield Finding(WARN, "A change of the tokens' key was broken off.", _ROTATE, rotate)
-    elif seen.in_file and patient.has_units and patient.sealed_key.exists():
+    elif seen.in_file and installation.has_units and installation.sealed_key.exists():
         text = "The tokens' key lies beside the database, although systemd has one for it."
         yield Finding(WARN, text, _ROTATE, rotate)
     else:
@@ -64,7 +64,7 @@ def _look(path: Path, given: bytes | None) -> _Seen | None:
     return _Seen(tokens, bool(fits), handed_on is not None, in_file)
 
 
-def _rotate(patient: Patient) -> str:
+def _rotate(installation: Installation) -> str:
     from airoxy.cli.tokens.key import rotate
 
-    return rotate(patient)
+    return rotate(installation)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from airoxy.cli.doctor.finding import FAIL, HOME, OK, WARN, Finding, Patient
+from airoxy.cli.doctor.finding import FAIL, HOME, OK, WARN, Finding, Installation
 from airoxy.cli.system.owner import user_name
 from airoxy.cli.system.system import ask
 from airoxy.errors import AiroxyError
@@ -22,14 +22,14 @@ from airoxy.errors import AiroxyError
 _LITTLE, _NEXT_TO_NOTHING = 500 << 20, 20 << 20
 
 
-def user(patient: Patient) -> Iterator[Finding]:
+def user(installation: Installation) -> Iterator[Finding]:
     """The user that the service runs as exists."""
-    if patient.user is None:
+    if installation.user is None:
         return
-    if patient.owner:
-        yield Finding(OK, f"The service runs as {patient.user}.")
+    if installation.owner:
+        yield Finding(OK, f"The service runs as {installation.user}.")
         return
-    text = f"There is no user {patient.user}, as whom the service is to run."
+    text = f"There is no user {installation.user}, as whom the service is to run."
     yield Finding(FAIL, text, "sudo systemd-sysusers", _make_user)
 
 
@@ -40,15 +40,15 @@ def _make_user() -> str:
     return "systemd-sysusers has made the user."
 
 
-def directory(patient: Patient) -> Iterator[Finding]:
+def directory(installation: Installation) -> Iterator[Finding]:
     """The database's directory is there, and whoever runs airoxy may write it, others nothing."""
-    path, name = patient.database.parent, patient.user
+    path, name = installation.database.parent, installation.user
     remedy, fix = f"mkdir -p {path}", None
     if name:
         remedy = f"sudo install -d -o {name} -g {name} -m 750 {path}"
-    if path == HOME and patient.owner:
-        fix = partial(_make_directory, path, *patient.owner)
-    fault = _directory_fault(patient, path)
+    if path == HOME and installation.owner:
+        fix = partial(_make_directory, path, *installation.owner)
+    fault = _directory_fault(installation, path)
     if fault:
         yield Finding(FAIL, f"{path} {fault}.", remedy, fix)
     else:
@@ -56,20 +56,20 @@ def directory(patient: Patient) -> Iterator[Finding]:
         yield Finding(OK, f"{path} belongs to {belongs}, who may write there.")
 
 
-def _directory_fault(patient: Patient, path: Path) -> str | None:
+def _directory_fault(installation: Installation, path: Path) -> str | None:
     try:
         found = path.stat()
     except FileNotFoundError:
         return "does not exist"
     if not stat.S_ISDIR(found.st_mode):
         return "is not a directory"
-    if path == HOME and patient.owner:
-        if (found.st_uid, found.st_gid) != patient.owner:
-            return f"belongs to {user_name(found.st_uid)} and not to {patient.user}"
+    if path == HOME and installation.owner:
+        if (found.st_uid, found.st_gid) != installation.owner:
+            return f"belongs to {user_name(found.st_uid)} and not to {installation.user}"
         if found.st_mode & 0o027 or found.st_mode & 0o700 != 0o700:
             return f"has mode {stat.S_IMODE(found.st_mode):04o} and not 0750"
-    if not patient.as_owner(lambda: os.access(path, os.R_OK | os.W_OK | os.X_OK)):
-        return f"cannot be written by {patient.user or 'you'}"
+    if not installation.as_owner(lambda: os.access(path, os.R_OK | os.W_OK | os.X_OK)):
+        return f"cannot be written by {installation.user or 'you'}"
     return None
 
 
@@ -80,24 +80,24 @@ def _make_directory(path: Path, uid: int, gid: int) -> str:
     return f"{path} belongs to {user_name(uid)} alone now (mode 0750)."
 
 
-def database(patient: Patient) -> Iterator[Finding]:
+def database(installation: Installation) -> Iterator[Finding]:
     """The database, its copies and the tokens' key are readable for their owner alone."""
     from airoxy.store.key_file import KEY_FILE
 
-    path = patient.database
+    path = installation.database
     files = [*sorted(path.parent.glob(f"{path.name}*")), *path.parent.glob(KEY_FILE)]
-    faults = [finding for file in files if (finding := _file_fault(patient, file))]
+    faults = [finding for file in files if (finding := _file_fault(installation, file))]
     yield from faults
     if path.exists() and not faults:
         yield Finding(OK, f"{path} and what belongs to it: readable for the owner alone.")
 
 
-def _file_fault(patient: Patient, path: Path) -> Finding | None:
+def _file_fault(installation: Installation, path: Path) -> Finding | None:
     found, home = path.lstat(), path.parent.stat()
     if not stat.S_ISREG(found.st_mode):
         what = "a link; set `database` to where it leads" if path.is_symlink() else "not a file"
         return Finding(FAIL, f"{path} is {what}.")
-    uid, gid = patient.owner or (home.st_uid, home.st_gid)
+    uid, gid = installation.owner or (home.st_uid, home.st_gid)
     if found.st_uid != uid:
         fault = f"belongs to {user_name(found.st_uid)} and not to {user_name(uid)}"
     elif found.st_mode & 0o037 or (found.st_mode & 0o040 and found.st_gid != gid):
@@ -128,9 +128,9 @@ def _own(path: Path, uid: int, gid: int) -> str:
     return f"{path} belongs to {user_name(uid)} alone now (mode 0600)."
 
 
-def disk(patient: Patient) -> Iterator[Finding]:
+def disk(installation: Installation) -> Iterator[Finding]:
     """The database's file system can be written and has room."""
-    path = patient.database.parent
+    path = installation.database.parent
     if not path.is_dir():
         return
     free, about = shutil.disk_usage(path).free, os.statvfs(path)

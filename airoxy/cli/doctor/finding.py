@@ -43,11 +43,11 @@ class Finding:
     check: str = ""
 
 
-Check = Callable[["Patient"], Iterable[Finding]]
+Check = Callable[["Installation"], Iterable[Finding]]
 
 
 @dataclass
-class Patient:
+class Installation:
     """The installation that is looked at; `root` is where the file system begins."""
 
     context: Context

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from airoxy.cli.doctor.finding import OK, WARN, Finding, Patient
+from airoxy.cli.doctor.finding import OK, WARN, Finding, Installation
 from airoxy.cli.doctor.pool import ask
 
 #: Where its install.sh put it.
@@ -15,16 +15,16 @@ _LEFT = ("etc/supervisor/conf.d/airoxy*.conf", "etc/cron.d/airoxy*", "usr/local/
 _TABLES = ("etc/crontab", "etc/cron.d/*", "var/spool/cron/crontabs/*")
 
 
-def php(patient: Patient) -> Iterator[Finding]:
+def php(installation: Installation) -> Iterator[Finding]:
     """Nothing of it runs beside us or waits to be taken over."""
     from airoxy.legacy_php.imports import has_imported
 
-    found = [f"/{path.relative_to(patient.root)}" for path in _leftovers(patient.root)]
+    found = [f"/{path.relative_to(installation.root)}" for path in _leftovers(installation.root)]
     if not found:
         yield Finding(OK, "There is no older PHP installation.")
         return
     text = f"There is an older PHP installation: {', '.join(found)}."
-    if ask(patient, has_imported) is True:
+    if ask(installation, has_imported) is True:
         yield Finding(WARN, text, "It has been taken over; stop it and remove it.")
     else:
         yield Finding(WARN, text, "Take it over with `sudo airoxy import-php`, then remove it.")

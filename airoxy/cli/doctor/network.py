@@ -9,7 +9,7 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Patient
+from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Installation
 from airoxy.cli.show import span
 from airoxy.cli.system.system import SERVICE, ask, show
 from airoxy.config import Upstream
@@ -21,19 +21,19 @@ _ODD, _WRONG = 60, 300
 _PATIENCE = 15.0
 
 
-def upstream(patient: Patient) -> Iterator[Finding]:
+def upstream(installation: Installation) -> Iterator[Finding]:
     """Name, connection, TLS and HTTP work, as the service would have it; and so does the clock."""
-    config = patient.config.upstream
-    before = patient.context.now()
+    config = installation.config.upstream
+    before = installation.context.now()
     try:
-        status, date = asyncio.run(_knock(config, _environ(patient)))
+        status, date = asyncio.run(_knock(config, _environ(installation)))
     except AiroxyError as error:
         yield Finding(FAIL, f"{error.message}.", "No request can be forwarded so.")
         text = "The clock cannot be compared while upstream is out of reach."
         yield Finding(WARN, text, check="clock")
         return
     yield Finding(OK, f"{config.url} answers (status {status} to who has no key).")
-    yield _clock(date, (before + patient.context.now()) / 2)
+    yield _clock(date, (before + installation.context.now()) / 2)
 
 
 async def _knock(upstream: Upstream, environ: Mapping[str, str]) -> tuple[int, str]:
@@ -57,15 +57,15 @@ async def _knock(upstream: Upstream, environ: Mapping[str, str]) -> tuple[int, s
     return answer.status, "".join(dates[:1])
 
 
-def _environ(patient: Patient) -> Mapping[str, str]:
+def _environ(installation: Installation) -> Mapping[str, str]:
     """The service's environment, which may name another proxy than root's; else ours."""
-    if patient.has_units:
+    if installation.has_units:
         pid = show([SERVICE], ["MainPID"])[0].get("MainPID", "0")
         with suppress(OSError):
             entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
             pairs = (os.fsdecode(entry).partition("=") for entry in entries if entry)
             return {name: value for name, _, value in pairs}
-    return patient.context.environ
+    return installation.context.environ
 
 
 def _clock(date: str, now: float) -> Finding:

@@ -7,7 +7,7 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Patient
+from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Installation
 from airoxy.cli.show import span
 from airoxy.errors import AiroxyError
 
@@ -18,11 +18,11 @@ T = TypeVar("T")
 Row = Mapping[str, Any]
 
 
-def keys(patient: Patient) -> Iterator[Finding]:
+def keys(installation: Installation) -> Iterator[Finding]:
     """Somebody can use airoxy."""
     from airoxy.store import keys
 
-    rows = ask(patient, keys.list_keys)
+    rows = ask(installation, keys.list_keys)
     if isinstance(rows, str):
         yield Finding(WARN, rows)
     elif not rows:
@@ -36,37 +36,37 @@ def keys(patient: Patient) -> Iterator[Finding]:
         yield Finding(OK, f"{active} of {len(rows)} client keys are active.")
 
 
-def tokens(patient: Patient) -> Iterator[Finding]:
+def tokens(installation: Installation) -> Iterator[Finding]:
     """Requests can be forwarded."""
     from airoxy.store import tokens
 
-    now = patient.context.now()
-    rows = ask(patient, lambda db: tokens.list_tokens(db, now))
+    now = installation.context.now()
+    rows = ask(installation, lambda db: tokens.list_tokens(db, now))
     if isinstance(rows, str):
         yield Finding(WARN, rows)
     elif not rows:
         text = "There is no token yet, so no request can be forwarded."
         yield Finding(WARN, text, "sudo airoxy token add --name NAME")
     else:
-        yield from filter(None, (_trouble(patient, row, now) for row in rows))
+        yield from filter(None, (_trouble(installation, row, now) for row in rows))
         yield _pool(rows, now)
 
 
-def ask(patient: Patient, question: Callable[[apsw.Connection], T]) -> T | str:
+def ask(installation: Installation, question: Callable[[apsw.Connection], T]) -> T | str:
     """The database's answer, or why there is none; what is wrong with it is another check's."""
     from airoxy.cli.doctor.database import open_as_it_is
 
     def work() -> T:
-        with closing(open_as_it_is(patient.database, patient.key)) as db:
+        with closing(open_as_it_is(installation.database, installation.key)) as db:
             return question(db)
 
     try:
-        return patient.as_owner(work)
+        return installation.as_owner(work)
     except (AiroxyError, OSError):
         return "Not looked at: the database cannot be read as it is."
 
 
-def _trouble(patient: Patient, row: Row, now: float) -> Finding | None:
+def _trouble(installation: Installation, row: Row, now: float) -> Finding | None:
     """What is wrong with one token. Whether it is the last one, `_pool` says."""
     who, number = f"Token {row['id']} ({row['name']})", row["id"]
     if not row["is_active"]:
@@ -77,7 +77,7 @@ def _trouble(patient: Patient, row: Row, now: float) -> Finding | None:
         return Finding(WARN, text, remedy)
     if _expired(row, now):
         text = f"{who} expired {span(now - row['expires_at'])} ago."
-        fix = partial(_refresh, patient, number) if row["type"] == "oauth" else None
+        fix = partial(_refresh, installation, number) if row["type"] == "oauth" else None
         return Finding(WARN, text, f"sudo airoxy token refresh --id {number}", fix)
     if row["refresh_failures"]:
         text = f"{who} could not be refreshed {row['refresh_failures']} times in a row."
@@ -104,22 +104,22 @@ def _expired(row: Row, now: float) -> bool:
     return row["expires_at"] is not None and row["expires_at"] <= now
 
 
-def _refresh(patient: Patient, token_id: int) -> str:
+def _refresh(installation: Installation, token_id: int) -> str:
     """As the timer does it."""
     from airoxy.jobs.refresh import refresh_token
     from airoxy.store.leases import refreshing
     from airoxy.store.schema import open_database
 
     def work() -> list[tuple[bool, str]]:
-        with closing(open_database(patient.database, key=patient.key)) as db:
-            oauth, clock = patient.config.oauth, patient.context.clock
+        with closing(open_database(installation.database, key=installation.key)) as db:
+            oauth, clock = installation.config.oauth, installation.context.clock
             outcomes = [
                 refresh_token(db, state.id, state.token, oauth, clock)
                 for state in refreshing(db, token_id)
             ]
         return [(outcome.renewed, outcome.told) for outcome in outcomes]
 
-    ((renewed, told),) = patient.as_owner(work) or [(False, "it has no refresh token.")]
+    ((renewed, told),) = installation.as_owner(work) or [(False, "it has no refresh token.")]
     if not renewed:
         raise AiroxyError(told)
     return f"Token {token_id} is {told}."

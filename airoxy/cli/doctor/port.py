@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Callable, Iterator
 
 from airoxy import __version__
-from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Patient
+from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Installation
 from airoxy.cli.system.health import Health, ask_health, own_server
 from airoxy.cli.system.listeners import Listener, Process, holders, listeners
 from airoxy.cli.system.services import deaf
@@ -16,12 +16,12 @@ from airoxy.cli.system.system import SERVICE, SOCKET, show, systemctl
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what is meant by no host
 
 
-def strangers(patient: Patient) -> Iterator[Finding]:
+def strangers(installation: Installation) -> Iterator[Finding]:
     """No other program has the port."""
-    if not patient.has_units:
+    if not installation.has_units:
         return
-    port = patient.config.port
-    wanted = [ipaddress.ip_address(host) for host in patient.config.hosts or _EVERYWHERE]
+    port = installation.config.port
+    wanted = [ipaddress.ip_address(host) for host in installation.config.hosts or _EVERYWHERE]
     for listener in listeners(port):
         if any(listener.meets(address) for address in wanted) and not _is_ours(listener):
             who = ", ".join(map(str, _holders(listener))) or "a process that cannot be seen"
@@ -41,9 +41,9 @@ def _holders(listener: Listener) -> list[Process]:
     return holders(f"socket:[{listener.inode}]")
 
 
-def addresses(patient: Patient) -> Iterator[Finding]:
+def addresses(installation: Installation) -> Iterator[Finding]:
     """The socket listens where its unit says."""
-    if not patient.has_units:
+    if not installation.has_units:
         return
     unit = show([SOCKET], ["ActiveState", "Listen"])[0]
     if unit["ActiveState"] != "active":
@@ -61,13 +61,13 @@ def _restart() -> str:
     return "The socket and the service have been restarted."
 
 
-def health(patient: Patient) -> Iterator[Finding]:
+def health(installation: Installation) -> Iterator[Finding]:
     """The server answers, with this program's version, and has nothing to complain about."""
-    own = own_server(patient.config.tls)
-    if not patient.has_units:
-        host = patient.config.hosts[0] if patient.config.hosts else "::"
+    own = own_server(installation.config.tls)
+    if not installation.has_units:
+        host = installation.config.hosts[0] if installation.config.hosts else "::"
         where = f"[{host}]" if ":" in host else host
-        found = ask_health([f"{where}:{patient.config.port} (Stream)"], own)
+        found = ask_health([f"{where}:{installation.config.port} (Stream)"], own)
         assert found
         if found.status is None:
             text = f"{found.url} is out of reach ({found})."
@@ -79,7 +79,7 @@ def health(patient: Patient) -> Iterator[Finding]:
             return
         found = ask_health(units[1].get("Listen", "").splitlines(), own)
     if found:
-        yield _state(found, _reload if patient.has_units else None)
+        yield _state(found, _reload if installation.has_units else None)
 
 
 def _state(found: Health, reload: Callable[[], str] | None) -> Finding:

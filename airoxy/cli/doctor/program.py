@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from importlib import metadata
 
-from airoxy.cli.doctor.finding import FAIL, OK, Finding, Patient
+from airoxy.cli.doctor.finding import FAIL, OK, Finding, Installation
 from airoxy.config import Mistake, shipped_prices
 from airoxy.errors import ConfigError
 
@@ -29,12 +29,12 @@ PACKAGES = (
 )
 
 
-def packages(patient: Patient) -> Iterator[Finding]:
+def packages(installation: Installation) -> Iterator[Finding]:
     """The Python packages are there, load, and are new enough."""
     versions = []
     for module, distribution, package, least in PACKAGES:
         remedy = f"sudo apt-get install --reinstall {package}"
-        if not patient.packaged:
+        if not installation.packaged:
             remedy += f" (or pip install --upgrade {distribution})"
         try:
             importlib.import_module(module)
@@ -55,31 +55,31 @@ def _number(version: str) -> list[int]:
     return [int(part) for part in re.findall(r"[0-9]+", version)[:3]]
 
 
-def configuration(patient: Patient) -> Iterator[Finding]:
+def configuration(installation: Installation) -> Iterator[Finding]:
     """The file has no mistake, and the service may read it."""
-    path, document = patient.config_path, patient.document
+    path, document = installation.config_path, installation.document
     if document is None:
-        yield _missing(patient)
+        yield _missing(installation)
         return
     yield from (_mistake(mistake) for mistake in document.mistakes)
     try:
         shipped_prices()
     except ConfigError as error:
         yield Finding(FAIL, error.message)
-    if patient.owner and not patient.as_owner(lambda: os.access(path, os.R_OK)):
+    if installation.owner and not installation.as_owner(lambda: os.access(path, os.R_OK)):
         yield Finding(
             FAIL,
-            f"{path} cannot be read by the user {patient.user}.",
+            f"{path} cannot be read by the user {installation.user}.",
             f"chmod a+r {path}",
-            lambda: _open_up(patient),
+            lambda: _open_up(installation),
         )
     elif not document.mistakes:
         yield Finding(OK, f"{path} is fine.")
 
 
-def _missing(patient: Patient) -> Finding:
-    path = patient.config_path
-    if patient.context.config_path or patient.context.environ.get("AIROXY_CONFIG"):
+def _missing(installation: Installation) -> Finding:
+    path = installation.config_path
+    if installation.context.config_path or installation.context.environ.get("AIROXY_CONFIG"):
         return Finding(FAIL, f"{path} is not there.", "Name a file that exists.")
     return Finding(OK, f"There is no {path}; everything is at its default.")
 
@@ -88,9 +88,9 @@ def _mistake(mistake: Mistake) -> Finding:
     return Finding(FAIL, f"{mistake}.")
 
 
-def _open_up(patient: Patient) -> str:
+def _open_up(installation: Installation) -> str:
     """There is no secret in it, so that everybody may read it."""
-    path = patient.config_path
+    path = installation.config_path
     path.parent.chmod(path.parent.stat().st_mode | 0o555)
     path.chmod(path.stat().st_mode | 0o444)
     return f"{path} can be read by everybody now."

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from airoxy.cli.doctor.finding import Patient
+from airoxy.cli.doctor.finding import Installation
 from airoxy.cli.system.listeners import holders
 from airoxy.cli.system.system import SERVICE, SOCKET, TIMERS, show, systemctl
 from airoxy.errors import AiroxyError
@@ -25,15 +25,15 @@ def dated(path: Path) -> str:
     return f"{path.name} of {made:%Y-%m-%d %H:%M}"
 
 
-def restore(patient: Patient, backup: Path) -> str:
+def restore(installation: Installation, backup: Path) -> str:
     """Says what was done. Raises AiroxyError where it cannot be."""
-    path = patient.database
-    now = datetime.datetime.fromtimestamp(patient.context.now(), datetime.UTC)
+    path = installation.database
+    now = datetime.datetime.fromtimestamp(installation.context.now(), datetime.UTC)
     kept = path.with_name(f"{path.name}.damaged-{now:%Y%m%d-%H%M%S}")
-    with _stopped(patient):
+    with _stopped(installation):
         if users := holders(str(path)):
             raise AiroxyError(f"{users[0]} has it open; stop that first.")
-        patient.as_owner(lambda: _swap(path, backup, kept))
+        installation.as_owner(lambda: _swap(path, backup, kept))
     return (
         f"{dated(backup)} is in the place of the database. What happened after that is in"
         f" {kept} alone, as far as it can be read."
@@ -41,9 +41,9 @@ def restore(patient: Patient, backup: Path) -> str:
 
 
 @contextmanager
-def _stopped(patient: Patient) -> Iterator[None]:
+def _stopped(installation: Installation) -> Iterator[None]:
     """Nothing of airoxy runs meanwhile; the socket is stopped too, because it would start it."""
-    if not patient.has_units:
+    if not installation.has_units:
         yield
         return
     units = show([SOCKET, SERVICE, *TIMERS.values()], ["ActiveState"])

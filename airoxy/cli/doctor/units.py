@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from airoxy.cli.doctor.finding import FAIL, HOME, OK, Finding, Patient
+from airoxy.cli.doctor.finding import FAIL, HOME, OK, Finding, Installation
 from airoxy.cli.show import past, span
 from airoxy.cli.system.generated import stale_units
 from airoxy.cli.system.status import Timer
@@ -20,13 +20,13 @@ from airoxy.cli.system.system import SERVICE, SOCKET, TIMERS, Unit, ask, booted,
 _STATE = ("LoadState", "ActiveState", "SubState", "UnitFileState")
 
 
-def definitions(patient: Patient) -> Iterator[Finding]:
+def definitions(installation: Installation) -> Iterator[Finding]:
     """systemd works with the unit files, and the values from the configuration, as they are now."""
     if not booted():
         yield Finding(OK, "systemd does not run here; `airoxy serve` does it alone.")
         return
-    if not patient.packaged:
-        text = f"systemd has no units for {patient.config_path}; `airoxy serve` does it alone."
+    if not installation.packaged:
+        text = f"systemd has no units for {installation.config_path}; `airoxy serve` does it alone."
         yield Finding(OK, text)
         return
     stale = [
@@ -35,7 +35,7 @@ def definitions(patient: Patient) -> Iterator[Finding]:
         if unit["NeedDaemonReload"] == "yes"
     ]
     if not stale and stale_units():
-        stale = [str(patient.config_path)]
+        stale = [str(installation.config_path)]
     if stale:
         text = f"systemd has not yet seen the changes of {', '.join(stale)}."
         yield Finding(FAIL, text, "sudo airoxy restart", _reload)
@@ -48,23 +48,23 @@ def _reload() -> str:
     return "systemd has read the units and the configuration again."
 
 
-def socket(patient: Patient) -> Iterator[Finding]:
+def socket(installation: Installation) -> Iterator[Finding]:
     """The door is open, and will be after the next boot."""
-    if patient.has_units:
+    if installation.has_units:
         yield _unit(SOCKET)
 
 
-def service(patient: Patient) -> Iterator[Finding]:
+def service(installation: Installation) -> Iterator[Finding]:
     """The server runs, and will after the next boot."""
-    if patient.has_units:
+    if installation.has_units:
         yield _unit(SERVICE)
 
 
-def timers(patient: Patient) -> Iterator[Finding]:
+def timers(installation: Installation) -> Iterator[Finding]:
     """The jobs are done when they should be, and their last run was good."""
-    if not patient.has_units:
+    if not installation.has_units:
         return
-    now = patient.context.now()
+    now = installation.context.now()
     for timer in look_at_timers():
         finding = _unit(timer.unit)
         yield _runs(timer, now) if finding.state == OK else finding
@@ -117,10 +117,10 @@ def _start(name: str) -> str:
     return f"{name} has been started."
 
 
-def sandbox(patient: Patient) -> Iterator[Finding]:
+def sandbox(installation: Installation) -> Iterator[Finding]:
     """The server and the jobs may write where the database is."""
-    path = patient.database.parent
-    if not patient.has_units or path == HOME:
+    path = installation.database.parent
+    if not installation.has_units or path == HOME:
         return
     services = show(
         [SERVICE, *TIMERS.values()], ["ProtectSystem", "StateDirectory", "ReadWritePaths"]

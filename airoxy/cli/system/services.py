@@ -73,10 +73,10 @@ def _require(command: str) -> None:
 
 
 def _check_configuration(context: Context) -> None:
-    from airoxy.config.certificate import read_identity
+    from airoxy.config.certificate import read_certificate
 
     _ = context.config.pricing
-    read_identity(context.config)
+    read_certificate(context.config)
 
 
 def _addresses() -> str:

@@ -20,8 +20,8 @@ from airoxy.cli.command import Context
 from airoxy.errors import AiroxyError, StoreError
 
 if TYPE_CHECKING:
-    from airoxy.cli.doctor.finding import Patient
-    from airoxy.store.encryption import Vault
+    from airoxy.cli.doctor.finding import Installation
+    from airoxy.store.encryption import Encryption
 
 T = TypeVar("T")
 
@@ -67,44 +67,46 @@ def _systemd_creds(
 
 
 def run(context: Context, _: Namespace) -> None:
-    from airoxy.cli.doctor.finding import Patient
+    from airoxy.cli.doctor.finding import Installation
     from airoxy.cli.system.system import require_root
 
-    patient = Patient(context)
-    if patient.packaged:
+    installation = Installation(context)
+    if installation.packaged:
         require_root("token rotate-key")
-    context.say(rotate(patient))
+    context.say(rotate(installation))
 
 
-def rotate(patient: Patient) -> str:
+def rotate(installation: Installation) -> str:
     """Seal the tokens anew, put the new key in its place, and let the old one open nothing; what
     there is to say then."""
     from airoxy.cli.system.system import SERVICE, systemctl
     from airoxy.store.key_file import KEY_FILE, write_key_file
 
-    file = patient.database.with_name(KEY_FILE)
+    file = installation.database.with_name(KEY_FILE)
     try:
-        patient.database.stat()
+        installation.database.stat()
     except OSError as error:
-        raise StoreError(f"{patient.database} cannot be read: {error.strerror}.") from error
-    key = patient.as_owner(lambda: _with(patient.database, patient.key, _sealed_anew))
-    if patient.has_units:
-        _store_system_key(key, patient.sealed_key)
-        patient.as_owner(lambda: file.unlink(missing_ok=True))
+        raise StoreError(f"{installation.database} cannot be read: {error.strerror}.") from error
+    key = installation.as_owner(
+        lambda: _with(installation.database, installation.key, _sealed_anew)
+    )
+    if installation.has_units:
+        _store_system_key(key, installation.sealed_key)
+        installation.as_owner(lambda: file.unlink(missing_ok=True))
         # Who runs was given the old key when it was started.
         systemctl("try-restart", SERVICE)
     else:
-        patient.as_owner(lambda: write_key_file(file, key))
-    if not patient.as_owner(lambda: _with(patient.database, key, _finished)):
+        installation.as_owner(lambda: write_key_file(file, key))
+    if not installation.as_owner(lambda: _with(installation.database, key, _finished)):
         raise AiroxyError(
             "The new key is in force, but a token is still being refreshed by somebody who may"
             " have the old one: type the command again in a moment."
         )
-    where = "as systemd's credential" if patient.has_units else f"in {file}"
+    where = "as systemd's credential" if installation.has_units else f"in {file}"
     return f"The tokens are encrypted with a new key, which is kept {where}."
 
 
-def _with(path: Path, key: bytes | None, work: Callable[[Vault], T]) -> T:
+def _with(path: Path, key: bytes | None, work: Callable[[Encryption], T]) -> T:
     from airoxy.store import encryption
     from airoxy.store.schema import open_database, run
 
@@ -114,15 +116,15 @@ def _with(path: Path, key: bytes | None, work: Callable[[Vault], T]) -> T:
         return work(encryption.attach(db, path, key))
 
 
-def _sealed_anew(vault: Vault) -> bytes:
+def _sealed_anew(encryption: Encryption) -> bytes:
     """The new key; that of a change which was broken off, if there is one."""
-    vault.rotate()
-    return vault.key()
+    encryption.rotate()
+    return encryption.key()
 
 
-def _finished(vault: Vault) -> bool:
+def _finished(encryption: Encryption) -> bool:
     deadline = time.monotonic() + _PATIENCE
-    while not vault.finish():
+    while not encryption.finish():
         if time.monotonic() > deadline:
             return False
         time.sleep(0.1)

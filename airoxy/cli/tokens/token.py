@@ -18,6 +18,7 @@ from airoxy.store import leases, tokens
 #: How long Anthropic's OAuth access tokens live when they are new (seconds).
 OAUTH_LIFETIME = 28800
 
+
 def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "token", metavar="TOKEN", nargs="?", help="sk-ant-…; asked for where not given, - reads it"

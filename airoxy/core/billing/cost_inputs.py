@@ -21,7 +21,7 @@ MOST = 1 << 16
 _FIELDS = ("model", *BILLED, "batch", "geo", "speed", "requests")
 
 
-def basis_of(parts: Sequence[Usage], model: str | None) -> str | None:
+def cost_inputs_of(parts: Sequence[Usage], model: str | None) -> str | None:
     """What to keep beside the row that has the sums of `parts` and this `model`."""
     if not parts or (len(parts) == 1 and _is_plain(parts[0], model)):
         return None

@@ -43,9 +43,7 @@ _GLANCE = 128 * 1024
 _FILE_ID = re.compile(rb'"file_id"[ \t\n\r]{0,99}:[ \t\n\r]{0,99}"(file_[0-9A-Za-z_-]{1,200})"')
 _LIST = re.compile(rb'\[[ \t\n\r]{0,4096}(?:(\])|(\{)[ \t\n\r]{0,4096}(?=["}]))?')
 _BILLING = "x-anthropic-billing-header:"
-_NEXT_BLOCK = re.compile(
-    rb'\}[ \t\n\r]{0,4096},[ \t\n\r]{0,4096}\{[ \t\n\r]{0,4096}(?=["}])'
-)
+_NEXT_BLOCK = re.compile(rb'\}[ \t\n\r]{0,4096},[ \t\n\r]{0,4096}\{[ \t\n\r]{0,4096}(?=["}])')
 
 
 @dataclass(slots=True)

@@ -19,9 +19,9 @@ from airoxy.core.request.head import CHUNKED
 from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.server.http.chunks import Chunks
 from airoxy.server.http.deadline import Deadline
-from airoxy.server.http.head import Known
+from airoxy.server.http.head import RequestHead
 from airoxy.server.http.request import Request
-from airoxy.server.http.runner import Driver
+from airoxy.server.http.runner import Runner
 
 #: How long a client may take to begin its first request, and for any request's head (seconds).
 HEAD_TIME = 60.0
@@ -64,7 +64,7 @@ class Connection(asyncio.Protocol):
         self._idle_time: float = config.timeout_keep_alive
         self._request: Request | None = None
         #: The head of the last request.
-        self._known: Known | None = None
+        self._known: RequestHead | None = None
         #: What has arrived and may not be looked at yet: half a head, or the requests after this.
         self._held = b""
         #: How much of the body is to come, or CHUNKED.
@@ -204,7 +204,7 @@ class Connection(asyncio.Protocol):
             self._refuse(error)
             return b""
         self._in_head = False
-        request = self._request = Request(self, known, Driver(self.loop, self._state.tasks.discard))
+        request = self._request = Request(self, known, Runner(self.loop, self._state.tasks.discard))
         self._left = known.length
         data = data[end:]
         if self._left == CHUNKED:
@@ -215,16 +215,16 @@ class Connection(asyncio.Protocol):
         elif self._left and data:
             data = self._take_body(data)
         self._deadline.at = math.inf
-        driver = request.driver
-        self._state.tasks.add(driver)
+        runner = request.runner
+        self._state.tasks.add(runner)
         self._hasten(len(self._state.tasks) <= _FEW)
-        driver.start(self._run(request))
+        runner.start(self._run(request))
         return data
 
-    def _recognise(self, head: bytes) -> Known:
+    def _recognise(self, head: bytes) -> RequestHead:
         known = self._known
         if known is None or not known.again(head):
-            known = self._known = Known(head)
+            known = self._known = RequestHead(head)
         return known
 
     def _hasten(self, wanted: bool) -> None:

@@ -24,7 +24,7 @@ _MOST_DIGITS = 18
 _digest = lru_cache(maxsize=1024)(digest)
 
 
-class Known:
+class RequestHead:
     """A head that has passed `request_head.body_length`, whose answer is the first `length`."""
 
     __slots__ = (

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from airoxy.core.request.head import CHUNKED
 from airoxy.core.request.paths import STREAM_ABOVE, is_upload
 from airoxy.errors import TooLarge
-from airoxy.server.http.head import Known
-from airoxy.server.http.response import Outgoing
-from airoxy.server.http.runner import Driver
+from airoxy.server.http.head import RequestHead
+from airoxy.server.http.response import Response
+from airoxy.server.http.runner import Runner
 from airoxy.upstream.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -31,18 +31,29 @@ class ClientLeft(Exception):
     """The client has closed its connection; nobody's fault, and nobody is to be answered."""
 
 
-class Request(Outgoing):
+class Request(Response):
     """One request: what came, and its answer. `length` of the body is None if it is not known;
     `ended` says that all of it has arrived, `left` that the client has closed its connection."""
 
     __slots__ = (
-        "_collected", "_enough", "_exchange", "_expects", "_forgets", "_pieces", "_size", "_waiter",
-        "_wanted", "driver", "ended", "left", "length",
+        "_collected",
+        "_enough",
+        "_exchange",
+        "_expects",
+        "_forgets",
+        "_pieces",
+        "_size",
+        "_waiter",
+        "_wanted",
+        "ended",
+        "left",
+        "length",
+        "runner",
     )  # fmt: skip
 
-    def __init__(self, connection: Connection, known: Known, driver: Driver) -> None:
+    def __init__(self, connection: Connection, known: RequestHead, runner: Runner) -> None:
         super().__init__(connection, known)
-        self.driver = driver
+        self.runner = runner
         self.length = None if known.length == CHUNKED else known.length
         self.ended = not known.length
         self.left = False

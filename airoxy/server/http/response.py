@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from airoxy.core.request.headers import Headers
-from airoxy.server.http.head import Known
+from airoxy.server.http.head import RequestHead
 
 if TYPE_CHECKING:
     from airoxy.server.http.connection import Connection
@@ -30,12 +30,12 @@ _STATUS_LINES = {
 }
 
 
-class Outgoing:
+class Response:
     """`begun` with its head, `complete` with its last byte."""
 
     __slots__ = ("_chunked", "_connection", "_head", "_last", "_left", "begun", "complete", "known")
 
-    def __init__(self, connection: Connection, known: Known) -> None:
+    def __init__(self, connection: Connection, known: RequestHead) -> None:
         self.known = known
         self.begun = self.complete = False
         self._connection = connection

@@ -16,14 +16,12 @@ from typing import Any
 from airoxy.upstream.exchange import PAUSED
 
 
-class Driver:
+class Runner:
     """`ended` is called once, whatever comes."""
 
     __slots__ = ("_ended", "_future", "_loop", "_work")
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, ended: Callable[[Driver], object]
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, ended: Callable[[Runner], object]) -> None:
         self._loop = loop
         self._ended = ended
         self._work: Coroutine[Any, Any, None]

@@ -10,7 +10,7 @@ import ssl
 import weakref
 from typing import Any
 
-from airoxy.config.certificate import Identity
+from airoxy.config.certificate import Certificate
 from airoxy.errors import InvalidInput
 
 #: Of TLS 1.2 what Mozilla's "intermediate" has, less finite fields; TLS 1.3 has none that is weak.
@@ -19,14 +19,14 @@ _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 HINT = "This port speaks TLS; begin the base URL with https://"
 
 
-def server_context(identity: Identity) -> Context:
+def server_context(certificate: Certificate) -> Context:
     """What the connections of a worker are made with."""
     context = Context(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
     context.set_alpn_protocols(["http/1.1"])
     context.sslobject_class = _Talk
-    identity.load_into(context)
+    certificate.load_into(context)
     return context
 
 

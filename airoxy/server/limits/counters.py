@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from airoxy.core.limits import MINUTE
 from airoxy.errors import AiroxyError
-from airoxy.server.pool.token_state import Turn
+from airoxy.server.pool.token_state import FileLock
 
 #: Keys with limits that have been used since the service started.
 SLOTS = 4096
@@ -44,7 +44,7 @@ SIZE = -(-(_FIRST + SLOTS * _SLOT) * 8 // mmap.PAGESIZE) * mmap.PAGESIZE
 _TURN_LOCK, _PLACE_LOCKS = 1, 16
 
 
-class Allowance:
+class LimitCounters:
     """`fd` is the memory that the parent made, with this part at `offset`; an own one without."""
 
     def __init__(self, fd: int | None = None, offset: int = 0) -> None:
@@ -56,11 +56,11 @@ class Allowance:
         self._words = memoryview(self._map).cast("q")
         self._known: dict[int, int] = {}
         self._closed = False
-        self._turn = Turn(self._fd, _TURN_LOCK)
+        self._turn = FileLock(self._fd, _TURN_LOCK)
         with self.turn():
             self._place = self._settle_in()
 
-    def turn(self) -> Turn:
+    def turn(self) -> FileLock:
         """Looking and taking is one step for all workers (microseconds)."""
         return self._turn
 

@@ -20,17 +20,17 @@ import apsw
 
 from airoxy.core import limits as rules
 from airoxy.core.billing.pricing import PriceTable, most_nanousd
-from airoxy.core.estimate import Demand, ModelScan, read_demand, read_models
+from airoxy.core.estimate import Estimate, ModelScan, read_estimate, read_models
 from airoxy.core.limits import Limits, Refusal, Use
 from airoxy.core.request.json_scan import paced
 from airoxy.core.request.paths import BATCHES, MESSAGES
 from airoxy.errors import AiroxyError, Forbidden, OverLimit, OverSpend
-from airoxy.server.http.head import Known
-from airoxy.server.limits.counters import Allowance
+from airoxy.server.http.head import RequestHead
+from airoxy.server.limits.counters import LimitCounters
 from airoxy.server.pool.snapshot import Snapshot
 from airoxy.server.proxy.body import with_pauses
 from airoxy.server.proxy.relay import Answer, Client, relay
-from airoxy.server.proxy.request_log import Record
+from airoxy.server.proxy.request_log import RequestLog
 from airoxy.store import limits as account
 from airoxy.store import schema
 from airoxy.store.usage.requests import Row
@@ -41,60 +41,60 @@ Body = bytes | bytearray | AsyncIterator[bytes]
 _STEP = 128 * 1024
 
 
-class Grant:
+class Reservation:
     """What is held for one request, until it has been counted."""
 
     def __init__(
-        self, allowance: Allowance, key_id: int, slot: int, nanousd: int, tokens: int
+        self, limit_counters: LimitCounters, key_id: int, slot: int, nanousd: int, tokens: int
     ) -> None:
-        self._allowance = allowance
+        self._limit_counters = limit_counters
         self._key_id, self._slot = key_id, slot
         self._nanousd, self._tokens = nanousd, tokens
         self._counts_tokens = tokens > 0
         self._running = True
         self._row: Row | None = None
-        allowance.hold(slot, key_id, running=1, nanousd=nanousd, tokens=tokens)
+        limit_counters.hold(slot, key_id, running=1, nanousd=nanousd, tokens=tokens)
 
     def leave(self) -> None:
         """The request runs no more."""
         if self._running:
             self._running = False
-            self._allowance.hold(self._slot, self._key_id, running=-1)
+            self._limit_counters.hold(self._slot, self._key_id, running=-1)
 
-    def count(self, record: Record, prices: PriceTable) -> Row:
+    def count(self, request_log: RequestLog, prices: PriceTable) -> Row:
         """The request's row, made once; what was held for it gives way to what is in it."""
         if self._row is not None:
             return self._row
-        row = self._row = record.row(prices)
-        allowance = self._allowance
-        with allowance.turn():
-            allowance.hold(
+        row = self._row = request_log.row(prices)
+        limit_counters = self._limit_counters
+        with limit_counters.turn():
+            limit_counters.hold(
                 self._slot,
                 self._key_id,
                 nanousd=-self._nanousd,
                 tokens=-self._tokens,
                 unwritten=row.cost_nanousd,
             )
-            if self._counts_tokens and allowance.find(self._key_id) == self._slot:
+            if self._counts_tokens and limit_counters.find(self._key_id) == self._slot:
                 used = row.input_tokens + row.output_tokens
                 used += row.cache_write_5m_tokens + row.cache_write_1h_tokens
-                allowance.count(self._slot, int(time.time()), tokens=used)
+                limit_counters.count(self._slot, int(time.time()), tokens=used)
         return row
 
     def written(self, row: Row, loop: asyncio.AbstractEventLoop) -> None:
         """The row is in the database (called by the writer's thread)."""
         loop.call_soon_threadsafe(
             partial(
-                self._allowance.hold, self._slot, self._key_id, unwritten=-row.cost_nanousd
+                self._limit_counters.hold, self._slot, self._key_id, unwritten=-row.cost_nanousd
             )
         )
 
 
 @dataclass
-class Gate:
+class Limiter:
     """`db` is the snapshot's connection, which never waits for a lock."""
 
-    allowance: Allowance
+    limit_counters: LimitCounters
     snapshot: Snapshot
     db: apsw.Connection
     prices: PriceTable
@@ -103,82 +103,84 @@ class Gate:
     _fresh: set[int] = field(default_factory=set)
 
     async def let_in(
-        self, known: Known, body: Body, limits: Limits, record: Record
+        self, known: RequestHead, body: Body, limits: Limits, request_log: RequestLog
     ) -> Body:
         """Hold what the request may use, and give its body, which is looked at as it passes where
         it is too large to be held. Raises Forbidden, OverLimit."""
         if limits.models:
-            body = await _within(limits, known, body, record)
+            body = await _within(limits, known, body, request_log)
         if limits.metered:
-            await self._admit(known, body, limits, record)
+            await self._admit(known, body, limits, request_log)
         return body
 
-    async def relay(self, answer: Answer, client: Client, record: Record) -> None:
+    async def relay(self, answer: Answer, client: Client, request_log: RequestLog) -> None:
         """Pass `answer` on; its end when it has been counted."""
         held = _HeldEnd(client)
-        await relay(answer, held, record)
-        record.end()
-        if record.grant is not None:
-            record.grant.count(record, self.prices)
-            record.grant.leave()
+        await relay(answer, held, request_log)
+        request_log.end()
+        if request_log.reservation is not None:
+            request_log.reservation.count(request_log, self.prices)
+            request_log.reservation.leave()
         client.write(held.end, more=False)
 
     async def _admit(
-        self, known: Known, body: Body, limits: Limits, record: Record
+        self, known: RequestHead, body: Body, limits: Limits, request_log: RequestLog
     ) -> None:
         path = known.path.rstrip("/")
         asks = known.method == "POST" and path == MESSAGES
-        demand, nanousd = Demand(), 0
+        estimate, nanousd = Estimate(), 0
         if asks and (limits.spend or limits.tokens_per_minute is not None):
             if isinstance(body, bytes | bytearray):
-                demand = await with_pauses(paced(read_demand(body)))
+                estimate = await with_pauses(paced(read_estimate(body)))
             nanousd = most_nanousd(
                 self.prices,
-                record.model,
-                datetime.datetime.fromtimestamp(record.now, datetime.UTC).date(),
-                demand[:2],
-                fast=demand.fast,
+                request_log.model,
+                datetime.datetime.fromtimestamp(request_log.now, datetime.UTC).date(),
+                estimate[:2],
+                fast=estimate.fast,
             )
         costs = asks or (known.method == "POST" and path == BATCHES)
         now = time.time()
-        with self.allowance.turn():
-            slot = self._slot(record.key_id, now)
+        with self.limit_counters.turn():
+            slot = self._slot(request_log.key_id, now)
             decide = partial(rules.refusal, limits, now=now, costs=costs)
-            refused = decide(self._use(slot, record.key_id, limits, now))
-            if refused and self.allowance.forget_dead(slot):
-                refused = decide(self._use(slot, record.key_id, limits, now))
+            refused = decide(self._use(slot, request_log.key_id, limits, now))
+            if refused and self.limit_counters.forget_dead(slot):
+                refused = decide(self._use(slot, request_log.key_id, limits, now))
             if refused:
                 raise _error(refused, now)
-            self.allowance.count(slot, int(now), requests=1)
-            record.grant = Grant(self.allowance, record.key_id, slot, nanousd, demand.tokens)
+            self.limit_counters.count(slot, int(now), requests=1)
+            request_log.reservation = Reservation(
+                self.limit_counters, request_log.key_id, slot, nanousd, estimate.tokens
+            )
 
     def _slot(self, key_id: int, now: float) -> int:
         """The key's place in what is shared; a new one begins with what the log has."""
-        slot = self.allowance.find(key_id)
+        slot = self.limit_counters.find(key_id)
         if slot is None:
-            slot = self.allowance.add(key_id, self.snapshot.limits.__contains__)
+            slot = self.limit_counters.add(key_id, self.snapshot.limits.__contains__)
             try:
                 for second, requests, tokens in account.last_minute(self.db, key_id, now):
-                    self.allowance.count(slot, second, requests, tokens)
+                    self.limit_counters.count(slot, second, requests, tokens)
             except apsw.Error:
                 pass  # the snapshot says that the database cannot be read
         return slot
 
     def _use(self, slot: int, key_id: int, limits: Limits, now: float) -> Use:
-        allowance, second = self.allowance, int(now)
+        limit_counters, second = self.limit_counters, int(now)
         held = unwritten = 0
         spent = account.Spent(0, 0)
         if limits.spend:
-            held, unwritten = allowance.held(slot), allowance.unwritten(slot)
+            held, unwritten = limit_counters.held(slot), limit_counters.unwritten(slot)
             spent = self._spent_by(key_id, now)
         return Use(
             spent.today + unwritten,
             spent.this_month + unwritten,
             held=held,
-            requests=allowance.requests(slot, second) if limits.requests_per_minute else (),
-            tokens=allowance.tokens(slot, second) if limits.tokens_per_minute else (),
-            tokens_held=allowance.tokens_held(slot),
-            running=allowance.running(slot),
+            requests=limit_counters.requests(slot, second) if limits.requests_per_minute else (),
+            tokens=limit_counters.tokens(slot, second) if limits.tokens_per_minute else (),
+            tokens_held=limit_counters.tokens_held(slot),
+            running=limit_counters.running(slot),
         )
 
     def _spent_by(self, key_id: int, now: float) -> account.Spent:
@@ -214,7 +216,7 @@ class _HeldEnd:
             self.end = piece
 
 
-async def _within(limits: Limits, known: Known, body: Body, record: Record) -> Body:
+async def _within(limits: Limits, known: RequestHead, body: Body, request_log: RequestLog) -> Body:
     """`body`, if it asks for no model but those of the key."""
     if known.method != "POST":
         return body
@@ -230,7 +232,7 @@ async def _within(limits: Limits, known: Known, body: Body, record: Record) -> B
         for model in models:
             _check(limits, model)
         if not models and known.takes_system:
-            _check(limits, record.model)
+            _check(limits, request_log.model)
     return body
 
 
@@ -276,4 +278,3 @@ def _error(refused: Refusal, now: float) -> AiroxyError:
     if refused.final:
         headers.append(("x-should-retry", "false"))
     return (OverSpend if refused.spent else OverLimit)(refused.message, headers=headers)
-

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from airoxy.core.billing.usage import BILLED
 from airoxy.server.pool import token_state
-from airoxy.server.pool.token_state import Turn
+from airoxy.server.pool.token_state import FileLock
 
 if TYPE_CHECKING:
     from airoxy.store.usage.requests import Row
@@ -74,7 +74,7 @@ class Counts(NamedTuple):
 _REST = Outcome(0, 0, 0, OTHER, OTHER)
 
 
-class Tally:
+class MetricCounters:
     """`fd` is the memory that the parent made (an own one without)."""
 
     def __init__(self, fd: int | None = None) -> None:
@@ -84,7 +84,7 @@ class Tally:
             os.ftruncate(self._fd, SIZE)
         self._map = mmap.mmap(self._fd, SIZE)
         self._words = memoryview(self._map).cast("q")[_START:]
-        self._turn = Turn(self._fd, token_state.SIZE)
+        self._turn = FileLock(self._fd, token_state.SIZE)
         self._places: dict[tuple[int, int, int, str, str], int] = {}
         self._models: set[str] = set()
         self._known = 0  # records that `_places` has
@@ -185,11 +185,11 @@ class Tally:
         return Outcome(words[0], words[1], words[2], ending, model)
 
 
-def _counts(record: list[int]) -> Counts:
+def _counts(request_log: list[int]) -> Counts:
     return Counts(
-        record[_FAILOVERS - 1],
-        record[_FAILOVERS],
-        tuple(record[_SUMS:_TTFB]),
-        tuple(record[_TTFB:_DURATION]),
-        tuple(record[_DURATION:]),
+        request_log[_FAILOVERS - 1],
+        request_log[_FAILOVERS],
+        tuple(request_log[_SUMS:_TTFB]),
+        tuple(request_log[_TTFB:_DURATION]),
+        tuple(request_log[_DURATION:]),
     )

@@ -20,7 +20,7 @@ import falcon.asgi
 
 from airoxy.core.request.headers import is_forwarded
 from airoxy.errors import Forbidden, StoreError
-from airoxy.server.metrics.counters import Tally
+from airoxy.server.metrics.counters import MetricCounters
 from airoxy.server.pool.pool import Pool
 from airoxy.server.pool.token_state import Load
 from airoxy.store import keys, tokens
@@ -64,12 +64,12 @@ class Metrics:
         self,
         allow: Collection[str],
         pool: Pool,
-        tally: Tally,
+        metric_counters: MetricCounters,
         connect: Callable[[], apsw.Connection],
     ) -> None:
         self._networks = networks(allow)
         self._pool = pool
-        self.tally = tally
+        self.metric_counters = metric_counters
         self._connect = connect
         self._registry: CollectorRegistry | None = None
         self.known = Known()
@@ -90,7 +90,7 @@ class Metrics:
     @property
     def load(self) -> Load:
         """What all workers are at."""
-        return self._pool.standing.load
+        return self._pool.token_state.load
 
     def _answer(self, accept: str) -> tuple[bytes, str]:
         from airoxy.server.metrics import exposition

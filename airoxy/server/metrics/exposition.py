@@ -147,7 +147,7 @@ class _Airoxy(Collector):
         self._source = source
 
     def collect(self) -> Iterator[Metric]:
-        counted = self._source.tally.read()
+        counted = self._source.metric_counters.read()
         yield InfoMetricFamily(
             "airoxy_build",
             "Versions of airoxy and of its Python.",
@@ -194,7 +194,7 @@ class _Airoxy(Collector):
         yield CounterMetricFamily(
             "airoxy_log_rows_dropped",
             "Log rows that are lost, because too many waited for the database.",
-            source.tally.dropped,
+            source.metric_counters.dropped,
         )
 
     def _tokens(self) -> Iterator[Metric]:

@@ -40,7 +40,7 @@ class Health:
             "version": __version__,
             "uptime": round(time.monotonic() - self.started),
             "tokens_ready": ready,
-            "streams_open": self.pool.standing.load.streams,
+            "streams_open": self.pool.token_state.load.streams,
             "log_rows_waiting": writer.backlog,
         }
         if reason:

@@ -17,7 +17,7 @@ from airoxy.core.pool import Token, Verdict
 from airoxy.errors import AiroxyError, AllCooling, NoTokens
 from airoxy.server.pool.refresher import Refresher
 from airoxy.server.pool.snapshot import Snapshot
-from airoxy.server.pool.token_state import Standing
+from airoxy.server.pool.token_state import TokenState
 from airoxy.server.writer import Writer
 from airoxy.store import tokens
 
@@ -36,7 +36,7 @@ class Wanted:
 @dataclass(frozen=True)
 class Pool:
     snapshot: Snapshot
-    standing: Standing
+    token_state: TokenState
     writer: Writer
     refresher: Refresher
 
@@ -67,7 +67,7 @@ class Pool:
         """Cool or deactivate the token, here at once and in the database soon."""
         now = time.time_ns()
         if cooling := verdict.cooling:
-            self.standing.cool(token.id, cooling.model_class, cooling.until, now)
+            self.token_state.cool(token.id, cooling.model_class, cooling.until, now)
             self.writer.do(
                 partial(
                     tokens.cool,
@@ -93,7 +93,7 @@ class Pool:
         """Why no token could be tried."""
         now = time.time()
         until = [
-            self.standing.cooling_until(token, wanted.model_class)
+            self.token_state.cooling_until(token, wanted.model_class)
             for token in self._candidates(wanted)
             if not token.expired(now)
         ]
@@ -115,23 +115,23 @@ class Pool:
 
     def _take(self, wanted: Wanted) -> Token | None:
         candidates = self._candidates(wanted)
-        with self.standing.turn():
+        with self.token_state.turn():
             able = self._ready(candidates, wanted.model_class, wanted.tried)
-            token = rules.choose(able, self.standing.last_used, wanted.session)
+            token = rules.choose(able, self.token_state.last_used, wanted.session)
             if token is None:
                 return None
-            used = self.standing.mark_used(token.id, time.time_ns())
+            used = self.token_state.mark_used(token.id, time.time_ns())
         self.writer.used(token.id, used)
         return token
 
     def _ready(
         self, candidates: Collection[Token], model_class: str, tried: Collection[int]
     ) -> list[Token]:
-        now, standing = time.time(), self.standing
-        if not standing.any_cools(now):
+        now, token_state = time.time(), self.token_state
+        if not token_state.any_cools(now):
             return rules.ready(candidates, None, now, tried)
         return rules.ready(
-            candidates, lambda token: standing.cooling_until(token, model_class), now, tried
+            candidates, lambda token: token_state.cooling_until(token, model_class), now, tried
         )
 
     def _candidates(self, wanted: Wanted) -> Collection[Token]:

@@ -43,7 +43,7 @@ class Refresher:
         db = self._connect()
         try:
             outcome = refresh_token(
-                db, token.id, token.secret, self._oauth, time.time, patient=True
+                db, token.id, token.secret, self._oauth, time.time, installation=True
             )
         finally:
             db.close()

@@ -39,7 +39,7 @@ class Load(NamedTuple):
     waiting: int = 0
 
 
-class Standing:
+class TokenState:
     """`fd` is the memory that the parent made (an own one without); `shared` says that other
     workers use it too."""
 
@@ -51,7 +51,7 @@ class Standing:
         self._map = mmap.mmap(self._fd, SIZE)
         self._words = memoryview(self._map).cast("Q")
         self._turn: contextlib.AbstractContextManager[None] = (
-            Turn(self._fd, 0) if shared else contextlib.nullcontext()
+            FileLock(self._fd, 0) if shared else contextlib.nullcontext()
         )
 
     def turn(self) -> contextlib.AbstractContextManager[None]:
@@ -137,7 +137,7 @@ def tell_load(fd: int, load: Load) -> None:
     os.pwrite(fd, struct.pack("3Q", *load), _LOAD * 8)
 
 
-class Turn(contextlib.AbstractContextManager[None]):
+class FileLock(contextlib.AbstractContextManager[None]):
     """A lock between processes, on the byte `place`; within one only one thread takes it.
 
     Who has one waits for no other. But to the kernel locks are a process's and not a thread's: one

@@ -25,12 +25,12 @@ from airoxy.server.process.child import (
     fate,
     went_as_told,
 )
-from airoxy.server.process.reload import Estate
+from airoxy.server.process.reload import Inherited
 from airoxy.server.process.systemd import WARNING, Notifier, say
-from airoxy.server.process.workers import Crew, Limits, Worker
+from airoxy.server.process.workers import Limits, Worker, Workers
 
 #: What a worker does, on its line to the parent, with what the parent holds; its exit status.
-Work = Callable[[socket.socket, Estate], int]
+Work = Callable[[socket.socket, Inherited], int]
 
 
 class Parent:
@@ -39,27 +39,27 @@ class Parent:
 
     def __init__(
         self,
-        estate: Estate,
+        inherited: Inherited,
         work: Work,
         notifier: Notifier,
         watchdog: float | None,
         *,
-        former: Estate | None = None,
+        former: Inherited | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self._estate = estate
+        self._inherited = inherited
         self._work = work
         self._notifier = notifier
         self._watchdog = watchdog or math.inf
         self._former = former
         self._limits = limits or Limits()
-        self._crew = Crew(estate.workers, self._limits)
+        self._workers = Workers(inherited.workers, self._limits)
         self._status = 0
         self._started = former is not None
         self._stopping = False
         self._reload_asked = False
         self._reload_done = False  # but for former workers that may still accept
-        self._rehearsal: int | None = None
+        self._dry_run_child: int | None = None
         self._rehearsal_ends = math.inf
         self._rehearsed = False
         self._trouble = ""
@@ -71,10 +71,10 @@ class Parent:
         try:
             with self._handling_signals():
                 self._turn(b"")
-                while not (self._stopping and not self._crew.workers):
+                while not (self._stopping and not self._workers.workers):
                     self._turn(self._wait())
         finally:
-            binding.close(self._estate.sockets)
+            binding.close(self._inherited.sockets)
             self._notifier.close()
             os.close(self._signals_in)
             os.close(self._signals_out)
@@ -104,7 +104,7 @@ class Parent:
         """The signals that came; empty also after a tick, or when a worker spoke."""
         poll = select.poll()
         poll.register(self._signals_in, select.POLLIN)
-        for worker in self._crew.workers.values():
+        for worker in self._workers.workers.values():
             if worker.speaks:
                 poll.register(worker.line, select.POLLIN)
         poll.poll(min(self._limits.tick, self._watchdog) * 1000)
@@ -115,12 +115,12 @@ class Parent:
 
     def _turn(self, signals: bytes) -> None:
         now = time.monotonic()
-        self._crew.check(now)
+        self._workers.check(now)
         for signum in signals:
             self._obey(signum, now)
-        self._bury(now)
+        self._reap(now)
         if not self._stopping:
-            self._recruit(now)
+            self._spawn(now)
             self._advance(now)
         self._report(now)
 
@@ -129,11 +129,11 @@ class Parent:
             self._reload_asked = True
         elif signum in (signal.SIGTERM, signal.SIGINT):
             if self._stopping:
-                self._crew.dismiss(LEAVE_NOW, now + self._limits.break_off)
+                self._workers.dismiss(LEAVE_NOW, now + self._limits.break_off)
             else:
                 self._stop(now)
 
-    def _bury(self, now: float) -> None:
+    def _reap(self, now: float) -> None:
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -141,28 +141,30 @@ class Parent:
                 return
             if not pid:
                 return
-            if pid == self._rehearsal:
-                self._end_rehearsal(status)
-            elif worker := self._crew.bury(pid):
-                self._mourn(worker, status, now)
+            if pid == self._dry_run_child:
+                self._end_dry_run(status)
+            elif worker := self._workers.reap(pid):
+                self._on_exit(worker, status, now)
 
     # Workers
 
-    def _recruit(self, now: float) -> None:
+    def _spawn(self, now: float) -> None:
         pipe = (self._signals_in, self._signals_out)
         try:
-            self._crew.recruit(self._estate.count, self._employ, [*self._given_up(), *pipe], now)
+            self._workers.spawn(
+                self._inherited.count, self._employ, [*self._given_up(), *pipe], now
+            )
         except OSError as error:
             say(f"No worker can be started: {error.strerror}.", WARNING)
-            self._crew.postpone(now, worked=False)
+            self._workers.postpone(now, worked=False)
             if self._former:
                 self._fail("there is no room for new workers")
 
     def _employ(self, line: socket.socket) -> int:
         self._notifier.close()
-        return self._work(line, self._estate)
+        return self._work(line, self._inherited)
 
-    def _mourn(self, worker: Worker, status: int, now: float) -> None:
+    def _on_exit(self, worker: Worker, status: int, now: float) -> None:
         if self._stopping or worker.leaving:
             if not went_as_told(status):
                 say(f"Worker {worker.pid} {fate(status)} while leaving.", WARNING)
@@ -177,44 +179,44 @@ class Parent:
             self._status = os.WEXITSTATUS(status) or 1
             self._stop(now)
         else:
-            self._crew.postpone(now, worked=worker.ready)
+            self._workers.postpone(now, worked=worker.ready)
 
     # Start, reload, stop
 
     def _advance(self, now: float) -> None:
         """Go on to what the workers' state allows by now."""
-        current = self._crew.current
-        if len(current) == self._estate.count and all(worker.ready for worker in current):
+        current = self._workers.current
+        if len(current) == self._inherited.count and all(worker.ready for worker in current):
             if self._former:
                 self._succeed(now)
             elif not self._started:
                 self._started = True
                 self._notifier.ready()
-        if self._reload_done and all(worker.deaf for worker in self._crew.leaving):
+        if self._reload_done and all(worker.deaf for worker in self._workers.leaving):
             self._reload_done = False
             say("Reloaded.")
             self._notifier.ready()
-        if self._rehearsal and now >= self._rehearsal_ends:
+        if self._dry_run_child and now >= self._rehearsal_ends:
             say(f"The new code has not loaded within {self._limits.rehearsal:g} s.", WARNING)
             self._rehearsal_ends = math.inf
-            os.kill(self._rehearsal, signal.SIGKILL)
+            os.kill(self._dry_run_child, signal.SIGKILL)
         if self._rehearsed:
             self._hand_over()
-        busy = self._former or self._reload_done or self._rehearsal or self._rehearsed
+        busy = self._former or self._reload_done or self._dry_run_child or self._rehearsed
         if self._reload_asked and self._started and not busy:
             self._reload_asked = False
-            self._rehearse(now)
+            self._dry_run(now)
 
-    def _rehearse(self, now: float) -> None:
+    def _dry_run(self, now: float) -> None:
         self._notifier.reloading()
         try:
-            self._rehearsal = reload.rehearse()
+            self._dry_run_child = reload.dry_run()
             self._rehearsal_ends = now + self._limits.rehearsal
         except OSError as error:
             self._fail(f"Python cannot be executed: {error.strerror}")
 
-    def _end_rehearsal(self, status: int) -> None:
-        self._rehearsal, self._rehearsal_ends = None, math.inf
+    def _end_dry_run(self, status: int) -> None:
+        self._dry_run_child, self._rehearsal_ends = None, math.inf
         if status == 0:
             self._rehearsed = True
         elif not self._stopping:
@@ -224,7 +226,7 @@ class Parent:
         """Become the new code; or come back at once, because signals have come that it would never
         hear of, and try again in the next turn."""
         try:
-            reload.execute(self._estate, unless=self._signals_in)
+            reload.execute(self._inherited, unless=self._signals_in)
         except OSError as error:
             self._rehearsed = False
             self._fail(f"Python cannot be executed: {error.strerror}")
@@ -233,7 +235,7 @@ class Parent:
         """The new workers accept, so the former need not; from here there is no way back."""
         binding.close(self._given_up())
         self._former = None
-        for worker in self._crew.workers.values():
+        for worker in self._workers.workers.values():
             if worker.former:
                 worker.former = False
                 worker.leave(LEAVE_LATER, now + self._limits.retire)
@@ -245,34 +247,34 @@ class Parent:
         self._trouble = f"; the last reload failed: {why}"
         say(f"Not reloaded, everything goes on as before: {why}.", WARNING)
         if self._former:
-            for worker in self._crew.current:
+            for worker in self._workers.current:
                 worker.leave(LEAVE_SOON, time.monotonic() + self._limits.break_off)
-            for worker in self._crew.workers.values():
+            for worker in self._workers.workers.values():
                 worker.former = False
             former, self._former = self._former, None
-            binding.close([each for each in self._estate.sockets if each not in former.sockets])
-            self._estate.sockets = former.sockets
-            self._estate.addresses, self._estate.count = former.addresses, former.count
+            binding.close([each for each in self._inherited.sockets if each not in former.sockets])
+            self._inherited.sockets = former.sockets
+            self._inherited.addresses, self._inherited.count = former.addresses, former.count
         self._notifier.ready()
 
     def _given_up(self) -> list[socket.socket]:
         """Where nobody shall listen any more once the reload has succeeded."""
         former = self._former.sockets if self._former else []
-        return [each for each in former if each not in self._estate.sockets]
+        return [each for each in former if each not in self._inherited.sockets]
 
     def _stop(self, now: float) -> None:
         self._stopping = True
         self._notifier.stopping()
         # Whoever comes now is refused at once, or waits in systemd's socket for the next start.
-        binding.close([*self._estate.sockets, *self._given_up()])
-        if self._rehearsal:
-            os.kill(self._rehearsal, signal.SIGKILL)
-        self._crew.dismiss(LEAVE_SOON, now + self._limits.stop)
+        binding.close([*self._inherited.sockets, *self._given_up()])
+        if self._dry_run_child:
+            os.kill(self._dry_run_child, signal.SIGKILL)
+        self._workers.dismiss(LEAVE_SOON, now + self._limits.stop)
 
     def _report(self, now: float) -> None:
         """Tell the workers and systemd how it goes; not that all is well while a worker hangs."""
-        tell_load(self._estate.standing, self._crew.load)
-        self._notifier.status(self._crew.figures(self._estate.count) + self._trouble)
-        if now >= self._next_alive and not self._crew.hanging:
+        tell_load(self._inherited.token_state, self._workers.load)
+        self._notifier.status(self._workers.figures(self._inherited.count) + self._trouble)
+        if now >= self._next_alive and not self._workers.hanging:
             self._next_alive = now + self._watchdog
             self._notifier.alive()

@@ -28,70 +28,70 @@ Addresses = tuple[tuple[str, ...], int]
 
 
 @dataclass
-class Estate:
+class Inherited:
     """What a parent holds. No `addresses`: the sockets are systemd's. `standing` is the workers'
     shared memory, `layout` what it looks like inside, `count` how many workers there shall be."""
 
     sockets: list[socket.socket]
     addresses: Addresses | None
-    standing: int
+    token_state: int
     layout: int
     count: int
     workers: dict[int, Worker] = field(default_factory=dict)
 
     def descriptors(self) -> list[int]:
         lines = [worker.line.fileno() for worker in self.workers.values()]
-        return [*(each.fileno() for each in self.sockets), self.standing, *lines]
+        return [*(each.fileno() for each in self.sockets), self.token_state, *lines]
 
 
-def is_rehearsal(environ: MutableMapping[str, str]) -> bool:
+def is_dry_run(environ: MutableMapping[str, str]) -> bool:
     return environ.get(ENVIRON) == _REHEARSAL
 
 
-def rehearse() -> int:
+def dry_run() -> int:
     """The process id of a child that runs this command line as the reload would: exit status 0 if
     the new code and the configuration load, else what is wrong is on standard error."""
     environ = {**os.environ, ENVIRON: _REHEARSAL}
     return os.posix_spawn(sys.executable, _command(), environ, setsigmask=())
 
 
-def execute(estate: Estate, *, unless: int) -> None:
+def execute(inherited: Inherited, *, unless: int) -> None:
     """Become the new code, which finds all of `estate`; or return because there is something to
     read in `unless`. Raises OSError."""
     # From here until the successor can react, signals wait.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    descriptors = estate.descriptors()
+    descriptors = inherited.descriptors()
     try:
         if select.select([unless], [], [], 0)[0]:
             return
         for fd in descriptors:
             os.set_inheritable(fd, True)
-        os.execve(sys.executable, _command(), {**os.environ, ENVIRON: _written(estate)})  # noqa: S606
+        os.execve(sys.executable, _command(), {**os.environ, ENVIRON: _written(inherited)})  # noqa: S606
     finally:
         for fd in descriptors:
             os.set_inheritable(fd, False)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def inherit(environ: MutableMapping[str, str]) -> Estate | None:
+def inherit(environ: MutableMapping[str, str]) -> Inherited | None:
     """What the predecessor left, if there was one."""
     will = environ.pop(ENVIRON, None)
     if will is None:
         return None
     left = json.loads(will)
-    estate = Estate(
+    inherited = Inherited(
         sockets=[socket.socket(fileno=fd) for fd in left["sockets"]],
         addresses=_addresses(left["addresses"]),
-        standing=left["standing"],
+        token_state=left["token_state"],
         layout=left["layout"],
         count=left["count"],
     )
     for state in left["workers"]:
         line = socket.socket(fileno=state["line"])
-        estate.workers[state["pid"]] = Worker(line=line, **{name: state[name] for name in _KEPT})
-    for fd in estate.descriptors():
+        inherited.workers[state["pid"]] = Worker(line=line, **{name: state[name] for name in _KEPT})
+    for fd in inherited.descriptors():
         os.set_inheritable(fd, False)
-    return estate
+    return inherited
 
 
 def _addresses(left: Sequence[object] | None) -> Addresses | None:
@@ -101,18 +101,18 @@ def _addresses(left: Sequence[object] | None) -> Addresses | None:
     return tuple(hosts), port  # type: ignore[arg-type, return-value]
 
 
-def _written(estate: Estate) -> str:
+def _written(inherited: Inherited) -> str:
     workers = [
         {"line": worker.line.fileno(), **{name: getattr(worker, name) for name in _KEPT}}
-        for worker in estate.workers.values()
+        for worker in inherited.workers.values()
     ]
     return json.dumps(
         {
-            "sockets": [each.fileno() for each in estate.sockets],
-            "addresses": estate.addresses,
-            "standing": estate.standing,
-            "layout": estate.layout,
-            "count": estate.count,
+            "sockets": [each.fileno() for each in inherited.sockets],
+            "addresses": inherited.addresses,
+            "token_state": inherited.token_state,
+            "layout": inherited.layout,
+            "count": inherited.count,
             "workers": workers,
         }
     )

@@ -23,7 +23,7 @@ from airoxy.errors import EXIT_CONFIG, AiroxyError, ConfigError
 from airoxy.server.process import binding, reload
 from airoxy.server.process.child import fate, fork
 from airoxy.server.process.parent import Parent
-from airoxy.server.process.reload import Addresses, Estate
+from airoxy.server.process.reload import Addresses, Inherited
 from airoxy.server.process.systemd import (
     ERROR,
     Notifier,
@@ -36,7 +36,7 @@ from airoxy.server.process.workers import Limits
 
 if TYPE_CHECKING:
     from airoxy.config import Config
-    from airoxy.config.certificate import Identity
+    from airoxy.config.certificate import Certificate
     from airoxy.server.process.worker import OpenServer
 
 
@@ -71,22 +71,22 @@ def serve(
     limits: Limits | None = None,
 ) -> int:
     """Serve until SIGTERM; the exit status. Raises AiroxyError if it cannot begin."""
-    if reload.is_rehearsal(os.environ):
-        return _rehearse(partial(load, config_path), find_app)
+    if reload.is_dry_run(os.environ):
+        return _dry_run(partial(load, config_path), find_app)
     _restrict()
     former = reload.inherit(os.environ)
     config, trouble = None, ""
     try:
         settings = read_settings(partial(load, config_path))
-        estate, config = _take_up(settings, former), settings.config
+        inherited, config = _take_up(settings, former), settings.config
     except (AiroxyError, OSError) as error:
         if former is None:
             raise
         # Since the rehearsal something has changed for the worse: what is there goes on.
-        estate, former, trouble = former, None, str(error)
+        inherited, former, trouble = former, None, str(error)
     work = partial(_work, config=config, load=partial(load, config_path), find_app=find_app)
     notifier, watchdog = Notifier(os.environ), watchdog_interval(os.environ)
-    parent = Parent(estate, work, notifier, watchdog, former=former, limits=limits)
+    parent = Parent(inherited, work, notifier, watchdog, former=former, limits=limits)
     if trouble:
         parent.resume(trouble)
     return parent.run()
@@ -111,38 +111,38 @@ def read_settings(load: Callable[[], Config]) -> Settings:
 def _tell(load: Callable[[], Config], writing: int) -> int:
     with open(writing, "wb") as pipe:
         try:
-            config, identity = _read(load)
+            config, certificate = _read(load)
         except AiroxyError as error:
             pipe.write(error.message.encode())
             return error.exit_status
         head = json.dumps([config.hosts, config.port, config.workers])
-        pipe.write(head.encode() + b"\n" + pickle.dumps((config, identity)))
+        pipe.write(head.encode() + b"\n" + pickle.dumps((config, certificate)))
     return 0
 
 
-def _read(load: Callable[[], Config]) -> tuple[Config, Identity | None]:
+def _read(load: Callable[[], Config]) -> tuple[Config, Certificate | None]:
     """Everything that a worker works with. Raises ConfigError."""
-    from airoxy.config.certificate import read_identity
+    from airoxy.config.certificate import read_certificate
 
     config = load()
-    return config, read_identity(config, os.environ)
+    return config, read_certificate(config, os.environ)
 
 
-def _take_up(settings: Settings, former: Estate | None) -> Estate:
+def _take_up(settings: Settings, former: Inherited | None) -> Inherited:
     """What the first parent gets together, or its successor takes over and adds."""
     from airoxy.server.process.shared_memory import LAYOUT, SIZE
 
     if former is None:
         sockets, addresses = _first_sockets(settings.addresses)
-        return Estate(sockets, addresses, _shared_memory(SIZE), LAYOUT, settings.workers)
+        return Inherited(sockets, addresses, _shared_memory(SIZE), LAYOUT, settings.workers)
     sockets, addresses = _next_sockets(settings.addresses, former)
-    standing = former.standing
+    token_state = former.token_state
     if former.layout != LAYOUT:
-        os.close(standing)
-        standing = _shared_memory(SIZE)
+        os.close(token_state)
+        token_state = _shared_memory(SIZE)
     for worker in former.workers.values():
         worker.former = not worker.leaving
-    return Estate(sockets, addresses, standing, LAYOUT, settings.workers, former.workers)
+    return Inherited(sockets, addresses, token_state, LAYOUT, settings.workers, former.workers)
 
 
 def _first_sockets(wanted: Addresses) -> tuple[list[socket.socket], Addresses | None]:
@@ -156,7 +156,7 @@ def _first_sockets(wanted: Addresses) -> tuple[list[socket.socket], Addresses | 
 
 
 def _next_sockets(
-    wanted: Addresses, former: Estate
+    wanted: Addresses, former: Inherited
 ) -> tuple[list[socket.socket], Addresses | None]:
     if former.addresses in (None, wanted):
         return former.sockets, former.addresses
@@ -183,7 +183,7 @@ def _restrict() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _rehearse(load: Callable[[], Config], find_app: Callable[[], OpenServer]) -> int:
+def _dry_run(load: Callable[[], Config], find_app: Callable[[], OpenServer]) -> int:
     """What a reload will do, up to where it would have an effect. Raises ConfigError."""
     import airoxy.server.pool.token_state
     import airoxy.server.process.worker  # noqa: F401 - it loads, or the reload is refused
@@ -195,7 +195,7 @@ def _rehearse(load: Callable[[], Config], find_app: Callable[[], OpenServer]) ->
 
 def _work(
     line: socket.socket,
-    estate: Estate,
+    inherited: Inherited,
     *,
     config: bytes | None,
     load: Callable[[], Config],
@@ -206,9 +206,9 @@ def _work(
     try:
         from airoxy.server.process.worker import run
 
-        own, identity = pickle.loads(config) if config else _read(load)  # noqa: S301 - our child's
-        open_app = partial(find_app(), own, estate.standing, estate.count)
-        return run(open_app, estate.sockets, line, identity, shared=estate.count > 1)
+        own, certificate = pickle.loads(config) if config else _read(load)  # noqa: S301 - our child's
+        open_app = partial(find_app(), own, inherited.token_state, inherited.count)
+        return run(open_app, inherited.sockets, line, certificate, shared=inherited.count > 1)
     except AiroxyError as error:
         say(f"A worker cannot start: {error.message}", ERROR)
         return error.exit_status

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import uvicorn
 import uvloop
 
-from airoxy.config.certificate import Identity
+from airoxy.config.certificate import Certificate
 from airoxy.server.http.connection import Connection
 from airoxy.server.http.listener import Acceptor
 from airoxy.server.http.request import Request
@@ -58,7 +58,7 @@ OpenServer = Callable[[Any, int, int], ServerApp]
 
 
 @dataclass(frozen=True)
-class Haste:
+class DrainDeadline:
     """Seconds: how long an idle connection may still begin a request, and a request may last."""
 
     idle: float
@@ -67,10 +67,10 @@ class Haste:
 
 #: A successor accepts: nothing is in a hurry. Else clients wait for the next start, or for systemd
 #: to lose patience (TimeoutStopSec, 90 s).
-HASTES = {
-    LEAVE_LATER: Haste(30.0, 3600.0),
-    LEAVE_SOON: Haste(0.25, 75.0),
-    LEAVE_NOW: Haste(0.0, 0.0),
+DRAIN_DEADLINES = {
+    LEAVE_LATER: DrainDeadline(30.0, 3600.0),
+    LEAVE_SOON: DrainDeadline(0.25, 75.0),
+    LEAVE_NOW: DrainDeadline(0.0, 0.0),
 }
 
 
@@ -78,7 +78,7 @@ def run(
     open_app: Callable[[], ServerApp],
     sockets: Sequence[socket.socket],
     line: socket.socket,
-    identity: Identity | None = None,
+    certificate: Certificate | None = None,
     *,
     shared: bool = False,
 ) -> int:
@@ -90,7 +90,7 @@ def run(
     keep_freed_memory()
     # Not asyncio.run: it would wait for threads that look names up.
     loop = uvloop.new_event_loop()
-    tls = server_context(identity) if identity else None
+    tls = server_context(certificate) if certificate else None
     loop.run_until_complete(_Serving(sockets, line, tls, shared).run(open_app))
     return 0
 
@@ -143,8 +143,8 @@ class _Serving:
 
     def _obey_orders(self) -> None:
         loop = asyncio.get_running_loop()
-        for signum, haste in HASTES.items():
-            loop.add_signal_handler(signum, self._leave, haste)
+        for signum, deadline in DRAIN_DEADLINES.items():
+            loop.add_signal_handler(signum, self._leave, deadline)
         self._line.setblocking(False)
         loop.add_reader(self._line, self._on_line)
 
@@ -155,12 +155,12 @@ class _Serving:
                 return
         asyncio.get_running_loop().remove_reader(self._line)
         say("The parent is gone; this worker leaves too.", WARNING)
-        self._leave(HASTES[LEAVE_SOON])
+        self._leave(DRAIN_DEADLINES[LEAVE_SOON])
 
-    def _leave(self, haste: Haste) -> None:
+    def _leave(self, deadline: DrainDeadline) -> None:
         now = asyncio.get_running_loop().time()
-        self._idle_limit = min(self._idle_limit, haste.idle)
-        self._end = min(self._end, now + haste.running)
+        self._idle_limit = min(self._idle_limit, deadline.idle)
+        self._end = min(self._end, now + deadline.running)
         self._leaving.set()
 
     # Signs of life
@@ -213,8 +213,8 @@ class _Serving:
         for connection in _connections(state):
             connection.transport.abort()
         await self._until_ended()
-        for driver in tuple(state.tasks):
-            driver.cancel()
+        for runner in tuple(state.tasks):
+            runner.cancel()
         await self._until_ended()
 
     async def _until_ended(self) -> None:

@@ -29,7 +29,7 @@ class Limits:
 
     start: float = 60.0  # from the fork to `ready`
     silence: float = 20.0  # of a worker that should beat
-    mercy: float = 5.0  # from SIGABRT to SIGKILL
+    kill_grace: float = 5.0  # from SIGABRT to SIGKILL
     break_off: float = 15.0  # breaking off what runs, and writing the account of it
     stop: float = 85.0  # systemd's TimeoutStopSec is 90
     retire: float = 3660.0  # an answer of an hour is the longest that a reload waits for
@@ -54,7 +54,7 @@ class Worker:
     waiting: int = 0
     former: bool = False  # of before the reload that is under way
     leaving: bool = False
-    condemned: bool = False  # hangs, and was told to say where
+    unresponsive: bool = False  # hangs, and was told to say where
     kill_at: float = math.inf
     speaks: bool = True  # its end of the line is open
 
@@ -94,14 +94,14 @@ class Worker:
         if now >= self.kill_at:
             self.kill_at = math.inf
             self.signal(signal.SIGKILL)
-        elif not self.condemned and now - self.heard > patience:
+        elif not self.unresponsive and now - self.heard > patience:
             say(f"Worker {self.pid} hangs; it is killed.", WARNING)
-            self.condemned = True
-            self.kill_at = now + limits.mercy
+            self.unresponsive = True
+            self.kill_at = now + limits.kill_grace
             self.signal(signal.SIGABRT)  # it says where it hung
 
 
-class Crew:
+class Workers:
     """`workers` are by process id."""
 
     def __init__(self, workers: dict[int, Worker], limits: Limits) -> None:
@@ -122,9 +122,9 @@ class Crew:
 
     @property
     def hanging(self) -> bool:
-        return any(each.condemned for each in self.workers.values())
+        return any(each.unresponsive for each in self.workers.values())
 
-    def recruit(
+    def spawn(
         self,
         count: int,
         work: Callable[[socket.socket], int],
@@ -166,7 +166,7 @@ class Crew:
         for worker in self.workers.values():
             worker.keep_in_check(now, self._limits)
 
-    def bury(self, pid: int) -> Worker | None:
+    def reap(self, pid: int) -> Worker | None:
         """Forget the dead worker, if it was one of ours."""
         worker = self.workers.pop(pid, None)
         if worker:

@@ -21,25 +21,25 @@ from airoxy.core.pool import Token, Verdict
 from airoxy.core.request.body import Asked
 from airoxy.core.request.headers import credential_for, passed_to_upstream
 from airoxy.errors import AiroxyError, ConnectFailed
-from airoxy.server.http.head import Known
+from airoxy.server.http.head import RequestHead
 from airoxy.server.http.request import ClientLeft, Request
-from airoxy.server.limits.limiter import Gate
+from airoxy.server.limits.limiter import Limiter
 from airoxy.server.pool.pool import Pool, Wanted
 from airoxy.server.proxy import affinity
 from airoxy.server.proxy.authentication import authenticate
 from airoxy.server.proxy.body import read_request, with_system_line
 from airoxy.server.proxy.relay import Answer, hold, relay
-from airoxy.server.proxy.request_log import Record
+from airoxy.server.proxy.request_log import RequestLog
 from airoxy.upstream.exchange import Exchange
 from airoxy.upstream.upstream import Client, lines
 
 #: Answers that may mean another token; all others are the client's.
 _JUDGED = frozenset((401, 403, 429, 529))
 #: So long (seconds) the row of a request waits for others.
-COMPANY = 0.005
+ROW_DELAY = 0.005
 #: For so long (seconds) the snapshot is not looked after again. The command that changes something
 #: needs longer to end after its commit, so what it did holds from the next request on.
-UNSEEN = 0.004
+SNAPSHOT_TTL = 0.004
 _UNREAD = Asked(None, False, ())
 
 
@@ -48,7 +48,7 @@ class _Job:
     """One request over all its attempts."""
 
     request: Request
-    record: Record
+    request_log: RequestLog
     wanted: Wanted
     body: bytes | bytearray | AsyncIterator[bytes]
 
@@ -65,95 +65,97 @@ class Proxy:
     config: Config
     pool: Pool
     client: Client
-    gate: Gate
+    limiter: Limiter
     running: int = 0
     _renewed_at: float = 0.0
-    _ended: list[Record] = field(default_factory=list)
+    _ended: list[RequestLog] = field(default_factory=list)
 
     async def __call__(self, request: Request) -> None:
         now = time.time()
-        if not 0 <= now - self._renewed_at < UNSEEN:
+        if not 0 <= now - self._renewed_at < SNAPSHOT_TTL:
             self.pool.snapshot.renew()
             self._renewed_at = now
         key_id, limits = authenticate(request.known.digests, self.pool.snapshot, now)
-        record = Record(key_id, request.known.path, now)
+        request_log = RequestLog(key_id, request.known.path, now)
         self.running += 1
         try:
-            await self._serve(request, record, limits)
+            await self._serve(request, request_log, limits)
         except ClientLeft:
-            record.client_left()
+            request_log.client_left()
         except AiroxyError as error:
-            record.failed(error)
+            request_log.failed(error)
             if not request.begun:
                 raise
             # The answer has begun: it is broken off.
         except asyncio.CancelledError:
-            record.stopped()
+            request_log.stopped()
             raise
         finally:
             self.running -= 1
-            self._account(record)
+            self._account(request_log)
 
-    async def _serve(self, request: Request, record: Record, limits: Limits | None) -> None:
+    async def _serve(
+        self, request: Request, request_log: RequestLog, limits: Limits | None
+    ) -> None:
         known = request.known
-        job = await self._read(request, record)
+        job = await self._read(request, request_log)
         if limits is not None:
-            job.body = await self.gate.let_in(known, job.body, limits, record)
+            job.body = await self.limiter.let_in(known, job.body, limits, request_log)
         answer = await self._answer(job)
         try:
             if affinity.creates(known.method, known.path, answer.status):
-                answer = await affinity.remember(answer, record.token_id, self.pool.writer)
+                answer = await affinity.remember(answer, request_log.token_id, self.pool.writer)
             elif known.method == "DELETE":
                 affinity.forget(known.path, answer.status, self.pool.writer)
-            await (relay if limits is None else self.gate.relay)(answer, request, record)
+            await (relay if limits is None else self.limiter.relay)(answer, request, request_log)
         finally:
             answer.close()
             request.forget()
 
-    def _account(self, record: Record) -> None:
+    def _account(self, request_log: RequestLog) -> None:
         """The row is made when the client has what it asked for, and several together: one after
         the other they cost half."""
-        record.end()
-        if record.grant is not None:
-            record.grant.leave()
+        request_log.end()
+        if request_log.reservation is not None:
+            request_log.reservation.leave()
         if not self._ended:
-            asyncio.get_running_loop().call_later(COMPANY, self.settle)
-        self._ended.append(record)
+            asyncio.get_running_loop().call_later(ROW_DELAY, self.settle)
+        self._ended.append(request_log)
 
     def settle(self) -> None:
         """Make the rows of the requests that have ended."""
         ended, self._ended = self._ended, []
-        for record in ended:
+        for request_log in ended:
             try:
-                self._write(record)
+                self._write(request_log)
             except Exception:
                 print(traceback.format_exc(), file=sys.stderr, flush=True)
 
-    def _write(self, record: Record) -> None:
-        grant, written = record.grant, None
-        if grant is None:
-            row = record.row(self.gate.prices)
+    def _write(self, request_log: RequestLog) -> None:
+        reservation, written = request_log.reservation, None
+        if reservation is None:
+            row = request_log.row(self.limiter.prices)
         else:
-            row = grant.count(record, self.gate.prices)
-            written = partial(grant.written, row, asyncio.get_running_loop())
-        if record.batch_id is None:
+            row = reservation.count(request_log, self.limiter.prices)
+            written = partial(reservation.written, row, asyncio.get_running_loop())
+        if request_log.batch_id is None:
             self.pool.writer.row(row, written)
         else:
-            count = partial(affinity.count_once, row=row, batch_id=record.batch_id)
+            count = partial(affinity.count_once, row=row, batch_id=request_log.batch_id)
             self.pool.writer.do(count, written)
 
-    async def _read(self, request: Request, record: Record) -> _Job:
+    async def _read(self, request: Request, request_log: RequestLog) -> _Job:
         known = request.known
         body = await request.body()
         asked = await read_request(body) if isinstance(body, bytes | bytearray) else _UNREAD
-        record.model, record.is_stream = asked.model, asked.stream
+        request_log.model, request_log.is_stream = asked.model, asked.stream
         resources = (known.named, *asked.resources) if known.named else asked.resources
         wanted = Wanted(
             rules.model_class(asked.model),
             None if self.config.affinity == "none" else known.session,
             affinity.token_of(resources, self.pool.snapshot) if resources else None,
         )
-        return _Job(request, record, wanted, body)
+        return _Job(request, request_log, wanted, body)
 
     async def _answer(self, job: _Job) -> Answer:
         """Send until an answer is the client's; the last one when no token is left to try."""
@@ -185,11 +187,11 @@ class Proxy:
 
     async def _send(self, job: _Job, token: Token) -> Exchange:
         request, known, body = job.request, job.request.known, job.body
-        job.record.attempted(token)
+        job.request_log.attempted(token)
         if token.type == "oauth" and known.takes_system and isinstance(body, bytes | bytearray):
             body = await with_system_line(body, self.config.oauth.system_line)
         head = known.to_upstream.get(token.type) or self._head(known, token.type)
-        exchange = self.client.start(request.driver)
+        exchange = self.client.start(request.runner)
         request.watch(exchange)
         await exchange.ask(head + lines(credential_for(token)), body, length=request.length)
         if not request.ended:
@@ -197,7 +199,7 @@ class Proxy:
         request.watch(exchange)
         return exchange
 
-    def _head(self, known: Known, token_type: str) -> bytes:
+    def _head(self, known: RequestHead, token_type: str) -> bytes:
         passed = passed_to_upstream(known.headers, token_type)
         host = (b"host", self.client.host)
         head = self.client.head(known.method.encode(), known.target, [host, *passed])

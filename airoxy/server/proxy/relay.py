@@ -11,7 +11,7 @@ from typing import Protocol
 from airoxy.core.request.headers import Headers, to_client
 from airoxy.errors import UpstreamBroken
 from airoxy.server.proxy.decode import Decoder
-from airoxy.server.proxy.request_log import Record
+from airoxy.server.proxy.request_log import RequestLog
 
 #: Answers that are read whole before they are passed on are documents, not downloads (bytes).
 HOLD_LIMIT = 1024 * 1024
@@ -76,9 +76,9 @@ async def hold(answer: Answer) -> Held:
     return Held(answer.status, answer.headers, bytes(body))
 
 
-async def relay(answer: Answer, client: Client, record: Record) -> None:
+async def relay(answer: Answer, client: Client, request_log: RequestLog) -> None:
     """Pass `answer` on. Raises UpstreamError or ClientLeft where it breaks off."""
-    count = record.answered(answer.status, dict(answer.headers))
+    count = request_log.answered(answer.status, dict(answer.headers))
     client.begin(answer.status, to_client(answer.headers))
     if not answer.ready:
         client.flush()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from airoxy.core.billing.cost_inputs import basis_of
+from airoxy.core.billing.cost_inputs import cost_inputs_of
 from airoxy.core.billing.pricing import PriceTable, cost_nanousd
 from airoxy.core.billing.usage import Usage, UsageReader, form_of, total
 from airoxy.core.oauth import clean
@@ -22,7 +22,7 @@ from airoxy.server.proxy.decode import Decoder
 from airoxy.store.usage.requests import Row
 
 if TYPE_CHECKING:
-    from airoxy.server.limits.limiter import Grant
+    from airoxy.server.limits.limiter import Reservation
 
 #: nginx's convention for a client that left before it was answered.
 CLIENT_CLOSED_REQUEST = 499
@@ -32,7 +32,7 @@ _SHORT = 6
 DECODED_LIMIT = 64 << 20
 
 
-class Record:
+class RequestLog:
     """`now` is the Unix time of the request; lengths of time are of the monotonic clock. `grant` is
     what is held for it where its key has limits."""
 
@@ -44,7 +44,7 @@ class Record:
         self.is_stream = False
         self.token_id: int | None = None
         self.attempts = 0
-        self.grant: Grant | None = None
+        self.reservation: Reservation | None = None
         self._started = time.monotonic()
         self._ttfb_ms: int | None = None
         self._duration_ms = 0
@@ -71,9 +71,7 @@ class Record:
         self.attempts += 1
         self.token_id = token.id
 
-    def answered(
-        self, status: int, headers: Mapping[bytes, bytes]
-    ) -> Callable[[bytes], object]:
+    def answered(self, status: int, headers: Mapping[bytes, bytes]) -> Callable[[bytes], object]:
         """The head of the client's answer has arrived; its body goes to what is returned."""
         self._status = status
         self._request_id = headers.get(b"request-id", b"").decode("latin-1")[:100] or None
@@ -139,7 +137,7 @@ class Record:
             self._ttfb_ms,
             self._duration_ms,
             self._request_id,
-            basis_of(parts, self.model),
+            cost_inputs_of(parts, self.model),
         )
 
     def _parts(self) -> list[Usage]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airoxy.cli.doctor.certificate import Certificate
+from airoxy.cli.doctor.certificate import Parsed
 from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding
 from tests.cli.doctor.ward import Ward
 from tests.upstream.certificates import Authority
@@ -118,4 +118,4 @@ def test_a_pair_that_cannot_be_served_is_a_fault(ward: Ward, authority: Authorit
     ],
 )
 def test_names_are_matched_as_clients_do(name: str, host: str, good: bool) -> None:
-    assert Certificate(0, 1, (name,)).covers(host) is good
+    assert Parsed(0, 1, (name,)).covers(host) is good

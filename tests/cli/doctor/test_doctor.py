@@ -16,7 +16,7 @@ import pytest
 
 from airoxy.cli import main
 from airoxy.cli.doctor import examine, line, summary
-from airoxy.cli.doctor.finding import FAIL, FIXED, OK, Finding, Patient
+from airoxy.cli.doctor.finding import FAIL, FIXED, OK, Finding, Installation
 from airoxy.store.schema import open_database
 from tests.cli.doctor.ward import UNSERVED, Ward
 
@@ -62,13 +62,13 @@ def test_the_command_prints_lines_a_summary_and_json(ward: Ward) -> None:
 
 
 def test_a_check_that_fails_by_itself_is_a_finding_and_the_others_go_on(ward: Ward) -> None:
-    def broken(_: Patient) -> Iterator[Finding]:
+    def broken(_: Installation) -> Iterator[Finding]:
         raise ZeroDivisionError("oops")
 
-    def fine(_: Patient) -> Iterator[Finding]:
+    def fine(_: Installation) -> Iterator[Finding]:
         yield Finding(OK, "Good.")
 
-    found = list(examine(ward.patient(), (("broken", broken), ("fine", fine)), repair=True))
+    found = list(examine(ward.installation(), (("broken", broken), ("fine", fine)), repair=True))
     assert [(each.check, each.state) for each in found] == [("broken", FAIL), ("fine", OK)]
     assert "ZeroDivisionError: oops" in found[0].text
 
@@ -76,7 +76,7 @@ def test_a_check_that_fails_by_itself_is_a_finding_and_the_others_go_on(ward: Wa
 def test_what_was_repaired_is_looked_at_again(ward: Ward) -> None:
     ill = {"first", "second"}
 
-    def check(_: Patient) -> Iterator[Finding]:
+    def check(_: Installation) -> Iterator[Finding]:
         for name in sorted(ill):
             fix = partial(heal, name)
             yield Finding(FAIL, f"The {name} is ill.", "Rest.", fix, check=name)
@@ -87,7 +87,7 @@ def test_what_was_repaired_is_looked_at_again(ward: Ward) -> None:
         ill.remove(name)
         return f"The {name} is well."
 
-    found = list(examine(ward.patient(), (("many", check),), repair=True))
+    found = list(examine(ward.installation(), (("many", check),), repair=True))
     assert [(each.check, each.state) for each in found] == [("first", FIXED), ("second", FAIL)]
     assert found[1].remedy.startswith("Rest. Could not be repaired:")
     assert summary(found) == "\nRepaired: first. Wrong: second."
@@ -96,7 +96,7 @@ def test_what_was_repaired_is_looked_at_again(ward: Ward) -> None:
 def test_the_package_is_only_looked_at_by_root(
     ward: Ward, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Patient, "packaged", True)
+    monkeypatch.setattr(Installation, "packaged", True)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert main(["--config", str(ward.config), "doctor"]) == 1
     assert "sudo airoxy doctor" in capsys.readouterr().err

@@ -21,8 +21,8 @@ def test_what_is_left_of_the_php_installation_is_told(
 ) -> None:
     (tmp_path / "root" / path).parent.mkdir(parents=True)
     (tmp_path / "root" / path).write_text("")
-    patient = ward.patient(tmp_path / "root")
-    (found,) = [each for each in ward.examine(patient=patient) if each.check == "PHP"]
+    installation = ward.installation(tmp_path / "root")
+    (found,) = [each for each in ward.examine(installation=installation) if each.check == "PHP"]
     assert found.state == WARN
     assert "sudo airoxy import-php" in found.remedy
     assert "/" + "/".join(path.split("/")[:2]) in found.text
@@ -31,8 +31,8 @@ def test_what_is_left_of_the_php_installation_is_told(
 def test_an_installation_that_was_taken_over_is_to_be_removed(ward: Ward, tmp_path: Path) -> None:
     old = OldAiroxy(tmp_path / "root" / "var/www/airoxy").key()
     assert main(["--config", str(ward.config), "import-php", str(old.directory)]) == 0
-    patient = ward.patient(tmp_path / "root")
-    (found,) = [each for each in ward.examine(patient=patient) if each.check == "PHP"]
+    installation = ward.installation(tmp_path / "root")
+    (found,) = [each for each in ward.examine(installation=installation) if each.check == "PHP"]
     assert (found.state, found.remedy) == (WARN, "It has been taken over; stop it and remove it.")
 
 
@@ -41,6 +41,8 @@ def test_a_crontab_that_calls_it_is_told(ward: Ward, tmp_path: Path) -> None:
     table.parent.mkdir(parents=True)
     table.write_text("* * * * * cd /var/www/airoxy && php artisan schedule:run\n")
     (found,) = [
-        e for e in ward.examine(patient=ward.patient(tmp_path / "root")) if e.check == "PHP"
+        e
+        for e in ward.examine(installation=ward.installation(tmp_path / "root"))
+        if e.check == "PHP"
     ]
     assert "/var/spool/cron/crontabs/root" in found.text

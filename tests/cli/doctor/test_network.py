@@ -24,9 +24,9 @@ def test_an_unreachable_upstream_is_a_fault_and_nothing_is_said_of_the_clock(war
 
 def test_the_proxy_of_the_environment_is_asked(ward: Ward, upstream: FakeAnthropic) -> None:
     ward.configure(upstream={"url": "http://upstream.invalid"})
-    patient = ward.patient()
-    patient.context.environ = {"http_proxy": upstream.url}
-    states = {each.check: each.state for each in ward.examine(patient=patient)}
+    installation = ward.installation()
+    installation.context.environ = {"http_proxy": upstream.url}
+    states = {each.check: each.state for each in ward.examine(installation=installation)}
     assert states["upstream"] == OK
 
 

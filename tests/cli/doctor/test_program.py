@@ -34,7 +34,7 @@ def test_a_package_that_is_missing_or_too_old_is_named(
     packages = (("nowhere", "nowhere", "python3-nowhere", "1"),
                 ("httpx", "httpx", "python3-httpx", "99.1"))  # fmt: skip
     monkeypatch.setattr(program, "PACKAGES", packages)
-    missing, old = program.packages(ward.patient())
+    missing, old = program.packages(ward.installation())
     assert (missing.state, old.state) == (FAIL, FAIL)
     assert "nowhere does not load" in missing.text
     assert "apt-get install --reinstall python3-nowhere" in missing.remedy
@@ -53,5 +53,5 @@ def test_every_mistake_in_the_configuration_is_a_line(ward: Ward) -> None:
 
 def test_a_configuration_that_is_not_there_is_named(ward: Ward) -> None:
     ward.config.unlink()
-    (found,) = program.configuration(ward.patient())
+    (found,) = program.configuration(ward.installation())
     assert (found.state, found.text) == (FAIL, f"{ward.config} is not there.")

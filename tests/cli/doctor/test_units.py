@@ -155,7 +155,7 @@ def test_another_program_on_the_port_is_named(
     monkeypatch.setattr("airoxy.cli.system.system.BOOTED", ward.config)
     monkeypatch.setattr(finding, "DEFAULT_PATH", ward.config)
     monkeypatch.setattr(finding, "PACKAGED", ward.config)
-    (found,) = strangers(ward.patient())
+    (found,) = strangers(ward.installation())
     assert found.state == FAIL
     assert f"(process {os.getpid()}), on 127.0.0.1." in found.text
 

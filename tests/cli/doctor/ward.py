@@ -14,7 +14,7 @@ import apsw
 
 from airoxy.cli.command import Context
 from airoxy.cli.doctor import checks, examine
-from airoxy.cli.doctor.finding import OK, Finding, Patient
+from airoxy.cli.doctor.finding import OK, Finding, Installation
 from airoxy.store import keys, tokens
 from airoxy.store.schema import open_database, run
 from tests.program import free_port
@@ -57,12 +57,14 @@ class Ward:
         with closing(open_database(self.database)) as db:
             return run(db, *statement)
 
-    def patient(self, root: Path = Path("/nowhere")) -> Patient:
+    def installation(self, root: Path = Path("/nowhere")) -> Installation:
         context = Context(self.config, environ={}, out=io.StringIO(), clock=lambda: self.now)
-        return Patient(context, root)
+        return Installation(context, root)
 
-    def examine(self, *, fix: bool = False, patient: Patient | None = None) -> list[Finding]:
-        return list(examine(patient or self.patient(), checks(), repair=fix))
+    def examine(
+        self, *, fix: bool = False, installation: Installation | None = None
+    ) -> list[Finding]:
+        return list(examine(installation or self.installation(), checks(), repair=fix))
 
     def complaints(self, *, fix: bool = False) -> dict[str, Finding]:
         """What is not in order, without what nobody serves for."""

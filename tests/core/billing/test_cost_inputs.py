@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from airoxy.config import shipped_prices
-from airoxy.core.billing.cost_inputs import MOST, UNKNOWN, basis_of, parts_of
+from airoxy.core.billing.cost_inputs import MOST, UNKNOWN, cost_inputs_of, parts_of
 from airoxy.core.billing.pricing import cost_nanousd
 from airoxy.core.billing.usage import Usage
 
@@ -24,7 +24,7 @@ OPUS = "claude-opus-5-5"
     ],
 )
 def test_a_plain_request_needs_none(parts: list[Usage]) -> None:
-    assert basis_of(parts, OPUS) is None
+    assert cost_inputs_of(parts, OPUS) is None
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_plain_request_needs_none(parts: list[Usage]) -> None:
     ],
 )
 def test_another_one_costs_the_same_when_it_is_read_again(parts: list[Usage]) -> None:
-    basis = basis_of(parts, OPUS)
+    basis = cost_inputs_of(parts, OPUS)
     assert basis
     assert parts_of(basis) == parts
     prices = shipped_prices()
@@ -48,8 +48,8 @@ def test_another_one_costs_the_same_when_it_is_read_again(parts: list[Usage]) ->
 
 def test_a_basis_has_a_bound() -> None:
     parts = [Usage(f"{n:0200}", 1) for n in range(400)]
-    assert basis_of(parts, OPUS) == UNKNOWN
-    assert len(basis_of(parts[:200], OPUS) or "") <= MOST
+    assert cost_inputs_of(parts, OPUS) == UNKNOWN
+    assert len(cost_inputs_of(parts[:200], OPUS) or "") <= MOST
 
 
 @pytest.mark.parametrize("basis", ["", "{", "1", "[1]", "[[1]]", '{"a": 1}'])

@@ -206,8 +206,10 @@ INNER = st.sampled_from(
 )  # fmt: skip
 NESTED = st.recursive(
     INNER,
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["model", "stream", "a", "x]", "}"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["model", "stream", "a", "x]", "}"]), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 NAMES = st.sampled_from(["model", "stream", "max_tokens", "metadata", "x],", ',"stream'])

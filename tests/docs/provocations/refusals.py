@@ -57,12 +57,12 @@ def _(scene: Scene) -> str:
 def _(scene: Scene) -> str:
     airoxy, key = scene.running()
     airoxy.cli("api-key", "set", "1", "--spend-per-day", "0.000000001")
-    gate = scene.upstream.script().hold()
+    limiter = scene.upstream.script().hold()
     with ThreadPoolExecutor(1) as other:
         first = other.submit(airoxy.request, "POST", "/v1/messages", HELLO, key=key)
-        gate.wait_arrived()
+        limiter.wait_arrived()
         told = post(airoxy, key)
-        gate.open()
+        limiter.open()
         assert first.result().status == 200
     return told
 

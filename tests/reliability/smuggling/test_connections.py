@@ -9,14 +9,14 @@ from tests.reliability.smuggling.odd import CHUNKED, CHUNKS, REFUSED, START
 
 
 def test_pipelined_requests_are_answered_in_their_order(airoxy, key, upstream):
-    gate = upstream.script(path="/v1/slow").hold()
+    limiter = upstream.script(path="/v1/slow").hold()
     many = [request(key, None, path="/v1/slow")]
     many += [request(key, b'{"model":"m%d","max_tokens":1,"messages":[]}' % n) for n in range(20)]
     with Client(airoxy) as client:
         client.send(b"".join(many))
-        gate.wait_arrived()
+        limiter.wait_arrived()
         assert len(upstream.requests) == 1
-        gate.release()
+        limiter.release()
         assert client.answer().status == 404
         assert [client.answer().json()["model"] for _ in range(20)] == [f"m{n}" for n in range(20)]
 

@@ -37,8 +37,8 @@ async def _limits(clients: int, **settings: Any) -> list[int | None]:
         connection = Connection(config, state)
         connection.connection_made(transport)
         connection.data_received(REQUEST)
-    for driver in tuple(state.tasks):
-        driver.cancel()
+    for runner in tuple(state.tasks):
+        runner.cancel()
     return [transport.high for transport in transports]
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from airoxy.errors import InvalidInput
-from airoxy.server.http.head import Known
+from airoxy.server.http.head import RequestHead
 
 START = b"POST /v1/messages?a=b HTTP/1.1\r\nhost: a\r\nX-Api-Key: ak-test\r\n"
 
@@ -13,7 +13,7 @@ def head(length: bytes, rest: bytes = b"accept: */*\r\n") -> bytes:
 
 
 def test_a_head_tells_what_the_proxy_asks():
-    known = Known(head(b"5"))
+    known = RequestHead(head(b"5"))
     assert (known.method, known.path, known.target) == (
         "POST", "/v1/messages", b"/v1/messages?a=b"
     )  # fmt: skip
@@ -25,7 +25,7 @@ def test_a_head_tells_what_the_proxy_asks():
 
 @pytest.mark.parametrize("length", [b"0", b"5", b"12345", b"0007", b"9" * 18])
 def test_another_length_is_recognised(length):
-    known = Known(head(b"31"))
+    known = RequestHead(head(b"31"))
     assert known.again(head(length))
     assert known.length == int(length)
 
@@ -49,13 +49,13 @@ def test_another_length_is_recognised(length):
     ],
 )
 def test_every_other_head_is_read_anew(other):
-    known = Known(head(b"31"))
+    known = RequestHead(head(b"31"))
     assert not known.again(other)
     assert known.length == 31
 
 
 def test_a_head_without_a_length_is_recognised_whole():
-    known = Known(START + b"\r\n")
+    known = RequestHead(START + b"\r\n")
     assert known.again(START + b"\r\n")
     assert not known.again(START + b"content-length: 5\r\n\r\n")
     assert known.length == 0
@@ -63,4 +63,4 @@ def test_a_head_without_a_length_is_recognised_whole():
 
 def test_an_unknown_method_is_refused():
     with pytest.raises(InvalidInput):
-        Known(b"BREW / HTTP/1.1\r\nhost: a\r\n\r\n")
+        RequestHead(b"BREW / HTTP/1.1\r\nhost: a\r\n\r\n")

@@ -24,6 +24,6 @@ def airoxy(request: pytest.FixtureRequest, install: Callable[..., Airoxy]) -> It
 @pytest.fixture
 def held(upstream: FakeAnthropic) -> Iterator[Any]:
     """Anthropic answers nobody until the test lets it."""
-    gate = upstream.script(path="/v1/messages", times=None).hold()
-    yield gate
-    gate.open()
+    limiter = upstream.script(path="/v1/messages", times=None).hold()
+    yield limiter
+    limiter.open()

@@ -8,8 +8,8 @@ import pytest
 
 from airoxy.errors import AiroxyError
 from airoxy.server.limits import counters as module
-from airoxy.server.limits.counters import SIZE, SLOTS, Allowance
-from airoxy.server.pool.token_state import Standing
+from airoxy.server.limits.counters import SIZE, SLOTS, LimitCounters
+from airoxy.server.pool.token_state import TokenState
 from airoxy.server.process import shared_memory
 from tests.conftest import NOON
 
@@ -31,17 +31,17 @@ def fd() -> Iterator[int]:
 
 
 @pytest.fixture
-def allowance(fd: int) -> Iterator[Allowance]:
-    allowance = Allowance(fd)
-    allowance.add(7, limited)
-    yield allowance
-    allowance.close()
+def limit_counters(fd: int) -> Iterator[LimitCounters]:
+    limit_counters = LimitCounters(fd)
+    limit_counters.add(7, limited)
+    yield limit_counters
+    limit_counters.close()
 
 
 class Worker:
     """Another process that has its place in the same memory, and does one thing."""
 
-    def __init__(self, fd: int, work: Callable[[Allowance], object]) -> None:
+    def __init__(self, fd: int, work: Callable[[LimitCounters], object]) -> None:
         # Not events: who is killed while waiting for one keeps it from ever being set.
         done, self._done = os.pipe()
         self._waiting, self._end = os.pipe()
@@ -52,13 +52,13 @@ class Worker:
         assert os.read(done, 1) == b"."
         os.close(done)
 
-    def _run(self, fd: int, work: Callable[[Allowance], object]) -> None:
+    def _run(self, fd: int, work: Callable[[LimitCounters], object]) -> None:
         os.close(self._end)
-        allowance = Allowance(fd)
-        work(allowance)
+        limit_counters = LimitCounters(fd)
+        work(limit_counters)
         os.write(self._done, b".")
         os.read(self._waiting, 1)
-        allowance.close()
+        limit_counters.close()
 
     def end(self, kill: bool = False) -> None:
         if self.process.exitcode is None:
@@ -74,7 +74,7 @@ class Worker:
 def worker(fd: int) -> Iterator[Callable[..., Worker]]:
     made: list[Worker] = []
 
-    def worker(work: Callable[[Allowance], object]) -> Worker:
+    def worker(work: Callable[[LimitCounters], object]) -> Worker:
         made.append(Worker(fd, work))
         return made[-1]
 
@@ -83,128 +83,128 @@ def worker(fd: int) -> Iterator[Callable[..., Worker]]:
         each.end(kill=True)
 
 
-def state(allowance: Allowance) -> tuple[int, int, int]:
-    return allowance.running(SLOT), allowance.held(SLOT), allowance.tokens_held(SLOT)
+def state(limit_counters: LimitCounters) -> tuple[int, int, int]:
+    return limit_counters.running(SLOT), limit_counters.held(SLOT), limit_counters.tokens_held(SLOT)
 
 
-def test_a_key_keeps_its_slot(allowance):
-    assert allowance.find(7) == SLOT
-    assert allowance.find(8) is None
-    assert allowance.add(8, limited) == 1
-    assert (allowance.find(7), allowance.find(8)) == (0, 1)
+def test_a_key_keeps_its_slot(limit_counters):
+    assert limit_counters.find(7) == SLOT
+    assert limit_counters.find(8) is None
+    assert limit_counters.add(8, limited) == 1
+    assert (limit_counters.find(7), limit_counters.find(8)) == (0, 1)
 
 
-def test_what_is_held_is_given_back(allowance):
-    allowance.hold(SLOT, 7, running=1, nanousd=500, tokens=30)
-    allowance.hold(SLOT, 7, running=1, nanousd=100, tokens=10)
-    assert state(allowance) == (2, 600, 40)
-    allowance.hold(SLOT, 7, running=-1, nanousd=-500, tokens=-30)
-    assert state(allowance) == (1, 100, 10)
+def test_what_is_held_is_given_back(limit_counters):
+    limit_counters.hold(SLOT, 7, running=1, nanousd=500, tokens=30)
+    limit_counters.hold(SLOT, 7, running=1, nanousd=100, tokens=10)
+    assert state(limit_counters) == (2, 600, 40)
+    limit_counters.hold(SLOT, 7, running=-1, nanousd=-500, tokens=-30)
+    assert state(limit_counters) == (1, 100, 10)
 
 
-def test_what_is_on_its_way_to_the_database_is_told_from_what_is_held(allowance):
-    allowance.hold(SLOT, 7, running=1, nanousd=500, tokens=30)
-    allowance.hold(SLOT, 7, nanousd=-500, tokens=-30, unwritten=120)
-    assert (*state(allowance), allowance.unwritten(SLOT)) == (1, 0, 0, 120)
+def test_what_is_on_its_way_to_the_database_is_told_from_what_is_held(limit_counters):
+    limit_counters.hold(SLOT, 7, running=1, nanousd=500, tokens=30)
+    limit_counters.hold(SLOT, 7, nanousd=-500, tokens=-30, unwritten=120)
+    assert (*state(limit_counters), limit_counters.unwritten(SLOT)) == (1, 0, 0, 120)
 
 
 def test_a_row_may_be_written_after_all_is_closed(fd):
-    allowance = Allowance(fd)
-    slot = allowance.add(7, limited)
-    allowance.close()
-    allowance.hold(slot, 7, unwritten=-120)
+    limit_counters = LimitCounters(fd)
+    slot = limit_counters.add(7, limited)
+    limit_counters.close()
+    limit_counters.hold(slot, 7, unwritten=-120)
 
 
-def test_a_minute_has_sixty_seconds(allowance):
-    allowance.count(SLOT, NOW, requests=1, tokens=10)
-    allowance.count(SLOT, NOW + 1, requests=2)
-    assert allowance.requests(SLOT, NOW + 1)[-3:] == [0, 1, 2]
-    assert allowance.tokens(SLOT, NOW + 1)[-3:] == [0, 10, 0]
-    assert allowance.requests(SLOT, NOW + 59)[:2] == [1, 2]
-    assert allowance.requests(SLOT, NOW + 60)[0] == 2
-    assert sum(allowance.requests(SLOT, NOW + 61)) == 0
-    assert sum(allowance.tokens(SLOT, NOW + 61)) == 0
+def test_a_minute_has_sixty_seconds(limit_counters):
+    limit_counters.count(SLOT, NOW, requests=1, tokens=10)
+    limit_counters.count(SLOT, NOW + 1, requests=2)
+    assert limit_counters.requests(SLOT, NOW + 1)[-3:] == [0, 1, 2]
+    assert limit_counters.tokens(SLOT, NOW + 1)[-3:] == [0, 10, 0]
+    assert limit_counters.requests(SLOT, NOW + 59)[:2] == [1, 2]
+    assert limit_counters.requests(SLOT, NOW + 60)[0] == 2
+    assert sum(limit_counters.requests(SLOT, NOW + 61)) == 0
+    assert sum(limit_counters.tokens(SLOT, NOW + 61)) == 0
 
 
-def test_after_a_long_time_nothing_is_left(allowance):
-    allowance.count(SLOT, NOW, requests=5)
-    assert sum(allowance.requests(SLOT, NOW + 60 * 1000)) == 0
+def test_after_a_long_time_nothing_is_left(limit_counters):
+    limit_counters.count(SLOT, NOW, requests=5)
+    assert sum(limit_counters.requests(SLOT, NOW + 60 * 1000)) == 0
 
 
-def test_a_clock_that_is_set_back_neither_forgets_nor_stands_for_long(allowance):
-    allowance.count(SLOT, NOW, requests=5)
-    assert sum(allowance.requests(SLOT, NOW - 10)) == 5
-    allowance.count(SLOT, NOW - 10, requests=1)
-    assert allowance.requests(SLOT, NOW)[-1] == 6
-    assert sum(allowance.requests(SLOT, NOW - 3600)) == 0
+def test_a_clock_that_is_set_back_neither_forgets_nor_stands_for_long(limit_counters):
+    limit_counters.count(SLOT, NOW, requests=5)
+    assert sum(limit_counters.requests(SLOT, NOW - 10)) == 5
+    limit_counters.count(SLOT, NOW - 10, requests=1)
+    assert limit_counters.requests(SLOT, NOW)[-1] == 6
+    assert sum(limit_counters.requests(SLOT, NOW - 3600)) == 0
 
 
-def test_what_the_log_recalls_takes_its_place(allowance):
+def test_what_the_log_recalls_takes_its_place(limit_counters):
     for second in range(NOW - 59, NOW + 1):
-        allowance.count(SLOT, second, requests=1)
-    assert allowance.requests(SLOT, NOW) == [1] * 60
-    assert sum(allowance.requests(SLOT, NOW + 20)) == 40
+        limit_counters.count(SLOT, second, requests=1)
+    assert limit_counters.requests(SLOT, NOW) == [1] * 60
+    assert sum(limit_counters.requests(SLOT, NOW + 20)) == 40
 
 
-def test_workers_see_what_the_others_hold_and_count(allowance, worker):
-    def work(other: Allowance) -> None:
+def test_workers_see_what_the_others_hold_and_count(limit_counters, worker):
+    def work(other: LimitCounters) -> None:
         other.hold(other.find(7), 7, running=2, nanousd=300, tokens=20)
         other.count(other.find(7), NOW, requests=1)
         other.add(9, limited)
 
     worker(work)
-    allowance.hold(SLOT, 7, running=1, nanousd=50, tokens=5)
-    assert state(allowance) == (3, 350, 25)
-    assert sum(allowance.requests(SLOT, NOW)) == 1
-    assert allowance.find(9) == 1
+    limit_counters.hold(SLOT, 7, running=1, nanousd=50, tokens=5)
+    assert state(limit_counters) == (3, 350, 25)
+    assert sum(limit_counters.requests(SLOT, NOW)) == 1
+    assert limit_counters.find(9) == 1
 
 
-def test_who_lives_is_not_forgotten(allowance, worker):
+def test_who_lives_is_not_forgotten(limit_counters, worker):
     worker(lambda other: other.hold(SLOT, 7, running=1, nanousd=300, tokens=20))
-    assert not allowance.forget_dead(SLOT)
-    assert state(allowance) == (1, 300, 20)
+    assert not limit_counters.forget_dead(SLOT)
+    assert state(limit_counters) == (1, 300, 20)
 
 
 @pytest.mark.parametrize("kill", [False, True])
-def test_what_the_dead_hold_is_forgotten(allowance, worker, kill):
+def test_what_the_dead_hold_is_forgotten(limit_counters, worker, kill):
     worker(lambda other: other.hold(SLOT, 7, running=1, nanousd=300, tokens=20)).end(kill)
-    allowance.hold(SLOT, 7, running=1, nanousd=50, tokens=5)
-    assert allowance.forget_dead(SLOT)
-    assert state(allowance) == (1, 50, 5)
-    assert not allowance.forget_dead(SLOT)
+    limit_counters.hold(SLOT, 7, running=1, nanousd=50, tokens=5)
+    assert limit_counters.forget_dead(SLOT)
+    assert state(limit_counters) == (1, 50, 5)
+    assert not limit_counters.forget_dead(SLOT)
 
 
-def test_who_comes_next_clears_the_place_and_gives_none_of_it_back(allowance, worker):
+def test_who_comes_next_clears_the_place_and_gives_none_of_it_back(limit_counters, worker):
     worker(lambda other: other.hold(SLOT, 7, running=1, nanousd=300, tokens=20)).end(kill=True)
     worker(lambda other: other.hold(SLOT, 7, running=1, nanousd=1, tokens=1))
-    assert state(allowance) == (1, 1, 1)
+    assert state(limit_counters) == (1, 1, 1)
 
 
-def test_turns_keep_workers_from_losing_a_count(allowance, worker):
-    def work(other: Allowance) -> None:
+def test_turns_keep_workers_from_losing_a_count(limit_counters, worker):
+    def work(other: LimitCounters) -> None:
         for _ in range(2000):
             with other.turn():
                 other.count(SLOT, NOW, requests=1)
 
-    both = [FORK.Process(target=lambda: work(Allowance(allowance._fd))) for _ in range(2)]
+    both = [FORK.Process(target=lambda: work(LimitCounters(limit_counters._fd))) for _ in range(2)]
     for each in both:
         each.start()
     for each in both:
         each.join()
-    assert sum(allowance.requests(SLOT, NOW)) == 4000
+    assert sum(limit_counters.requests(SLOT, NOW)) == 4000
 
 
-def test_where_all_slots_are_taken_one_without_limits_is_given_up(allowance):
-    allowance.hold(SLOT, 7, running=1, nanousd=500, tokens=30)
+def test_where_all_slots_are_taken_one_without_limits_is_given_up(limit_counters):
+    limit_counters.hold(SLOT, 7, running=1, nanousd=500, tokens=30)
     for key_id in range(8, 7 + SLOTS):
-        allowance.add(key_id, limited)
+        limit_counters.add(key_id, limited)
     with pytest.raises(AiroxyError, match="client keys"):
-        allowance.add(10_000, limited)
-    assert allowance.add(10_000, lambda key_id: key_id != 7) == SLOT
-    assert allowance.find(7) is None
-    assert state(allowance) == (0, 0, 0)
-    allowance.hold(SLOT, 7, running=-1, nanousd=-500, tokens=-30)  # its request ends
-    assert state(allowance) == (0, 0, 0)
+        limit_counters.add(10_000, limited)
+    assert limit_counters.add(10_000, lambda key_id: key_id != 7) == SLOT
+    assert limit_counters.find(7) is None
+    assert state(limit_counters) == (0, 0, 0)
+    limit_counters.hold(SLOT, 7, running=-1, nanousd=-500, tokens=-30)  # its request ends
+    assert state(limit_counters) == (0, 0, 0)
 
 
 def test_there_is_a_place_for_each_worker_and_no_more(fd, worker, monkeypatch):
@@ -212,34 +212,34 @@ def test_there_is_a_place_for_each_worker_and_no_more(fd, worker, monkeypatch):
     first = worker(lambda _: None)
     worker(lambda _: None)
     with pytest.raises(AiroxyError, match="More than 2 workers"):
-        Allowance(fd)
+        LimitCounters(fd)
     first.end()
-    Allowance(fd).close()
+    LimitCounters(fd).close()
 
 
 def test_it_shares_a_memory_with_the_standing_and_neither_touches_the_other():
     fd = os.memfd_create("test-memory")
     os.ftruncate(fd, shared_memory.SIZE)
-    standing = Standing(fd, shared=True)
-    standing.mark_used(1, 5)
-    allowance = Allowance(fd, shared_memory.ALLOWANCE)
-    allowance.hold(allowance.add(7, limited), 7, running=1, nanousd=2, tokens=3)
+    token_state = TokenState(fd, shared=True)
+    token_state.mark_used(1, 5)
+    limit_counters = LimitCounters(fd, shared_memory.ALLOWANCE)
+    limit_counters.hold(limit_counters.add(7, limited), 7, running=1, nanousd=2, tokens=3)
 
     def look() -> None:
-        other = Allowance(fd, shared_memory.ALLOWANCE)
+        other = LimitCounters(fd, shared_memory.ALLOWANCE)
         other.hold(SLOT, 7, running=1, nanousd=2, tokens=3)
         with other.turn():
             os._exit(0 if other._place == 1 else 1)
 
-    with standing.turn():  # and letting go of it must not give the place away
+    with token_state.turn():  # and letting go of it must not give the place away
         pass
     process = FORK.Process(target=look)
     process.start()
     process.join()
     assert process.exitcode == 0
-    assert standing._words[0] == 0
-    assert standing.mark_used(1, 1) == 6
-    assert state(allowance) == (2, 4, 6)
-    standing.close()
-    allowance.close()
+    assert token_state._words[0] == 0
+    assert token_state.mark_used(1, 1) == 6
+    assert state(limit_counters) == (2, 4, 6)
+    token_state.close()
+    limit_counters.close()
     os.close(fd)

@@ -13,7 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airoxy.server.metrics import counters as module
-from airoxy.server.metrics.counters import BOUNDS, OTHER, SIZE, SUMMED, Counts, Outcome, Tally
+from airoxy.server.metrics.counters import (
+    BOUNDS,
+    OTHER,
+    SIZE,
+    SUMMED,
+    Counts,
+    MetricCounters,
+    Outcome,
+)
 from airoxy.store.usage.requests import Row
 
 FORK = multiprocessing.get_context("fork")
@@ -36,19 +44,19 @@ def memory() -> Iterator[int]:
 
 
 @pytest.fixture
-def tally(memory: int) -> Iterator[Tally]:
-    tally = Tally(memory)
-    yield tally
-    tally.close()
+def metric_counters(memory: int) -> Iterator[MetricCounters]:
+    metric_counters = MetricCounters(memory)
+    yield metric_counters
+    metric_counters.close()
 
 
-def told(tally: Tally) -> dict[Outcome, Counts]:
-    return {outcome: counts for outcome, counts in tally.read() if counts.requests}
+def told(metric_counters: MetricCounters) -> dict[Outcome, Counts]:
+    return {outcome: counts for outcome, counts in metric_counters.read() if counts.requests}
 
 
-def test_a_request_is_counted_with_all_that_it_used(tally: Tally) -> None:
-    tally.count([row(attempts=3), row()])
-    ((outcome, counts),) = told(tally).items()
+def test_a_request_is_counted_with_all_that_it_used(metric_counters: MetricCounters) -> None:
+    metric_counters.count([row(attempts=3), row()])
+    ((outcome, counts),) = told(metric_counters).items()
     assert outcome == Outcome(1, 7, 200, "complete", "claude-opus-5-5")
     assert (counts.requests, counts.failovers) == (2, 2)
     assert dict(zip(SUMMED, counts.sums, strict=True)) == {
@@ -60,64 +68,72 @@ def test_a_request_is_counted_with_all_that_it_used(tally: Tally) -> None:
     "change",
     [{"api_key_id": 2}, {"token_id": None}, {"status_code": 529}, {"ending": "upstream_failed"}],
 )
-def test_each_outcome_is_counted_by_itself(tally: Tally, change: dict[str, Any]) -> None:
-    tally.count([row(), row(**change)])
-    assert sorted(counts.requests for counts in told(tally).values()) == [1, 1]
+def test_each_outcome_is_counted_by_itself(
+    metric_counters: MetricCounters, change: dict[str, Any]
+) -> None:
+    metric_counters.count([row(), row(**change)])
+    assert sorted(counts.requests for counts in told(metric_counters).values()) == [1, 1]
 
 
-def test_a_time_is_in_the_bucket_of_the_first_bound_that_it_does_not_exceed(tally: Tally) -> None:
+def test_a_time_is_in_the_bucket_of_the_first_bound_that_it_does_not_exceed(
+    metric_counters: MetricCounters,
+) -> None:
     edges = [edge for bound in BOUNDS for edge in (bound, bound + 1)]
-    tally.count([row(ttfb_ms=None, duration_ms=edge) for edge in [0, *edges]])
-    (counts,) = told(tally).values()
+    metric_counters.count([row(ttfb_ms=None, duration_ms=edge) for edge in [0, *edges]])
+    (counts,) = told(metric_counters).values()
     assert counts.duration == (2, *[2] * (len(BOUNDS) - 1), 1, sum(edges))
     assert not any(counts.ttfb)
 
 
-def test_dropped_rows_are_counted(tally: Tally) -> None:
-    tally.count([], dropped=3)
-    tally.count([], dropped=2)
-    assert tally.dropped == 5
-    assert not told(tally)
+def test_dropped_rows_are_counted(metric_counters: MetricCounters) -> None:
+    metric_counters.count([], dropped=3)
+    metric_counters.count([], dropped=2)
+    assert metric_counters.dropped == 5
+    assert not told(metric_counters)
 
 
 # Names that clients make up
 
 
-def test_a_model_has_a_name_when_anthropic_has_charged_for_it(tally: Tally) -> None:
+def test_a_model_has_a_name_when_anthropic_has_charged_for_it(
+    metric_counters: MetricCounters,
+) -> None:
     made_up = row(model="claude-zero", status_code=404, input_tokens=0, output_tokens=0)
-    tally.count([made_up, row(model="claude-zero"), made_up])
-    named = {(each.model, each.status): counts.requests for each, counts in told(tally).items()}
+    metric_counters.count([made_up, row(model="claude-zero"), made_up])
+    named = {
+        (each.model, each.status): counts.requests for each, counts in told(metric_counters).items()
+    }
     assert named == {(OTHER, 404): 1, ("claude-zero", 200): 1, ("claude-zero", 404): 1}
 
 
 def test_no_more_models_have_names_than_there_is_place_for(
-    tally: Tally, monkeypatch: pytest.MonkeyPatch
+    metric_counters: MetricCounters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MODELS", 3)
-    tally.count(row(model=f"model-{number}") for number in range(10))
-    named = {each.model: counts.requests for each, counts in told(tally).items()}
+    metric_counters.count(row(model=f"model-{number}") for number in range(10))
+    named = {each.model: counts.requests for each, counts in told(metric_counters).items()}
     assert named == {"model-0": 1, "model-1": 1, "model-2": 1, OTHER: 7}
 
 
 def test_a_full_memory_loses_names_and_no_number(
-    tally: Tally, monkeypatch: pytest.MonkeyPatch
+    metric_counters: MetricCounters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RECORDS", 4)
     for _ in range(2):
-        tally.count(row(api_key_id=number) for number in range(1, 11))
-    assert len(told(tally)) == 4
-    assert told(tally)[Outcome(0, 0, 0, OTHER, OTHER)].requests == 14
-    assert sum(counts.sums[0] for counts in told(tally).values()) == 200
+        metric_counters.count(row(api_key_id=number) for number in range(1, 11))
+    assert len(told(metric_counters)) == 4
+    assert told(metric_counters)[Outcome(0, 0, 0, OTHER, OTHER)].requests == 14
+    assert sum(counts.sums[0] for counts in told(metric_counters).values()) == 200
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 @given(model=st.none() | st.text(max_size=80), status=st.integers(0, 999))
 def test_whatever_a_model_is_called_it_is_counted_once(
-    tally: Tally, model: str | None, status: int
+    metric_counters: MetricCounters, model: str | None, status: int
 ) -> None:
-    before = sum(counts.requests for counts in told(tally).values())
-    tally.count([row(model=model, status_code=status)])
-    found = told(tally)
+    before = sum(counts.requests for counts in told(metric_counters).values())
+    metric_counters.count([row(model=model, status_code=status)])
+    found = told(metric_counters)
     assert sum(counts.requests for counts in found.values()) == before + 1
     assert len({each.model for each in found}) <= module.MODELS + 2
 
@@ -125,11 +141,13 @@ def test_whatever_a_model_is_called_it_is_counted_once(
 # Several workers
 
 
-def test_a_worker_knows_what_another_has_named(memory: int, tally: Tally) -> None:
-    other = Tally(memory)
-    tally.count([row()])
+def test_a_worker_knows_what_another_has_named(
+    memory: int, metric_counters: MetricCounters
+) -> None:
+    other = MetricCounters(memory)
+    metric_counters.count([row()])
     other.count([row(status_code=529, input_tokens=0, output_tokens=0), row()])
-    assert {(each.model, each.status): n.requests for each, n in told(tally).items()} == {
+    assert {(each.model, each.status): n.requests for each, n in told(metric_counters).items()} == {
         ("claude-opus-5-5", 200): 2,
         ("claude-opus-5-5", 529): 1,
     }
@@ -137,36 +155,38 @@ def test_a_worker_knows_what_another_has_named(memory: int, tally: Tally) -> Non
 
 
 def _work(memory: int, start: Any, rounds: int) -> None:
-    tally = Tally(memory)
+    metric_counters = MetricCounters(memory)
     start.wait()
     for number in range(rounds):
-        tally.count([row(api_key_id=1 + number % 50), row(token_id=os.getpid())])
-    tally.close()
+        metric_counters.count([row(api_key_id=1 + number % 50), row(token_id=os.getpid())])
+    metric_counters.close()
 
 
-def test_workers_that_count_at_once_lose_nothing(memory: int, tally: Tally) -> None:
+def test_workers_that_count_at_once_lose_nothing(
+    memory: int, metric_counters: MetricCounters
+) -> None:
     start = FORK.Barrier(2)
     workers = [FORK.Process(target=_work, args=(memory, start, 1000)) for _ in range(2)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    assert sum(counts.requests for counts in told(tally).values()) == 4000
-    assert len(told(tally)) == 52
+    assert sum(counts.requests for counts in told(metric_counters).values()) == 4000
+    assert len(told(metric_counters)) == 52
 
 
 def test_who_is_killed_while_counting_takes_nothing_away_and_blocks_nobody(
-    memory: int, tally: Tally
+    memory: int, metric_counters: MetricCounters
 ) -> None:
     start = FORK.Barrier(2)
     worker = FORK.Process(target=_work, args=(memory, start, 10**9))
     worker.start()
     start.wait()
-    while sum(counts.requests for counts in told(tally).values()) < 100:
+    while sum(counts.requests for counts in told(metric_counters).values()) < 100:
         pass
     assert worker.pid
     os.kill(worker.pid, signal.SIGKILL)
     worker.join()
-    before = sum(counts.requests for counts in told(tally).values())
-    tally.count([row(api_key_id=99)])
-    assert sum(counts.requests for counts in told(tally).values()) == before + 1
+    before = sum(counts.requests for counts in told(metric_counters).values())
+    metric_counters.count([row(api_key_id=99)])
+    assert sum(counts.requests for counts in told(metric_counters).values()) == before + 1

@@ -33,6 +33,6 @@ def test_every_worker_knows_the_streams_of_all(
         for _ in gates:
             clients.callback(StreamClient(airoxy, key).leave)
         wait_for(airoxy, 4)
-        for gate in gates:
-            gate.open()
+        for limiter in gates:
+            limiter.open()
     wait_for(airoxy, 0)

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from airoxy.core.pool import EVERY_CLASS, Token
-from airoxy.server.pool.token_state import SIZE, SLOTS, Load, Standing, tell_load
+from airoxy.server.pool.token_state import SIZE, SLOTS, Load, TokenState, tell_load
 
 
 def token(number: int, reset_at: int = 0) -> Token:
@@ -12,78 +12,78 @@ def token(number: int, reset_at: int = 0) -> Token:
 
 
 @pytest.fixture
-def standing():
-    standing = Standing()
-    yield standing
-    standing.close()
+def token_state():
+    token_state = TokenState()
+    yield token_state
+    token_state.close()
 
 
-def test_a_token_nobody_used_was_never_used(standing):
-    assert standing.last_used(token(1)) == 0
-    assert standing.cooling_until(token(1), "claude-opus-4") == 0
+def test_a_token_nobody_used_was_never_used(token_state):
+    assert token_state.last_used(token(1)) == 0
+    assert token_state.cooling_until(token(1), "claude-opus-4") == 0
 
 
-def test_every_use_is_later_than_the_one_before_even_when_the_clock_stands(standing):
-    uses = [standing.mark_used(1, 1000) for _ in range(3)]
+def test_every_use_is_later_than_the_one_before_even_when_the_clock_stands(token_state):
+    uses = [token_state.mark_used(1, 1000) for _ in range(3)]
     assert uses == [1000, 1001, 1002]
-    assert standing.last_used(token(1)) == 1002
+    assert token_state.last_used(token(1)) == 1002
 
 
-def test_a_use_is_later_than_those_of_before_the_clock_was_set_back(standing):
-    standing.recall(1, 7000)
-    standing.mark_used(2, 9000)
-    assert standing.mark_used(1, 1000) > standing.last_used(token(2))
-    assert standing.mark_used(2, 1001) > standing.last_used(token(1))
+def test_a_use_is_later_than_those_of_before_the_clock_was_set_back(token_state):
+    token_state.recall(1, 7000)
+    token_state.mark_used(2, 9000)
+    assert token_state.mark_used(1, 1000) > token_state.last_used(token(2))
+    assert token_state.mark_used(2, 1001) > token_state.last_used(token(1))
 
 
-def test_what_the_database_recalls_never_sets_a_use_back(standing):
-    standing.recall(1, 0)
-    assert standing.last_used(token(1)) == 0
-    standing.mark_used(1, 1000)
-    standing.recall(1, 500)
-    assert standing.last_used(token(1)) == 1000
+def test_what_the_database_recalls_never_sets_a_use_back(token_state):
+    token_state.recall(1, 0)
+    assert token_state.last_used(token(1)) == 0
+    token_state.mark_used(1, 1000)
+    token_state.recall(1, 500)
+    assert token_state.last_used(token(1)) == 1000
 
 
-def test_a_token_cools_for_one_class_and_serves_the_others(standing):
-    standing.cool(1, "claude-opus-4", 50.5, set_at_ns=10)
-    assert standing.cooling_until(token(1), "claude-opus-4") == 50.5
-    assert standing.cooling_until(token(1), "claude-sonnet-4") == 0
-    assert standing.cooling_until(token(2), "claude-opus-4") == 0
+def test_a_token_cools_for_one_class_and_serves_the_others(token_state):
+    token_state.cool(1, "claude-opus-4", 50.5, set_at_ns=10)
+    assert token_state.cooling_until(token(1), "claude-opus-4") == 50.5
+    assert token_state.cooling_until(token(1), "claude-sonnet-4") == 0
+    assert token_state.cooling_until(token(2), "claude-opus-4") == 0
 
 
-def test_a_cooling_of_every_class_holds_for_each(standing):
-    standing.cool(1, "claude-opus-4", 50, set_at_ns=10)
-    standing.cool(1, EVERY_CLASS, 90, set_at_ns=10)
-    assert standing.cooling_until(token(1), "claude-opus-4") == 90
-    assert standing.cooling_until(token(1), "") == 90
+def test_a_cooling_of_every_class_holds_for_each(token_state):
+    token_state.cool(1, "claude-opus-4", 50, set_at_ns=10)
+    token_state.cool(1, EVERY_CLASS, 90, set_at_ns=10)
+    assert token_state.cooling_until(token(1), "claude-opus-4") == 90
+    assert token_state.cooling_until(token(1), "") == 90
 
 
-def test_a_reset_token_has_no_cooling_from_before(standing):
-    standing.cool(1, "claude-opus-4", 50, set_at_ns=10)
-    assert standing.cooling_until(token(1, reset_at=10), "claude-opus-4") == 0
-    standing.cool(1, "claude-opus-4", 60, set_at_ns=11)
-    assert standing.cooling_until(token(1, reset_at=10), "claude-opus-4") == 60
+def test_a_reset_token_has_no_cooling_from_before(token_state):
+    token_state.cool(1, "claude-opus-4", 50, set_at_ns=10)
+    assert token_state.cooling_until(token(1, reset_at=10), "claude-opus-4") == 0
+    token_state.cool(1, "claude-opus-4", 60, set_at_ns=11)
+    assert token_state.cooling_until(token(1, reset_at=10), "claude-opus-4") == 60
 
 
-def test_with_more_classes_than_places_the_one_that_ends_first_gives_way(standing):
+def test_with_more_classes_than_places_the_one_that_ends_first_gives_way(token_state):
     for number in range(11):
-        standing.cool(1, f"class {number}", 100 + number, set_at_ns=10)
-    assert standing.cooling_until(token(1), "class 0") == 0
-    assert [standing.cooling_until(token(1), f"class {n}") for n in range(1, 11)] == [
+        token_state.cool(1, f"class {number}", 100 + number, set_at_ns=10)
+    assert token_state.cooling_until(token(1), "class 0") == 0
+    assert [token_state.cooling_until(token(1), f"class {n}") for n in range(1, 11)] == [
         100 + n for n in range(1, 11)
     ]
 
 
-def test_a_later_token_in_the_same_slot_inherits_nothing(standing):
-    standing.mark_used(1, 1000)
-    standing.cool(1, EVERY_CLASS, 50, set_at_ns=10)
+def test_a_later_token_in_the_same_slot_inherits_nothing(token_state):
+    token_state.mark_used(1, 1000)
+    token_state.cool(1, EVERY_CLASS, 50, set_at_ns=10)
     heir = token(1 + SLOTS)
-    assert standing.last_used(heir) == 0
-    assert standing.cooling_until(heir, EVERY_CLASS) == 0
+    assert token_state.last_used(heir) == 0
+    assert token_state.cooling_until(heir, EVERY_CLASS) == 0
 
 
 def _use(fd: int, times: int, start) -> None:
-    worker = Standing(fd, shared=True)
+    worker = TokenState(fd, shared=True)
     start.wait()
     for _ in range(times):
         with worker.turn():
@@ -102,7 +102,7 @@ def test_workers_share_one_memory_and_take_turns():
         worker.start()
     for worker in workers:
         worker.join()
-    here = Standing(fd, shared=True)
+    here = TokenState(fd, shared=True)
     assert here.last_used(token(1)) == 4000
     here.close()
     os.close(fd)
@@ -111,7 +111,7 @@ def test_workers_share_one_memory_and_take_turns():
 def test_all_workers_know_what_the_parent_hears_of_all():
     fd = os.memfd_create("test")
     os.ftruncate(fd, SIZE)
-    workers = [Standing(fd, shared=True) for _ in range(2)]
+    workers = [TokenState(fd, shared=True) for _ in range(2)]
     workers[0].mark_used(SLOTS - 1, 1)
     tell_load(fd, Load(37, 40, 2))
     assert [worker.load for worker in workers] == [Load(37, 40, 2)] * 2
@@ -120,9 +120,9 @@ def test_all_workers_know_what_the_parent_hears_of_all():
     os.close(fd)
 
 
-def test_any_cooling_is_known_as_long_as_it_lasts(standing):
-    assert not standing.any_cools(10)
-    standing.cool(1, "claude-opus-4", 50, set_at_ns=10)
-    standing.cool(2, "claude-opus-4", 40, set_at_ns=10)
-    assert standing.any_cools(49)
-    assert not standing.any_cools(50)
+def test_any_cooling_is_known_as_long_as_it_lasts(token_state):
+    assert not token_state.any_cools(10)
+    token_state.cool(1, "claude-opus-4", 50, set_at_ns=10)
+    token_state.cool(2, "claude-opus-4", 40, set_at_ns=10)
+    assert token_state.any_cools(49)
+    assert not token_state.any_cools(50)

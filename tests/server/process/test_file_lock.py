@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from airoxy.server.pool.token_state import Turn
+from airoxy.server.pool.token_state import FileLock
 from tests.program import ROOT
 
 #: Has the second turn, asks for the first, and tells of each step.
@@ -36,7 +36,7 @@ def test_what_looks_like_a_circle_of_processes_is_waited_out():
     taken = threading.Event()
 
     def take() -> None:
-        with Turn(fd, 1):
+        with FileLock(fd, 1):
             taken.set()
 
     other = subprocess.Popen(
@@ -47,7 +47,7 @@ def test_what_looks_like_a_circle_of_processes_is_waited_out():
         assert other.stdout
         assert other.stdin
         assert other.stdout.readline() == "has one\n"
-        with Turn(fd, 0):
+        with FileLock(fd, 0):
             thread = threading.Thread(target=take)
             thread.start()
             deadline = time.monotonic() + 20

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from airoxy.server.process.child import LEAVE_LATER, LEAVE_SOON
-from airoxy.server.process.worker import HASTES
+from airoxy.server.process.worker import DRAIN_DEADLINES
 from airoxy.server.process.workers import Limits
 from tests.program import ROOT
 from tests.server.service import Crowd, Service, has_ended
@@ -239,7 +239,7 @@ def test_the_unit_gives_workers_the_time_they_take() -> None:
         for name in ("TimeoutStopSec", "WatchdogSec")
     )
     # What is broken off has two seconds for its last words, the account five for its last tries.
-    assert HASTES[LEAVE_SOON].running + 7 < Limits().stop < patience
-    assert HASTES[LEAVE_LATER].running + 7 < Limits().retire
+    assert DRAIN_DEADLINES[LEAVE_SOON].running + 7 < Limits().stop < patience
+    assert DRAIN_DEADLINES[LEAVE_LATER].running + 7 < Limits().retire
     # While a worker hangs systemd hears nothing, and should not lose patience before we do.
-    assert Limits().mercy + watchdog / 2 < watchdog
+    assert Limits().kill_grace + watchdog / 2 < watchdog

@@ -11,7 +11,7 @@ import pytest
 from airoxy.config import shipped_prices
 from airoxy.core.billing.cost_inputs import parts_of
 from airoxy.core.billing.pricing import cost_nanousd
-from airoxy.server.proxy.request_log import Record
+from airoxy.server.proxy.request_log import RequestLog
 from airoxy.store.usage.requests import Row, without_counts
 from tests.conftest import NOON
 
@@ -20,11 +20,11 @@ OPUS = "claude-opus-5-5"
 
 def answered(usage: dict[str, Any]) -> Row:
     """The row of a request with this answer."""
-    record = Record(1, "/v1/messages", NOON)
-    record.model = OPUS
-    feed = record.answered(200, {b"content-type": b"application/json"})
+    request_log = RequestLog(1, "/v1/messages", NOON)
+    request_log.model = OPUS
+    feed = request_log.answered(200, {b"content-type": b"application/json"})
     feed(json.dumps({"type": "message", "model": OPUS, "usage": usage}).encode())
-    return record.row(shipped_prices())
+    return request_log.row(shipped_prices())
 
 
 def test_a_plain_answer_needs_no_basis() -> None:

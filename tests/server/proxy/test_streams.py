@@ -22,14 +22,17 @@ class StreamClient:
     """A client on a raw socket, so that a test sees when each piece arrives."""
 
     def __init__(self, airoxy: Airoxy, key: str, body: bytes | None = None) -> None:
-        body = body or json.dumps(
-            {
-                "model": "claude-opus-5-5",
-                "max_tokens": 10,
-                "stream": True,
-                "messages": [{"role": "user", "content": "Hello"}],
-            }
-        ).encode()
+        body = (
+            body
+            or json.dumps(
+                {
+                    "model": "claude-opus-5-5",
+                    "max_tokens": 10,
+                    "stream": True,
+                    "messages": [{"role": "user", "content": "Hello"}],
+                }
+            ).encode()
+        )
         self.socket = airoxy.connect()
         self.socket.sendall(
             b"POST /v1/messages HTTP/1.1\r\nHost: airoxy\r\nanthropic-version: 2023-06-01\r\n"
@@ -222,6 +225,6 @@ def test_two_requests_one_after_the_other_share_a_connection_both_ways(airoxy, k
         b"GET /v1/models HTTP/1.1\r\nHost: a\r\nx-api-key: %b\r\n"
         b"anthropic-version: 2023-06-01\r\n\r\n" % key.encode()
     )
-    stream.read_until(b"claude-opus-5-5\"")
+    stream.read_until(b'claude-opus-5-5"')
     stream.leave()
     assert upstream.connections == 1

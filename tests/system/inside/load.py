@@ -39,7 +39,7 @@ class Broken(Exception):
 
 
 @dataclass
-class Tally:
+class MetricCounters:
     """What happened."""
 
     trouble: Counter[str] = field(default_factory=Counter)
@@ -118,35 +118,37 @@ async def _read_body(reader: asyncio.StreamReader, head: bytes) -> bytes:
     return body
 
 
-async def requests(client: Client, tally: Tally) -> None:
-    while not tally.ending:
+async def requests(client: Client, metric_counters: MetricCounters) -> None:
+    while not metric_counters.ending:
         began = time.monotonic()
         try:
             await asyncio.wait_for(client.ask(BODY), TIMEOUT)
         except (OSError, EOFError, Broken, TimeoutError) as error:
-            tally.note(error)
-        tally.times.append(time.monotonic() - began)
+            metric_counters.note(error)
+        metric_counters.times.append(time.monotonic() - began)
     client.close()
 
 
-async def control(client: Client, tally: Tally) -> None:
-    while not tally.ending:
+async def control(client: Client, metric_counters: MetricCounters) -> None:
+    while not metric_counters.ending:
         began = time.monotonic()
         await client.ask(BODY)
-        tally.direct.append(time.monotonic() - began)
+        metric_counters.direct.append(time.monotonic() - began)
         await asyncio.sleep(CONTROL_PAUSE)
     client.close()
 
 
-async def streams(client: Client, tally: Tally, seconds: float, begun: asyncio.Event) -> None:
-    while not tally.ending:
+async def streams(
+    client: Client, metric_counters: MetricCounters, seconds: float, begun: asyncio.Event
+) -> None:
+    while not metric_counters.ending:
         try:
             answer = await client.ask(STREAM, f"x-test-seconds: {seconds}\r\n", begun)
             if b"event: message_stop" not in answer:
                 raise Broken("a stream without an end")
-            tally.streams += 1
+            metric_counters.streams += 1
         except (OSError, EOFError, Broken) as error:
-            tally.note(error)
+            metric_counters.note(error)
 
 
 async def main() -> None:
@@ -156,24 +158,24 @@ async def main() -> None:
     parser.add_argument("--streams", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=10)
     args = parser.parse_args()
-    tally = Tally()
+    metric_counters = MetricCounters()
     running = []
     for number in range(args.clients):
         host = ("127.0.0.1", "::1")[number // 2 % 2]
         client = Client(args.key, host, keeps=number % 2 == 0)
-        running.append(asyncio.create_task(requests(client, tally)))
+        running.append(asyncio.create_task(requests(client, metric_counters)))
     direct = Client("sk-ant-api-test-control", "127.0.0.1", UPSTREAM, keeps=True)
-    running.append(asyncio.create_task(control(direct, tally)))
+    running.append(asyncio.create_task(control(direct, metric_counters)))
     begun = [asyncio.Event() for _ in range(args.streams)]
     for event in begun:
         client = Client(args.key, "127.0.0.1", keeps=False)
-        running.append(asyncio.create_task(streams(client, tally, args.seconds, event)))
+        running.append(asyncio.create_task(streams(client, metric_counters, args.seconds, event)))
     await asyncio.gather(*(event.wait() for event in begun))
     print("running", flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    tally.ending = True
+    metric_counters.ending = True
     await asyncio.gather(*running)
-    print(json.dumps(tally.report()), flush=True)
+    print(json.dumps(metric_counters.report()), flush=True)
 
 
 if __name__ == "__main__":
