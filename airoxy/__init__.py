@@ -1,3 +1,3 @@
 """airoxy: a proxy that authenticates, pools and accounts for the use of the Anthropic API."""
 
-__version__ = "1.0.0"
+__version__ = "1.1.0"

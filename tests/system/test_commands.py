@@ -61,9 +61,9 @@ def test_a_broken_configuration_is_refused_with_every_mistake(site: Site) -> Non
 def test_update_installs_a_file(site: Site) -> None:
     site.machine.put("/root/later.deb", package.build(LATER))
     told = site.machine.run("cd /root && airoxy update later.deb", timeout=300)
-    assert told.endswith("airoxy 1.0.1-1 is installed, in the place of 1.0.0-1.\n")
+    assert told.endswith("airoxy 1.1.1-1 is installed, in the place of 1.1.0-1.\n")
     until(lambda: site.ask() == 200)
-    assert "1.0.1" in site.machine.run("airoxy --version")
+    assert "1.1.1" in site.machine.run("airoxy --version")
 
 
 def test_uninstall_keeps_the_data_and_purge_does_not(site: Site) -> None:

@@ -14,14 +14,14 @@ cat >> airoxy/store/migrations.py <<'EOF'
 MIGRATIONS = (*MIGRATIONS, "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT")
 EOF
 """
-LATER = Variant("1.0.1-1")
+LATER = Variant("1.1.1-1")
 OTHER_UNIT = Variant(
-    "1.0.2-1", "sed -i 's/^TimeoutStopSec=.*/TimeoutStopSec=89s/' systemd/*.service"
+    "1.1.2-1", "sed -i 's/^TimeoutStopSec=.*/TimeoutStopSec=89s/' systemd/*.service"
 )
-OTHER_COMMENT = Variant("1.0.3-1", "sed -i '1s/.*/# Says it in other words./' systemd/*.service")
-OTHER_SCHEMA = Variant("1.1.0-1", MIGRATE)
+OTHER_COMMENT = Variant("1.1.3-1", "sed -i '1s/.*/# Says it in other words./' systemd/*.service")
+OTHER_SCHEMA = Variant("1.2.0-1", MIGRATE)
 OTHER_ADDRESS = Variant(
-    "1.2.0-1", "sed -i 's/^ListenStream=.*/ListenStream=3900/' systemd/*.socket"
+    "1.4.0-1", "sed -i 's/^ListenStream=.*/ListenStream=3900/' systemd/*.socket"
 )
 
 
@@ -49,9 +49,9 @@ def test_an_upgrade_costs_nothing(site):
     main = site.main_pid()
     with site.load(clients=4, streams=20) as load:
         upgrade(site, LATER)
-        until(lambda: running(site) == "1.0.1")
+        until(lambda: running(site) == "1.1.1")
         upgrade(site, OTHER_COMMENT)
-        until(lambda: running(site) == "1.0.3")
+        until(lambda: running(site) == "1.1.3")
     assert load.report["trouble"] == {}
     assert load.report["streams"] >= 20
     assert load.hitch_ms() < HITCH_MS, load.report
@@ -62,7 +62,7 @@ def test_an_upgrade_with_other_units_restarts_the_service_and_refuses_nobody(sit
     main = site.main_pid()
     with site.load(clients=4, streams=20) as load:
         upgrade(site, OTHER_UNIT)
-        until(lambda: running(site) == "1.0.2")
+        until(lambda: running(site) == "1.1.2")
     assert load.report["trouble"] == {}
     assert load.report["streams"] >= 20
     assert site.main_pid() != main
@@ -72,7 +72,7 @@ def test_an_upgrade_with_other_units_restarts_the_service_and_refuses_nobody(sit
 def test_an_upgrade_migrates_and_keeps_a_copy_of_the_database(site):
     with site.load(clients=4, streams=20) as load:
         upgrade(site, OTHER_SCHEMA)
-        until(lambda: running(site) == "1.1.0")
+        until(lambda: running(site) == "1.2.0")
     assert load.report["trouble"] == {}
     assert load.report["streams"] >= 20
     assert load.hitch_ms() < HITCH_MS, load.report
@@ -82,7 +82,7 @@ def test_an_upgrade_migrates_and_keeps_a_copy_of_the_database(site):
 
 def test_an_upgrade_to_other_addresses_restarts_the_socket(site):
     upgrade(site, OTHER_ADDRESS)
-    assert running(site, 3900) == "1.2.0"
+    assert running(site, 3900) == "1.4.0"
     assert running(site) == ""
 
 
@@ -91,14 +91,14 @@ def test_addresses_that_were_waiting_for_a_restart_get_it_with_the_upgrade(site)
     systemd let go of the old one."""
     site.machine.put("/etc/airoxy/airoxy.yaml", "port: 3700\n")
     upgrade(site, LATER)
-    assert running(site, 3700) == "1.0.1"
+    assert running(site, 3700) == "1.1.1"
 
 
 def test_a_socket_that_was_given_up_before_comes_back_with_other_units(site):
     site.machine.put("/etc/airoxy/airoxy.yaml", "port: 3700\n")
     site.machine.run("systemctl daemon-reload")
     upgrade(site, OTHER_UNIT)
-    assert running(site, 3700) == "1.0.2"
+    assert running(site, 3700) == "1.1.2"
 
 
 def test_what_was_stopped_or_disabled_stays_so(site):
@@ -146,6 +146,6 @@ def test_an_upgrade_whose_service_cannot_start_is_still_an_upgrade(site):
     upgrade(site, LATER)
     until(lambda: "airoxy.yaml:1: port" in site.journal())
     assert site.machine.run("dpkg-query -W -f '${Status} ${Version}' airoxy") == (
-        "install ok installed 1.0.1-1"
+        "install ok installed 1.1.1-1"
     )
     assert before <= site.workers()
