@@ -129,7 +129,7 @@ def create_app(proxy: Answer, health: Health, metrics: Metrics) -> Answer:
 
     async def answer(request: Request) -> None:
         try:
-            await (proxy if request.known.is_api else answer_rest)(request)
+            await (proxy if request.head.is_api else answer_rest)(request)
         except AiroxyError as error:
             _answer_error(request, error)
         except Exception as error:

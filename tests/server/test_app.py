@@ -31,7 +31,7 @@ class Asked:
 
     def __init__(self, path: str) -> None:
         self.body_told = b""
-        self.known = SimpleNamespace(
+        self.head = SimpleNamespace(
             is_api=path.startswith("/v1/"), is_http_1_0=False, method="GET", path=path,
             raw_path=path.encode(), query=b"", headers=[],
         )  # fmt: skip

@@ -48,18 +48,18 @@ def answering(app: Asgi) -> Callable[[Request], Awaitable[None]]:
 
 
 def _scope(request: Request) -> Message:
-    known = request.known
+    head = request.head
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.0" if known.is_http_1_0 else "1.1",
-        "method": known.method,
+        "http_version": "1.0" if head.is_http_1_0 else "1.1",
+        "method": head.method,
         "scheme": "http",
-        "path": known.path,
-        "raw_path": known.raw_path,
-        "query_string": known.query,
+        "path": head.path,
+        "raw_path": head.raw_path,
+        "query_string": head.query,
         "root_path": "",
-        "headers": known.headers,
+        "headers": head.headers,
         "server": None,
         "client": request.client,
     }

@@ -44,7 +44,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_answer", "_can_hasten", "_chunks", "_deadline", "_deaf", "_drained", "_end", "_expiring",
-        "_hastened", "_held", "_idle_time", "_in_head", "_known", "_left", "_read_paused",
+        "_hastened", "_head", "_held", "_idle_time", "_in_head", "_left", "_read_paused",
         "_request", "_state", "loop", "transport", "write_paused",
     )  # fmt: skip
 
@@ -64,7 +64,7 @@ class Connection(asyncio.Protocol):
         self._idle_time: float = config.timeout_keep_alive
         self._request: Request | None = None
         #: The head of the last request.
-        self._known: RequestHead | None = None
+        self._head: RequestHead | None = None
         #: What has arrived and may not be looked at yet: half a head, or the requests after this.
         self._held = b""
         #: How much of the body is to come, or CHUNKED.
@@ -99,7 +99,7 @@ class Connection(asyncio.Protocol):
         self._state.connections.discard(self)
         self._deadline.end()
         self._deaf = True
-        self._known = None
+        self._head = None
         self.resume_writing()
         if self._request is not None and not self._request.complete:
             self._request.leave()
@@ -199,13 +199,13 @@ class Connection(asyncio.Protocol):
             if end < 4:
                 self._hold_head(data)
                 return b""
-            known = self._recognise(data[:end])
+            head = self._recognise(data[:end])
         except AiroxyError as error:
             self._refuse(error)
             return b""
         self._in_head = False
-        request = self._request = Request(self, known, Runner(self.loop, self._state.tasks.discard))
-        self._left = known.length
+        request = self._request = Request(self, head, Runner(self.loop, self._state.tasks.discard))
+        self._left = head.length
         data = data[end:]
         if self._left == CHUNKED:
             self._chunks = Chunks()
@@ -222,10 +222,10 @@ class Connection(asyncio.Protocol):
         return data
 
     def _recognise(self, head: bytes) -> RequestHead:
-        known = self._known
-        if known is None or not known.again(head):
-            known = self._known = RequestHead(head)
-        return known
+        last = self._head
+        if last is None or not last.again(head):
+            last = self._head = RequestHead(head)
+        return last
 
     def _hasten(self, wanted: bool) -> None:
         """Whether what is written goes out at once: uvloop lets wait what is below the limit."""

@@ -51,14 +51,14 @@ class Request(Response):
         "runner",
     )  # fmt: skip
 
-    def __init__(self, connection: Connection, known: RequestHead, runner: Runner) -> None:
-        super().__init__(connection, known)
+    def __init__(self, connection: Connection, head: RequestHead, runner: Runner) -> None:
+        super().__init__(connection, head)
         self.runner = runner
-        self.length = None if known.length == CHUNKED else known.length
-        self.ended = not known.length
+        self.length = None if head.length == CHUNKED else head.length
+        self.ended = not head.length
         self.left = False
         #: The client may be waiting to hear that its body is welcome.
-        self._expects = known.expects
+        self._expects = head.expects
         self._pieces: list[bytes] = []
         self._collected: bytearray | None = None
         self._size = 0
@@ -77,7 +77,7 @@ class Request(Response):
             self._check(self.length or self._size)
         if not self.ended:
             self._enough = _SMALL
-            streams = is_upload(self.known.path)
+            streams = is_upload(self.head.path)
             while not self.ended:
                 if streams and max(self.length or 0, self._size) > STREAM_ABOVE:
                     return self._rest()
@@ -182,7 +182,7 @@ class Request(Response):
         return body
 
     def _check(self, size: int) -> None:
-        limit = self.known.limit
+        limit = self.head.limit
         if size > limit:
             raise TooLarge(f"Request exceeds the maximum size of {limit // (1024 * 1024)} MB.")
 

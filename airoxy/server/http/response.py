@@ -33,14 +33,23 @@ _STATUS_LINES = {
 class Response:
     """`begun` with its head, `complete` with its last byte."""
 
-    __slots__ = ("_chunked", "_connection", "_head", "_last", "_left", "begun", "complete", "known")
+    __slots__ = (
+        "_chunked",
+        "_connection",
+        "_last",
+        "_left",
+        "_unsent",
+        "begun",
+        "complete",
+        "head",
+    )
 
-    def __init__(self, connection: Connection, known: RequestHead) -> None:
-        self.known = known
+    def __init__(self, connection: Connection, head: RequestHead) -> None:
+        self.head = head
         self.begun = self.complete = False
         self._connection = connection
-        self._last = known.last
-        self._head = b""
+        self._last = head.last
+        self._unsent = b""
         self._chunked = False
         #: Bytes that the head has promised; None if it has not said how many.
         self._left: int | None = None
@@ -50,12 +59,12 @@ class Response:
         for name, value in headers:
             if name == b"content-length":
                 self._left = int(value)
-        known = self.known
+        head = self.head
         more: Sequence[tuple[bytes, bytes]] = ()
-        if status in _BODILESS or known.method == "HEAD":
+        if status in _BODILESS or head.method == "HEAD":
             self._left = 0
         elif self._left is None:
-            if known.is_http_1_0:
+            if head.is_http_1_0:
                 self._last = True
             else:
                 self._chunked = True
@@ -66,18 +75,18 @@ class Response:
             self._last = True
             more = (*more, CLOSE)
         lines = map(b": ".join, (*headers, *more))
-        self._head = b"\r\n".join((_STATUS_LINES[status], *lines, b"", b""))
+        self._unsent = b"\r\n".join((_STATUS_LINES[status], *lines, b"", b""))
         self.begun = True
 
     def flush(self) -> None:
         """Send the head by itself, because the body is yet to come."""
-        head, self._head = self._head, b""
-        if head:
-            self._connection.write(head)
+        unsent, self._unsent = self._unsent, b""
+        if unsent:
+            self._connection.write(unsent)
 
     def write(self, piece: bytes, *, more: bool) -> None:
         """A piece of the body; without `more` the last one, perhaps empty."""
-        before, self._head = self._head, b""
+        before, self._unsent = self._unsent, b""
         after = b""
         if self._chunked:
             if piece:
@@ -86,7 +95,7 @@ class Response:
             elif not more:
                 after = b"0\r\n\r\n"
         elif self._left is not None:
-            if self.known.method == "HEAD":
+            if self.head.method == "HEAD":
                 piece = b""
             self._left -= len(piece)
         # Copying costs less than a second system call.

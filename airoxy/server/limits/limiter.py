@@ -103,14 +103,14 @@ class Limiter:
     _fresh: set[int] = field(default_factory=set)
 
     async def let_in(
-        self, known: RequestHead, body: Body, limits: Limits, request_log: RequestLog
+        self, head: RequestHead, body: Body, limits: Limits, request_log: RequestLog
     ) -> Body:
         """Hold what the request may use, and give its body, which is looked at as it passes where
         it is too large to be held. Raises Forbidden, OverLimit."""
         if limits.models:
-            body = await _within(limits, known, body, request_log)
+            body = await _within(limits, head, body, request_log)
         if limits.metered:
-            await self._admit(known, body, limits, request_log)
+            await self._admit(head, body, limits, request_log)
         return body
 
     async def relay(self, answer: Answer, client: Client, request_log: RequestLog) -> None:
@@ -124,10 +124,10 @@ class Limiter:
         client.write(held.end, more=False)
 
     async def _admit(
-        self, known: RequestHead, body: Body, limits: Limits, request_log: RequestLog
+        self, head: RequestHead, body: Body, limits: Limits, request_log: RequestLog
     ) -> None:
-        path = known.path.rstrip("/")
-        asks = known.method == "POST" and path == MESSAGES
+        path = head.path.rstrip("/")
+        asks = head.method == "POST" and path == MESSAGES
         estimate, nanousd = Estimate(), 0
         if asks and (limits.spend or limits.tokens_per_minute is not None):
             if isinstance(body, bytes | bytearray):
@@ -139,7 +139,7 @@ class Limiter:
                 estimate[:2],
                 fast=estimate.fast,
             )
-        costs = asks or (known.method == "POST" and path == BATCHES)
+        costs = asks or (head.method == "POST" and path == BATCHES)
         now = time.time()
         with self.limit_counters.turn():
             slot = self._slot(request_log.key_id, now)
@@ -216,11 +216,11 @@ class _HeldEnd:
             self.end = piece
 
 
-async def _within(limits: Limits, known: RequestHead, body: Body, request_log: RequestLog) -> Body:
+async def _within(limits: Limits, head: RequestHead, body: Body, request_log: RequestLog) -> Body:
     """`body`, if it asks for no model but those of the key."""
-    if known.method != "POST":
+    if head.method != "POST":
         return body
-    if known.path.rstrip("/") == BATCHES:
+    if head.path.rstrip("/") == BATCHES:
         pieces = _steps(body) if isinstance(body, bytes | bytearray) else body
         checked = _checked(limits, pieces)
         if pieces is body:
@@ -231,7 +231,7 @@ async def _within(limits: Limits, known: RequestHead, body: Body, request_log: R
         models = await with_pauses(paced(read_models(body)))
         for model in models:
             _check(limits, model)
-        if not models and known.takes_system:
+        if not models and head.takes_system:
             _check(limits, request_log.model)
     return body
 

@@ -75,8 +75,8 @@ class Proxy:
         if not 0 <= now - self._renewed_at < SNAPSHOT_TTL:
             self.pool.snapshot.renew()
             self._renewed_at = now
-        key_id, limits = authenticate(request.known.digests, self.pool.snapshot, now)
-        request_log = RequestLog(key_id, request.known.path, now)
+        key_id, limits = authenticate(request.head.digests, self.pool.snapshot, now)
+        request_log = RequestLog(key_id, request.head.path, now)
         self.running += 1
         try:
             await self._serve(request, request_log, limits)
@@ -97,16 +97,16 @@ class Proxy:
     async def _serve(
         self, request: Request, request_log: RequestLog, limits: Limits | None
     ) -> None:
-        known = request.known
+        head = request.head
         job = await self._read(request, request_log)
         if limits is not None:
-            job.body = await self.limiter.let_in(known, job.body, limits, request_log)
+            job.body = await self.limiter.let_in(head, job.body, limits, request_log)
         answer = await self._answer(job)
         try:
-            if affinity.creates(known.method, known.path, answer.status):
+            if affinity.creates(head.method, head.path, answer.status):
                 answer = await affinity.remember(answer, request_log.token_id, self.pool.writer)
-            elif known.method == "DELETE":
-                affinity.forget(known.path, answer.status, self.pool.writer)
+            elif head.method == "DELETE":
+                affinity.forget(head.path, answer.status, self.pool.writer)
             await (relay if limits is None else self.limiter.relay)(answer, request, request_log)
         finally:
             answer.close()
@@ -145,14 +145,14 @@ class Proxy:
             self.pool.writer.do(count, written)
 
     async def _read(self, request: Request, request_log: RequestLog) -> _Job:
-        known = request.known
+        head = request.head
         body = await request.body()
         asked = await read_request(body) if isinstance(body, bytes | bytearray) else _UNREAD
         request_log.model, request_log.is_stream = asked.model, asked.stream
-        resources = (known.named, *asked.resources) if known.named else asked.resources
+        resources = (head.named, *asked.resources) if head.named else asked.resources
         wanted = Wanted(
             rules.model_class(asked.model),
-            None if self.config.affinity == "none" else known.session,
+            None if self.config.affinity == "none" else head.session,
             affinity.token_of(resources, self.pool.snapshot) if resources else None,
         )
         return _Job(request, request_log, wanted, body)
@@ -186,25 +186,25 @@ class Proxy:
         return last
 
     async def _send(self, job: _Job, token: Token) -> Exchange:
-        request, known, body = job.request, job.request.known, job.body
+        request, head, body = job.request, job.request.head, job.body
         job.request_log.attempted(token)
-        if token.type == "oauth" and known.takes_system and isinstance(body, bytes | bytearray):
+        if token.type == "oauth" and head.takes_system and isinstance(body, bytes | bytearray):
             body = await with_system_line(body, self.config.oauth.system_line)
-        head = known.to_upstream.get(token.type) or self._head(known, token.type)
+        lead = head.to_upstream.get(token.type) or self._lead(head, token.type)
         exchange = self.client.start(request.runner)
         request.watch(exchange)
-        await exchange.ask(head + lines(credential_for(token)), body, length=request.length)
+        await exchange.ask(lead + lines(credential_for(token)), body, length=request.length)
         if not request.ended:
             request.forget()  # an early answer
         request.watch(exchange)
         return exchange
 
-    def _head(self, known: RequestHead, token_type: str) -> bytes:
-        passed = passed_to_upstream(known.headers, token_type)
+    def _lead(self, head: RequestHead, token_type: str) -> bytes:
+        passed = passed_to_upstream(head.headers, token_type)
         host = (b"host", self.client.host)
-        head = self.client.head(known.method.encode(), known.target, [host, *passed])
-        known.to_upstream[token_type] = head
-        return head
+        lead = self.client.head(head.method.encode(), head.target, [host, *passed])
+        head.to_upstream[token_type] = lead
+        return lead
 
     async def _judge(
         self, wanted: Wanted, token: Token, response: Exchange

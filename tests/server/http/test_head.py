@@ -13,21 +13,21 @@ def head(length: bytes, rest: bytes = b"accept: */*\r\n") -> bytes:
 
 
 def test_a_head_tells_what_the_proxy_asks():
-    known = RequestHead(head(b"5"))
-    assert (known.method, known.path, known.target) == (
+    parsed = RequestHead(head(b"5"))
+    assert (parsed.method, parsed.path, parsed.target) == (
         "POST", "/v1/messages", b"/v1/messages?a=b"
     )  # fmt: skip
-    assert known.is_api
-    assert known.takes_system
-    assert len(known.digests) == 1
-    assert known.headers[-1] == (b"accept", b"*/*")
+    assert parsed.is_api
+    assert parsed.takes_system
+    assert len(parsed.digests) == 1
+    assert parsed.headers[-1] == (b"accept", b"*/*")
 
 
 @pytest.mark.parametrize("length", [b"0", b"5", b"12345", b"0007", b"9" * 18])
 def test_another_length_is_recognised(length):
-    known = RequestHead(head(b"31"))
-    assert known.again(head(length))
-    assert known.length == int(length)
+    parsed = RequestHead(head(b"31"))
+    assert parsed.again(head(length))
+    assert parsed.length == int(length)
 
 
 @pytest.mark.parametrize(
@@ -49,16 +49,16 @@ def test_another_length_is_recognised(length):
     ],
 )
 def test_every_other_head_is_read_anew(other):
-    known = RequestHead(head(b"31"))
-    assert not known.again(other)
-    assert known.length == 31
+    parsed = RequestHead(head(b"31"))
+    assert not parsed.again(other)
+    assert parsed.length == 31
 
 
 def test_a_head_without_a_length_is_recognised_whole():
-    known = RequestHead(START + b"\r\n")
-    assert known.again(START + b"\r\n")
-    assert not known.again(START + b"content-length: 5\r\n\r\n")
-    assert known.length == 0
+    parsed = RequestHead(START + b"\r\n")
+    assert parsed.again(START + b"\r\n")
+    assert not parsed.again(START + b"content-length: 5\r\n\r\n")
+    assert parsed.length == 0
 
 
 def test_an_unknown_method_is_refused():
