@@ -12,7 +12,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from airoxy.server.http.asgi import answering
-from airoxy.server.http.connection import Connection
+from airoxy.server.http.connection import ClientConnection
 
 Asked = tuple[str, bytes, tuple[tuple[bytes, bytes], ...], bytes]
 
@@ -76,7 +76,7 @@ async def conversation(pieces: list[bytes]) -> tuple[list[Asked], list[bytes], b
     )
     config.load()
     state = ServerState()
-    connection = Connection(config, state)
+    connection = ClientConnection(config, state)
     transport = Transport()
     connection.connection_made(transport)
     for piece in [piece for piece in pieces if piece]:

@@ -38,7 +38,7 @@ UNREAD_TIME = 300
 _FEW = 3
 
 
-class Connection(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """uvicorn makes it, with its configuration, whose application answers a Request, and with its
     state, which is what all connections share."""
 

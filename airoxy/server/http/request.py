@@ -19,7 +19,7 @@ from airoxy.server.http.runner import Runner
 from airoxy.upstream.exchange import Exchange
 
 if TYPE_CHECKING:
-    from airoxy.server.http.connection import Connection
+    from airoxy.server.http.connection import ClientConnection
 
 #: Of a body that nobody waits for at the moment so much is taken in (bytes).
 HIGH_WATER = 64 * 1024
@@ -51,7 +51,7 @@ class Request(Response):
         "runner",
     )  # fmt: skip
 
-    def __init__(self, connection: Connection, head: RequestHead, runner: Runner) -> None:
+    def __init__(self, connection: ClientConnection, head: RequestHead, runner: Runner) -> None:
         super().__init__(connection, head)
         self.runner = runner
         self.length = None if head.length == CHUNKED else head.length

@@ -17,7 +17,7 @@ from airoxy.core.request.headers import Headers
 from airoxy.server.http.head import RequestHead
 
 if TYPE_CHECKING:
-    from airoxy.server.http.connection import Connection
+    from airoxy.server.http.connection import ClientConnection
 
 #: Sent with each answer that is to be its connection's last.
 CLOSE = (b"connection", b"close")
@@ -44,7 +44,7 @@ class Response:
         "head",
     )
 
-    def __init__(self, connection: Connection, head: RequestHead) -> None:
+    def __init__(self, connection: ClientConnection, head: RequestHead) -> None:
         self.head = head
         self.begun = self.complete = False
         self._connection = connection

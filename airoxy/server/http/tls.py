@@ -19,9 +19,9 @@ _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 HINT = "This port speaks TLS; begin the base URL with https://"
 
 
-def server_context(certificate: Certificate) -> Context:
+def server_context(certificate: Certificate) -> TLSContext:
     """What the connections of a worker are made with."""
-    context = Context(ssl.PROTOCOL_TLS_SERVER)
+    context = TLSContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
     context.set_alpn_protocols(["http/1.1"])
@@ -30,7 +30,7 @@ def server_context(certificate: Certificate) -> Context:
     return context
 
 
-class Context(ssl.SSLContext):
+class TLSContext(ssl.SSLContext):
     """A context that knows its connections whose handshake is not over: uvicorn hears of them only
     afterwards, and a worker that leaves would cut them off."""
 

@@ -22,11 +22,11 @@ import uvicorn
 import uvloop
 
 from airoxy.config.certificate import Certificate
-from airoxy.server.http.connection import Connection
+from airoxy.server.http.connection import ClientConnection
 from airoxy.server.http.listener import Acceptor
 from airoxy.server.http.request import Request
 from airoxy.server.http.response import CLOSE
-from airoxy.server.http.tls import Context, server_context
+from airoxy.server.http.tls import TLSContext, server_context
 from airoxy.server.pool.token_state import Load
 from airoxy.server.process.binding import BACKLOG
 from airoxy.server.process.child import LEAVE_LATER, LEAVE_NOW, LEAVE_SOON
@@ -100,7 +100,7 @@ class _Serving:
         self,
         sockets: Sequence[socket.socket],
         line: socket.socket,
-        tls: Context | None,
+        tls: TLSContext | None,
         shared: bool,
     ) -> None:
         self._shared = shared
@@ -136,7 +136,7 @@ class _Serving:
         server = self._server
         await server.startup(sockets=[] if self._shared else self._sockets)
         if self._shared:
-            factory = partial(Connection, server.config, server.server_state)
+            factory = partial(ClientConnection, server.config, server.server_state)
             self._acceptors = [Acceptor(each, factory, self._tls) for each in self._sockets]
 
     # Orders
@@ -225,16 +225,16 @@ class _Serving:
             await asyncio.sleep(0.01)
 
 
-def _connections(state: Any) -> list[Connection]:
+def _connections(state: Any) -> list[ClientConnection]:
     return list(state.connections)
 
 
-def _uvicorn(app: ServerApp, tls: Context | None) -> uvicorn.Server:
+def _uvicorn(app: ServerApp, tls: TLSContext | None) -> uvicorn.Server:
     """uvicorn's Server without its loop and its signals, which differ from version to version."""
     config = uvicorn.Config(
         app.answer,
         interface="asgi3",
-        http=Connection,
+        http=ClientConnection,
         ws="none",
         lifespan="off",
         log_config=None,

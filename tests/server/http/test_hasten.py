@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from uvicorn.server import ServerState
 
-from airoxy.server.http.connection import Connection
+from airoxy.server.http.connection import ClientConnection
 from tests.fuzz.wire import Transport
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: airoxy\r\n\r\n"
@@ -34,7 +34,7 @@ async def _limits(clients: int, **settings: Any) -> list[int | None]:
     config = SimpleNamespace(loaded_app=answer, timeout_keep_alive=5, **settings)
     transports = [Limited() for _ in range(clients)]
     for transport in transports:
-        connection = Connection(config, state)
+        connection = ClientConnection(config, state)
         connection.connection_made(transport)
         connection.data_received(REQUEST)
     for runner in tuple(state.tasks):
