@@ -66,7 +66,7 @@ def _compose(document: Document) -> yaml.Node | None:
     try:
         data = document.path.read_bytes()
         text = data.decode("utf-8-sig")
-        if _depth(text) > 20:  # thousands of levels end the C parser, and the process with it
+        if _is_deep(text):
             document.complain(None, None, "is nested too deeply; two levels are all there are")
             return None
         return yaml.compose(text, LOADER)
@@ -86,17 +86,20 @@ def _compose(document: Document) -> yaml.Node | None:
     return None
 
 
-def _depth(text: str) -> int:
-    depth = deepest = 0
+def _is_deep(text: str) -> bool:
+    """Whether it has more levels than any configuration. Thousands of them end older C parsers, and
+    the process with them, and newer ones with words of their own: this stops before."""
+    depth = 0
     for event in yaml.parse(text, LOADER):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            deepest = max(deepest, depth)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-    return deepest
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MOST_LEVELS:
+            return True
+    return False
 
 
+#: The configuration has two, a price row four.
+_MOST_LEVELS = 20
 _READ_ADVICE = "make it a file that everybody may read (mode 0644)"
 
 

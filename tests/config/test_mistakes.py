@@ -157,8 +157,12 @@ def test_what_yaml_cannot_read_is_told_with_its_line(
     assert words in said
 
 
-def test_a_file_nested_without_end_is_refused(complaints: Complaints) -> None:
-    assert complaints("- " * 100_000) == ["F: is nested too deeply; two levels are all there are"]
+@pytest.mark.parametrize(
+    "content",
+    ["- " * 100_000, "[" * 900, "{a: " * 5000, f"pricing: {'[' * 30}{']' * 30}\nport: x\n"],
+)
+def test_a_file_nested_without_end_is_refused(complaints: Complaints, content: str) -> None:
+    assert complaints(content) == ["F: is nested too deeply; two levels are all there are"]
 
 
 @pytest.mark.parametrize(
