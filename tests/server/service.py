@@ -21,7 +21,8 @@ from typing import Any, Self
 
 from tests.program import ROOT, environment, free_port
 
-STUB = Path(__file__).with_name("stub_server.py")
+#: Arguments for Python. As a module: beside a script, the folder http would hide the standard one.
+STUB = ("-m", "tests.server.stub_server")
 PATIENCE = 20.0
 
 
@@ -68,7 +69,7 @@ class Service:
         return self
 
     def _command(self) -> list[str]:
-        command = [sys.executable, str(STUB), str(self.config)]
+        command = [sys.executable, *STUB, str(self.config)]
         if self.listener is None:
             return command
         # As systemd does it: descriptor 3, and variables that name the very process.

@@ -30,7 +30,7 @@ class Solo:
         self._clients: list[socket.socket] = []
         fds = [self.listener.fileno(), theirs.fileno()]
         self.process = subprocess.Popen(
-            [sys.executable, str(STUB), str(directory / "airoxy.yaml"), *map(str, fds)],
+            [sys.executable, *STUB, str(directory / "airoxy.yaml"), *map(str, fds)],
             cwd=ROOT, env=environment(), pass_fds=fds, stderr=subprocess.PIPE,
         )  # fmt: skip
         theirs.close()
