@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 LAYERS = (
-    "__init__", "errors", "core", "config", "store", "upstream", "jobs", "server",
+    "__init__", "errors", "calendar", "core", "config", "store", "upstream", "jobs", "server",
     "cli", "legacy_php", "__main__",
 )  # fmt: skip
 #: What `core` may import from the standard library, none of which does I/O.

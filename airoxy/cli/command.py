@@ -18,6 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from airoxy.calendar import day_of
+
 if TYPE_CHECKING:
     import apsw
 
@@ -70,7 +72,7 @@ class Context:
 
     def today(self) -> datetime.date:
         """The day in UTC."""
-        return datetime.datetime.fromtimestamp(self.now(), datetime.UTC).date()
+        return day_of(self.now())
 
     def say(self, text: str = "") -> None:
         print(text, file=self.out)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from airoxy.calendar import next_day, next_month
 from airoxy.core.billing.money import exact_dollars
 
 #: The seconds of a minute, in which requests and tokens are counted.
@@ -81,18 +82,6 @@ def refusal(limits: Limits, use: Use, now: float, *, costs: bool) -> Refusal | N
     found = [*_spending(limits, use, now)] if costs else []
     found += _rates(limits, use, now, costs)
     return max(found, key=lambda each: each.until, default=None)
-
-
-def next_day(now: float) -> float:
-    """The Unix time at which UTC's day ends."""
-    return (int(now) // 86400 + 1) * 86400.0
-
-
-def next_month(now: float) -> float:
-    """The Unix time at which UTC's month ends."""
-    day = datetime.datetime.fromtimestamp(now, datetime.UTC)
-    year, month = divmod(day.year * 12 + day.month, 12)
-    return datetime.datetime(year, month + 1, 1, tzinfo=datetime.UTC).timestamp()
 
 
 def _spending(limits: Limits, use: Use, now: float) -> Iterator[Refusal]:

@@ -6,13 +6,13 @@ is the table of verdicts, row by row.
 
 from __future__ import annotations
 
-import datetime
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
+from airoxy.calendar import next_month
 from airoxy.core.oauth import clean
 from airoxy.core.retry import retry_after_seconds
 
@@ -133,20 +133,13 @@ def _judge_429(
     headers: Mapping[bytes, bytes], body: bytes, asked_class: str, now: float
 ) -> Verdict:
     if SPEND_LIMIT.encode() in body and _error_code(body) == SPEND_LIMIT:
-        until = first_of_next_month(now)
+        until = next_month(now)
         return Verdict("next", Cooling(EVERY_CLASS, until, "spend limit reached"))
     pause = retry_after_seconds(headers.get(b"retry-after"), now)
     if not pause:
         # Request-scoped: it says nothing about the token (pausing took whole pools down).
         return NEXT
     return Verdict("next", Cooling(asked_class, now + min(pause, LONGEST_COOLING), "rate limited"))
-
-
-def first_of_next_month(now: float) -> float:
-    """00:00 UTC of the first day of the month after `now`, in Unix seconds."""
-    today = datetime.datetime.fromtimestamp(now, datetime.UTC)
-    year, month = divmod(today.year * 12 + today.month, 12)
-    return datetime.datetime(year, month + 1, 1, tzinfo=datetime.UTC).timestamp()
 
 
 def error_message(body: bytes) -> str | None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from airoxy.calendar import first_of_next_month
+
 Sums = dict[str, Any]
 
 
@@ -31,11 +33,6 @@ class Report:
         return [group["model"] for group in self.models if not group["priced"]]
 
 
-def next_month(month: date) -> date:
-    """The first day of the month after the one that this day is in."""
-    return (month.replace(day=1) + timedelta(31)).replace(day=1)
-
-
 def build(
     rows: Sequence[Mapping[str, Any]],
     month: date,
@@ -44,7 +41,7 @@ def build(
     has_price: Callable[[str, date], bool],
 ) -> Report:
     """The report on `month` (its first day) of rows by day, key and model with these `counts`."""
-    end = next_month(month)
+    end = first_of_next_month(month)
     priced = _priced(rows, has_price)
 
     def model(group: Sequence[Mapping[str, Any]]) -> Sums:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import apsw
 
+from airoxy.calendar import numbered_day
 from airoxy.core.billing.cost_inputs import UNKNOWN, parts_of
 from airoxy.core.billing.pricing import PriceTable, cost_nanousd
 from airoxy.core.billing.usage import Usage
@@ -22,7 +23,6 @@ from airoxy.store.usage import costs, requests
 
 #: Rows read at once; that needs no lock.
 _AT_ONCE = 10_000
-_EPOCH = datetime.date(1970, 1, 1)
 
 
 @dataclass
@@ -91,4 +91,4 @@ def _cost(row: costs.Costed, prices: PriceTable) -> int | None:
             parts = parts_of(row.basis)
         except ValueError:
             return None
-    return cost_nanousd(parts, prices, _EPOCH + datetime.timedelta(row.day))
+    return cost_nanousd(parts, prices, numbered_day(row.day))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import apsw
 
+from airoxy.calendar import day_of
 from airoxy.jobs.slices import Pause, in_slices
 from airoxy.store import resources, schema
 from airoxy.store.usage import requests
@@ -43,8 +44,7 @@ def tidy_log(
     pause: Pause = time.sleep,
 ) -> Tidied:
     """Keep `retention_days` whole days and today, in UTC."""
-    today = datetime.datetime.fromtimestamp(now, datetime.UTC).date()
-    before = today - datetime.timedelta(retention_days)
+    before = day_of(now) - datetime.timedelta(retention_days)
     rows = in_slices(db, lambda most: requests.delete_slice(db, before, most), pause)
     forgotten = _forget_resources(db, now, pause)
     pages = in_slices(db, lambda most: schema.shrink(db, most), pause)

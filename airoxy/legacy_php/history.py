@@ -14,6 +14,7 @@ from itertools import islice
 
 import apsw
 
+from airoxy.calendar import DAY_MS
 from airoxy.core.billing.cost_inputs import UNKNOWN
 from airoxy.core.oauth import clean
 from airoxy.legacy_php.imports import Group, Imports
@@ -24,7 +25,6 @@ from airoxy.store.usage import requests
 #: Whose requests those are whose key is not known: the statistics have none, others are gone.
 NOBODY = 0
 _BATCH = 1000
-_DAY_MS = 86_400_000
 #: What of an endpoint is kept.
 _ENDPOINT_LENGTH = 200
 
@@ -71,7 +71,7 @@ def take_history(
         rows = [old for old in batch if isinstance(old, OldRequest)]
         requests.append(db, [_row(old, keys, tokens) for old in rows])
         for old in rows:
-            group = (old.requested_at_ms // _DAY_MS, old.token_id, old.model or "")
+            group = (old.requested_at_ms // DAY_MS, old.token_id, old.model or "")
             counted[group] = counted[group].plus(old.counts)
             last = old.row
         history.requests += len(rows)

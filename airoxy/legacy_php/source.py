@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 import apsw
 
+from airoxy.calendar import DAY_SECONDS
 from airoxy.errors import StoreError
 from airoxy.store.schema import explain, run
 
@@ -194,7 +195,7 @@ def old_days(db: apsw.Connection) -> Iterator[OldDay]:
         moment = _moment(date)
         if moment is not None:
             counts = Counts._make((*map(_whole, counted), nanodollars(dollars)))
-            yield OldDay(int(moment // 86400), token, _text(model) or None, counts)
+            yield OldDay(int(moment // DAY_SECONDS), token, _text(model) or None, counts)
 
 
 def nanodollars(dollars: object) -> int:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
+from airoxy.calendar import day_number
 from airoxy.core.limits import MINUTE, Limits
 from airoxy.errors import Conflict
 from airoxy.store.keys import LIMITS, no_key
@@ -22,7 +23,6 @@ from airoxy.store.schema import run, transaction
 #: The limits, and what else of a key may be set.
 SETTABLE = (*LIMITS, "note", "name")
 
-_EPOCH = datetime.date(1970, 1, 1)
 #: A request that came longer ago and ended in the last minute is not looked for (milliseconds).
 _LONGEST_MS = 600_000
 
@@ -81,7 +81,7 @@ def limits_in_force(db: apsw.Connection) -> dict[int, Limits]:
 def spent(db: apsw.Connection, key_id: int, today: datetime.date) -> Spent:
     """What the key's requests of this day and of its month cost. The days are asked for one by one,
     because the sums are in the order of days and then of keys."""
-    day = (today - _EPOCH).days
+    day = day_number(today)
     days = ", ".join(map(str, range(day - today.day + 1, day + 1)))
     ((of_day, of_month),) = run(
         db,

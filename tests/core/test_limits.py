@@ -7,8 +7,6 @@ from airoxy.core.limits import (
     SOON,
     Limits,
     Use,
-    next_day,
-    next_month,
     refusal,
     wait_of,
 )
@@ -118,13 +116,6 @@ def test_of_several_limits_the_one_that_opens_last_is_told():
     refused = refusal(limits, use, NOON, costs=False)
     assert refused is not None
     assert refused.until == NOON + 60
-
-
-def test_days_and_months_end_in_utc():
-    assert next_day(NOON) == MIDNIGHT
-    assert next_day(MIDNIGHT) == MIDNIGHT + 86400
-    assert next_month(NOON) == DECEMBER
-    assert next_month(DECEMBER) == DECEMBER + 31 * 86400  # into the next year
 
 
 @pytest.mark.parametrize(

@@ -145,17 +145,6 @@ def test_a_401_after_the_refresh_deactivates_an_oauth_token():
     assert verdict == Verdict("next", None, "Anthropic answered 401: expired")
 
 
-@pytest.mark.parametrize(
-    ("now", "then"), [((2026, 12, 31, 23, 59), (2027, 1, 1)), ((2027, 1, 1, 0, 0), (2027, 2, 1))]
-)
-def test_the_spend_limit_opens_on_the_first_of_the_next_month(now, then):
-    assert pool.first_of_next_month(utc(*now)) == utc(*then)
-
-
-def utc(*moment: int) -> float:
-    return datetime.datetime(*moment, tzinfo=datetime.UTC).timestamp()
-
-
 def test_an_error_message_is_one_line_of_bounded_length():
     assert pool.error_message(error("a\n b")) == "a b"
     assert len(pool.error_message(error("x" * 1000))) == 300

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from airoxy.core.report import Report, build, next_month
+from airoxy.core.report import Report, build
 
 NOVEMBER = date(2026, 11, 1)
 COUNTS = ("requests", "cost_nanousd")
@@ -18,12 +18,6 @@ def used(day: int, key: int, model: str | None, requests: int, cost: int) -> dic
 
 def report(*rows: dict[str, Any], today: date = date(2026, 11, 22)) -> Report:
     return build(rows, NOVEMBER, today, COUNTS, lambda model, day: model != "new" or day.day > 5)
-
-
-def test_months_follow_each_other() -> None:
-    assert next_month(date(2026, 12, 31)) == date(2027, 1, 1)
-    assert next_month(date(2027, 1, 31)) == date(2027, 2, 1)
-    assert next_month(date(2028, 2, 1)) == date(2028, 3, 1)
 
 
 def test_keys_have_their_models_and_the_dearest_come_first() -> None:

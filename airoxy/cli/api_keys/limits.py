@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from airoxy.calendar import day_of
 from airoxy.cli.formats import short
 from airoxy.core.billing.money import exact_dollars, nanousd
 from airoxy.errors import InvalidInput
@@ -125,7 +126,7 @@ def _note(text: str) -> str:
 
 def with_use(db: apsw.Connection, key: Row, now: float) -> dict[str, Any]:
     """The key with what it has used of what may be limited, as far as the account has it."""
-    today = datetime.datetime.fromtimestamp(now, datetime.UTC).date()
+    today = day_of(now)
     spent = limits.spent(db, key["id"], today)
     minute = limits.last_minute(db, key["id"], now)
     return {

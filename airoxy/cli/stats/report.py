@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
+from airoxy.calendar import first_of_next_month
 from airoxy.cli.command import Context
 from airoxy.cli.formats import cut
 from airoxy.cli.show import moment
@@ -27,10 +28,8 @@ _COLUMNS = (
 
 def write_report(context: Context, month: date, today: date, form: str) -> None:
     """The account of `month` (its first day) as text, html, csv or json."""
-    from airoxy.core.report import next_month
-
     prices = context.config.pricing
-    rows = by_day_key_and_model(context.database, month, next_month(month))
+    rows = by_day_key_and_model(context.database, month, first_of_next_month(month))
     report = build(rows, month, today, TOTALS, prices.knows)
     if form == "html":
         from airoxy.cli.stats.report_html import page

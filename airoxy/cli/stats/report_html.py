@@ -10,10 +10,11 @@ from datetime import date
 from html import escape
 from typing import Any
 
+from airoxy.calendar import first_of_next_month
 from airoxy.cli.formats import cents
 from airoxy.cli.show import moment
 from airoxy.cli.stats.report import key_name, model_name
-from airoxy.core.report import Report, next_month
+from airoxy.core.report import Report
 
 _STYLE = """
 :root { --paper: #fff; --ink: #1b1d21; --soft: #5d646e; --line: #e2e5ea; --band: #f5f6f8;
@@ -102,7 +103,7 @@ def _period(report: Report, now: float) -> str:
 
 
 def _days_in(month: date) -> int:
-    return (next_month(month) - month).days
+    return (first_of_next_month(month) - month).days
 
 
 def _summary(report: Report) -> str:

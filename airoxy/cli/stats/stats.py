@@ -9,9 +9,9 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from airoxy.calendar import first_of_next_month
 from airoxy.cli.command import Command, Context, add_json
 from airoxy.cli.formats import bar, cut, dollars, painted, short
-from airoxy.core.report import next_month
 from airoxy.errors import InvalidInput
 from airoxy.store import keys, tokens
 from airoxy.store.usage import requests
@@ -97,7 +97,7 @@ def _days(
     if not args.month:
         return None, None
     month = today.replace(day=1) if args.month == _THIS_MONTH else args.month
-    return month, next_month(month)
+    return month, first_of_next_month(month)
 
 
 def _report(context: Context, args: Namespace, today: datetime.date) -> None:

@@ -7,7 +7,6 @@ is not asked, since that would start it.
 
 from __future__ import annotations
 
-import datetime
 import signal
 import sys
 import threading
@@ -17,6 +16,7 @@ from collections import deque
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
+from airoxy.calendar import day_of
 from airoxy.cli.command import Command, Context
 from airoxy.cli.system.health import Health, Own, ask_server, own_server
 from airoxy.cli.system.system import SERVICE, booted, show
@@ -87,7 +87,7 @@ class Watch:
         return Picture(now=now, health=health, rate=self._rate(), **self._known)
 
     def _read(self, now: float) -> None:
-        today = datetime.datetime.fromtimestamp(now, datetime.UTC).date()
+        today = day_of(now)
         db = self._db
         with schema.snapshot(db):
             self._last = requests.last_id(db)

@@ -18,6 +18,7 @@ from functools import partial
 
 import apsw
 
+from airoxy.calendar import day_of
 from airoxy.core import limits as rules
 from airoxy.core.billing.pricing import PriceTable, most_nanousd
 from airoxy.core.estimate import Estimate, ModelScan, read_estimate, read_models
@@ -135,7 +136,7 @@ class Limiter:
             nanousd = most_nanousd(
                 self.prices,
                 request_log.model,
-                datetime.datetime.fromtimestamp(request_log.now, datetime.UTC).date(),
+                day_of(request_log.now),
                 estimate[:2],
                 fast=estimate.fast,
             )
@@ -185,7 +186,7 @@ class Limiter:
 
     def _spent_by(self, key_id: int, now: float) -> account.Spent:
         """By the sums; where they cannot be read at the moment, what was known of them last."""
-        today = datetime.datetime.fromtimestamp(now, datetime.UTC).date()
+        today = day_of(now)
         day, spent = self._spent.get(key_id, (None, account.Spent(0, 0)))
         try:
             version = schema.data_version(self.db)

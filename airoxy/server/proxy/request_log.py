@@ -5,12 +5,12 @@ The law: exactly one row for each request whose key was valid, however it ends.
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from airoxy.calendar import DAY_SECONDS, numbered_day
 from airoxy.core.billing.cost_inputs import cost_inputs_of
 from airoxy.core.billing.pricing import PriceTable, cost_nanousd
 from airoxy.core.billing.usage import Usage, UsageReader, form_of, total
@@ -129,7 +129,7 @@ class RequestLog:
             used.cache_write_1h_tokens,
             used.cache_read_tokens,
             used.web_search_requests,
-            cost_nanousd(parts, prices, _day(int(self.now) // 86400)) if parts else 0,
+            cost_nanousd(parts, prices, _day(int(self.now) // DAY_SECONDS)) if parts else 0,
             self._status,
             self._error,
             self._ending,
@@ -161,11 +161,8 @@ class RequestLog:
         return round((time.monotonic() - self._started) * 1000)
 
 
-# Both are asked the same for nearly every request.
-@lru_cache(maxsize=8)
-def _day(number: int) -> datetime.date:
-    """The UTC day, by its number since 1970."""
-    return datetime.date(1970, 1, 1) + datetime.timedelta(number)
+# Asked the same for nearly every request.
+_day = lru_cache(maxsize=8)(numbered_day)
 
 
 @lru_cache(maxsize=256)

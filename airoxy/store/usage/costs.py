@@ -13,11 +13,9 @@ from typing import NamedTuple
 
 import apsw
 
+from airoxy.calendar import DAY_MS, numbered_day, start_ms
 from airoxy.store.migrations import BLOCK
 from airoxy.store.schema import run
-
-_EPOCH = datetime.date(1970, 1, 1)
-_DAY_MS = 86_400_000
 
 
 class Costed(NamedTuple):
@@ -53,7 +51,7 @@ class Counted(NamedTuple):
     cost_nanousd: int
 
 
-_COLUMNS = ", ".join(Costed._fields).replace(" day,", f" requested_at / {_DAY_MS},")
+_COLUMNS = ", ".join(Costed._fields).replace(" day,", f" requested_at / {DAY_MS},")
 
 
 def first_id(db: apsw.Connection, since: datetime.date) -> int:
@@ -61,7 +59,7 @@ def first_id(db: apsw.Connection, since: datetime.date) -> int:
     ((block,),) = run(
         db,
         "SELECT ifnull(min(block), 0) FROM blocks WHERE newest >= ?",
-        ((since - _EPOCH).days * _DAY_MS,),
+        (start_ms(since),),
     )
     return int(block) * BLOCK
 
@@ -74,7 +72,7 @@ def costed(
         db,
         f"SELECT {_COLUMNS} FROM requests WHERE id BETWEEN ? AND ? AND requested_at >= ?"
         " ORDER BY id LIMIT ?",
-        (first, last, (since - _EPOCH).days * _DAY_MS, limit),
+        (first, last, start_ms(since), limit),
     )
     return [Costed(*row) for row in rows]
 
@@ -95,7 +93,7 @@ def change_costs(db: apsw.Connection, changes: Iterable[Change]) -> list[Change]
 def oldest_day(db: apsw.Connection) -> datetime.date | None:
     """From when there are detailed rows; None if there is none."""
     ((oldest,),) = run(db, "SELECT min(oldest) FROM blocks")
-    return None if oldest is None else _EPOCH + datetime.timedelta(oldest // _DAY_MS)
+    return None if oldest is None else numbered_day(oldest // DAY_MS)
 
 
 def counted_models(db: apsw.Connection) -> list[Counted]:
@@ -107,6 +105,5 @@ def counted_models(db: apsw.Connection) -> list[Counted]:
         " + cache_write_1h_tokens + cache_read_tokens > 0 GROUP BY model, day ORDER BY model, day",
     )
     return [
-        Counted(model, _EPOCH + datetime.timedelta(day), requests, cost)
-        for model, day, requests, cost in rows
+        Counted(model, numbered_day(day), requests, cost) for model, day, requests, cost in rows
     ]

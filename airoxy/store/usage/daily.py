@@ -13,6 +13,7 @@ from typing import Any
 
 import apsw
 
+from airoxy.calendar import day_number, numbered_day
 from airoxy.core.billing.usage import BILLED
 from airoxy.store.schema import run
 
@@ -21,7 +22,6 @@ COUNTS = (*BILLED, "cost_nanousd")
 #: What a total says.
 TOTALS = ("requests", "successful", "failed", *COUNTS)
 
-_EPOCH = datetime.date(1970, 1, 1)
 _SUMS = ", ".join(
     f"ifnull(sum({name}), 0)" for name in ("requests", "requests - failed", "failed", *COUNTS)
 )
@@ -78,7 +78,7 @@ def totals_by(
     told = [dict(zip((*fields, *TOTALS), row, strict=True)) for row in rows]
     if group == "day":
         for row in told:
-            row["day"] = (_EPOCH + datetime.timedelta(row["day"])).isoformat()
+            row["day"] = numbered_day(row["day"]).isoformat()
     return told
 
 
@@ -96,7 +96,7 @@ def by_day_key_and_model(
     fields = ("day", "api_key_id", "api_key_name", "model", *TOTALS)
     told = [dict(zip(fields, row, strict=True)) for row in rows]
     for row in told:
-        row["day"] = (_EPOCH + datetime.timedelta(row["day"])).isoformat()
+        row["day"] = numbered_day(row["day"]).isoformat()
     return told
 
 
@@ -114,8 +114,8 @@ def _where(
 ) -> tuple[str, list[int]]:
     return conditions(
         {
-            "day >= ?": (since - _EPOCH).days if since else None,
-            "day < ?": (until - _EPOCH).days if until else None,
+            "day >= ?": day_number(since) if since else None,
+            "day < ?": day_number(until) if until else None,
             "token_id = ?": token_id,
             "api_key_id = ?": key_id,
         }

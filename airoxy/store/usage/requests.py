@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
+from airoxy.calendar import DAY_MS, start_ms
 from airoxy.store.migrations import BLOCK
 from airoxy.store.schema import run
 from airoxy.store.usage.daily import COUNTS, conditions, totals, totals_by
@@ -52,9 +53,6 @@ FIELDS = (
     "duration_ms",
     "request_id",
 )
-
-_EPOCH = datetime.date(1970, 1, 1)
-_DAY_MS = 86_400_000
 
 
 class Row(NamedTuple):
@@ -121,9 +119,9 @@ def newest(
     blocks = whose | {"block >= ?": None if after_id is None else after_id // BLOCK}
     rows = whose | {"id > ?": after_id}
     if day is not None:
-        start = _milliseconds(day)
-        blocks |= {"newest >= ?": start, "oldest < ?": start + _DAY_MS}
-        rows |= {"requested_at >= ?": start, "requested_at < ?": start + _DAY_MS}
+        start = start_ms(day)
+        blocks |= {"newest >= ?": start, "oldest < ?": start + DAY_MS}
+        rows |= {"requested_at >= ?": start, "requested_at < ?": start + DAY_MS}
     order = "DESC" if after_id is None else "ASC"
     found: list[dict[str, Any]] = []
     # As long as this statement is not at its end, all that is read is of one moment.
@@ -181,7 +179,7 @@ def delete_slice(db: apsw.Connection, before: datetime.date, limit: int) -> int:
 
     How many it were; if it were less, there is none left.
     """
-    limit_ms = _milliseconds(before)
+    limit_ms = start_ms(before)
     run(
         db,
         "DELETE FROM requests WHERE id IN (SELECT r.id"
@@ -197,7 +195,3 @@ def delete_slice(db: apsw.Connection, before: datetime.date, limit: int) -> int:
         run(db, "DELETE FROM blocks WHERE newest < ?", (limit_ms,))
         run(db, "UPDATE blocks SET oldest = ?1 WHERE oldest < ?1", (limit_ms,))
     return deleted
-
-
-def _milliseconds(day: datetime.date) -> int:
-    return (day - _EPOCH).days * _DAY_MS
