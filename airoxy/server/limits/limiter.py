@@ -28,67 +28,16 @@ from airoxy.core.request.paths import BATCHES, MESSAGES
 from airoxy.errors import AiroxyError, Forbidden, OverLimit, OverSpend
 from airoxy.server.http.head import RequestHead
 from airoxy.server.limits.counters import LimitCounters
+from airoxy.server.limits.reservations import Reservation
+from airoxy.server.pauses import with_pauses
 from airoxy.server.pool.snapshot import Snapshot
-from airoxy.server.proxy.body import with_pauses
-from airoxy.server.proxy.relay import Answer, Client, relay
-from airoxy.server.proxy.request_log import RequestLog
 from airoxy.store import limits as account
 from airoxy.store import schema
-from airoxy.store.usage.requests import Row
 
 Body = bytes | bytearray | AsyncIterator[bytes]
 
 #: Of a collected batch so much is looked through at once (bytes).
 _STEP = 128 * 1024
-
-
-class Reservation:
-    """What is held for one request, until it has been counted."""
-
-    def __init__(
-        self, limit_counters: LimitCounters, key_id: int, slot: int, nanousd: int, tokens: int
-    ) -> None:
-        self._limit_counters = limit_counters
-        self._key_id, self._slot = key_id, slot
-        self._nanousd, self._tokens = nanousd, tokens
-        self._counts_tokens = tokens > 0
-        self._running = True
-        self._row: Row | None = None
-        limit_counters.hold(slot, key_id, running=1, nanousd=nanousd, tokens=tokens)
-
-    def leave(self) -> None:
-        """The request runs no more."""
-        if self._running:
-            self._running = False
-            self._limit_counters.hold(self._slot, self._key_id, running=-1)
-
-    def count(self, request_log: RequestLog, prices: PriceTable) -> Row:
-        """The request's row, made once; what was held for it gives way to what is in it."""
-        if self._row is not None:
-            return self._row
-        row = self._row = request_log.row(prices)
-        limit_counters = self._limit_counters
-        with limit_counters.turn():
-            limit_counters.hold(
-                self._slot,
-                self._key_id,
-                nanousd=-self._nanousd,
-                tokens=-self._tokens,
-                unwritten=row.cost_nanousd,
-            )
-            if self._counts_tokens and limit_counters.find(self._key_id) == self._slot:
-                used = row.input_tokens + row.output_tokens
-                used += row.cache_write_5m_tokens + row.cache_write_1h_tokens
-                limit_counters.count(self._slot, int(time.time()), tokens=used)
-        return row
-
-    def written(self, row: Row, loop: asyncio.AbstractEventLoop) -> None:
-        """The row is in the database (called by the writer's thread)."""
-        loop.call_soon_threadsafe(
-            partial(
-                self._limit_counters.hold, self._slot, self._key_id, unwritten=-row.cost_nanousd
-            )
-        )
 
 
 @dataclass
@@ -104,29 +53,18 @@ class Limiter:
     _fresh: set[int] = field(default_factory=set)
 
     async def let_in(
-        self, head: RequestHead, body: Body, limits: Limits, request_log: RequestLog
-    ) -> Body:
-        """Hold what the request may use, and give its body, which is looked at as it passes where
+        self, head: RequestHead, body: Body, limits: Limits, key_id: int, model: str | None
+    ) -> tuple[Body, Reservation | None]:
+        """Hold what the request may use. Also gives its body, which is looked at as it passes where
         it is too large to be held. Raises Forbidden, OverLimit."""
         if limits.models:
-            body = await _within(limits, head, body, request_log)
-        if limits.metered:
-            await self._admit(head, body, limits, request_log)
-        return body
-
-    async def relay(self, answer: Answer, client: Client, request_log: RequestLog) -> None:
-        """Pass `answer` on; its end when it has been counted."""
-        held = _HeldEnd(client)
-        await relay(answer, held, request_log)
-        request_log.end()
-        if request_log.reservation is not None:
-            request_log.reservation.count(request_log, self.prices)
-            request_log.reservation.leave()
-        client.write(held.end, more=False)
+            body = await _within(limits, head, body, model)
+        held = await self._admit(head, body, limits, key_id, model) if limits.metered else None
+        return body, held
 
     async def _admit(
-        self, head: RequestHead, body: Body, limits: Limits, request_log: RequestLog
-    ) -> None:
+        self, head: RequestHead, body: Body, limits: Limits, key_id: int, model: str | None
+    ) -> Reservation:
         path = head.path.rstrip("/")
         asks = head.method == "POST" and path == MESSAGES
         estimate, nanousd = Estimate(), 0
@@ -135,25 +73,23 @@ class Limiter:
                 estimate = await with_pauses(paced(read_estimate(body)))
             nanousd = most_nanousd(
                 self.prices,
-                request_log.model,
-                day_of(request_log.now),
+                model,
+                day_of(time.time()),
                 estimate[:2],
                 fast=estimate.fast,
             )
         costs = asks or (head.method == "POST" and path == BATCHES)
         now = time.time()
         with self.limit_counters.turn():
-            slot = self._slot(request_log.key_id, now)
+            slot = self._slot(key_id, now)
             decide = partial(rules.refusal, limits, now=now, costs=costs)
-            refused = decide(self._use(slot, request_log.key_id, limits, now))
+            refused = decide(self._use(slot, key_id, limits, now))
             if refused and self.limit_counters.forget_dead(slot):
-                refused = decide(self._use(slot, request_log.key_id, limits, now))
+                refused = decide(self._use(slot, key_id, limits, now))
             if refused:
                 raise _error(refused, now)
             self.limit_counters.count(slot, int(now), requests=1)
-            request_log.reservation = Reservation(
-                self.limit_counters, request_log.key_id, slot, nanousd, estimate.tokens
-            )
+            return Reservation(self.limit_counters, key_id, slot, nanousd, estimate.tokens)
 
     def _slot(self, key_id: int, now: float) -> int:
         """The key's place in what is shared; a new one begins with what the log has."""
@@ -202,22 +138,7 @@ class Limiter:
         return spent
 
 
-class _HeldEnd:
-    """The client, but for the last piece of its answer, which is kept."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self.begin, self.flush, self.drain = client.begin, client.flush, client.drain
-        self.end = b""
-
-    def write(self, piece: bytes, *, more: bool) -> None:
-        if more:
-            self._client.write(piece, more=True)
-        else:
-            self.end = piece
-
-
-async def _within(limits: Limits, head: RequestHead, body: Body, request_log: RequestLog) -> Body:
+async def _within(limits: Limits, head: RequestHead, body: Body, model: str | None) -> Body:
     """`body`, if it asks for no model but those of the key."""
     if head.method != "POST":
         return body
@@ -230,10 +151,10 @@ async def _within(limits: Limits, head: RequestHead, body: Body, request_log: Re
             await asyncio.sleep(0)
     elif isinstance(body, bytes | bytearray):
         models = await with_pauses(paced(read_models(body)))
-        for model in models:
-            _check(limits, model)
+        for each in models:
+            _check(limits, each)
         if not models and head.takes_system:
-            _check(limits, request_log.model)
+            _check(limits, model)
     return body
 
 

@@ -5,14 +5,9 @@ The law: the loop has a turn after every half millisecond or so of work on a lar
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Generator
-from typing import TypeVar
-
 from airoxy.core.request import body as rules
 from airoxy.core.request.body import LARGE, Asked
-
-T = TypeVar("T")
+from airoxy.server.pauses import with_pauses
 
 
 async def read_request(body: bytes | bytearray) -> Asked:
@@ -28,14 +23,3 @@ async def with_system_line(body: bytes | bytearray, line: str | None) -> bytes |
     if len(body) < LARGE:
         return rules.splice_system(body, line)
     return await with_pauses(rules.splice_system_steps(body, line))
-
-
-async def with_pauses(steps: Generator[None, None, T]) -> T:
-    """What `steps` come to; others have their turn between them."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        await asyncio.sleep(0)

@@ -100,14 +100,17 @@ class Proxy:
         head = request.head
         job = await self._read(request, request_log)
         if limits is not None:
-            job.body = await self.limiter.let_in(head, job.body, limits, request_log)
+            job.body, request_log.reservation = await self.limiter.let_in(
+                head, job.body, limits, request_log.key_id, request_log.model
+            )
         answer = await self._answer(job)
         try:
             if affinity.creates(head.method, head.path, answer.status):
                 answer = await affinity.remember(answer, request_log.token_id, self.pool.writer)
             elif head.method == "DELETE":
                 affinity.forget(head.path, answer.status, self.pool.writer)
-            await (relay if limits is None else self.limiter.relay)(answer, request, request_log)
+            counted = partial(self._count, request_log) if request_log.reservation else None
+            await relay(answer, request, request_log, counted)
         finally:
             answer.close()
             request.forget()
@@ -121,6 +124,15 @@ class Proxy:
         if not self._ended:
             asyncio.get_running_loop().call_later(ROW_DELAY, self.settle)
         self._ended.append(request_log)
+
+    def _count(self, request_log: RequestLog) -> None:
+        """Count a request of a key with limits before its client has the end of the answer, so that
+        its next request does not meet what is held for this one."""
+        reservation = request_log.reservation
+        if reservation is not None:
+            request_log.end()
+            reservation.count(partial(request_log.row, self.limiter.prices))
+            reservation.leave()
 
     def settle(self) -> None:
         """Make the rows of the requests that have ended."""
@@ -136,7 +148,7 @@ class Proxy:
         if reservation is None:
             row = request_log.row(self.limiter.prices)
         else:
-            row = reservation.count(request_log, self.limiter.prices)
+            row = reservation.count(partial(request_log.row, self.limiter.prices))
             written = partial(reservation.written, row, asyncio.get_running_loop())
         if request_log.batch_id is None:
             self.pool.writer.row(row, written)

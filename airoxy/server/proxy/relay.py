@@ -6,6 +6,7 @@ ended as if it were complete.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from airoxy.core.request.headers import Headers, to_client
@@ -76,8 +77,14 @@ async def hold(answer: Answer) -> Held:
     return Held(answer.status, answer.headers, bytes(body))
 
 
-async def relay(answer: Answer, client: Client, request_log: RequestLog) -> None:
-    """Pass `answer` on. Raises UpstreamError or ClientLeft where it breaks off."""
+async def relay(
+    answer: Answer,
+    client: Client,
+    request_log: RequestLog,
+    before_end: Callable[[], object] | None = None,
+) -> None:
+    """Pass `answer` on; its last piece after a call of `before_end`. Raises UpstreamError or
+    ClientLeft where it breaks off."""
     count = request_log.answered(answer.status, dict(answer.headers))
     client.begin(answer.status, to_client(answer.headers))
     if not answer.ready:
@@ -86,8 +93,12 @@ async def relay(answer: Answer, client: Client, request_log: RequestLog) -> None
     while more:
         piece = await answer.read()
         more = not answer.complete
-        client.write(piece, more=more)
+        if more or before_end is None:
+            client.write(piece, more=more)
         if piece:
             count(piece)
         if more:
             await client.drain()
+        elif before_end is not None:
+            before_end()
+            client.write(piece, more=False)

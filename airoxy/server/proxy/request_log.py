@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from airoxy.calendar import DAY_SECONDS, numbered_day
 from airoxy.core.billing.cost_inputs import cost_inputs_of
@@ -18,11 +17,9 @@ from airoxy.core.oauth import clean
 from airoxy.core.pool import Token
 from airoxy.core.request.paths import named_in_path
 from airoxy.errors import AiroxyError, UpstreamError
+from airoxy.server.limits.reservations import Reservation
 from airoxy.server.proxy.decode import Decoder
 from airoxy.store.usage.requests import Row
-
-if TYPE_CHECKING:
-    from airoxy.server.limits.limiter import Reservation
 
 #: nginx's convention for a client that left before it was answered.
 CLIENT_CLOSED_REQUEST = 499
@@ -33,8 +30,8 @@ DECODED_LIMIT = 64 << 20
 
 
 class RequestLog:
-    """`now` is the Unix time of the request; lengths of time are of the monotonic clock. `grant` is
-    what is held for it where its key has limits."""
+    """`now` is the Unix time of the request; lengths of time are of the monotonic clock.
+    `reservation` is what is held for it where its key has limits."""
 
     def __init__(self, key_id: int, endpoint: str, now: float) -> None:
         self.key_id = key_id

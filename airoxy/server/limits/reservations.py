@@ -1,0 +1,59 @@
+"""What is held in the counters for one request of a key with limits, from before it is sent until
+it has been counted and its row is in the database."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+
+from airoxy.server.limits.counters import LimitCounters
+from airoxy.store.usage.requests import Row
+
+
+class Reservation:
+    """`nanousd` and `tokens` are the most that the request can use."""
+
+    def __init__(
+        self, counters: LimitCounters, key_id: int, slot: int, nanousd: int, tokens: int
+    ) -> None:
+        self._counters = counters
+        self._key_id, self._slot = key_id, slot
+        self._nanousd, self._tokens = nanousd, tokens
+        self._counts_tokens = tokens > 0
+        self._running = True
+        self._row: Row | None = None
+        counters.hold(slot, key_id, running=1, nanousd=nanousd, tokens=tokens)
+
+    def leave(self) -> None:
+        """The request no longer runs."""
+        if self._running:
+            self._running = False
+            self._counters.hold(self._slot, self._key_id, running=-1)
+
+    def count(self, make_row: Callable[[], Row]) -> Row:
+        """The request's row, made once; what it says takes the place of what was held."""
+        if self._row is not None:
+            return self._row
+        row = self._row = make_row()
+        counters = self._counters
+        with counters.turn():
+            counters.hold(
+                self._slot,
+                self._key_id,
+                nanousd=-self._nanousd,
+                tokens=-self._tokens,
+                unwritten=row.cost_nanousd,
+            )
+            if self._counts_tokens and counters.find(self._key_id) == self._slot:
+                used = row.input_tokens + row.output_tokens
+                used += row.cache_write_5m_tokens + row.cache_write_1h_tokens
+                counters.count(self._slot, int(time.time()), tokens=used)
+        return row
+
+    def written(self, row: Row, loop: asyncio.AbstractEventLoop) -> None:
+        """The row is in the database (called by the writer's thread)."""
+        loop.call_soon_threadsafe(
+            partial(self._counters.hold, self._slot, self._key_id, unwritten=-row.cost_nanousd)
+        )
