@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from typing import Any
 from unittest import mock
 
-import uvicorn
-from uvicorn.server import ServerState
-
 from airoxy.server.http.asgi import answering
-from airoxy.server.http.connection import ClientConnection
+from airoxy.server.http.connection import ClientConnection, ServerState
 
 Asked = tuple[str, bytes, tuple[tuple[bytes, bytes], ...], bytes]
 
@@ -70,13 +66,8 @@ async def conversation(pieces: list[bytes]) -> tuple[list[Asked], list[bytes], b
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    config = uvicorn.Config(
-        answering(app), interface="asgi3", ws="none", log_config=None, proxy_headers=False
-    )
-    config.load()
-    state = ServerState()
-    connection = ClientConnection(config, state)
+    state = ServerState(answering(app))
+    connection = ClientConnection(state)
     transport = Transport()
     connection.connection_made(transport)
     for piece in [piece for piece in pieces if piece]:
@@ -84,15 +75,15 @@ async def conversation(pieces: list[bytes]) -> tuple[list[Asked], list[bytes], b
             connection.data_received(piece)
         for _ in range(40):
             await asyncio.sleep(0)
-    while state.tasks and not transport.closed:
-        tasks = len(state.tasks)
+    while state.runners and not transport.closed:
+        tasks = len(state.runners)
         for _ in range(40):
             await asyncio.sleep(0)
-        if len(state.tasks) == tasks:
+        if len(state.runners) == tasks:
             break
     connection.connection_lost(None)
     for _ in range(40):
         await asyncio.sleep(0)
-    assert not state.tasks
+    assert not state.runners
     lines = [line for line in transport.written.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
     return asked, lines, transport.closed

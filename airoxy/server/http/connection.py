@@ -12,7 +12,9 @@ import asyncio
 import math
 import select
 import socket
-from typing import Any, cast
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import cast
 
 from airoxy.core.request import head as request_head
 from airoxy.core.request.head import CHUNKED
@@ -23,6 +25,9 @@ from airoxy.server.http.head import RequestHead
 from airoxy.server.http.request import Request
 from airoxy.server.http.runner import Runner
 
+#: How long a connection is kept that waits for its next request (seconds). The client should be the
+#: first to give it up, and Go's keeps one for 90.
+KEEP_ALIVE = 120.0
 #: How long a client may take to begin its first request, and for any request's head (seconds).
 HEAD_TIME = 60.0
 #: How long it may fall silent within a body: what nginx gives, and far more than a hiccup of a
@@ -38,12 +43,24 @@ UNREAD_TIME = 300
 _FEW = 3
 
 
+@dataclass
+class ServerState:
+    """What all connections of a worker share: `secure` where they speak TLS, `leaving` once the
+    worker takes no more requests after those that run."""
+
+    answer: Callable[[Request], Awaitable[None]]
+    secure: bool = False
+    keep_alive: float = KEEP_ALIVE
+    leaving: bool = False
+    connections: set[ClientConnection] = field(default_factory=set)
+    runners: set[Runner] = field(default_factory=set)
+
+
 class ClientConnection(asyncio.Protocol):
-    """uvicorn makes it, with its configuration, whose application answers a Request, and with its
-    state, which is what all connections share."""
+    """Takes requests one after the other, and has each of them answered."""
 
     __slots__ = (
-        "_answer", "_can_hasten", "_chunks", "_deadline", "_deaf", "_drained", "_end", "_expiring",
+        "_can_hasten", "_chunks", "_deadline", "_deaf", "_drained", "_end", "_expiring",
         "_hastened", "_head", "_held", "_idle_time", "_in_head", "_left", "_read_paused",
         "_request", "_state", "loop", "transport", "write_paused",
     )  # fmt: skip
@@ -52,16 +69,12 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(
         self,
-        config: Any,
-        server_state: Any,
-        app_state: object = None,  # noqa: ARG002 - newer ones have it
-        _loop: asyncio.AbstractEventLoop | None = None,
+        state: ServerState,
     ) -> None:
-        self.loop = _loop or asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self.write_paused = False
-        self._answer = config.loaded_app
-        self._state = server_state
-        self._idle_time: float = config.timeout_keep_alive
+        self._state = state
+        self._idle_time = state.keep_alive
         self._request: Request | None = None
         #: The head of the last request.
         self._head: RequestHead | None = None
@@ -79,7 +92,7 @@ class ClientConnection(asyncio.Protocol):
         self._deadline = Deadline(self.loop, self._expire)
         self._read_paused = self._hastened = False
         #: uvloop's TLS with a limit of nothing would never be resumed.
-        self._can_hasten = not config.ssl
+        self._can_hasten = not state.secure
         self._drained: asyncio.Future[None] | None = None
 
     # What the event loop tells.
@@ -131,7 +144,7 @@ class ClientConnection(asyncio.Protocol):
     @property
     def leaving(self) -> bool:
         """Whether this server takes no more requests after those that run."""
-        return bool(self._state.default_headers)
+        return self._state.leaving
 
     def write(self, data: bytes) -> None:
         """Nobody hears it where the client has left."""
@@ -204,7 +217,8 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(error)
             return b""
         self._in_head = False
-        request = self._request = Request(self, head, Runner(self.loop, self._state.tasks.discard))
+        runner = Runner(self.loop, self._state.runners.discard)
+        request = self._request = Request(self, head, runner)
         self._left = head.length
         data = data[end:]
         if self._left == CHUNKED:
@@ -215,9 +229,8 @@ class ClientConnection(asyncio.Protocol):
         elif self._left and data:
             data = self._take_body(data)
         self._deadline.at = math.inf
-        runner = request.runner
-        self._state.tasks.add(runner)
-        self._hasten(len(self._state.tasks) <= _FEW)
+        self._state.runners.add(runner)
+        self._hasten(len(self._state.runners) <= _FEW)
         runner.start(self._run(request))
         return data
 
@@ -235,7 +248,7 @@ class ClientConnection(asyncio.Protocol):
 
     async def _run(self, request: Request) -> None:
         try:
-            await self._answer(request)
+            await self._state.answer(request)
         finally:
             if not (request.complete or request.left):
                 request.break_off()

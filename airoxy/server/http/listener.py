@@ -1,73 +1,120 @@
-"""Takes the clients' connections where several workers wait at one socket.
+"""The listening sockets of a worker, and the connections that were accepted from them.
 
-The law: who has taken a connection leaves the next one to the others for a moment. Else the first
-to wake takes all that have come together, and keeps them for as long as their clients do. It needs
-nothing but the socket, so it holds for one that systemd made, too.
+The only module that knows uvicorn, which accepts connections where a worker has the sockets to
+itself.
 """
 
 from __future__ import annotations
 
-import asyncio
-import errno
+import logging
 import socket
-import ssl
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
 
-#: How long the others have (seconds): far more than waking takes, far less than anybody notices.
-REST = 0.001
-#: A client that comes when there are no descriptors waits in the kernel's queue (seconds).
-_SHORTAGE = 0.1
-_SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+import uvicorn
+
+from airoxy.server.http.acceptor import Acceptor
+from airoxy.server.http.connection import ClientConnection, ServerState
+from airoxy.server.http.request import Request
+from airoxy.server.http.tls import TLSContext
 
 
-class Acceptor:
-    """Takes connections from `sock` until `close`; made within the event loop."""
+class Listener:
+    """`shared`: other workers accept from `sockets`, too. Closing it closes `sockets`."""
 
     def __init__(
         self,
-        sock: socket.socket,
-        factory: Callable[[], asyncio.Protocol],
-        tls: ssl.SSLContext | None,
+        answer: Callable[[Request], Awaitable[None]],
+        sockets: Sequence[socket.socket],
+        tls: TLSContext | None,
+        *,
+        shared: bool,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._sock = sock
-        self._factory = factory
+        self._sockets = list(sockets)
         self._tls = tls
-        self._resting: asyncio.TimerHandle | None = None
-        #: Connections that are taken and not made yet.
-        self.welcomes: set[asyncio.Task[None]] = set()
-        sock.setblocking(False)
-        self._listen()
+        self._shared = shared
+        self._state = ServerState(answer, secure=tls is not None)
+        self._acceptors: list[Acceptor] = []
+        self._server: uvicorn.Server | None = None
+
+    async def start(self, backlog: int) -> None:
+        """Accept connections from now on; `backlog` is how many the kernel may hold."""
+        connect = partial(ClientConnection, self._state)
+        if self._shared:
+            self._acceptors = [Acceptor(each, connect, self._tls) for each in self._sockets]
+        else:
+            self._server = _uvicorn(connect, self._tls, backlog)
+            await self._server.startup(sockets=self._sockets)
 
     def close(self) -> None:
-        """Take no more; the socket stays open."""
-        if self._resting is not None:
-            self._resting.cancel()
-        else:
-            self._loop.remove_reader(self._sock)
+        """Accept no more, and make each connection's next answer its last. Other workers hold the
+        same sockets, so no client is refused."""
+        for server in self._server.servers if self._server else ():
+            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
+        for each in self._sockets:
+            each.close()
+        self._state.leaving = True
 
-    def _listen(self) -> None:
-        self._resting = None
-        self._loop.add_reader(self._sock, self._accept)
+    @property
+    def running(self) -> int:
+        """How many requests are being answered."""
+        return len(self._state.runners)
 
-    def _accept(self) -> None:
-        try:
-            sock, _ = self._sock.accept()
-        except OSError as error:
-            if error.errno in _SHORT:
-                self._rest(_SHORTAGE)
-            return  # else another worker was faster, or the client has left
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        welcome = self._loop.create_task(self._welcome(sock))
-        self.welcomes.add(welcome)
-        welcome.add_done_callback(self.welcomes.discard)
-        self._rest(REST)
+    @property
+    def connections(self) -> int:
+        """How many connections are open, those in a TLS handshake aside."""
+        return len(self._state.connections)
 
-    def _rest(self, seconds: float) -> None:
-        self._loop.remove_reader(self._sock)
-        self._resting = self._loop.call_later(seconds, self._listen)
+    @property
+    def handshaking(self) -> bool:
+        """Whether there are accepted connections whose TLS handshake is not over."""
+        return bool(self._tls and self._tls.handshakes) or any(
+            acceptor.connecting for acceptor in self._acceptors
+        )
 
-    async def _welcome(self, sock: socket.socket) -> None:
-        with suppress(OSError):  # it has left already, or its TLS has failed
-            await self._loop.connect_accepted_socket(self._factory, sock, ssl=self._tls)
+    def expire_idle(self, seconds: float) -> None:
+        """Close each connection once it has been idle for so long."""
+        for connection in tuple(self._state.connections):
+            connection.expire_in(seconds)
+
+    def abort(self) -> None:
+        """Close all connections at once."""
+        for connection in tuple(self._state.connections):
+            connection.transport.abort()
+
+    def cancel(self) -> None:
+        """Cancel what still answers."""
+        for runner in tuple(self._state.runners):
+            runner.cancel()
+
+
+def _uvicorn(connect: Callable[[], ClientConnection], tls: Any, backlog: int) -> uvicorn.Server:
+    """uvicorn's Server without its loop and its signals, which differ from version to version."""
+    # uvicorn warns of every failed handshake, and anybody can send those.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+
+    def protocol(**_: Any) -> ClientConnection:
+        return connect()
+
+    config = uvicorn.Config(
+        _no_app,
+        interface="asgi3",
+        http=protocol,  # type: ignore[arg-type]
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        backlog=backlog,
+    )
+    config.load()
+    config.ssl = tls
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    return server
+
+
+async def _no_app(*_: Any) -> None:
+    """uvicorn wants an application; the connections have their own."""

@@ -1,4 +1,4 @@
-"""A worker: uvicorn on sockets that it was given, until it is told to leave.
+"""A worker: an application on sockets that it was given, until it is told to leave.
 
 The law: who leaves closes its listeners first, then the connections that stay idle, and lets what
 is running finish; the account is written last. Its clients lose nothing.
@@ -9,23 +9,18 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import gc
-import logging
 import math
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
-import uvicorn
 import uvloop
 
 from airoxy.config.certificate import Certificate
-from airoxy.server.http.connection import ClientConnection
-from airoxy.server.http.listener import Acceptor
+from airoxy.server.http.listener import Listener
 from airoxy.server.http.request import Request
-from airoxy.server.http.response import CLOSE
 from airoxy.server.http.tls import TLSContext, server_context
 from airoxy.server.pool.token_state import Load
 from airoxy.server.process.binding import BACKLOG
@@ -35,9 +30,6 @@ from airoxy.server.process.systemd import WARNING, say
 
 #: Seconds between two signs of life to the parent.
 BEAT = 1.0
-#: Seconds that a kept connection may wait for its next request. The client should be the first to
-#: give it up, and Go's keeps one for 90.
-KEEP_ALIVE = 120
 #: Seconds that what was broken off has for its account.
 _LAST_WORDS = 2.0
 
@@ -85,8 +77,6 @@ def run(
     """Serve `sockets`, with an `identity` by TLS, until a signal or the end of `line`; the exit
     status. `shared`: other workers serve them, too."""
     faulthandler.enable()  # a hanging worker is told to abort, and says where it hung
-    # uvicorn warns of every malformed request, and anybody can send those.
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     keep_freed_memory()
     # Not asyncio.run: it would wait for threads that look names up.
     loop = uvloop.new_event_loop()
@@ -104,40 +94,32 @@ class _Serving:
         shared: bool,
     ) -> None:
         self._shared = shared
-        self._acceptors: list[Acceptor] = []
-        self._sockets = list(sockets)
+        self._sockets = sockets
         self._line = line
         self._tls = tls
         self._leaving = asyncio.Event()
         self._idle_limit = math.inf
         self._end = math.inf
-        self._server: uvicorn.Server
+        self._listener: Listener
 
     async def run(self, open_app: Callable[[], ServerApp]) -> None:
         app = open_app()
         await app.startup()
-        self._server = _uvicorn(app, self._tls)
+        self._listener = Listener(app.answer, self._sockets, self._tls, shared=self._shared)
         self._obey_orders()
-        await self._listen()
+        await self._listener.start(BACKLOG)
         # What is there now stays: the collector need not look at it again.
         gc.freeze()
         gc.enable()
         self._tell(b"ready")
         beating = asyncio.create_task(self._beat(app))
         await self._leaving.wait()
-        self._stop_listening()
+        self._listener.close()
         self._tell(b"deaf")
         await self._finish()
         beating.cancel()
         self._tell(b"bye")
         await app.aclose()
-
-    async def _listen(self) -> None:
-        server = self._server
-        await server.startup(sockets=[] if self._shared else self._sockets)
-        if self._shared:
-            factory = partial(ClientConnection, server.config, server.server_state)
-            self._acceptors = [Acceptor(each, factory, self._tls) for each in self._sockets]
 
     # Orders
 
@@ -176,78 +158,31 @@ class _Serving:
 
     # Leaving
 
-    def _stop_listening(self) -> None:
-        """The others, and who comes next, hold the same sockets: no client is refused."""
-        for server in self._server.servers:
-            server.close()
-        for acceptor in self._acceptors:
-            acceptor.close()
-        for each in self._sockets:
-            each.close()
-        # In place: all connections hold this list, and send what is in it from now on.
-        self._server.server_state.default_headers.append(CLOSE)
-
     async def _finish(self) -> None:
         loop = asyncio.get_running_loop()
-        state = self._server.server_state
+        listener = self._listener
         began = loop.time()
         while loop.time() < self._end and (
-            state.connections or state.tasks or self._greets(loop.time() - began)
+            listener.connections
+            or listener.running
+            # A handshake is waited for no longer than an idle connection.
+            or (listener.handshaking and loop.time() - began < self._idle_limit)
         ):
-            for connection in _connections(state):
-                connection.expire_in(self._idle_limit)
+            listener.expire_idle(self._idle_limit)
             await asyncio.sleep(0.02)
         await self._break_off()
 
-    def _greets(self, seconds: float) -> bool:
-        """Whether handshakes are under way, and not too slow; `seconds` since nobody can begin."""
-        under_way = (self._tls and self._tls.handshakes) or any(
-            each.welcomes for each in self._acceptors
-        )
-        return bool(under_way) and seconds < self._idle_limit
-
     async def _break_off(self) -> None:
-        state = self._server.server_state
-        if running := len(state.tasks):
+        if running := self._listener.running:
             say(f"{running} requests are broken off.", WARNING)
-        for connection in _connections(state):
-            connection.transport.abort()
+        self._listener.abort()
         await self._until_ended()
-        for runner in tuple(state.tasks):
-            runner.cancel()
+        self._listener.cancel()
         await self._until_ended()
 
     async def _until_ended(self) -> None:
         """What was broken off writes its account, unless it is stubborn."""
         for _ in range(int(_LAST_WORDS / 0.01)):
-            if not self._server.server_state.tasks:
+            if not self._listener.running:
                 return
             await asyncio.sleep(0.01)
-
-
-def _connections(state: Any) -> list[ClientConnection]:
-    return list(state.connections)
-
-
-def _uvicorn(app: ServerApp, tls: TLSContext | None) -> uvicorn.Server:
-    """uvicorn's Server without its loop and its signals, which differ from version to version."""
-    config = uvicorn.Config(
-        app.answer,
-        interface="asgi3",
-        http=ClientConnection,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        # The client sees Anthropic's headers, and no others.
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE,
-    )
-    config.load()
-    config.ssl = tls
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    return server
