@@ -18,9 +18,11 @@ PAGES = [
     *sorted((ROOT / "docs/decisions").glob("*.md")),
     *sorted((ROOT / "docs/internals").glob("*.md")),
 ]
-ROOMS = "bench|cli|config|core|debian|docs|etc|jobs|legacy_php|man|server|store|systemd|tests|upstream"
+ROOMS = "|".join(
+    path.name for folder in (ROOT, PACKAGE) for path in folder.iterdir() if path.is_dir()
+)
 #: A path in backticks that begins with a folder of the repository or of airoxy/.
-NAMED = re.compile(rf"`((?:airoxy/)?(?:{ROOMS})/[\w./-]*)`")
+NAMED = re.compile(rf"`((?:{ROOMS})/[\w./-]*)`")
 
 
 def is_there(name: str) -> bool:
