@@ -29,8 +29,8 @@ from airoxy.server.http.request import Request
 from airoxy.server.limits.counters import LimitCounters
 from airoxy.server.limits.limiter import Limiter
 from airoxy.server.metrics.counters import MetricCounters
-from airoxy.server.metrics.endpoint import Metrics
-from airoxy.server.metrics.health import Health, Root
+from airoxy.server.metrics.endpoint import MetricsEndpoint
+from airoxy.server.metrics.health import HealthEndpoint, Root
 from airoxy.server.pool.pool import Pool
 from airoxy.server.pool.refresher import Refresher
 from airoxy.server.pool.snapshot import Snapshot
@@ -102,8 +102,10 @@ def open_server(config: Config, memory_fd: int | None = None, workers: int = 1) 
     # Prices are read now: the first request that is written may find no descriptor left.
     limiter = Limiter(_limit_counters(memory_fd), pool.snapshot, db, config.pricing)
     proxy = Proxy(config, pool, client, limiter)
-    health = Health(pool, time.monotonic())
-    metrics = Metrics(config.metrics.allow, pool, metric_counters, partial(connect, readonly=True))
+    health = HealthEndpoint(pool, time.monotonic())
+    metrics = MetricsEndpoint(
+        config.metrics.allow, pool, metric_counters, partial(connect, readonly=True)
+    )
     return ServerApp(create_app(proxy, health, metrics), proxy, metric_counters, db)
 
 
@@ -114,7 +116,7 @@ def _limit_counters(memory_fd: int | None) -> LimitCounters:
     )
 
 
-def create_app(proxy: Answer, health: Health, metrics: Metrics) -> Answer:
+def create_app(proxy: Answer, health: HealthEndpoint, metrics: MetricsEndpoint) -> Answer:
     """The two halves under one edge for errors."""
     rest = falcon.asgi.App()
     rest.add_route("/", Root())

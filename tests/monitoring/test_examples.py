@@ -13,7 +13,7 @@ import yaml
 
 from airoxy.server.metrics import exposition
 from airoxy.server.metrics.counters import MetricCounters
-from airoxy.server.metrics.endpoint import Known
+from airoxy.server.metrics.readings import Readings, Stored
 from airoxy.server.pool.token_state import Load
 from tests.monitoring.prometheus import EXAMPLES
 from tests.program import ROOT, need
@@ -34,20 +34,20 @@ def promtool(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([need("promtool"), *map(str, words)], capture_output=True, text=True)
 
 
-class Source:
-    """What `exposition` asks, of a service where there is something of everything."""
-
-    load = Load(1, 1, 1)
-    ready = frozenset((7,))
-
-    def __init__(self, metric_counters: MetricCounters) -> None:
-        self.metric_counters = metric_counters
-        token = {
-            "id": 7, "name": "one", "type": "oauth", "is_active": True, "inactive_reason": None,
-            "refresh_failures": 0, "expires_at": 2_000_000_000,
-            "coolings": [{"model_class": "*", "until": 2e9, "reason": "rate limited"}],
-        }  # fmt: skip
-        self.known = Known({1: "laptop"}, {7: "one"}, [token], readable=True)
+def readings(metric_counters: MetricCounters) -> Readings:
+    """Those of a service where there is something of everything."""
+    token = {
+        "id": 7, "name": "one", "type": "oauth", "is_active": True, "inactive_reason": None,
+        "refresh_failures": 0, "expires_at": 2_000_000_000,
+        "coolings": [{"model_class": "*", "until": 2e9, "reason": "rate limited"}],
+    }  # fmt: skip
+    return Readings(
+        counted=metric_counters.read(),
+        dropped=0,
+        load=Load(1, 1, 1),
+        ready=frozenset((7,)),
+        stored=Stored({1: "laptop"}, {7: "one"}, [token], readable=True),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +55,7 @@ def told() -> set[str]:
     """The names of all metrics that there are."""
     metric_counters = MetricCounters()
     metric_counters.count([row()])
-    registry = exposition.registry(Source(metric_counters))  # type: ignore[arg-type]
-    text = exposition.render(registry, "")[0].decode()
+    text = exposition.render(readings(metric_counters), "")[0].decode()
     metric_counters.close()
     return set(re.findall(r"^(\w+)[ {]", text, re.MULTILINE))
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from airoxy.server.http import connection
-from airoxy.server.metrics.health import Health
+from airoxy.server.metrics.health import HealthEndpoint
 
-_plain = Health.on_get
+_plain = HealthEndpoint.on_get
 
 
-async def _on_get(self: Health, request: Any, response: Any) -> None:
+async def _on_get(self: HealthEndpoint, request: Any, response: Any) -> None:
     await _plain(self, request, response)
     gc.collect()
     response.media |= {
@@ -44,7 +44,7 @@ def main() -> int:
     for name, value in json.loads(os.environ.get("AIROXY_TEST_LIMITS", "{}")).items():
         assert hasattr(connection, name)
         setattr(connection, name, value)
-    Health.on_get = _on_get  # type: ignore[method-assign]
+    HealthEndpoint.on_get = _on_get  # type: ignore[method-assign]
     from airoxy.cli import main
 
     return main()

@@ -98,7 +98,7 @@ def _show_unpriced(context: Context, unpriced: list[dict[str, Any]]) -> None:
     )
 
 
-def _unpriced(table: PriceTable, counted: Iterable[costs.Counted]) -> list[dict[str, Any]]:
+def _unpriced(table: PriceTable, counted: Iterable[costs.ModelUse]) -> list[dict[str, Any]]:
     """Models with the days on which they had no price, the dearest first."""
     found: dict[str, dict[str, Any]] = {}
     for use in counted:

@@ -10,9 +10,8 @@ from typing import Any
 
 from airoxy.calendar import first_of_next_month
 from airoxy.cli.command import Context
-from airoxy.cli.formats import cut
 from airoxy.cli.show import moment
-from airoxy.cli.stats.stats import HEADS, cells, show_groups
+from airoxy.cli.stats.tables import HEADS, cells, key_name, model_name, show_groups
 from airoxy.core.report import Report, build
 from airoxy.store.usage.daily import TOTALS, by_day_key_and_model
 
@@ -40,17 +39,6 @@ def write_report(context: Context, month: date, today: date, form: str) -> None:
     if form == "json":
         return context.json(_document(context, report))
     return _write_text(context, report)
-
-
-def key_name(key: dict[str, Any]) -> str:
-    """The key's name, its id where it has none (any more), a dash where nobody knows the key."""
-    number = key["api_key_id"]
-    return cut(key["api_key_name"] or ("-" if number is None else f"key {number}"), 64)
-
-
-def model_name(model: dict[str, Any]) -> str:
-    """Marked where the cost is a guess."""
-    return cut(model["model"] or "no model", 64) + ("" if model["priced"] else " *")
 
 
 def _write_text(context: Context, report: Report) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from airoxy.calendar import first_of_next_month
 from airoxy.cli.formats import cents
 from airoxy.cli.show import moment
-from airoxy.cli.stats.report import key_name, model_name
+from airoxy.cli.stats.tables import key_name, model_name
 from airoxy.core.report import Report
 
 _STYLE = """

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import shutil
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from airoxy.calendar import first_of_next_month
 from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.formats import bar, cut, dollars, painted, short
+from airoxy.cli.formats import dollars
+from airoxy.cli.stats.tables import Totals, show_groups
 from airoxy.errors import InvalidInput
 from airoxy.store import keys, tokens
 from airoxy.store.usage import requests
-from airoxy.store.usage.daily import GROUPS, TOTALS
-
-Totals = Mapping[str, Any]
+from airoxy.store.usage.daily import GROUPS
 
 _DESCRIPTION = (
     "Show what was used and what it cost, in all or divided: everything since the beginning, "
@@ -29,9 +25,6 @@ _DESCRIPTION = (
 FORMATS = ("text", "html", "csv", "json")
 #: `--month` without a month.
 _THIS_MONTH = datetime.date.min
-_WIDEST_BAR, _NARROWEST_BAR = 40, 10
-
-HEADS = ("REQUESTS", "FAILED", "IN", "OUT", "WRITE", "READ", "COST")
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -101,7 +94,7 @@ def _days(
 
 
 def _report(context: Context, args: Namespace, today: datetime.date) -> None:
-    from airoxy.cli.stats.report import write_report
+    from airoxy.cli.stats.report import write_report  # rarely needed
 
     if args.today or args.by or args.token is not None or args.key is not None:
         raise InvalidInput("--report has all keys and tokens of a month; it goes with --month.")
@@ -130,63 +123,6 @@ def _show(context: Context, totals: Totals) -> None:
     width = max(len(amount) for _, amount in lines)
     for name, amount in lines:
         context.say(f"{name:<22}  {amount:>{width}}")
-
-
-def show_groups(context: Context, by: str, groups: Sequence[Totals]) -> None:
-    """A line for each group with a bar for its cost (its requests where nothing cost anything),
-    and one for all."""
-    rows = _every_day(groups) if by == "day" else groups
-    names = [cut(_NAMES[by](row), 40) for row in rows]
-    total = {name: sum(row[name] for row in groups) for name in TOTALS}
-    measure = "cost_nanousd" if total["cost_nanousd"] else "requests"
-    most = max(row[measure] for row in rows)
-    lines = [(name, *cells(row)) for name, row in zip(names, rows, strict=True)]
-    lines.append(("total", *cells(total)))
-    heads = (by.upper(), *HEADS)
-    used = sum(2 + max(len(line[i]) for line in [heads, *lines]) for i in range(len(heads)))
-    columns = shutil.get_terminal_size((100, 24)).columns
-    width = max(_NARROWEST_BAR, min(_WIDEST_BAR, columns - used - 1))
-    bars = [bar(row[measure] / most, width, context.out) for row in rows]
-    bars = [painted(drawn, context.out, context.environ) for drawn in bars]
-    context.table(
-        ((*line, drawn) for line, drawn in zip(lines, [*bars, ""], strict=True)),
-        (*heads, ""),
-        right=HEADS,
-    )
-
-
-def cells(totals: Totals) -> tuple[str, ...]:
-    """What stands under HEADS."""
-    written = totals["cache_write_5m_tokens"] + totals["cache_write_1h_tokens"]
-    return (
-        f"{totals['requests']:,}",
-        f"{totals['failed']:,}",
-        short(totals["input_tokens"]),
-        short(totals["output_tokens"]),
-        short(written),
-        short(totals["cache_read_tokens"]),
-        dollars(totals["cost_nanousd"]),
-    )
-
-
-_NAMES: dict[str, Callable[[Totals], str]] = {
-    "day": lambda row: row["day"],
-    "model": lambda row: row["model"] or "-",
-    "token": lambda row: _name(row["token_id"], row["token_name"]),
-    "key": lambda row: _name(row["api_key_id"], row["api_key_name"]),
-}
-
-
-def _name(number: int | None, name: str | None) -> str:
-    return "-" if number is None else f"{name} ({number})" if name else str(number)
-
-
-def _every_day(groups: Sequence[Totals]) -> list[Totals]:
-    """With the days on which nothing happened, so that the eye can measure time."""
-    known = {row["day"]: row for row in groups}
-    first, last = (datetime.date.fromisoformat(groups[i]["day"]) for i in (0, -1))
-    days = [(first + datetime.timedelta(i)).isoformat() for i in range((last - first).days + 1)]
-    return [known.get(day, dict.fromkeys(TOTALS, 0) | {"day": day}) for day in days]
 
 
 COMMANDS = (

@@ -50,7 +50,7 @@ _LONGEST = 60  # characters of a model's name: the longest ending is 15
 SIZE = (_START + _HEAD + RECORDS * _RECORD) * 8
 
 
-class Outcome(NamedTuple):
+class CounterLabels(NamedTuple):
     """What requests have in common; the id 0 is no token, or any key in the record of the rest."""
 
     key_id: int
@@ -60,7 +60,7 @@ class Outcome(NamedTuple):
     model: str
 
 
-class Counts(NamedTuple):
+class CounterValues(NamedTuple):
     """What they sum up to. Times are milliseconds: a number for each of BOUNDS and one for what
     took longer, then the sum."""
 
@@ -71,7 +71,7 @@ class Counts(NamedTuple):
     duration: tuple[int, ...]
 
 
-_REST = Outcome(0, 0, 0, OTHER, OTHER)
+_REST = CounterLabels(0, 0, 0, OTHER, OTHER)
 
 
 class MetricCounters:
@@ -121,7 +121,7 @@ class MetricCounters:
         """Rows that were never written, because too many waited."""
         return self._words[1]
 
-    def read(self) -> list[tuple[Outcome, Counts]]:
+    def read(self) -> list[tuple[CounterLabels, CounterValues]]:
         """All that was counted so far."""
         words = self._words[: _HEAD + self._words[0] * _RECORD].tolist()
         return [
@@ -144,7 +144,7 @@ class MetricCounters:
         place = self._places.get(outcome)
         if place is None:
             self._catch_up()
-            place = self._places.get(outcome) or self._add(Outcome(*outcome))
+            place = self._places.get(outcome) or self._add(CounterLabels(*outcome))
         return place
 
     def _admit(self, row: Row, model: str) -> str:
@@ -166,7 +166,7 @@ class MetricCounters:
                 self._models.add(outcome.model)
         self._known = self._words[0]
 
-    def _add(self, outcome: Outcome) -> int:
+    def _add(self, outcome: CounterLabels) -> int:
         """A new record's place, or that of the rest."""
         number = self._words[0]
         if number == RECORDS:
@@ -179,14 +179,14 @@ class MetricCounters:
         self._catch_up()
         return place
 
-    def _outcome(self, place: int) -> Outcome:
+    def _outcome(self, place: int) -> CounterLabels:
         words = self._words[place : place + _NAME + _NAMED]
         ending, _, model = bytes(words[_NAME:]).rstrip(b"\0").decode("ascii").partition(" ")
-        return Outcome(words[0], words[1], words[2], ending, model)
+        return CounterLabels(words[0], words[1], words[2], ending, model)
 
 
-def _counts(request_log: list[int]) -> Counts:
-    return Counts(
+def _counts(request_log: list[int]) -> CounterValues:
+    return CounterValues(
         request_log[_FAILOVERS - 1],
         request_log[_FAILOVERS],
         tuple(request_log[_SUMS:_TTFB]),

@@ -1,9 +1,8 @@
-"""GET /metrics for Prometheus: who may ask, and what is known at that moment.
+"""GET /metrics for Prometheus.
 
-The law: only this machine and the networks of `metrics.allow` get an answer, and of them only who
-asks directly, since nobody can tell for whom a proxy asks. The event loop does no more than to read
-what is in memory; all else is a thread's work, and what makes text of it is imported with the first
-question.
+Invariant: only this machine and the networks of `metrics.allow` get an answer, and only when they
+ask directly: behind a proxy nobody can tell who asks. The event loop only reads memory; the
+database and the text are a thread's work, and prometheus_client is imported with the first request.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ import asyncio
 import ipaddress
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import apsw
 import falcon.asgi
@@ -21,13 +20,9 @@ import falcon.asgi
 from airoxy.core.request.headers import is_forwarded
 from airoxy.errors import Forbidden, StoreError
 from airoxy.server.metrics.counters import MetricCounters
+from airoxy.server.metrics.readings import Readings, Stored
 from airoxy.server.pool.pool import Pool
-from airoxy.server.pool.token_state import Load
 from airoxy.store import keys, tokens
-
-if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
-
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -47,17 +42,7 @@ def may_ask(scope: Mapping[str, Any], allowed: Collection[Network]) -> bool:
     return address.is_loopback or any(address in network for network in allowed)
 
 
-@dataclass(frozen=True)
-class Known:
-    """What the database said last: names by id, and the rows of `tokens.list_tokens`."""
-
-    keys: Mapping[int, str] = field(default_factory=dict)
-    token_names: Mapping[int, str] = field(default_factory=dict)
-    tokens: Collection[Mapping[str, Any]] = ()
-    readable: bool = False
-
-
-class Metrics:
+class MetricsEndpoint:
     """`allow` is networks as CIDR; `connect` opens the database for reading."""
 
     def __init__(
@@ -69,11 +54,9 @@ class Metrics:
     ) -> None:
         self._networks = networks(allow)
         self._pool = pool
-        self.metric_counters = metric_counters
+        self._metric_counters = metric_counters
         self._connect = connect
-        self._registry: CollectorRegistry | None = None
-        self.known = Known()
-        self.ready: frozenset[int] = frozenset()
+        self._stored = Stored()
 
     async def on_get(self, request: falcon.asgi.Request, response: falcon.asgi.Response) -> None:
         """In the format that is asked for. Raises Forbidden."""
@@ -83,32 +66,32 @@ class Metrics:
                 " metrics.allow in airoxy.yaml."
             )
         self._pool.snapshot.renew()
-        self.ready = frozenset(token.id for token in self._pool.all_ready())
+        ready = frozenset(token.id for token in self._pool.all_ready())
         accept = request.get_header("accept") or ""
-        response.data, response.content_type = await asyncio.to_thread(self._answer, accept)
+        response.data, response.content_type = await asyncio.to_thread(self._answer, ready, accept)
 
-    @property
-    def load(self) -> Load:
-        """What all workers are at."""
-        return self._pool.token_state.load
-
-    def _answer(self, accept: str) -> tuple[bytes, str]:
+    def _answer(self, ready: frozenset[int], accept: str) -> tuple[bytes, str]:
         from airoxy.server.metrics import exposition
 
-        if self._registry is None:
-            self._registry = exposition.registry(self)
-        self.known = self._look()
-        return exposition.render(self._registry, accept)
+        self._stored = self._look()
+        readings = Readings(
+            counted=self._metric_counters.read(),
+            dropped=self._metric_counters.dropped,
+            load=self._pool.token_state.load,
+            ready=ready,
+            stored=self._stored,
+        )
+        return exposition.render(readings, accept)
 
-    def _look(self) -> Known:
+    def _look(self) -> Stored:
         try:
             db = self._connect()
         except StoreError:
-            return replace(self.known, readable=False)
+            return replace(self._stored, readable=False)
         try:
             listed = tokens.list_tokens(db, time.time())
-            return Known(keys.names(db), tokens.names(db), listed, readable=True)
+            return Stored(keys.names(db), tokens.names(db), listed, readable=True)
         except (apsw.Error, StoreError):
-            return replace(self.known, readable=False)
+            return replace(self._stored, readable=False)
         finally:
             db.close()

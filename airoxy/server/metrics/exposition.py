@@ -1,7 +1,7 @@
-"""What Prometheus is told, family by family, by the names and units that it wants.
+"""The metrics as text in Prometheus's formats, family by family.
 
-The law: names are of keys, tokens and models, never anything secret; what bears the same names is
-one series. Only here prometheus_client is known, and this is imported with the first question: it
+Invariant: labels are names of keys, tokens and models, never anything secret; equal labels are one
+series. Only this module imports prometheus_client, and it is imported with the first request: it
 takes 1.4 MB of a worker, and most installations are never asked.
 """
 
@@ -25,8 +25,8 @@ from prometheus_client.registry import Collector
 
 from airoxy import __version__
 from airoxy.core.pool import EVERY_CLASS, model_class
-from airoxy.server.metrics.counters import BOUNDS, OTHER, SUMMED, Counts, Outcome
-from airoxy.server.metrics.endpoint import Metrics
+from airoxy.server.metrics.counters import BOUNDS, OTHER, SUMMED, CounterLabels, CounterValues
+from airoxy.server.metrics.readings import Readings
 
 #: Where there is no key, token or model.
 NONE = "none"
@@ -45,7 +45,7 @@ class _Counter(NamedTuple):
     name: str
     text: str
     labels: tuple[str, ...]
-    take: Callable[[Counts], int]
+    take: Callable[[CounterValues], int]
     unit: float = 1
     used: bool = False
 
@@ -53,7 +53,7 @@ class _Counter(NamedTuple):
 class _Histogram(NamedTuple):
     name: str
     text: str
-    take: Callable[[Counts], tuple[int, ...]]
+    take: Callable[[CounterValues], tuple[int, ...]]
 
 
 class _TokenGauge(NamedTuple):
@@ -129,25 +129,20 @@ _TOKEN_GAUGES = (
 )
 
 
-def registry(source: Metrics) -> CollectorRegistry:
-    """All that is told of `source`, as it is whenever it is asked."""
-    made = CollectorRegistry()
-    made.register(_Airoxy(source))
-    return made
-
-
-def render(told: CollectorRegistry, accept: str) -> tuple[bytes, str]:
-    """The body and its content type: OpenMetrics for who accepts it, else Prometheus's text."""
+def render(readings: Readings, accept: str) -> tuple[bytes, str]:
+    """The body and its content type: OpenMetrics where it is accepted, else Prometheus's text."""
+    registry = CollectorRegistry()
+    registry.register(_Families(readings))
     encode, content_type = choose_encoder(accept)
-    return encode(told), content_type
+    return encode(registry), content_type
 
 
-class _Airoxy(Collector):
-    def __init__(self, source: Metrics) -> None:
-        self._source = source
+class _Families(Collector):
+    def __init__(self, readings: Readings) -> None:
+        self._readings = readings
 
     def collect(self) -> Iterator[Metric]:
-        counted = self._source.metric_counters.read()
+        counted = self._readings.counted
         yield InfoMetricFamily(
             "airoxy_build",
             "Versions of airoxy and of its Python.",
@@ -166,7 +161,7 @@ class _Airoxy(Collector):
         return ()
 
     def _service(self) -> Iterator[Metric]:
-        source, load = self._source, self._source.load
+        readings, load = self._readings, self._readings.load
         for name, text, value in (
             ("streams_open", "Requests under way, of all workers.", load.streams),
             (
@@ -182,26 +177,26 @@ class _Airoxy(Collector):
             (
                 "database_readable",
                 "Whether the database can be read; names and tokens are as of before if not.",
-                source.known.readable,
+                readings.stored.readable,
             ),
             (
                 "tokens_ready",
                 "Access tokens that could serve a request for any model.",
-                len(source.ready),
+                len(readings.ready),
             ),
         ):
             yield GaugeMetricFamily(f"airoxy_{name}", text, value)
         yield CounterMetricFamily(
             "airoxy_log_rows_dropped",
             "Log rows that are lost, because too many waited for the database.",
-            source.metric_counters.dropped,
+            readings.dropped,
         )
 
     def _tokens(self) -> Iterator[Metric]:
         for each in _TOKEN_GAUGES:
             family = GaugeMetricFamily(each.name, each.text, labels=("token",))
-            for token in self._source.known.tokens:
-                value = each.take(token, token["id"] in self._source.ready)
+            for token in self._readings.stored.tokens:
+                value = each.take(token, token["id"] in self._readings.ready)
                 if value is not None:
                     family.add_metric([token["name"]], value)
             yield family
@@ -213,7 +208,7 @@ class _Airoxy(Collector):
             "Until when the token rests for a class of models, while it does (Unix time).",
             labels=("token", "model_class"),
         )
-        for token in self._source.known.tokens:
+        for token in self._readings.stored.tokens:
             until: dict[str, float] = {}
             for cooling in token["coolings"]:
                 named = cooling["model_class"]
@@ -223,13 +218,13 @@ class _Airoxy(Collector):
                 family.add_metric([token["name"], named], end)
         return family
 
-    def _names(self, outcome: Outcome) -> dict[str, str]:
+    def _names(self, outcome: CounterLabels) -> dict[str, str]:
         """The value of each of _LABELS."""
         if outcome.ending == OTHER:
             return dict.fromkeys(_LABELS, OTHER)
-        known = self._source.known
-        key = known.keys.get(outcome.key_id, f"#{outcome.key_id}")
-        token = known.token_names.get(outcome.token_id, f"#{outcome.token_id}")
+        stored = self._readings.stored
+        key = stored.keys.get(outcome.key_id, f"#{outcome.key_id}")
+        token = stored.token_names.get(outcome.token_id, f"#{outcome.token_id}")
         return {
             "key": key,
             "token": token if outcome.token_id else NONE,
@@ -239,7 +234,7 @@ class _Airoxy(Collector):
         }
 
 
-_Named = list[tuple[dict[str, str], Counts]]
+_Named = list[tuple[dict[str, str], CounterValues]]
 
 
 def _counter(told: _Counter, named: _Named) -> Metric:

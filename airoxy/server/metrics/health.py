@@ -23,7 +23,7 @@ class Root:
 
 
 @dataclass
-class Health:
+class HealthEndpoint:
     """`started` is of the monotonic clock."""
 
     pool: Pool

@@ -42,7 +42,7 @@ class Change(NamedTuple):
     after: int
 
 
-class Counted(NamedTuple):
+class ModelUse(NamedTuple):
     """What a model was used on one day, all keys and tokens together."""
 
     model: str
@@ -96,7 +96,7 @@ def oldest_day(db: apsw.Connection) -> datetime.date | None:
     return None if oldest is None else numbered_day(oldest // DAY_MS)
 
 
-def counted_models(db: apsw.Connection) -> list[Counted]:
+def counted_models(db: apsw.Connection) -> list[ModelUse]:
     """Every model of the sums with the days on which something was counted for it."""
     rows = run(
         db,
@@ -105,5 +105,5 @@ def counted_models(db: apsw.Connection) -> list[Counted]:
         " + cache_write_1h_tokens + cache_read_tokens > 0 GROUP BY model, day ORDER BY model, day",
     )
     return [
-        Counted(model, numbered_day(day), requests, cost) for model, day, requests, cost in rows
+        ModelUse(model, numbered_day(day), requests, cost) for model, day, requests, cost in rows
     ]

@@ -18,9 +18,9 @@ from airoxy.server.metrics.counters import (
     OTHER,
     SIZE,
     SUMMED,
-    Counts,
+    CounterLabels,
+    CounterValues,
     MetricCounters,
-    Outcome,
 )
 from airoxy.store.usage.requests import Row
 
@@ -50,14 +50,14 @@ def metric_counters(memory: int) -> Iterator[MetricCounters]:
     metric_counters.close()
 
 
-def told(metric_counters: MetricCounters) -> dict[Outcome, Counts]:
+def told(metric_counters: MetricCounters) -> dict[CounterLabels, CounterValues]:
     return {outcome: counts for outcome, counts in metric_counters.read() if counts.requests}
 
 
 def test_a_request_is_counted_with_all_that_it_used(metric_counters: MetricCounters) -> None:
     metric_counters.count([row(attempts=3), row()])
     ((outcome, counts),) = told(metric_counters).items()
-    assert outcome == Outcome(1, 7, 200, "complete", "claude-opus-5-5")
+    assert outcome == CounterLabels(1, 7, 200, "complete", "claude-opus-5-5")
     assert (counts.requests, counts.failovers) == (2, 2)
     assert dict(zip(SUMMED, counts.sums, strict=True)) == {
         name: 2 * getattr(row(), name) for name in SUMMED
@@ -122,7 +122,7 @@ def test_a_full_memory_loses_names_and_no_number(
     for _ in range(2):
         metric_counters.count(row(api_key_id=number) for number in range(1, 11))
     assert len(told(metric_counters)) == 4
-    assert told(metric_counters)[Outcome(0, 0, 0, OTHER, OTHER)].requests == 14
+    assert told(metric_counters)[CounterLabels(0, 0, 0, OTHER, OTHER)].requests == 14
     assert sum(counts.sums[0] for counts in told(metric_counters).values()) == 200
 
 

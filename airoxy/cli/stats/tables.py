@@ -1,0 +1,85 @@
+"""The tables of usage that `airoxy stats` and its reports have in common."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from airoxy.cli.command import Context
+from airoxy.cli.formats import bar, cut, dollars, painted, short
+from airoxy.store.usage.daily import TOTALS
+
+Totals = Mapping[str, Any]
+
+HEADS = ("REQUESTS", "FAILED", "IN", "OUT", "WRITE", "READ", "COST")
+_WIDEST_BAR, _NARROWEST_BAR = 40, 10
+
+
+def show_groups(context: Context, by: str, groups: Sequence[Totals]) -> None:
+    """A line for each group with a bar for its cost (its requests where nothing cost anything),
+    and one for all."""
+    rows = _every_day(groups) if by == "day" else groups
+    names = [cut(_NAMES[by](row), 40) for row in rows]
+    total = {name: sum(row[name] for row in groups) for name in TOTALS}
+    measure = "cost_nanousd" if total["cost_nanousd"] else "requests"
+    most = max(row[measure] for row in rows)
+    lines = [(name, *cells(row)) for name, row in zip(names, rows, strict=True)]
+    lines.append(("total", *cells(total)))
+    heads = (by.upper(), *HEADS)
+    used = sum(2 + max(len(line[i]) for line in [heads, *lines]) for i in range(len(heads)))
+    columns = shutil.get_terminal_size((100, 24)).columns
+    width = max(_NARROWEST_BAR, min(_WIDEST_BAR, columns - used - 1))
+    bars = [bar(row[measure] / most, width, context.out) for row in rows]
+    bars = [painted(drawn, context.out, context.environ) for drawn in bars]
+    context.table(
+        ((*line, drawn) for line, drawn in zip(lines, [*bars, ""], strict=True)),
+        (*heads, ""),
+        right=HEADS,
+    )
+
+
+def cells(totals: Totals) -> tuple[str, ...]:
+    """What stands under HEADS."""
+    written = totals["cache_write_5m_tokens"] + totals["cache_write_1h_tokens"]
+    return (
+        f"{totals['requests']:,}",
+        f"{totals['failed']:,}",
+        short(totals["input_tokens"]),
+        short(totals["output_tokens"]),
+        short(written),
+        short(totals["cache_read_tokens"]),
+        dollars(totals["cost_nanousd"]),
+    )
+
+
+_NAMES: dict[str, Callable[[Totals], str]] = {
+    "day": lambda row: row["day"],
+    "model": lambda row: row["model"] or "-",
+    "token": lambda row: _name(row["token_id"], row["token_name"]),
+    "key": lambda row: _name(row["api_key_id"], row["api_key_name"]),
+}
+
+
+def _name(number: int | None, name: str | None) -> str:
+    return "-" if number is None else f"{name} ({number})" if name else str(number)
+
+
+def _every_day(groups: Sequence[Totals]) -> list[Totals]:
+    """With the days on which nothing happened, so that the eye can measure time."""
+    known = {row["day"]: row for row in groups}
+    first, last = (datetime.date.fromisoformat(groups[i]["day"]) for i in (0, -1))
+    days = [(first + datetime.timedelta(i)).isoformat() for i in range((last - first).days + 1)]
+    return [known.get(day, dict.fromkeys(TOTALS, 0) | {"day": day}) for day in days]
+
+
+def key_name(key: dict[str, Any]) -> str:
+    """The key's name, its id where it has none (any more), a dash where nobody knows the key."""
+    number = key["api_key_id"]
+    return cut(key["api_key_name"] or ("-" if number is None else f"key {number}"), 64)
+
+
+def model_name(model: dict[str, Any]) -> str:
+    """Marked where the cost is a guess."""
+    return cut(model["model"] or "no model", 64) + ("" if model["priced"] else " *")

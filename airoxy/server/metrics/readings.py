@@ -1,0 +1,31 @@
+"""What the metrics are made from: the state of all workers at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airoxy.server.metrics.counters import CounterLabels, CounterValues
+from airoxy.server.pool.token_state import Load
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the database said last: names by id, and the rows of `tokens.list_tokens`."""
+
+    keys: Mapping[int, str] = field(default_factory=dict)
+    token_names: Mapping[int, str] = field(default_factory=dict)
+    tokens: Collection[Mapping[str, Any]] = ()
+    readable: bool = False
+
+
+@dataclass(frozen=True)
+class Readings:
+    """`ready` are the ids of the tokens that could serve a request for any model."""
+
+    counted: Collection[tuple[CounterLabels, CounterValues]]
+    dropped: int
+    load: Load
+    ready: frozenset[int]
+    stored: Stored
