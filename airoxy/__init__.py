@@ -1,3 +1,3 @@
-"""airoxy: a proxy that authenticates, pools and accounts for the use of the Anthropic API."""
+"""airoxy: a proxy for the Anthropic API with client keys, a pool of tokens and a usage log."""
 
 __version__ = "1.1.0"
