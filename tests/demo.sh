@@ -41,7 +41,7 @@ until_true() { # try for ten seconds
 started+=($!)
 until_true grep -q http "$dir/upstream.log"
 upstream=$(grep -o 'http://.*' "$dir/upstream.log")
-port=$("$python" -c 'from tests.program import free_port; print(free_port())')
+port=$("$python" -c 'from tests.ports import free_port; print(free_port())')
 cat >"$dir/airoxy.yaml" <<YAML
 host: 127.0.0.1
 port: $port

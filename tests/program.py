@@ -1,27 +1,40 @@
 """airoxy as an operator has it: a configuration file, a database, a process, a command line.
 
-The law: what was started is stopped, by its own process id; it must leave with status 0, leave no
+Invariant: what was started is stopped, by its own process id; it must leave with status 0, leave no
 child behind, and have told of no traceback.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import http.client
 import json
 import os
-import random
+import secrets
 import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
+
+import apsw
+import pytest
+
+from airoxy.core import keys
+from airoxy.store.keys import add_key
+from airoxy.store.schema import open_database
+from airoxy.store.tokens import add_token
+from airoxy.store.usage.requests import newest
+from tests.forkserver import ForkServer, Process
+from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,27 +42,12 @@ ROOT = Path(__file__).parent.parent
 PYTHON = os.environ.get("AIROXY_TEST_PYTHON", sys.executable)
 
 
-#: What keeps the ports last given out: bound, so that no other test process is given them, and
-#: open to be used again, so that whoever listens with SO_REUSEADDR, as all servers do, can.
-#: Descriptors and not sockets, which would complain of being left open at the end of the tests.
-_kept: deque[int] = deque()
-
-
-def free_port() -> int:
-    """A port on which nobody listens; below those that the kernel gives to connections, so that
-    none of them can take it meanwhile."""
-    while True:
-        probe = socket.socket()
-        try:
-            probe.bind(("", port := random.randint(10_000, 32_000)))
-        except OSError:
-            probe.close()
-            continue
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _kept.append(probe.detach())
-        if len(_kept) > 64:
-            os.close(_kept.popleft())
-        return port
+@cache
+def fork_server() -> ForkServer:
+    """The one of this test process; it ends with it."""
+    server = ForkServer(PYTHON, environment())
+    atexit.register(server.close)
+    return server
 
 
 class Airoxy:
@@ -72,7 +70,7 @@ class Airoxy:
         self.config = directory / "airoxy.yaml"
         self.database = Path(self.settings["database"])
         self.log = directory / "stderr"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
         self.trust: ssl.SSLContext | None = None
         self._names = 0
         self.write_config()
@@ -95,11 +93,11 @@ class Airoxy:
 
     def start(self, *arguments: str) -> Self:
         """Start the server, in a session of its own, and wait until it answers."""
-        command = [PYTHON, "-m", self.module, "--config", str(self.config), "serve", *arguments]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=environment(), start_new_session=True,
+        command = ["--config", str(self.config), "serve", *arguments]
+        with self.log.open("ab") as log, open(os.devnull) as nothing:
+            self.process = fork_server().start(
+                self.module, command, environment(),
+                (nothing.fileno(), log.fileno(), log.fileno()), session=True,
             )  # fmt: skip
         try:
             self._wait_ready()
@@ -156,10 +154,22 @@ class Airoxy:
 
     def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Type a command, whatever comes of it."""
-        return subprocess.run(
-            [PYTHON, "-m", "airoxy", "--config", str(self.config), *arguments],
-            cwd=ROOT, env=environment(), input=stdin, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
+        command = ["--config", str(self.config), *arguments]
+        with contextlib.ExitStack() as stack:
+            files = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(3)]
+            files[0].write(stdin)
+            files[0].seek(0)
+            typed, out, err = (file.fileno() for file in files)
+            process = fork_server().start("airoxy", command, environment(), (typed, out, err))
+            try:
+                status = process.wait(60)
+            except BaseException:
+                process.kill()
+                process.wait()
+                raise
+            for file in files:
+                file.seek(0)
+            return subprocess.CompletedProcess(command, status, files[1].read(), files[2].read())
 
     def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Type a command, and do not wait for it."""
@@ -174,14 +184,26 @@ class Airoxy:
         return json.loads(self.cli(*arguments, "--json", stdin=stdin))
 
     def key(self, name: str | None = None) -> str:
-        """Make a client key."""
-        return str(self.json("api-key", "add", "--name", name or self._name("key"))["key"])
+        """A new client key, put where `api-key add` puts it."""
+        key = keys.new_key(secrets.choice)
+        with self.opened() as db:
+            add_key(db, name or self._name("key"), key, time.time())
+        return key
 
     def token(self, secret: str, refresh: str | None = None, name: str | None = None) -> int:
-        """Add a token; gives its id."""
-        lines = "\n".join([secret, refresh] if refresh else [secret])
-        added = self.json("token", "add", "-", "--name", name or self._name("token"), stdin=lines)
-        return int(added["id"])
+        """The id of a new upstream token, put where `token add` puts it."""
+        now = int(time.time())
+        with self.opened() as db:
+            return add_token(
+                db, name=name or self._name("token"), type=keys.token_type(secret), token=secret,
+                refresh_token=refresh, expires_at=now + 28800 if refresh else None, now=now,
+            )  # fmt: skip
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[apsw.Connection]:
+        """Its database."""
+        with contextlib.closing(open_database(self.database)) as db:
+            yield db
 
     def _name(self, what: str) -> str:
         self._names += 1
@@ -190,12 +212,11 @@ class Airoxy:
     def wait_logs(self, count: int, timeout: float = 10) -> list[dict[str, Any]]:
         """The log's newest rows, once there are so many; the writer works behind the answers."""
         deadline = time.monotonic() + timeout
-        while True:
-            rows = self.json("logs", "--limit", "1000")
-            if len(rows) >= count:
-                return list(rows)
-            assert time.monotonic() < deadline, f"only {len(rows)} rows: {rows}"
-            time.sleep(0.05)
+        with self.opened() as db:
+            while len(rows := newest(db, limit=1000)) < count:
+                assert time.monotonic() < deadline, f"only {len(rows)} rows: {rows}"
+                time.sleep(0.01)  # nothing tells another process of a commit
+        return rows
 
     # Its clients
 
@@ -267,7 +288,5 @@ def environment() -> dict[str, str]:
 
 def need(program: str) -> str:
     """The path of another's program; the test is left out where it is not installed."""
-    import pytest  # not at the top: the demo has none
-
     found = shutil.which(program, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")
     return found or pytest.skip(f"{program} is not installed")

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Self
 
 from tests.docs.guide import block, put
-from tests.program import free_port, need
+from tests.ports import free_port
+from tests.program import need
 from tests.upstream.certificates import Authority
 
 GUIDE = "docs/operators-guide.md"

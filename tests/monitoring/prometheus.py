@@ -13,7 +13,8 @@ from typing import Any, Self
 
 import yaml
 
-from tests.program import ROOT, Airoxy, environment, free_port, need
+from tests.ports import free_port
+from tests.program import ROOT, Airoxy, environment, need
 
 EXAMPLES = ROOT / "etc" / "monitoring"
 #: How often it asks; the example's own 15 s would make a test wait.

@@ -19,7 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from tests.program import ROOT, environment, free_port
+from tests.ports import free_port
+from tests.program import ROOT, environment
 
 #: Arguments for Python. As a module: beside a script, the folder http would hide the standard one.
 STUB = ("-m", "tests.server.stub_server")

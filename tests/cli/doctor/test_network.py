@@ -10,7 +10,7 @@ import pytest
 from airoxy.cli.doctor.finding import FAIL, OK, WARN
 from tests.cli.doctor.ward import Ward
 from tests.fake_anthropic import FakeAnthropic
-from tests.program import free_port
+from tests.ports import free_port
 
 
 def test_an_unreachable_upstream_is_a_fault_and_nothing_is_said_of_the_clock(ward: Ward) -> None:

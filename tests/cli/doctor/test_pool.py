@@ -10,7 +10,7 @@ from airoxy.store import tokens
 from airoxy.store.schema import open_database
 from tests.cli.doctor.ward import Ward
 from tests.fake_anthropic import FakeAnthropic
-from tests.program import free_port
+from tests.ports import free_port
 
 
 def test_no_key_and_no_token_are_told_but_are_no_fault(ward: Ward) -> None:

@@ -16,7 +16,8 @@ from airoxy.cli.doctor.port import strangers
 from airoxy.cli.system import generated
 from tests.cli.doctor.ward import Ward
 from tests.cli.fake_systemd import FakeSystemd
-from tests.program import Airoxy, free_port
+from tests.ports import free_port
+from tests.program import Airoxy
 
 
 @pytest.fixture

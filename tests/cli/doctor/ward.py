@@ -17,7 +17,7 @@ from airoxy.cli.doctor import checks, examine
 from airoxy.cli.doctor.finding import OK, Finding, Installation
 from airoxy.store import keys, tokens
 from airoxy.store.schema import open_database, run
-from tests.program import free_port
+from tests.ports import free_port
 
 #: As long as nobody serves there is this warning.
 UNSERVED = {"health"}

@@ -13,7 +13,8 @@ import pytest
 from airoxy.cli import main
 from airoxy.cli.system import generated, system
 from tests.cli.fake_systemd import FakeSystemd
-from tests.program import Airoxy, free_port
+from tests.ports import free_port
+from tests.program import Airoxy
 
 Run = Callable[..., tuple[int, str, str]]
 BOTH = "airoxy.socket airoxy.service"
