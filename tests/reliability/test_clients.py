@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import resource
 import select
 import threading
@@ -144,12 +145,22 @@ def descriptors(count: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def quickest(airoxy, key) -> float:
+    """The seconds that a request takes at best."""
+    times = [time.monotonic()]
+    for _ in range(10):
+        assert airoxy.request("POST", "/v1/messages", HELLO, key=key).status == 200
+        times.append(time.monotonic())
+    return min(later - earlier for earlier, later in itertools.pairwise(times))
+
+
 def test_10_000_idle_connections_cost_little_and_keep_nobody_waiting(install, upstream):
     count = 10_000
     with descriptors(count + 500):
         airoxy = install().start()
         airoxy.token(TOKEN)
         key = airoxy.key()
+        usual = quickest(airoxy, key)
         before = airoxy.held()
         with contextlib.ExitStack() as stack:
             # 28,000 ports to a destination, and others use them too.
@@ -162,9 +173,7 @@ def test_10_000_idle_connections_cost_little_and_keep_nobody_waiting(install, up
                 time.sleep(0.02)
             assert held["tasks"] <= before["tasks"]
             assert held["memory"] - before["memory"] < 8192 * count + (8 << 20)
-            started = time.monotonic()
-            assert airoxy.request("POST", "/v1/messages", HELLO, key=key).status == 200
-            assert time.monotonic() - started < 5
+            assert quickest(airoxy, key) < 20 * usual
         upstream.close_idle()
         airoxy.wait_held(before)
 

@@ -24,8 +24,6 @@ from tests.reliability.load import Load, integrity, logged, opened, wait, worker
 from tests.reliability.raw import HELLO, Client, request
 
 LOCKED = float(os.environ.get("AIROXY_LOCKED", "3"))
-#: The same request is its own control: what it takes without the fault, plus this (seconds).
-HITCH = 0.05
 
 
 # A disk that is full, a lock that is held
@@ -98,8 +96,9 @@ def test_a_database_that_is_held_slows_no_request_down(airoxy: Watched, key: str
         wait(lambda: "warning" not in health(airoxy))
         wait(lambda: int(str(health(airoxy)["log_rows_waiting"])) < 20)
     print(f"\nlocked for {LOCKED} s: {slow:.3f} s, usually {usual:.3f} s; slowest {slowest:.3f} s")
-    assert slow < usual + HITCH
-    assert slowest < 1  # who waited for the lock would have waited longer
+    # Who waited for the lock would have waited for most of that time.
+    assert slow < usual + LOCKED / 20
+    assert slowest < LOCKED / 2
     assert set(load.outcomes) == {"whole"}
     airoxy.stop()
     assert load.request_ids <= set(logged(airoxy.database))
