@@ -56,6 +56,8 @@ class Airoxy:
 
     #: What is run as the server.
     module = "airoxy"
+    #: Whether the server is an interpreter of its own from the start on, as in earnest.
+    executed = False
 
     def __init__(self, directory: Path, url: str, /, **settings: Any) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -98,6 +100,7 @@ class Airoxy:
             self.process = fork_server().start(
                 self.module, command, environment(),
                 (nothing.fileno(), log.fileno(), log.fileno()), session=True,
+                executed=self.executed,
             )  # fmt: skip
         try:
             self._wait_ready()

@@ -72,7 +72,9 @@ class Account:
 
 @pytest.fixture
 def account(install: Callable[..., Watched], upstream: FakeAnthropic) -> Account:
-    return Account(install(upstream={"read_timeout": 1, "connect_timeout": 1}).start(), upstream)
+    airoxy = install(upstream={"read_timeout": 1, "connect_timeout": 1})
+    airoxy.executed = True  # with a command line and an environment that can be looked at
+    return Account(airoxy.start(), upstream)
 
 
 def test_no_secret_is_anywhere_but_where_it_belongs(account: Account, tmp_path: Path) -> None:

@@ -107,14 +107,14 @@ _AS_OWNER = """
 import os, sys
 from pathlib import Path
 from airoxy.cli.command import Context
-from airoxy.cli.doctor.finding import Patient
+from airoxy.cli.doctor.finding import Installation
 from airoxy.errors import AiroxyError
 
-patient = Patient(Context(Path(sys.argv[1]), environ={}))
-print(patient.as_owner(lambda: (os.getuid(), os.getgid(), os.getgroups())), os.getuid())
+here = Installation(Context(Path(sys.argv[1]), environ={}))
+print(here.as_owner(lambda: (os.getuid(), os.getgid(), os.getgroups())), os.getuid())
 for work in (lambda: {}["gone"], lambda: os._exit(1)):
     try:
-        patient.as_owner(work)
+        here.as_owner(work)
     except AiroxyError as error:
         print(error)
 """
