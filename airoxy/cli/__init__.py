@@ -6,39 +6,19 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from airoxy import __version__
 from airoxy.cli.command import Command, Context, Group
+from airoxy.cli.modules import MODULES, load
 from airoxy.errors import EXIT_FAILED, AiroxyError
-
-#: Every module of commands by its first word, in the order of the help; each ends in GROUP or
-#: COMMANDS.
-MODULES = {
-    "api_key": "cli.api_keys.api_key",
-    "token": "cli.tokens.token",
-    "logs": "cli.logs",
-    "stats": "cli.stats.stats",
-    "top": "cli.top.top",
-    "prices": "cli.stats.prices",
-    "config": "cli.config",
-    "backup": "cli.backup",
-    "units": "cli.system.services",
-    "doctor": "cli.doctor",
-    "package": "cli.system.package",
-    "import_php": "legacy_php.command",
-    "serve": "cli.serve",
-    "job": "cli.job",
-}
 
 
 def groups(modules: Iterable[str] = MODULES) -> list[Group | Command]:
     """What there is to type."""
     found: list[Group | Command] = []
-    for name in modules:
-        module = import_module(f"airoxy.{MODULES[name]}")
+    for module in load(modules):
         found += [module.GROUP] if hasattr(module, "GROUP") else module.COMMANDS
     return found
 

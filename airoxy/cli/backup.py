@@ -68,7 +68,7 @@ def _copy(path: Path, target: Path, *, replace: bool) -> int:
 
 def _key_of(path: Path) -> Path | None:
     """What the tokens in the database at `path` are sealed with; None where there is none yet."""
-    from airoxy.cli.tokens.key import SEALED_KEY
+    from airoxy.cli.system.credential import SEALED_KEY
     from airoxy.store.key_file import KEY_FILE
 
     places = (SEALED_KEY, path.with_name(KEY_FILE))

@@ -56,8 +56,8 @@ class Context:
     @cached_property
     def database(self) -> apsw.Connection:
         """The database, opened as its owner. Raises StoreError."""
+        from airoxy.cli.system.credential import system_key
         from airoxy.cli.system.owner import become_owner
-        from airoxy.cli.tokens.key import system_key
         from airoxy.config import DEFAULT_PATH
         from airoxy.store.schema import open_database
 

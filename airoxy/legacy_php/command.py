@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airoxy.cli.command import Command, Context
+from airoxy.cli.doctor.finding import Check
 from airoxy.config import DEFAULT_PATH, SETTINGS
 from airoxy.errors import InvalidInput, NotFound, StoreError
+from airoxy.legacy_php import leftovers
 
 if TYPE_CHECKING:
     import apsw
@@ -163,6 +165,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="only tell what would be done")
 
+
+CHECKS = (Check("PHP", leftovers.php),)
 
 COMMANDS = (
     Command(

@@ -240,24 +240,24 @@ _KILLED = """
 import os, sys
 from pathlib import Path
 from airoxy.cli import main
-from airoxy.store import keyfile, vault
+from airoxy.store import encryption, key_file
 die = lambda *_: os.kill(os.getpid(), 9)
 at = sys.argv[1]
 if at == "before":
-    vault.Vault._rotate = die
+    encryption.Encryption._rotate = die
 elif at == "inside":
-    seal, count = vault.encrypt, [0]
+    seal, count = encryption.encrypt, [0]
     def dying(*given):
         count[0] += 1
         die() if count[0] == 3 else None
         return seal(*given)
-    vault.encrypt = dying
+    encryption.encrypt = dying
 elif at == "committed":
-    keyfile.write_key_file = die
+    key_file.write_key_file = die
 elif at == "written":
     Path.replace = die
 elif at == "replaced":
-    vault.Vault.finish = die
+    encryption.Encryption.finish = die
 sys.exit(main(["--config", sys.argv[2], "token", "rotate-key"]))
 """
 

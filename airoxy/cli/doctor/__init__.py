@@ -1,7 +1,6 @@
-"""`airoxy doctor`: what can be wrong, a line each, and repaired with --fix where it can be.
+"""`airoxy doctor`: checks of everything that can be wrong, with repairs where there are some.
 
-The law: checks are a list, each stands alone, and one that fails by itself is a finding, too. The
-order is that of the causes: what a check repairs is in order for those after it.
+Invariant: a check that fails itself is a finding too, and keeps no other from running.
 """
 
 from __future__ import annotations
@@ -10,20 +9,23 @@ import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.doctor.finding import FAIL, FIXED, OK, WARN, Check, Finding, Installation
+from airoxy.cli.doctor.finding import FAIL, FIXED, OK, WARN, Check, Finding
+from airoxy.cli.installation import Installation
+from airoxy.cli.modules import load
+from airoxy.cli.system.system import SERVICE, SOCKET
 from airoxy.errors import EXIT_FAILED, AiroxyError
 
 
-def checks() -> tuple[tuple[str, Check], ...]:
-    """Every check with its name, causes before consequences."""
+def checks() -> tuple[Check, ...]:
+    """Every check, causes before consequences: what one repairs is in order for those after it."""
     from airoxy.cli.doctor import (
         certificate,
         database,
         encryption,
         files,
-        legacy,
         network,
         pool,
         port,
@@ -32,29 +34,37 @@ def checks() -> tuple[tuple[str, Check], ...]:
     )
 
     return (
-        ("packages", program.packages),
-        ("configuration", program.configuration),
-        ("certificate", certificate.certificate),
-        ("user", files.user),
-        ("directory", files.directory),
-        ("database file", files.database),
-        ("disk", files.disk),
-        ("database", database.soundness),
-        ("migrations", database.migrations),
-        ("token key", encryption.key),
-        ("units", units.definitions),
-        ("port", port.strangers),
-        ("socket", units.socket),
-        ("addresses", port.addresses),
-        ("sandbox", units.sandbox),
-        ("service", units.service),
-        ("timers", units.timers),
-        ("health", port.health),
-        ("keys", pool.keys),
-        ("tokens", pool.tokens),
-        ("upstream", network.upstream),
-        ("PHP", legacy.php),
+        Check("packages", program.packages),
+        Check("configuration", program.configuration),
+        Check("certificate", certificate.certificate),
+        Check("user", files.user, _has_user),
+        Check("directory", files.directory),
+        Check("database file", files.database),
+        Check("disk", files.disk),
+        Check("database", database.soundness),
+        Check("migrations", database.migrations, database.usable),
+        Check("token key", encryption.key, database.usable),
+        Check("units", units.definitions),
+        Check("port", port.strangers, _has_units),
+        Check("socket", partial(units.unit, SOCKET), _has_units),
+        Check("addresses", port.addresses, _has_units),
+        Check("sandbox", units.sandbox, _has_units),
+        Check("service", partial(units.unit, SERVICE), _has_units),
+        Check("timers", units.timers, _has_units),
+        Check("health", port.health),
+        Check("keys", pool.keys),
+        Check("tokens", pool.tokens),
+        Check("upstream", network.upstream),
+        *(check for module in load() for check in getattr(module, "CHECKS", ())),
     )
+
+
+def _has_user(installation: Installation) -> bool:
+    return installation.user is not None
+
+
+def _has_units(installation: Installation) -> bool:
+    return installation.has_units
 
 
 def _run(context: Context, args: Namespace) -> int:
@@ -74,10 +84,10 @@ def _run(context: Context, args: Namespace) -> int:
 
 
 def examine(
-    installation: Installation, checks: Sequence[tuple[str, Check]], *, repair: bool
+    installation: Installation, checks: Sequence[Check], *, repair: bool
 ) -> Iterator[Finding]:
     """What the checks find, and with `repair` what became of what could be repaired."""
-    for name, check in checks:
+    for check in checks:
         found = _look(check, installation)
         if repair and any(finding.fix for finding in found):
             done = [_repair(finding) for finding in found if finding.fix]
@@ -85,17 +95,17 @@ def examine(
             again = (replace(finding, fix=None) for finding in _look(check, installation))
             rest = (each for each in again if each.state != OK and each.text not in known)
             found = [*done, *rest]
-        yield from (replace(finding, check=finding.check or name) for finding in found)
+        yield from (replace(finding, check=finding.check or check.name) for finding in found)
 
 
 def _look(check: Check, installation: Installation) -> list[Finding]:
     try:
-        return list(check(installation))
+        return list(check.look(installation)) if check.when(installation) else []
     except AiroxyError as error:
         return [Finding(FAIL, error.message)]
     except OSError as error:
         return [Finding(FAIL, f"{error.filename}: {error.strerror}.")]
-    except Exception as error:  # the law above
+    except Exception as error:  # see the invariant above
         return [Finding(FAIL, f"The check itself failed ({type(error).__name__}: {error}).")]
 
 
@@ -103,7 +113,7 @@ def _repair(finding: Finding) -> Finding:
     assert finding.fix
     try:
         return Finding(FIXED, finding.fix(), check=finding.check)
-    except Exception as error:  # the law above
+    except Exception as error:  # see the invariant above
         why = error.message if isinstance(error, AiroxyError) else repr(error)
         remedy = f"{finding.remedy} Could not be repaired: {why}"
         return replace(finding, remedy=remedy.lstrip(), fix=None)
@@ -111,8 +121,8 @@ def _repair(finding: Finding) -> Finding:
 
 def line(finding: Finding) -> str:
     """The finding as people read it."""
-    said = " → ".join(filter(None, (finding.text, finding.remedy)))
-    return f"{finding.state:5}  {finding.check:13}  {said}"
+    message = " → ".join(filter(None, (finding.text, finding.remedy)))
+    return f"{finding.state:5}  {finding.check:13}  {message}"
 
 
 def document(finding: Finding) -> dict[str, object]:
@@ -129,16 +139,16 @@ def document(finding: Finding) -> dict[str, object]:
 def summary(findings: list[Finding]) -> str:
     """What to do about all of it."""
     states = {state: _names(findings, state) for state in (FAIL, WARN, FIXED)}
-    told = []
+    parts = []
     if states[FIXED]:
-        told.append(f"Repaired: {states[FIXED]}.")
+        parts.append(f"Repaired: {states[FIXED]}.")
     if states[FAIL]:
-        told.append(f"Wrong: {states[FAIL]}.")
+        parts.append(f"Wrong: {states[FAIL]}.")
     if states[WARN]:
-        told.append(f"To be looked at: {states[WARN]}.")
+        parts.append(f"To be looked at: {states[WARN]}.")
     if any(finding.fix for finding in findings):
-        told.append("`sudo airoxy doctor --fix` repairs what it can.")
-    return "\n" + (" ".join(told) or "All is well.")
+        parts.append("`sudo airoxy doctor --fix` repairs what it can.")
+    return "\n" + (" ".join(parts) or "All is well.")
 
 
 def _names(findings: list[Finding], state: str) -> str:

@@ -1,4 +1,4 @@
-"""Whether clients will like the certificate: its time, names and issuers; and the key's rights."""
+"""Checks of the TLS certificate: validity, names and issuers, and who may read the key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Installation
+from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding
+from airoxy.cli.installation import Installation
 from airoxy.config import Config
 from airoxy.config.certificate import Certificate, own_certificate, read_certificate
 

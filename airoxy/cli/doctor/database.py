@@ -1,32 +1,28 @@
-"""Whether the database is sound, and of the version that this airoxy knows.
+"""Checks of the database: sound, and of the version that this airoxy works with.
 
-The law: a damaged database is never replaced by an empty one, and never thrown away.
+Invariant: a damaged database is never replaced by an empty one, and never thrown away.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from airoxy.cli.doctor.finding import FAIL, OK, Finding, Installation
+from airoxy.cli.doctor.finding import FAIL, OK, Finding
 from airoxy.cli.doctor.restore import dated, restore
+from airoxy.cli.installation import Installation
 from airoxy.cli.system.listeners import holders
-
-if TYPE_CHECKING:
-    import apsw
 
 
 def soundness(installation: Installation) -> Iterator[Finding]:
     """SQLite finds nothing wrong with it."""
     from airoxy.store.backup import newest_backup
+    from airoxy.store.inspection import damage, unfitness
 
     path = installation.database
     if not path.parent.is_dir() or (path.exists() and not usable(installation)):
-        return  # which is said already
+        return  # "directory" and "database file" have said so
     backup = newest_backup(path)
     if path.exists():
         harm = installation.as_owner(lambda: damage(path))
@@ -59,15 +55,14 @@ def _way_out(path: Path, backup: Path | None, unfit: str | None) -> str:
 
 def migrations(installation: Installation) -> Iterator[Finding]:
     """It has the shape that this airoxy works with."""
+    from airoxy.store import inspection
     from airoxy.store.migrations import MIGRATIONS
     from airoxy.store.schema import APPLICATION_ID, open_database
 
     path, known = installation.database, len(MIGRATIONS)
-    if not path.exists() or not usable(installation):
+    if installation.as_owner(lambda: inspection.damage(path, quick=True)):
         return
-    if installation.as_owner(lambda: damage(path, quick=True)):
-        return
-    application, version = installation.as_owner(lambda: _identity(path))
+    application, version = installation.as_owner(lambda: inspection.identity(path))
     if version == known and application == APPLICATION_ID:
         yield Finding(OK, f"The database is of version {version}, as it must be.")
     elif application not in (0, APPLICATION_ID):
@@ -87,68 +82,6 @@ def migrations(installation: Installation) -> Iterator[Finding]:
 
 
 def usable(installation: Installation) -> bool:
-    """Whether its owner may use it; who may not is not told that it is damaged."""
+    """Whether it is there and its owner may use it; otherwise another check says so."""
     path = installation.database
-    return installation.as_owner(
-        lambda: os.access(path, os.R_OK | os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
-    )
-
-
-def open_as_it_is(path: Path, key: bytes | None = None) -> apsw.Connection:
-    """Without migrating it, and leaving the files beside it as they are: a writer would throw an
-    unsound -wal away, a reader would leave behind the one that it has to make."""
-    import apsw
-
-    from airoxy.store import encryption
-    from airoxy.store.schema import BUSY_TIMEOUT_MS
-
-    has_wal = path.with_name(f"{path.name}-wal").exists()
-    flags = apsw.SQLITE_OPEN_READONLY if has_wal else apsw.SQLITE_OPEN_READWRITE
-    db = apsw.Connection(os.fspath(path), flags)
-    db.setbusytimeout(BUSY_TIMEOUT_MS)
-    encryption.attach(db, path, key)
-    return db
-
-
-def damage(path: Path, *, quick: bool = False) -> str | None:
-    """What is wrong with the file's contents; `quick` looks no further than the beginning. Raises
-    StoreError where it cannot be looked at."""
-    import apsw
-
-    from airoxy.store.schema import explain, run
-
-    if path.stat().st_size == 0:
-        return "it is empty"
-    try:
-        with closing(open_as_it_is(path)) as db:
-            told = run(db, "PRAGMA schema_version" if quick else "PRAGMA quick_check(1)")
-    except (apsw.NotADBError, apsw.CorruptError) as error:
-        return str(error).rpartition(": ")[2]
-    except apsw.Error as error:
-        raise explain(path, error) from error
-    lines = [str(told[0][0])] if not quick else ["ok"]
-    return None if lines == ["ok"] else lines[0].splitlines()[-1]
-
-
-def unfitness(backup: Path) -> str | None:
-    """Why a backup should not take the database's place."""
-    import apsw
-
-    from airoxy.store.schema import run
-
-    if harm := damage(backup):
-        return f"it is damaged, too ({harm})"
-    try:
-        with closing(open_as_it_is(backup)) as db:
-            told = run(db, "SELECT (SELECT count(*) FROM api_keys) + count(*) FROM tokens")
-    except apsw.SQLError:
-        return "it is none of airoxy's"
-    return None if told[0][0] else "it has neither keys nor tokens"
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    """Which program's database it is, and of which version."""
-    from airoxy.store.schema import run
-
-    with closing(open_as_it_is(path)) as db:
-        return run(db, "PRAGMA application_id")[0][0], run(db, "PRAGMA user_version")[0][0]
+    return path.exists() and installation.may(path, "rw") and installation.may(path.parent, "wx")

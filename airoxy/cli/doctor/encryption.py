@@ -1,4 +1,4 @@
-"""Whether the tokens can be decrypted, and their key is kept as well as this machine can."""
+"""Check of the tokens' key: it is here, and kept as safely as this machine can."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from airoxy.cli.doctor.database import open_as_it_is, usable
-from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Installation
+from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding
+from airoxy.cli.installation import Installation
 
 _ROTATE = "sudo airoxy token rotate-key"
 
@@ -24,8 +24,6 @@ class _Seen(NamedTuple):
 def key(installation: Installation) -> Iterator[Finding]:
     """The key is here, and nowhere else than it should be."""
     path = installation.database
-    if not path.exists() or not usable(installation):
-        return
     seen = installation.as_owner(lambda: _look(path, installation.key))
     if seen is None or not seen.tokens:
         return  # the database is another check's; and nothing is encrypted yet
@@ -48,6 +46,7 @@ def _look(path: Path, given: bytes | None) -> _Seen | None:
     import apsw
 
     from airoxy.store.encryption import name_of
+    from airoxy.store.inspection import open_as_it_is
     from airoxy.store.key_file import KEY_FILE, read_key
     from airoxy.store.schema import run
 

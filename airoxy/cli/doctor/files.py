@@ -1,7 +1,7 @@
-"""Who may do what with the database's directory and files, and whether its disk has room.
+"""Checks of the database's directory, files and disk: owners, modes, room.
 
-The law: nothing is repaired through a link, and outside of the package's own directory only what
-lies in one that belongs to airoxy: a wrong path in the configuration must not cost a system file.
+Invariant: nothing is repaired through a link, and outside the package's own directory only files in
+a directory that belongs to airoxy: a wrong path in the configuration must not cost a system file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from airoxy.cli.doctor.finding import FAIL, HOME, OK, WARN, Finding, Installation
+from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding
+from airoxy.cli.installation import HOME, Installation
 from airoxy.cli.system.owner import user_name
 from airoxy.cli.system.system import ask
 from airoxy.errors import AiroxyError
@@ -24,8 +25,6 @@ _LITTLE, _NEXT_TO_NOTHING = 500 << 20, 20 << 20
 
 def user(installation: Installation) -> Iterator[Finding]:
     """The user that the service runs as exists."""
-    if installation.user is None:
-        return
     if installation.owner:
         yield Finding(OK, f"The service runs as {installation.user}.")
         return
@@ -68,7 +67,7 @@ def _directory_fault(installation: Installation, path: Path) -> str | None:
             return f"belongs to {user_name(found.st_uid)} and not to {installation.user}"
         if found.st_mode & 0o027 or found.st_mode & 0o700 != 0o700:
             return f"has mode {stat.S_IMODE(found.st_mode):04o} and not 0750"
-    if not installation.as_owner(lambda: os.access(path, os.R_OK | os.W_OK | os.X_OK)):
+    if not installation.may(path, "rwx"):
         return f"cannot be written by {installation.user or 'you'}"
     return None
 

@@ -1,4 +1,4 @@
-"""Whether Anthropic can be reached from here, and agrees with this machine's clock."""
+"""Check of the upstream: it can be reached from here, and agrees with this machine's clock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Installation
+from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding
+from airoxy.cli.installation import Installation
 from airoxy.cli.show import span
 from airoxy.cli.system.system import SERVICE, ask, show
 from airoxy.config import Upstream

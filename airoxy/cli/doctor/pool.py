@@ -1,4 +1,4 @@
-"""Whether there are client keys, and tokens that can serve their requests."""
+"""Checks of the client keys and of the tokens that can serve their requests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Installation
+from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding
+from airoxy.cli.installation import Installation
 from airoxy.cli.show import span
 from airoxy.errors import AiroxyError
 
@@ -54,7 +55,9 @@ def tokens(installation: Installation) -> Iterator[Finding]:
 
 def ask(installation: Installation, question: Callable[[apsw.Connection], T]) -> T | str:
     """The database's answer, or why there is none; what is wrong with it is another check's."""
-    from airoxy.cli.doctor.database import open_as_it_is
+    import apsw
+
+    from airoxy.store.inspection import open_as_it_is
 
     def work() -> T:
         with closing(open_as_it_is(installation.database, installation.key)) as db:
@@ -62,7 +65,7 @@ def ask(installation: Installation, question: Callable[[apsw.Connection], T]) ->
 
     try:
         return installation.as_owner(work)
-    except (AiroxyError, OSError):
+    except (AiroxyError, OSError, apsw.Error):
         return "Not looked at: the database cannot be read as it is."
 
 

@@ -1,4 +1,4 @@
-"""Whether airoxy listens where it should, nobody else does, and it answers."""
+"""Checks of the port: airoxy listens there, no other program does, and it answers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import ipaddress
 from collections.abc import Callable, Iterator
 
 from airoxy import __version__
-from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding, Installation
-from airoxy.cli.system.health import Health, ask_health, own_server
+from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding
+from airoxy.cli.installation import Installation
+from airoxy.cli.system.health import HealthAnswer, ask_health, own_server
 from airoxy.cli.system.listeners import Listener, Process, holders, listeners
 from airoxy.cli.system.services import deaf
 from airoxy.cli.system.status import bare
@@ -18,8 +19,6 @@ _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what is meant by no host
 
 def strangers(installation: Installation) -> Iterator[Finding]:
     """No other program has the port."""
-    if not installation.has_units:
-        return
     port = installation.config.port
     wanted = [ipaddress.ip_address(host) for host in installation.config.hosts or _EVERYWHERE]
     for listener in listeners(port):
@@ -41,10 +40,8 @@ def _holders(listener: Listener) -> list[Process]:
     return holders(f"socket:[{listener.inode}]")
 
 
-def addresses(installation: Installation) -> Iterator[Finding]:
+def addresses(_: Installation) -> Iterator[Finding]:
     """The socket listens where its unit says."""
-    if not installation.has_units:
-        return
     unit = show([SOCKET], ["ActiveState", "Listen"])[0]
     if unit["ActiveState"] != "active":
         return
@@ -82,7 +79,7 @@ def health(installation: Installation) -> Iterator[Finding]:
         yield _state(found, _reload if installation.has_units else None)
 
 
-def _state(found: Health, reload: Callable[[], str] | None) -> Finding:
+def _state(found: HealthAnswer, reload: Callable[[], str] | None) -> Finding:
     if found.status is None and "remedy" in found.body:
         # It serves, by what it was last told.
         text = f"{found.url}: {found.body['reason']}."

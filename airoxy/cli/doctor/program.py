@@ -1,14 +1,14 @@
-"""Whether the program is whole, and what it is told to do makes sense."""
+"""Checks of the program: its Python packages and its configuration."""
 
 from __future__ import annotations
 
 import importlib
-import os
 import re
 from collections.abc import Iterator
 from importlib import metadata
 
-from airoxy.cli.doctor.finding import FAIL, OK, Finding, Installation
+from airoxy.cli.doctor.finding import FAIL, OK, Finding
+from airoxy.cli.installation import Installation
 from airoxy.config import Mistake, shipped_prices
 from airoxy.errors import ConfigError
 
@@ -66,7 +66,7 @@ def configuration(installation: Installation) -> Iterator[Finding]:
         shipped_prices()
     except ConfigError as error:
         yield Finding(FAIL, error.message)
-    if installation.owner and not installation.as_owner(lambda: os.access(path, os.R_OK)):
+    if installation.owner and not installation.may(path, "r"):
         yield Finding(
             FAIL,
             f"{path} cannot be read by the user {installation.user}.",

@@ -1,7 +1,7 @@
-"""A copy of the database from before an upgrade, put in the place of the damaged one.
+"""A copy of the database from before an upgrade, put in the place of a damaged one.
 
-The law: the damaged one is kept with its log, the copy is looked at before it is used, and at no
-moment is there no database for somebody to fill with an empty one.
+Invariant: the damaged one is kept with its log, the copy is checked before it is used, and at no
+moment is the database's place empty, for a new and empty one to appear there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from airoxy.cli.doctor.finding import Installation
+from airoxy.cli.installation import Installation
 from airoxy.cli.system.listeners import holders
 from airoxy.cli.system.system import SERVICE, SOCKET, TIMERS, show, systemctl
 from airoxy.errors import AiroxyError
@@ -59,7 +59,7 @@ def _stopped(installation: Installation) -> Iterator[None]:
 
 def _swap(path: Path, backup: Path, kept: Path) -> None:
     """Put a copy of the backup in the database's place."""
-    from airoxy.cli.doctor.database import unfitness
+    from airoxy.store.inspection import unfitness
 
     copy = path.with_name(f"{path.name}.restored")
     shutil.copyfile(backup, copy)

@@ -1,7 +1,6 @@
-"""Whether systemd has the units as they should be: known, enabled, running, up to date.
+"""Checks of systemd's units: loaded, enabled, running, up to date.
 
-The law: without systemd, or for another configuration than the one that the units follow, there
-is one line that says so.
+Without systemd, or for another configuration than the one that the units follow, one line says so.
 """
 
 from __future__ import annotations
@@ -10,7 +9,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from airoxy.cli.doctor.finding import FAIL, HOME, OK, Finding, Installation
+from airoxy.cli.doctor.finding import FAIL, OK, Finding
+from airoxy.cli.installation import HOME, Installation
 from airoxy.cli.show import past, span
 from airoxy.cli.system.generated import stale_units
 from airoxy.cli.system.status import Timer
@@ -48,22 +48,13 @@ def _reload() -> str:
     return "systemd has read the units and the configuration again."
 
 
-def socket(installation: Installation) -> Iterator[Finding]:
-    """The door is open, and will be after the next boot."""
-    if installation.has_units:
-        yield _unit(SOCKET)
-
-
-def service(installation: Installation) -> Iterator[Finding]:
-    """The server runs, and will after the next boot."""
-    if installation.has_units:
-        yield _unit(SERVICE)
+def unit(name: str, _: Installation) -> Iterator[Finding]:
+    """It is active, and will be after the next boot."""
+    yield _unit(name)
 
 
 def timers(installation: Installation) -> Iterator[Finding]:
     """The jobs are done when they should be, and their last run was good."""
-    if not installation.has_units:
-        return
     now = installation.context.now()
     for timer in look_at_timers():
         finding = _unit(timer.unit)
@@ -82,19 +73,19 @@ def _runs(timer: Timer, now: float) -> Finding:
 
 
 def _unit(name: str) -> Finding:
-    unit = show([name], _STATE)[0]
-    how = f"{unit['ActiveState']} ({unit['SubState']})"
-    if unit["LoadState"] == "masked" or unit["UnitFileState"].startswith("masked"):
+    found = show([name], _STATE)[0]
+    how = f"{found['ActiveState']} ({found['SubState']})"
+    if found["LoadState"] == "masked" or found["UnitFileState"].startswith("masked"):
         remedy = f"sudo systemctl unmask {name}; sudo systemctl enable --now {name}"
         return Finding(FAIL, f"{name} is masked.", remedy, partial(_unmask, name))
-    if unit["LoadState"] != "loaded":
+    if found["LoadState"] != "loaded":
         remedy = f"systemd-analyze verify {name}; sudo apt-get install --reinstall airoxy"
-        return Finding(FAIL, f"{name} cannot be loaded ({unit['LoadState']}).", remedy)
-    if unit["UnitFileState"] != "enabled":
-        text = f"{name} is {unit['UnitFileState']}: it does not start at boot."
+        return Finding(FAIL, f"{name} cannot be loaded ({found['LoadState']}).", remedy)
+    if found["UnitFileState"] != "enabled":
+        text = f"{name} is {found['UnitFileState']}: it does not start at boot."
         remedy = f"sudo systemctl enable --now {name}"
         return Finding(FAIL, text, remedy, partial(_enable, name))
-    if unit["ActiveState"] not in ("active", "reloading"):
+    if found["ActiveState"] not in ("active", "reloading"):
         remedy = f"sudo systemctl start {name}; journalctl -u {name} says what happened."
         return Finding(FAIL, f"{name} is {how}.", remedy, partial(_start, name))
     return Finding(OK, f"{name} is {how} and enabled.")
@@ -120,7 +111,7 @@ def _start(name: str) -> str:
 def sandbox(installation: Installation) -> Iterator[Finding]:
     """The server and the jobs may write where the database is."""
     path = installation.database.parent
-    if not installation.has_units or path == HOME:
+    if path == HOME:
         return
     services = show(
         [SERVICE, *TIMERS.values()], ["ProtectSystem", "StateDirectory", "ReadWritePaths"]

@@ -26,7 +26,7 @@ _RELOAD = "sudo airoxy reload"
 
 
 @dataclass(frozen=True)
-class Health:
+class HealthAnswer:
     """What GET /health answered; `status` is None where nobody did, and `body` has the reason, and
     a remedy if one is known."""
 
@@ -71,14 +71,14 @@ def own_server(tls: Tls) -> Own:
     return Own(tls.certificate, trouble=trouble)
 
 
-def ask_health(listen: list[str], own: Own) -> Health | None:
+def ask_health(listen: list[str], own: Own) -> HealthAnswer | None:
     """Ask the server behind these addresses of the socket unit, by way of loopback where it
     listens there; None if none of them is of TCP."""
     found = next(filter(None, map(parse_listen, listen)), None)
     return ask_server(str(found[0]), found[1], own) if found else None
 
 
-def ask_server(address: str, port: int, own: Own) -> Health:
+def ask_server(address: str, port: int, own: Own) -> HealthAnswer:
     """Ask the server that listens on this address, by way of loopback where it is a wildcard."""
     # A socket for both families is found by either; IPv6 may be off, or the only one.
     loopback = {"::": ("127.0.0.1", "::1"), "0.0.0.0": ("127.0.0.1",)}  # noqa: S104
@@ -89,18 +89,18 @@ def ask_server(address: str, port: int, own: Own) -> Health:
     return health
 
 
-def _ask(host: str, port: int, own: Own) -> Health:
+def _ask(host: str, port: int, own: Own) -> HealthAnswer:
     scheme = "https" if own.path else "http"
     url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/health"
     try:
         status, body = _get(host, port, own)
     except _NotOurs as error:
-        return Health(url, None, dict(zip(("reason", "remedy"), error.args, strict=False)))
+        return HealthAnswer(url, None, dict(zip(("reason", "remedy"), error.args, strict=False)))
     except OSError as error:
-        return Health(url, None, {"reason": error.strerror or str(error)})
+        return HealthAnswer(url, None, {"reason": error.strerror or str(error)})
     if "version" in body:
-        return Health(url, status, body)
-    return Health(url, None, {"reason": _STRANGER})
+        return HealthAnswer(url, status, body)
+    return HealthAnswer(url, None, {"reason": _STRANGER})
 
 
 class _NotOurs(Exception):

@@ -1,7 +1,7 @@
-"""Become the owner of the database before it is opened.
+"""Become the owner of the database, for good or for a moment.
 
-The law: a command leaves nothing in the database's directory that the service cannot use. Root
-becomes the directory's owner; who may not write there is told to use sudo.
+Invariant: a command leaves nothing in the database's directory that the service cannot use: root
+becomes the directory's owner, and others who may not write there are told to use sudo.
 """
 
 from __future__ import annotations
@@ -16,36 +16,52 @@ from airoxy.errors import StoreError
 
 
 def become_owner(database: Path) -> None:
-    """Drop root for the owner of `database`'s directory, for good. Raises StoreError."""
-    owner = _owner(database.parent)
-    if os.geteuid() == 0 and owner.st_uid != 0:
-        drop_to(owner.st_uid, owner.st_gid)
+    """Give up root for the owner of `database`'s directory, for good. Raises StoreError."""
+    uid, gid = _checked_owner(database.parent)
+    if os.geteuid() == 0 and uid != 0:
+        os.setgroups([])
+        os.setgid(gid)
+        os.setuid(uid)
+        os.umask(0o077)
 
 
 @contextmanager
 def as_owner(database: Path) -> Iterator[None]:
-    """The same for as long as it lasts: what is made inside belongs to the service, and what is
-    made outside to whoever runs the command. Raises StoreError."""
-    owner = _owner(database.parent)
-    if os.geteuid() != 0 or owner.st_uid == 0:
+    """The same until the block ends: what is made inside belongs to the service, and what is made
+    outside to whoever runs the command. Raises StoreError."""
+    with acting_as(*_checked_owner(database.parent)):
+        yield
+
+
+@contextmanager
+def acting_as(uid: int, gid: int) -> Iterator[None]:
+    """Root has this user's rights until the block ends; other users keep their own."""
+    if os.geteuid() != 0 or uid == 0:
         yield
         return
-    group, groups = os.getegid(), os.getgroups()
+    group, groups, umask = os.getegid(), os.getgroups(), os.umask(0o077)
     os.setgroups([])
-    os.setegid(owner.st_gid)
-    os.seteuid(owner.st_uid)
+    os.setegid(gid)
+    os.seteuid(uid)
     try:
         yield
     finally:
         os.seteuid(0)
         os.setegid(group)
         os.setgroups(groups)
+        os.umask(umask)
 
 
-def _owner(directory: Path) -> os.stat_result:
-    """Whose it is, of a directory that may be written by us or by who we can become."""
+def owner_of(path: Path) -> tuple[int, int]:
+    """User and group. Raises OSError."""
+    found = path.stat()
+    return found.st_uid, found.st_gid
+
+
+def _checked_owner(directory: Path) -> tuple[int, int]:
+    """The owner of a directory in which we may write, or may become somebody who may."""
     try:
-        owner = directory.stat()
+        owner = owner_of(directory)
     except FileNotFoundError:
         raise StoreError(
             f"{directory} does not exist; create it, or set `database` in the configuration."
@@ -53,16 +69,8 @@ def _owner(directory: Path) -> os.stat_result:
     except PermissionError:
         raise StoreError(f"{directory} may not be read; use sudo.") from None
     if os.geteuid() != 0 and not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
-        raise StoreError(f"{directory} belongs to {user_name(owner.st_uid)}; use sudo.")
+        raise StoreError(f"{directory} belongs to {user_name(owner[0])}; use sudo.")
     return owner
-
-
-def drop_to(uid: int, gid: int) -> None:
-    """Become this user for good."""
-    os.setgroups([])
-    os.setgid(gid)
-    os.setuid(uid)
-    os.umask(0o077)
 
 
 def user_name(uid: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from airoxy.cli.command import Context
 from airoxy.cli.show import past, span
-from airoxy.cli.system.health import Health, Own, ask_health, own_server
+from airoxy.cli.system.health import HealthAnswer, Own, ask_health, own_server
 from airoxy.cli.system.system import SERVICE, SOCKET, TIMERS, moment, require_systemd, show
 from airoxy.config import Tls, make_config, read_document
 from airoxy.errors import EXIT_FAILED
@@ -58,7 +58,7 @@ class Status:
     service: Unit
     pid: int | None
     text: str
-    health: Health | None
+    health: HealthAnswer | None
     timers: list[Timer]
 
     def document(self) -> dict[str, Any]:

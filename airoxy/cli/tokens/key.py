@@ -1,14 +1,13 @@
-"""The key that seals the tokens: where it lies on this machine, and `airoxy token rotate-key`.
+"""`airoxy token rotate-key`: encrypt the tokens under a new key.
 
-The law: with systemd the key is a credential, which systemd decrypts for the services and root for
-its commands, before they give root's rights up; without, a file beside the database. Whenever a
-change of the key is broken off, the key that is found opens the database.
+With systemd the key is a credential, which systemd decrypts for the services and root for its
+commands, before they give up root's rights; without, it is a file beside the database.
+
+Invariant: wherever a change of the key is interrupted, the key that is found opens the database.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from argparse import Namespace
 from collections.abc import Callable
@@ -17,57 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from airoxy.cli.command import Context
+from airoxy.cli.installation import Installation
+from airoxy.cli.system.credential import store_system_key
 from airoxy.errors import AiroxyError, StoreError
 
 if TYPE_CHECKING:
-    from airoxy.cli.doctor.finding import Installation
     from airoxy.store.encryption import Encryption
 
 T = TypeVar("T")
 
-#: Where systemd looks for `LoadCredentialEncrypted=airoxy-token-key`.
-SEALED_KEY = Path("/etc/credstore.encrypted/airoxy-token-key")
 #: How long a refresh that has begun with the old key is waited for (seconds).
 _PATIENCE = 90.0
 
 
-def system_key(place: Path = SEALED_KEY) -> bytes | None:
-    """The key that systemd gives the services, for who is root; else None."""
-    if os.geteuid() != 0 or not place.exists():
-        return None
-    from airoxy.store.key_file import parse_key
-
-    done = _systemd_creds("decrypt", str(place), "-")
-    return parse_key(done.stdout) if done.returncode == 0 else None
-
-
-def _store_system_key(key: bytes, place: Path) -> None:
-    """Encrypted for this machine, with its TPM where there is one. Raises StoreError."""
-    from airoxy.store.key_file import put_in_place
-
-    place.parent.mkdir(mode=0o700, exist_ok=True)
-    unfinished = place.with_name(f"{place.name}.unfinished")
-    # No PCRs: a firmware update must not cost the tokens.
-    done = _systemd_creds("encrypt", "--tpm2-pcrs=", "-", str(unfinished), given=key.hex())
-    if done.returncode:
-        raise StoreError(f"systemd-creds cannot keep the key: {done.stderr.strip()}")
-    put_in_place(unfinished, place)
-
-
-def _systemd_creds(
-    verb: str, *words: str, given: str | None = None
-) -> subprocess.CompletedProcess[str]:
-    command = ["systemd-creds", verb, f"--name={SEALED_KEY.name}", *words]
-    try:
-        return subprocess.run(
-            command, check=False, input=given, capture_output=True, text=True, umask=0o077
-        )
-    except OSError as error:
-        return subprocess.CompletedProcess(command, 127, "", str(error))
-
-
 def run(context: Context, _: Namespace) -> None:
-    from airoxy.cli.doctor.finding import Installation
     from airoxy.cli.system.system import require_root
 
     installation = Installation(context)
@@ -91,7 +53,7 @@ def rotate(installation: Installation) -> str:
         lambda: _with(installation.database, installation.key, _sealed_anew)
     )
     if installation.has_units:
-        _store_system_key(key, installation.sealed_key)
+        store_system_key(key, installation.sealed_key)
         installation.as_owner(lambda: file.unlink(missing_ok=True))
         # Who runs was given the old key when it was started.
         systemctl("try-restart", SERVICE)

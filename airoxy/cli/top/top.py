@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from airoxy.calendar import day_of
 from airoxy.cli.command import Command, Context
-from airoxy.cli.system.health import Health, Own, ask_server, own_server
+from airoxy.cli.system.health import HealthAnswer, Own, ask_server, own_server
 from airoxy.cli.system.system import SERVICE, booted, show
 from airoxy.cli.tokens.token import state
 from airoxy.cli.top.view import BAD, GOOD, HEAD, SOFT, WARN, Picture, lines
@@ -78,7 +78,7 @@ class Watch:
         self._errors: list[dict[str, Any]] = []
         self._known: dict[str, Any] = {}
 
-    def picture(self, health: Health | None) -> Picture:
+    def picture(self, health: HealthAnswer | None) -> Picture:
         """This moment."""
         now, version = self._context.now(), schema.data_version(self._db)
         if version != self._version or not 0 <= now - self._read_at < _STALE:
@@ -129,7 +129,7 @@ class Pulse:
     """What the server last said of itself."""
 
     def __init__(self, config: Config, own: Own) -> None:
-        self.health: Health | None = None
+        self.health: HealthAnswer | None = None
         self._config = config
         self._own = own
         self._closed = threading.Event()
@@ -143,7 +143,7 @@ class Pulse:
         host = self._config.hosts[0] if self._config.hosts else "::"
         while not self._closed.is_set():
             if _is_stopped():
-                self.health = Health("", None, {"reason": "the service does not run"})
+                self.health = HealthAnswer("", None, {"reason": "the service does not run"})
             else:
                 self.health = ask_server(host, self._config.port, self._own)
             self._closed.wait(_ASK)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TextIO
 from airoxy.cli.formats import bar, cut, dollars, short
 from airoxy.cli.logs import short_model
 from airoxy.cli.show import moment_of_day, span
-from airoxy.cli.system.health import Health
+from airoxy.cli.system.health import HealthAnswer
 
 #: How a line looks: "" is plain.
 HEAD, GOOD, WARN, BAD, SOFT = "head", "good", "warn", "bad", "soft"
@@ -36,7 +36,7 @@ class Picture:
     asked."""
 
     now: float
-    health: Health | None
+    health: HealthAnswer | None
     rate: float | None
     totals: Row
     tokens: Sequence[Row]
@@ -88,7 +88,7 @@ def _many(count: int | None, what: str) -> str:
     return f"{'-' if count is None else count} {what}{'' if count == 1 else 's'}"
 
 
-def _words_of(health: Health | None) -> list[Line]:
+def _words_of(health: HealthAnswer | None) -> list[Line]:
     """What the server says where not all is well."""
     if health is None:
         return []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airoxy.cli.doctor import finding
+from airoxy.cli import installation
 from airoxy.cli.doctor.finding import FAIL, FIXED, OK, WARN
 from airoxy.cli.doctor.port import strangers
 from airoxy.cli.system import generated
@@ -39,8 +39,8 @@ def systemd(
     generator = tmp_path / "generator"
     generator.write_text("#!/bin/sh\ncp -r /dev/null/. $1 2>/dev/null; exit 0\n")
     generator.chmod(0o755)
-    monkeypatch.setattr(finding, "DEFAULT_PATH", ward.config)
-    monkeypatch.setattr(finding, "PACKAGED", ward.config)
+    monkeypatch.setattr(installation, "DEFAULT_PATH", ward.config)
+    monkeypatch.setattr(installation, "PACKAGED", ward.config)
     monkeypatch.setattr(generated, "GENERATOR", generator)
     monkeypatch.setattr(generated, "GENERATED", tmp_path / "generated")
     monkeypatch.setattr("airoxy.cli.doctor.port._is_ours", lambda _: True)
@@ -154,8 +154,8 @@ def test_another_program_on_the_port_is_named(
 ) -> None:
     monkeypatch.undo()
     monkeypatch.setattr("airoxy.cli.system.system.BOOTED", ward.config)
-    monkeypatch.setattr(finding, "DEFAULT_PATH", ward.config)
-    monkeypatch.setattr(finding, "PACKAGED", ward.config)
+    monkeypatch.setattr(installation, "DEFAULT_PATH", ward.config)
+    monkeypatch.setattr(installation, "PACKAGED", ward.config)
     (found,) = strangers(ward.installation())
     assert found.state == FAIL
     assert f"(process {os.getpid()}), on 127.0.0.1." in found.text
@@ -184,7 +184,7 @@ def test_a_server_that_answers_is_asked_for_its_health(
 def test_another_configuration_than_the_units_have_is_said_in_one_line(
     ward: Ward, systemd: FakeSystemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finding, "DEFAULT_PATH", Path("/etc/airoxy/airoxy.yaml"))
+    monkeypatch.setattr(installation, "DEFAULT_PATH", Path("/etc/airoxy/airoxy.yaml"))
     systemd.change("airoxy.service", LoadState="masked")
     found = {each.check: each for each in ward.examine()}
     assert f"no units for {ward.config}" in found["units"].text

@@ -14,7 +14,8 @@ import apsw
 
 from airoxy.cli.command import Context
 from airoxy.cli.doctor import checks, examine
-from airoxy.cli.doctor.finding import OK, Finding, Installation
+from airoxy.cli.doctor.finding import OK, Finding
+from airoxy.cli.installation import Installation
 from airoxy.store import keys, tokens
 from airoxy.store.schema import open_database, run
 from tests.ports import free_port

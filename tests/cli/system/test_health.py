@@ -6,13 +6,13 @@ import os
 import stat
 from pathlib import Path
 
-from airoxy.cli.system.health import Health, ask_server, own_server
+from airoxy.cli.system.health import HealthAnswer, ask_server, own_server
 from airoxy.config import Tls
 from tests.program import Airoxy
 from tests.upstream.certificates import Authority
 
 
-def ask(airoxy: Airoxy, certificate: Path | None) -> Health:
+def ask(airoxy: Airoxy, certificate: Path | None) -> HealthAnswer:
     return ask_server("127.0.0.1", airoxy.port, own_server(Tls(certificate, certificate)))
 
 

@@ -20,7 +20,7 @@ import apsw
 import pytest
 
 from airoxy.cli.command import Context
-from airoxy.cli.system.health import Health
+from airoxy.cli.system.health import HealthAnswer
 from airoxy.cli.top.top import Watch
 from airoxy.cli.top.view import BAD, GOOD, SOFT, WARN, Line, Picture, lines
 from airoxy.store import tokens
@@ -37,7 +37,7 @@ WELL = {"status": "ok", "version": "1.0.0", "uptime": 7300, "tokens_ready": 2, "
 def picture(**changes: Any) -> Picture:
     plain: dict[str, Any] = {
         "now": NOON,
-        "health": Health("", 200, WELL),
+        "health": HealthAnswer("", 200, WELL),
         "rate": 12.34,
         "totals": NOTHING | {"requests": 1234, "failed": 5, "cost_nanousd": 98_760_000_000},
         "tokens": [
@@ -145,11 +145,11 @@ def test_colours_say_how_it_stands() -> None:
 
 
 def test_a_server_that_is_not_well_is_heard() -> None:
-    silent = picture(health=Health("", None, {"reason": "Connection refused"}))
+    silent = picture(health=HealthAnswer("", None, {"reason": "Connection refused"}))
     assert Line("The server does not answer: Connection refused", BAD) in lines(
         silent, 79, 24, Screen()
     )
-    unwell = picture(health=Health("", 503, WELL | {"reason": "There is no active token"}))
+    unwell = picture(health=HealthAnswer("", 503, WELL | {"reason": "There is no active token"}))
     assert Line("There is no active token", BAD) in lines(unwell, 79, 24, Screen())
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from airoxy.cli.doctor.finding import OK, WARN, Finding, Installation
+from airoxy.cli.doctor.finding import OK, WARN, Finding
 from airoxy.cli.doctor.pool import ask
+from airoxy.cli.installation import Installation
 
 #: Where its install.sh put it.
 DIRECTORY = Path("/var/www/airoxy")

@@ -1,0 +1,31 @@
+"""The modules of commands by their first word, in the order of the help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from types import ModuleType
+
+#: Each ends in GROUP or COMMANDS, and may have CHECKS for `airoxy doctor`.
+MODULES = {
+    "api_key": "cli.api_keys.api_key",
+    "token": "cli.tokens.token",
+    "logs": "cli.logs",
+    "stats": "cli.stats.stats",
+    "top": "cli.top.top",
+    "prices": "cli.stats.prices",
+    "config": "cli.config",
+    "backup": "cli.backup",
+    "units": "cli.system.services",
+    "doctor": "cli.doctor",
+    "package": "cli.system.package",
+    "import_php": "legacy_php.command",
+    "serve": "cli.serve",
+    "job": "cli.job",
+}
+
+
+def load(names: Iterable[str] = MODULES) -> Iterator[ModuleType]:
+    """These modules, imported."""
+    for name in names:
+        yield import_module(f"airoxy.{MODULES[name]}")
