@@ -1,11 +1,13 @@
 """Errors with a sentence for a human, an HTTP status for a client and an exit status for a shell.
 
-The law: only what a human can act on is an AiroxyError. It is raised anywhere and rendered at two
-edges, `server/app.py` and `cli/__init__.py`. A message never contains a secret.
+Invariant: only what a human can act on is an AiroxyError, and its message contains no secret. It
+is raised anywhere and rendered at the edges only: for a client in the server, for an operator in
+`cli`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 #: Exit statuses of the command line (sysexits.h for the last).
@@ -13,7 +15,10 @@ EXIT_FAILED, EXIT_USAGE, EXIT_CONFIG = 1, 2, 78
 
 
 class AiroxyError(Exception):
-    """`status` and `kind` are Anthropic's HTTP status and error type; `headers` go with them."""
+    """`status` and `kind` are Anthropic's HTTP status and error type; `headers` go with them.
+
+    `request_id` is what the client is told, the journal and the usage log show.
+    """
 
     status = 500
     kind = "api_error"
@@ -23,6 +28,7 @@ class AiroxyError(Exception):
         super().__init__(message)
         self.message = message
         self.headers = tuple(headers)
+        self.request_id = f"req_airoxy_{os.urandom(8).hex()}"
 
 
 class InvalidInput(AiroxyError):
@@ -83,6 +89,13 @@ class NoTokens(AiroxyError):
     """There is no token that could be used at all."""
 
     status = 503
+
+
+class InternalError(AiroxyError):
+    """A fault in airoxy; what it is stands in the journal."""
+
+    def __init__(self) -> None:
+        super().__init__("Internal error in airoxy; see its journal.")
 
 
 class ConfigError(AiroxyError):

@@ -16,8 +16,8 @@ import pytest
 
 #: A module imports only from its own layer and from layers to its left.
 LAYERS = (
-    "__init__", "errors", "calendar", "files", "core", "config", "store", "upstream", "jobs",
-    "server", "console", "fleet", "cli", "legacy_php", "__main__",
+    "__init__", "errors", "calendar", "files", "journal", "core", "config", "store", "upstream",
+    "jobs", "server", "console", "fleet", "cli", "legacy_php", "__main__",
 )  # fmt: skip
 #: The same inside server/.
 ROOMS = (

@@ -19,8 +19,10 @@ def _tidy_log(context: Context, _args: Namespace) -> None:
 
 def _refresh_tokens(context: Context, _args: Namespace) -> int:
     """1 if any could not be renewed, so that `systemctl --failed` shows it."""
+    from airoxy import journal
     from airoxy.jobs.refresh import refresh_tokens, report_interrupted
 
+    journal.set_up(stream=context.err)
     report_interrupted(context.database)
     failed = 0
     for outcome in refresh_tokens(context.database, context.config.oauth, context.clock):

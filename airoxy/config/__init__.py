@@ -89,6 +89,7 @@ class Config:
     workers: int
     token_refresh_interval: int
     log_retention_days: int
+    log_level: str
     affinity: str
     max_attempts: int
     upstream: Upstream

@@ -17,6 +17,7 @@ from airoxy.config.kinds import (
     Whole,
 )
 from airoxy.config.prices import Prices
+from airoxy.journal import LEVELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,13 @@ SCHEMA: tuple[Setting, ...] = (
         3,
         "How many whole days (UTC) every request keeps its own row in the log. The daily sums, to"
         " which it was added when it ended, are kept for good.",
+    ),
+    Setting(
+        "log_level",
+        Choice(LEVELS),
+        "info",
+        "From which level on the service writes to its journal. Limited and refused tokens are"
+        " warnings; lost log rows and faults in airoxy itself are errors.",
     ),
     Setting(
         "affinity",

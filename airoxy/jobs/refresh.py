@@ -6,8 +6,8 @@ pair is stored before anything else happens. Who waited for the lease finds the 
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +19,8 @@ from airoxy.config import OAuth
 from airoxy.core.oauth import Answer, Refreshed, Refused, pause
 from airoxy.store import leases
 from airoxy.store.leases import Lease
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Clock = Callable[[], float]
@@ -139,12 +141,12 @@ def report_interrupted(db: apsw.Connection) -> None:
     for state in leases.refreshing(db):
         if state.until is not None and state.by is not None and not _lives(state.by):
             leases.break_lease(db, state.id, state.by)
-            print(
-                f"A refresh of token {state.id} ({state.name}) was interrupted. If Anthropic had"
-                " answered it already, its refresh token is spent: should the next refresh be"
-                " refused, log in anew and add the token again.",
-                file=sys.stderr,
-                flush=True,
+            log.warning(
+                "A refresh of token %d (%s) was interrupted. If Anthropic had answered it already,"
+                " its refresh token is spent: should the next refresh be refused, log in anew and"
+                " add the token again.",
+                state.id,
+                state.name,
             )
 
 

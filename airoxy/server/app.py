@@ -7,10 +7,8 @@ unforeseen the client learns no more than that it happened.
 from __future__ import annotations
 
 import json
-import secrets
-import sys
+import logging
 import time
-import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -22,8 +20,9 @@ import falcon
 import falcon.asgi
 
 from airoxy.config import Config
-from airoxy.errors import AiroxyError, NotFound
+from airoxy.errors import AiroxyError, InternalError, NotFound
 from airoxy.jobs.refresh import report_interrupted
+from airoxy.journal import about
 from airoxy.server.http.asgi import answering
 from airoxy.server.http.request import Request
 from airoxy.server.limits.counters import LimitCounters
@@ -42,6 +41,8 @@ from airoxy.store import tokens
 from airoxy.store.schema import open_database
 from airoxy.upstream.origin import proxy_from_environ
 from airoxy.upstream.upstream import Client
+
+log = logging.getLogger(__name__)
 
 Answer = Callable[[Request], Awaitable[None]]
 
@@ -156,13 +157,12 @@ def _answer_error(request: Request, error: AiroxyError) -> None:
 
 def error_document(error: AiroxyError) -> tuple[bytes, str]:
     """Anthropic's error shape, and the request id in it."""
-    request_id = f"req_airoxy_{secrets.token_hex(8)}"
     document = {
         "type": "error",
         "error": {"type": error.kind, "message": error.message},
-        "request_id": request_id,
+        "request_id": error.request_id,
     }
-    return json.dumps(document).encode(), request_id
+    return json.dumps(document).encode(), error.request_id
 
 
 async def _not_found(
@@ -198,8 +198,9 @@ async def _render_unforeseen(
 
 def _unforeseen(error: Exception) -> AiroxyError:
     """Say in the journal what happened; what the client is told of it."""
-    print("".join(traceback.format_exception(error)), file=sys.stderr, flush=True)
-    return AiroxyError("Internal error in airoxy; see its journal.")
+    report = InternalError()
+    log.error("A request has failed.", exc_info=error, extra=about(report.request_id))
+    return report
 
 
 def _recall(db: apsw.Connection, token_state: TokenState) -> None:

@@ -8,10 +8,9 @@ disk refuses.
 
 from __future__ import annotations
 
-import sys
+import logging
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -23,6 +22,8 @@ from airoxy.server.metrics.counters import MetricCounters
 from airoxy.store import tokens
 from airoxy.store.schema import transaction
 from airoxy.store.usage import requests
+
+log = logging.getLogger(__name__)
 
 #: What it returns is a row to be counted, if it is one.
 Operation = Callable[[apsw.Connection], Any]
@@ -133,7 +134,7 @@ class Writer:
             if committed:
                 pause = FIRST_PAUSE
             elif self._stopping and time.monotonic() > self._deadline:
-                _report(f"{self.backlog} log rows are lost: {self.trouble}")
+                log.error("%d log rows are lost: %s", self.backlog, self.trouble)
                 break
             else:
                 time.sleep(pause)
@@ -151,7 +152,7 @@ class Writer:
         try:
             self._metric_counters.count(rows, dropped)
         except Exception:  # a wrong count is no reason not to write
-            _report(traceback.format_exc())
+            log.exception("Log rows could not be counted for the metrics.")
 
     def _commit(self) -> bool:
         """One transaction; False if the database refused for now and all of it must wait."""
@@ -167,7 +168,7 @@ class Writer:
             self._used = used | self._used
             if self._at_once == 1 and self._queue:
                 self._queue.popleft()
-                _report(f"Something could not be written and is left out: {error!r}")
+                log.error("Something could not be written and is left out: %r", error)
             self._at_once = 1 if self._at_once > 1 else BATCH
             return True
         self._out_of_trouble()
@@ -194,15 +195,12 @@ class Writer:
 
     def _in_trouble(self, trouble: str) -> None:
         if self.trouble is None:
-            _report(f"{trouble}; requests go on, {self.backlog} log rows wait.")
+            log.error("%s; requests go on, %d log rows wait.", trouble, self.backlog)
         self.trouble = trouble
 
     def _out_of_trouble(self) -> None:
         if self.trouble is not None:
-            lost = f" {self.dropped} log rows were dropped." if self.dropped else ""
-            _report(f"The database can be written again, {self.backlog} log rows wait.{lost}")
+            log.warning("The database can be written again, %d log rows wait.", self.backlog)
+            if self.dropped:
+                log.error("%d log rows were dropped since the start.", self.dropped)
         self.trouble = None
-
-
-def _report(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)

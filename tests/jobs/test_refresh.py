@@ -236,21 +236,21 @@ def _killed_while_asking(database: Path, token_id: int) -> None:
 
 
 def test_a_refresh_that_was_killed_is_told_and_its_token_is_free_at_once(
-    db, clock, token_id, tmp_path, capsys
+    db, clock, token_id, tmp_path, caplog
 ):
     _killed_while_asking(tmp_path / "airoxy.db", token_id)
     assert secrets(db) == (OLD, OLD_REFRESH)
     report_interrupted(db)
-    said = capsys.readouterr().err
+    said = caplog.text
     assert "token 1 (pair) was interrupted" in said
     assert "sk-ant" not in said
     report_interrupted(db)
-    assert capsys.readouterr().err == ""
+    assert caplog.text == said
     assert refresh_token(db, token_id, OLD, OAUTH, clock, ask=Endpoint(renewed(clock))).renewed
 
 
 def test_a_pair_that_a_killed_process_took_with_it_is_told_and_the_old_one_is_there(
-    db, clock, token_id, tmp_path, capsys
+    db, clock, token_id, tmp_path, caplog
 ):
     """Between the answer and the commit: the one moment in which a pair can be lost."""
     database = tmp_path / "airoxy.db"
@@ -265,7 +265,7 @@ def test_a_pair_that_a_killed_process_took_with_it_is_told_and_the_old_one_is_th
         assert len(upstream.refreshes) == 1
     assert secrets(db) == (OLD, OLD_REFRESH)
     report_interrupted(db)
-    assert "its refresh token is spent" in capsys.readouterr().err
+    assert "its refresh token is spent" in caplog.text
     spent = Refused("HTTP 400 invalid_grant", final=True)
     assert not refresh_token(db, token_id, OLD, OAUTH, clock, ask=Endpoint(spent)).renewed
     assert row(db, clock)["inactive_reason"] == "HTTP 400 invalid_grant"

@@ -54,14 +54,16 @@ class Asked:
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/health", "/metrics"])
 def test_the_journal_has_the_reason_and_the_client_has_none(
-    path: str, capfd: pytest.CaptureFixture[str]
+    path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken: Any = Broken()
     asked: Any = Asked(path)
     asyncio.run(create_app(broken, broken, broken)(asked))
-    error = json.loads(asked.body_told)["error"]
+    document = json.loads(asked.body_told)
+    error = document["error"]
     assert (asked.status, error["type"]) == (500, "api_error")
     assert "what went wrong" not in error["message"]
-    said = capfd.readouterr().err
-    assert "Traceback" in said
-    assert "what went wrong" in said
+    [record] = caplog.records
+    assert "what went wrong" in caplog.text
+    assert (record.levelname, record.exc_info is None) == ("ERROR", False)
+    assert getattr(record, "request_id") == document["request_id"]  # noqa: B009 (mypy)

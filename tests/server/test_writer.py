@@ -90,7 +90,7 @@ def test_who_is_told_that_it_is_committed_finds_it_there(path):
     assert seen == [2]
 
 
-def test_a_locked_database_delays_the_rows_and_loses_none(path, capfd):
+def test_a_locked_database_delays_the_rows_and_loses_none(path, caplog):
     locker = open_database(path)
     locker.cursor().execute("BEGIN IMMEDIATE")
     writer = Writer(connect(path))
@@ -103,13 +103,13 @@ def test_a_locked_database_delays_the_rows_and_loses_none(path, capfd):
     writer.close()
     assert count(path) == 10
     assert writer.trouble is None
-    said = capfd.readouterr().err
+    said = caplog.text
     assert "cannot be written" in said
     assert "can be written again" in said
     locker.close()
 
 
-def test_above_the_limit_rows_are_dropped_counted_and_told(path, capfd):
+def test_above_the_limit_rows_are_dropped_counted_and_told(path, caplog):
     locker = open_database(path)
     locker.cursor().execute("BEGIN IMMEDIATE")
     writer = Writer(connect(path), limit=5)
@@ -121,10 +121,10 @@ def test_above_the_limit_rows_are_dropped_counted_and_told(path, capfd):
     locker.close()
     writer.close()
     assert (writer.dropped, count(path)) == (3, 5)
-    assert "3 log rows were dropped" in capfd.readouterr().err
+    assert "3 log rows were dropped" in caplog.text
 
 
-def test_an_impossible_operation_costs_itself_and_nothing_else(path, capfd):
+def test_an_impossible_operation_costs_itself_and_nothing_else(path, caplog):
     def impossible(db: apsw.Connection) -> None:
         db.cursor().execute("INSERT INTO nowhere VALUES (1)")
 
@@ -136,11 +136,11 @@ def test_an_impossible_operation_costs_itself_and_nothing_else(path, capfd):
         writer.row(row(number))
     writer.close()
     assert count(path) == 6
-    assert "left out" in capfd.readouterr().err
+    assert "left out" in caplog.text
 
 
 def test_at_the_end_a_database_that_stays_locked_is_given_up_after_a_while(
-    path, capfd, monkeypatch
+    path, caplog, monkeypatch
 ):
     monkeypatch.setattr("airoxy.server.writer.LAST_TRIES", 0.1)
     locker = open_database(path)
@@ -148,7 +148,7 @@ def test_at_the_end_a_database_that_stays_locked_is_given_up_after_a_while(
     writer = Writer(connect(path))
     writer.row(row())
     writer.close()
-    assert "1 log rows are lost" in capfd.readouterr().err
+    assert "1 log rows are lost" in caplog.text
     locker.close()
 
 
@@ -166,7 +166,7 @@ def metric_counters():
     metric_counters.close()
 
 
-def test_rows_are_counted_once_even_while_the_database_refuses_them(path, metric_counters, capfd):
+def test_rows_are_counted_once_even_while_the_database_refuses_them(path, metric_counters, caplog):
     locker = open_database(path)
     locker.cursor().execute("BEGIN IMMEDIATE")
     writer = Writer(connect(path), metric_counters=metric_counters)
@@ -195,7 +195,7 @@ def test_the_row_that_an_operation_has_written_is_counted_when_it_is_committed(
     assert (counts.requests, counts.sums[-1]) == (1, 0)
 
 
-def test_dropped_rows_are_counted(path, metric_counters, capfd):
+def test_dropped_rows_are_counted(path, metric_counters, caplog):
     locker = open_database(path)
     locker.cursor().execute("BEGIN IMMEDIATE")
     writer = Writer(connect(path), limit=5, metric_counters=metric_counters)
@@ -209,10 +209,10 @@ def test_dropped_rows_are_counted(path, metric_counters, capfd):
     assert (metric_counters.dropped, counted(metric_counters), count(path)) == (3, 5, 5)
 
 
-def test_a_row_that_cannot_be_counted_is_written_all_the_same(path, metric_counters, capfd):
+def test_a_row_that_cannot_be_counted_is_written_all_the_same(path, metric_counters, caplog):
     writer = Writer(connect(path), metric_counters=metric_counters)
     metric_counters.count([row()._replace(input_tokens=2**63 - 1)])
     writer.row(row())
     writer.close()
     assert count(path) == 1
-    assert "Traceback" in capfd.readouterr().err
+    assert "Traceback" in caplog.text

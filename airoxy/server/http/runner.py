@@ -8,12 +8,13 @@ What asks for the current task (`asyncio.timeout`) has to be given a task of its
 from __future__ import annotations
 
 import asyncio
-import sys
-import traceback
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from airoxy.upstream.exchange import PAUSED
+
+log = logging.getLogger(__name__)
 
 
 class Runner:
@@ -69,5 +70,5 @@ class Runner:
 
     def _fail(self, error: BaseException) -> None:
         if not isinstance(error, asyncio.CancelledError):
-            print("".join(traceback.format_exception(error)), file=sys.stderr, flush=True)
+            log.error("A request has failed.", exc_info=error)
         self._ended(self)

@@ -7,7 +7,7 @@ processes the lease in the database sees to that (jobs.refresh).
 from __future__ import annotations
 
 import asyncio
-import sys
+import logging
 import time
 from collections.abc import Callable
 
@@ -16,6 +16,8 @@ import apsw
 from airoxy.config import OAuth
 from airoxy.core.pool import Token
 from airoxy.jobs.refresh import refresh_token
+
+log = logging.getLogger(__name__)
 
 
 class Refresher:
@@ -49,7 +51,8 @@ class Refresher:
             db.close()
         if self._told.get(token.id) != outcome.told:  # once, not for each request
             self._told[token.id] = outcome.told
-            print(f"Token {token.id} ({token.name}): {outcome.told}", file=sys.stderr, flush=True)
+            level = logging.INFO if outcome.renewed else logging.WARNING
+            log.log(level, "Token %d (%s): %s", token.id, token.name, outcome.told)
         return outcome.renewed
 
     async def aclose(self) -> None:

@@ -6,7 +6,7 @@ database: where it cannot be read at the moment, what was known last holds.
 
 from __future__ import annotations
 
-import sys
+import logging
 
 import apsw
 
@@ -14,6 +14,8 @@ from airoxy.core.limits import Limits
 from airoxy.core.pool import Token
 from airoxy.errors import StoreError
 from airoxy.store import keys, limits, resources, schema, tokens
+
+log = logging.getLogger(__name__)
 
 
 class Snapshot:
@@ -38,7 +40,7 @@ class Snapshot:
             self.readable = True
         except (apsw.Error, StoreError) as error:
             if self.readable:
-                print(f"The database cannot be read: {error}", file=sys.stderr, flush=True)
+                log.error("The database cannot be read: %s", error)
             self.readable = False
 
     def _look(self) -> None:

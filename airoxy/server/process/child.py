@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NoReturn
+
+log = logging.getLogger(__name__)
 
 #: Finish what is running, soon: the service stops.
 LEAVE_SOON = signal.SIGTERM
@@ -52,7 +54,7 @@ def _run(work: Callable[[], int], closing: Iterable[socket.socket | int]) -> NoR
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
     except BaseException:
-        traceback.print_exc()
+        log.exception("This process has failed.")
     finally:
         # Not sys.exit: the parent's cleaning up is the parent's.
         with suppress(OSError, ValueError):

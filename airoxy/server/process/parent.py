@@ -6,6 +6,7 @@ is its own. All waiting is in `_wait`, all that follows from an event in `_turn`
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import select
@@ -26,8 +27,10 @@ from airoxy.server.process.child import (
     went_as_told,
 )
 from airoxy.server.process.reload import Inherited
-from airoxy.server.process.systemd import WARNING, Notifier, say
+from airoxy.server.process.systemd import Notifier
 from airoxy.server.process.workers import Limits, Worker, Workers
+
+log = logging.getLogger(__name__)
 
 #: What a worker does, on its line to the parent, with what the parent holds; its exit status.
 Work = Callable[[socket.socket, Inherited], int]
@@ -155,7 +158,7 @@ class Parent:
                 self._inherited.count, self._employ, [*self._given_up(), *pipe], now
             )
         except OSError as error:
-            say(f"No worker can be started: {error.strerror}.", WARNING)
+            log.warning("No worker can be started: %s.", error.strerror)
             self._workers.postpone(now, worked=False)
             if self._former:
                 self._fail("there is no room for new workers")
@@ -167,9 +170,9 @@ class Parent:
     def _on_exit(self, worker: Worker, status: int, now: float) -> None:
         if self._stopping or worker.leaving:
             if not went_as_told(status):
-                say(f"Worker {worker.pid} {fate(status)} while leaving.", WARNING)
+                log.warning("Worker %d %s while leaving.", worker.pid, fate(status))
             return
-        say(f"Worker {worker.pid} {fate(status)}.", WARNING)
+        log.warning("Worker %d %s.", worker.pid, fate(status))
         if worker.former:
             return
         if self._former:
@@ -194,10 +197,10 @@ class Parent:
                 self._notifier.ready()
         if self._reload_done and all(worker.deaf for worker in self._workers.leaving):
             self._reload_done = False
-            say("Reloaded.")
+            log.info("Reloaded.")
             self._notifier.ready()
         if self._dry_run_child and now >= self._rehearsal_ends:
-            say(f"The new code has not loaded within {self._limits.rehearsal:g} s.", WARNING)
+            log.warning("The new code has not loaded within %g s.", self._limits.rehearsal)
             self._rehearsal_ends = math.inf
             os.kill(self._dry_run_child, signal.SIGKILL)
         if self._rehearsed:
@@ -245,7 +248,7 @@ class Parent:
     def _fail(self, why: str) -> None:
         """Everything goes on as before the reload; workers of the new code leave."""
         self._trouble = f"; the last reload failed: {why}"
-        say(f"Not reloaded, everything goes on as before: {why}.", WARNING)
+        log.warning("Not reloaded, everything goes on as before: %s.", why)
         if self._former:
             for worker in self._workers.current:
                 worker.leave(LEAVE_SOON, time.monotonic() + self._limits.break_off)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import os
 import pickle
 import resource
@@ -19,17 +20,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airoxy import journal
 from airoxy.errors import EXIT_CONFIG, AiroxyError, ConfigError
 from airoxy.server.process import binding, reload
 from airoxy.server.process.child import fate, fork
 from airoxy.server.process.parent import Parent
 from airoxy.server.process.reload import Addresses, Inherited
 from airoxy.server.process.systemd import (
-    ERROR,
     Notifier,
     activated_sockets,
     is_service,
-    say,
     watchdog_interval,
 )
 from airoxy.server.process.workers import Limits
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from airoxy.config import Config
     from airoxy.config.certificate import Certificate
     from airoxy.server.process.worker import OpenServer
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Settings:
 
     addresses: Addresses
     workers: int
+    log_level: str
     config: bytes
 
 
@@ -73,11 +76,13 @@ def serve(
     """Serve until SIGTERM; the exit status. Raises AiroxyError if it cannot begin."""
     if reload.is_dry_run(os.environ):
         return _dry_run(partial(load, config_path), find_app)
+    journal.set_up()
     _restrict()
     former = reload.inherit(os.environ)
     config, trouble = None, ""
     try:
         settings = read_settings(partial(load, config_path))
+        journal.set_up(settings.log_level)
         inherited, config = _take_up(settings, former), settings.config
     except (AiroxyError, OSError) as error:
         if former is None:
@@ -104,8 +109,8 @@ def read_settings(load: Callable[[], Config]) -> Settings:
         kind = ConfigError if os.waitstatus_to_exitcode(status) == EXIT_CONFIG else AiroxyError
         raise kind(told.decode() or f"The process that reads the configuration {fate(status)}.")
     head, _, config = told.partition(b"\n")
-    hosts, port, workers = json.loads(head)
-    return Settings((tuple(hosts), port), workers, config)
+    hosts, port, workers, log_level = json.loads(head)
+    return Settings((tuple(hosts), port), workers, log_level, config)
 
 
 def _tell(load: Callable[[], Config], writing: int) -> int:
@@ -115,7 +120,7 @@ def _tell(load: Callable[[], Config], writing: int) -> int:
         except AiroxyError as error:
             pipe.write(error.message.encode())
             return error.exit_status
-        head = json.dumps([config.hosts, config.port, config.workers])
+        head = json.dumps([config.hosts, config.port, config.workers, config.log_level])
         pipe.write(head.encode() + b"\n" + pickle.dumps((config, certificate)))
     return 0
 
@@ -207,8 +212,9 @@ def _work(
         from airoxy.server.process.worker import run
 
         own, certificate = pickle.loads(config) if config else _read(load)  # noqa: S301 - our child's
+        journal.set_up(own.log_level)
         open_app = partial(find_app(), own, inherited.token_state, inherited.count)
         return run(open_app, inherited.sockets, line, certificate, shared=inherited.count > 1)
     except AiroxyError as error:
-        say(f"A worker cannot start: {error.message}", ERROR)
+        log.error("A worker cannot start: %s", error.message)
         return error.exit_status

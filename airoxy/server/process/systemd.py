@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 import time
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
@@ -17,7 +16,6 @@ from sdnotify import SystemdNotifier
 #: The first descriptor of socket activation, sd_listen_fds(3).
 FIRST_FD = 3
 _LISTEN = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
-ERROR, WARNING, NOTICE = 3, 4, 5
 
 
 def is_service(environ: Mapping[str, str]) -> bool:
@@ -82,10 +80,3 @@ class Notifier:
     def _send(self, state: str) -> None:
         if self._systemd:
             self._systemd.notify(state)
-
-
-def say(message: str, priority: int = NOTICE) -> None:
-    """One line on standard error, where the journal reads its priority, a terminal the line."""
-    prefix = f"<{priority}>" if "JOURNAL_STREAM" in os.environ else ""
-    with suppress(OSError):  # who closed standard error does not want to know
-        print(f"{prefix}{message}", file=sys.stderr, flush=True)

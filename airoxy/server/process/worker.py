@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import gc
+import logging
 import math
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,7 +27,8 @@ from airoxy.server.pool.token_state import Load
 from airoxy.server.process.binding import BACKLOG
 from airoxy.server.process.child import LEAVE_LATER, LEAVE_NOW, LEAVE_SOON
 from airoxy.server.process.malloc import keep_freed_memory
-from airoxy.server.process.systemd import WARNING, say
+
+log = logging.getLogger(__name__)
 
 #: Seconds between two signs of life to the parent.
 BEAT = 1.0
@@ -136,7 +138,7 @@ class _Serving:
             if self._line.recv(64):
                 return
         asyncio.get_running_loop().remove_reader(self._line)
-        say("The parent is gone; this worker leaves too.", WARNING)
+        log.warning("The parent is gone; this worker leaves too.")
         self._leave(DRAIN_DEADLINES[LEAVE_SOON])
 
     def _leave(self, deadline: DrainDeadline) -> None:
@@ -174,7 +176,7 @@ class _Serving:
 
     async def _break_off(self) -> None:
         if running := self._listener.running:
-            say(f"{running} requests are broken off.", WARNING)
+            log.warning("%d requests are broken off.", running)
         self._listener.abort()
         await self._until_ended()
         self._listener.cancel()

@@ -9,6 +9,7 @@ signals of `airoxy.server.process.child`.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import signal
@@ -20,7 +21,8 @@ from functools import partial
 
 from airoxy.server.pool.token_state import Load
 from airoxy.server.process.child import fork
-from airoxy.server.process.systemd import WARNING, say
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Worker:
             self.kill_at = math.inf
             self.signal(signal.SIGKILL)
         elif not self.unresponsive and now - self.heard > patience:
-            say(f"Worker {self.pid} hangs; it is killed.", WARNING)
+            log.warning("Worker %d hangs; it is killed.", self.pid)
             self.unresponsive = True
             self.kill_at = now + limits.kill_grace
             self.signal(signal.SIGABRT)  # it says where it hung

@@ -7,7 +7,7 @@ it comes back.
 from __future__ import annotations
 
 import asyncio
-import sys
+import logging
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -21,6 +21,8 @@ from airoxy.server.proxy.relay import Answer, Held, hold
 from airoxy.server.writer import Operation, Writer
 from airoxy.store import resources
 from airoxy.store.usage import requests
+
+log = logging.getLogger(__name__)
 
 #: A client is not kept waiting for a disk that does not answer (seconds).
 PATIENCE = 1.0
@@ -83,7 +85,7 @@ async def _written(writer: Writer, operation: Operation) -> None:
     writer.do(operation, committed=partial(loop.call_soon_threadsafe, _tell, done))
     await asyncio.wait((done,), timeout=PATIENCE)
     if not done.done():
-        print("The database is slow: a batch or file is not yet pinned.", file=sys.stderr)
+        log.warning("The database is slow: a batch or file is not yet pinned.")
 
 
 def _tell(done: asyncio.Future[None]) -> None:

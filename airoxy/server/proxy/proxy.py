@@ -7,9 +7,8 @@ has gone to the client while another token may still be tried.
 from __future__ import annotations
 
 import asyncio
-import sys
+import logging
 import time
-import traceback
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +19,8 @@ from airoxy.core.limits import Limits
 from airoxy.core.pool import Token, Verdict
 from airoxy.core.request.body import Asked
 from airoxy.core.request.headers import credential_for, passed_to_upstream
-from airoxy.errors import AiroxyError, ConnectFailed
+from airoxy.errors import AiroxyError, ConnectFailed, InternalError
+from airoxy.journal import about
 from airoxy.server.http.head import RequestHead
 from airoxy.server.http.request import ClientLeft, Request
 from airoxy.server.limits.limiter import Limiter
@@ -32,6 +32,8 @@ from airoxy.server.proxy.relay import Answer, hold, relay
 from airoxy.server.proxy.request_log import RequestLog
 from airoxy.upstream.exchange import Exchange
 from airoxy.upstream.upstream import Client, lines
+
+log = logging.getLogger(__name__)
 
 #: Answers that may mean another token; all others are the client's.
 _JUDGED = frozenset((401, 403, 429, 529))
@@ -87,6 +89,12 @@ class Proxy:
             if not request.begun:
                 raise
             # The answer has begun: it is broken off.
+        except Exception as error:
+            failure = InternalError()
+            log.exception("A request has failed.", extra=about(failure.request_id))
+            request_log.failed(failure)
+            if not request.begun:
+                raise failure from error
         except asyncio.CancelledError:
             request_log.stopped()
             raise
@@ -141,7 +149,7 @@ class Proxy:
             try:
                 self._write(request_log)
             except Exception:
-                print(traceback.format_exc(), file=sys.stderr, flush=True)
+                log.exception("A log row is lost.")
 
     def _write(self, request_log: RequestLog) -> None:
         reservation, written = request_log.reservation, None

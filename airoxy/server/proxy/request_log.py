@@ -90,6 +90,7 @@ class RequestLog:
         """airoxy answers by itself, or breaks the answer off."""
         self._status = self._status or error.status
         self._error = error.message
+        self._request_id = self._request_id or error.request_id
         if isinstance(error, UpstreamError):
             self._ending = "upstream_failed"
 

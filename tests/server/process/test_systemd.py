@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 
 from airoxy.server.process.systemd import (
-    WARNING,
     Notifier,
     activated_sockets,
     is_service,
-    say,
     watchdog_interval,
 )
 
@@ -82,13 +80,3 @@ def test_without_systemd_notifications_go_nowhere() -> None:
     notifier = Notifier({})
     notifier.ready()
     notifier.close()
-
-
-def test_the_journal_gets_priorities_and_a_terminal_does_not(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
-    say("A worker hangs.", WARNING)
-    monkeypatch.setenv("JOURNAL_STREAM", "8:1234")
-    say("A worker hangs.", WARNING)
-    assert capsys.readouterr().err == "A worker hangs.\n<4>A worker hangs.\n"
