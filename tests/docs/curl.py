@@ -17,14 +17,16 @@ HELLO = {
 
 
 class Curl:
-    """`authority` is the certificate to trust; `options` go with every call."""
+    """`authority` is the certificate to trust; `key` goes as x-api-key, `options` with every call."""
 
-    def __init__(self, url: str, authority: Path, key: str, *options: str) -> None:
+    def __init__(self, url: str, authority: Path, key: str | None, *options: str) -> None:
         self._url = url
         self._common = [
             "curl", "-sS", "--noproxy", "*", "--max-time", "60", "--cacert", str(authority),
-            "-H", f"x-api-key: {key}", "-H", "anthropic-version: 2023-06-01", *options,
+            "-H", "anthropic-version: 2023-06-01", *options,
         ]  # fmt: skip
+        if key:
+            self._common += ["-H", f"x-api-key: {key}"]
 
     def get(self, path: str, *options: str, times: int = 1) -> str:
         """What curl prints; it makes all the requests one after another, as it likes."""

@@ -83,22 +83,41 @@ def test_a_stopped_hosts_sessions_move_and_the_others_stay(curl, hosts):
     assert all(m >= b for m, b in zip(moved, before[1:], strict=True))
 
 
-def test_a_batch_and_its_results_are_found_on_the_host_that_made_it(curl, hosts):
+def sender(front, hosts, header: str) -> Curl:
+    """A client that sends the key in this header, and a conversation of its own with each request."""
+    key = hosts[0].shared_key
+    value = f"Bearer {key}" if header == "authorization" else key
+    return Curl(front.url, front.directory / "ca/ca.pem", None, "-H", f"{header}: {value}")
+
+
+@pytest.mark.parametrize("header", ["x-api-key", "authorization"])
+def test_a_batch_and_its_results_are_found_on_the_host_that_made_it(front, hosts, header):
+    curl = sender(front, hosts, header)
     batch = curl.post(
         {"requests": [{"custom_id": "a", "params": HELLO}]}, path="/v1/messages/batches"
     )
-    for _ in range(4):
-        curl.get(f"/v1/messages/batches/{batch['id']}", "-f")
-    assert json.loads(curl.get(f"/v1/messages/batches/{batch['id']}/results"))["custom_id"] == "a"
-    assert sorted(served(hosts, 6)) == [0, 0, 6]
+    path = f"/v1/messages/batches/{batch['id']}"
+    for number in range(8):
+        curl.get(path, "-f", "-H", f"{SESSION}: session-{number}")
+    assert json.loads(curl.get(f"{path}/results"))["custom_id"] == "a"
+    assert sorted(served(hosts, 10)) == [0, 0, 10]
 
 
-def test_a_message_that_names_a_file_goes_where_the_file_was_made(curl, hosts, tmp_path):
+@pytest.mark.parametrize("header", ["x-api-key", "authorization"])
+def test_a_message_that_names_a_file_goes_where_the_file_was_made(front, hosts, header, tmp_path):
+    curl = sender(front, hosts, header)
     (tmp_path / "note").write_text("hello")
     curl.get("/v1/files", "-F", f"file=@{tmp_path / 'note'}")
-    for _ in range(3):
-        curl.post(HELLO, "-H", "anthropic-beta: files-api-2025-04-14")
-    assert sorted(served(hosts, 4)) == [0, 0, 4]
+    files = ("-H", "anthropic-beta: files-api-2025-04-14")
+    for number in range(8):
+        curl.post(HELLO, *files, "-H", f"{SESSION}: session-{number}")
+    assert sorted(served(hosts, 9)) == [0, 0, 9]
+
+
+def test_both_headers_of_a_key_lead_to_the_same_host(front, hosts):
+    for header in ("x-api-key", "authorization") * 3:
+        sender(front, hosts, header).get("/v1/files", "-f")
+    assert sorted(served(hosts, 6)) == [0, 0, 6]
 
 
 def test_nothing_is_shared(curl, hosts):
