@@ -17,7 +17,7 @@ HELLO = {
 
 
 class Curl:
-    """`authority` is the certificate to trust; `key` goes as x-api-key, `options` with every call."""
+    """`authority` is trusted; `key` is sent as x-api-key, and `options` with every call."""
 
     def __init__(self, url: str, authority: Path, key: str | None, *options: str) -> None:
         self._url = url

@@ -51,7 +51,7 @@ def served(hosts, total: int) -> list[int]:
     """How many of `total` requests each has in its log; the writers work behind the answers."""
     deadline = time.monotonic() + 10
     while True:
-        counts = [len(host.json("logs", "--limit", "1000")) for host in hosts]
+        counts = [len(host.wait_logs(0)) for host in hosts]
         if sum(counts) >= total or time.monotonic() > deadline:
             return counts
         time.sleep(0.05)
@@ -84,7 +84,7 @@ def test_a_stopped_hosts_sessions_move_and_the_others_stay(curl, hosts):
 
 
 def sender(front, hosts, header: str) -> Curl:
-    """A client that sends the key in this header, and a conversation of its own with each request."""
+    """A client that sends the key in this header."""
     key = hosts[0].shared_key
     value = f"Bearer {key}" if header == "authorization" else key
     return Curl(front.url, front.directory / "ca/ca.pem", None, "-H", f"{header}: {value}")
