@@ -1,8 +1,8 @@
-"""What a request can use at the most, read from it before it is sent; and the models of a batch.
+"""The most that a request can use, read from it before it is sent; and the models of a batch.
 
-The law: an upper estimate, and a cheap one. Text has two bytes or more for each token, whatever the
-language; so has nearly everything that is written as JSON. Not in it is what the body only names:
-images and documents by URL or by the id of a file, and what server tools find.
+The estimate is an upper one, and cheap. Text has two bytes or more for each token, whatever the
+language; so has nearly everything that is written as JSON. Not included is what the body only
+names: images and documents by URL or by the id of a file, and what server tools find.
 """
 
 from __future__ import annotations

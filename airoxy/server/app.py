@@ -101,7 +101,9 @@ def open_server(config: Config, memory_fd: int | None = None, workers: int = 1) 
         proxy=proxy_from_environ(upstream.url, environ),
     )
     # Prices are read now: the first request that is written may find no descriptor left.
-    limiter = Limiter(_limit_counters(memory_fd), pool.snapshot, db, config.pricing)
+    limiter = Limiter(
+        _limit_counters(memory_fd), lambda key: key in pool.snapshot.limits, db, config.pricing
+    )
     proxy = Proxy(config, pool, client, limiter)
     health = HealthEndpoint(pool, time.monotonic())
     metrics = MetricsEndpoint(

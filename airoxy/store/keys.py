@@ -8,21 +8,13 @@ from typing import Any
 import apsw
 
 from airoxy.core.keys import digest, mask
+from airoxy.core.limits.table import LIMITS
 from airoxy.errors import Conflict, NotFound
 from airoxy.store.schema import run, transaction
 
-#: The columns of a key that are limits, as they are told.
-LIMITS = (
-    "spend_per_day_nanousd",
-    "spend_per_month_nanousd",
-    "requests_per_minute",
-    "tokens_per_minute",
-    "concurrent_requests",
-    "models",
-    "expires_at",
-)
 #: What is told of a key: what it is, then its limits.
-FIELDS = ("id", "name", "masked", "is_active", "created_at", "note", *LIMITS)
+FIELDS = ("id", "name", "masked", "is_active", "created_at", "note")
+_COLUMNS = (*FIELDS, *(limit.column for limit in LIMITS))
 
 
 def add_key(db: apsw.Connection, name: str, key: str, now: float) -> int:
@@ -45,16 +37,20 @@ def add_key(db: apsw.Connection, name: str, key: str, now: float) -> int:
 
 
 def list_keys(db: apsw.Connection) -> list[dict[str, Any]]:
-    """Those not removed, oldest first; times in Unix seconds, `models` a list or None."""
+    """Those not removed, oldest first; times in Unix seconds, limits of several words as lists."""
     rows = run(
         db,
-        f"SELECT {', '.join(FIELDS)} FROM api_keys WHERE removed_at IS NULL ORDER BY id",
+        f"SELECT {', '.join(_COLUMNS)} FROM api_keys WHERE removed_at IS NULL ORDER BY id",
     )
-    told = [dict(zip(FIELDS, row, strict=True)) for row in rows]
-    for key in told:
-        key["is_active"] = bool(key["is_active"])
-        key["models"] = key["models"] and key["models"].split()
-    return told
+    return [_told(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+
+
+def _told(key: dict[str, Any]) -> dict[str, Any]:
+    key["is_active"] = bool(key["is_active"])
+    for limit in LIMITS:
+        value = limit.unit.unpack(key[limit.column])
+        key[limit.column] = (list(value) or None) if isinstance(value, tuple) else value
+    return key
 
 
 def find_key(db: apsw.Connection, key_id: int) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""The limits of client keys, and what the account says has been used of them.
+"""The limits of client keys, and what of them has been used by the usage log and its sums.
 
-The law: what a key has spent is what its sums say, so that it is right after a restart, and after
+Invariant: what a key has spent is what its sums say, so that it is right after a restart and after
 costs were computed anew.
 """
 
@@ -13,29 +13,24 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from airoxy.calendar import day_number
-from airoxy.core.limits import MINUTE, Limits
+from airoxy.calendar import day_number, day_of
+from airoxy.core.limits.measures import MINUTE, PERIODS, Use
+from airoxy.core.limits.table import LIMITS, Limits
 from airoxy.errors import Conflict
-from airoxy.store.keys import LIMITS, no_key
+from airoxy.store.keys import no_key
 from airoxy.store.migrations import BLOCK
 from airoxy.store.schema import run, transaction
 
-#: The limits, and what else of a key may be set.
-SETTABLE = (*LIMITS, "note", "name")
+#: The limits of a key, by their columns, and what else may be set.
+_LIMITS = {limit.column: limit for limit in LIMITS}
+SETTABLE = (*_LIMITS, "note", "name")
 
 #: A request that came longer ago and ended in the last minute is not looked for (milliseconds).
 _LONGEST_MS = 600_000
 
 
-class Spent(NamedTuple):
-    """Nano-dollars."""
-
-    today: int
-    this_month: int
-
-
-class Counted(NamedTuple):
-    """Of one second of the log, as a Unix time."""
+class SecondOfUse(NamedTuple):
+    """What the usage log has of one second, a Unix time."""
 
     second: int
     requests: int
@@ -43,11 +38,11 @@ class Counted(NamedTuple):
 
 
 def set_limits(db: apsw.Connection, key_id: int, changes: Mapping[str, Any]) -> None:
-    """Change those of SETTABLE that are named; None takes one away. `models` is a tuple. Raises
-    NotFound, Conflict."""
+    """Change those of SETTABLE that are named; None takes one away. Raises NotFound, Conflict."""
     values = {name: changes[name] for name in SETTABLE if name in changes}
-    if models := values.get("models"):
-        values["models"] = " ".join(models)
+    for name, value in values.items():
+        if name in _LIMITS and value is not None:
+            values[name] = _LIMITS[name].unit.pack(value)
     with transaction(db):
         if "name" in values and run(
             db,
@@ -66,33 +61,48 @@ def set_limits(db: apsw.Connection, key_id: int, changes: Mapping[str, Any]) -> 
 
 def limits_in_force(db: apsw.Connection) -> dict[int, Limits]:
     """Those of the keys that have any, by the key's id."""
-    columns = ", ".join(LIMITS).replace("models", "ifnull(models, '')")
+    columns = ", ".join(_LIMITS)
     rows = run(
         db,
         f"SELECT id, {columns} FROM api_keys WHERE is_active AND removed_at IS NULL"
-        f" AND coalesce({', '.join(LIMITS)}) IS NOT NULL",
+        f" AND coalesce({columns}) IS NOT NULL",
     )
     return {
-        key_id: Limits(day, month, requests, tokens, running, tuple(models.split()), expires_at)
-        for key_id, day, month, requests, tokens, running, models, expires_at in rows
+        key_id: Limits(
+            **{
+                limit.name: limit.unit.unpack(value)
+                for limit, value in zip(LIMITS, values, strict=True)
+            }
+        )
+        for key_id, *values in rows
     }
 
 
-def spent(db: apsw.Connection, key_id: int, today: datetime.date) -> Spent:
-    """What the key's requests of this day and of its month cost. The days are asked for one by one,
-    because the sums are in the order of days and then of keys."""
-    day = day_number(today)
-    days = ", ".join(map(str, range(day - today.day + 1, day + 1)))
-    ((of_day, of_month),) = run(
-        db,
-        "SELECT ifnull(sum(cost_nanousd) FILTER (WHERE day = ?1), 0), ifnull(sum(cost_nanousd), 0)"
-        f" FROM daily WHERE day IN ({days}) AND api_key_id = ?2",
-        (day, key_id),
+def spent(db: apsw.Connection, key_id: int, today: datetime.date) -> dict[str, int]:
+    """What the key's requests have cost in each of PERIODS, by its name, in nano-dollars. The days
+    are asked for one by one, because the sums are in the order of days and then of keys."""
+    first = [day_number(period.first(today)) for period in PERIODS]
+    days = ", ".join(map(str, range(min(first), day_number(today) + 1)))
+    sums = ", ".join(
+        f"ifnull(sum(cost_nanousd) FILTER (WHERE day >= {number}), 0)" for number in first
     )
-    return Spent(of_day, of_month)
+    (row,) = run(
+        db, f"SELECT {sums} FROM daily WHERE day IN ({days}) AND api_key_id = ?", (key_id,)
+    )
+    return {period.name: cost for period, cost in zip(PERIODS, row, strict=True)}
 
 
-def last_minute(db: apsw.Connection, key_id: int, now: float) -> list[Counted]:
+def recorded_use(db: apsw.Connection, key_id: int, now: float) -> Use:
+    """What the key has used, as far as it has been written; nothing is held in it."""
+    minute = last_minute(db, key_id, now)
+    return Use(
+        spent(db, key_id, day_of(now)),
+        requests=[second.requests for second in minute],
+        tokens=[second.tokens for second in minute],
+    )
+
+
+def last_minute(db: apsw.Connection, key_id: int, now: float) -> list[SecondOfUse]:
     """What the log has of the key's last minute, in the order of time: a request when it came,
     tokens when they were counted, which is at its end. Requests that nobody was asked (such as
     those that were refused) are not among them; nor are, of tokens, the results of batches."""
@@ -108,6 +118,6 @@ def last_minute(db: apsw.Connection, key_id: int, now: float) -> list[Counted]:
         " WHERE r.api_key_id = ?1 AND r.attempts AND requested_at + duration_ms >= ?2",
         (key_id, since, since - _LONGEST_MS),
     )
-    came = [Counted(at // 1000, 1, 0) for at, _, _ in rows if at >= since]
-    counted = [Counted(end // 1000, 0, tokens) for _, end, tokens in rows if tokens]
+    came = [SecondOfUse(at // 1000, 1, 0) for at, _, _ in rows if at >= since]
+    counted = [SecondOfUse(end // 1000, 0, tokens) for _, end, tokens in rows if tokens]
     return [each for each in sorted(came + counted) if each.second <= now]

@@ -1,4 +1,4 @@
-"""The limits of client keys, and what the account has of them."""
+"""The limits of client keys, and what the usage log has of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import datetime
 import apsw
 import pytest
 
-from airoxy.core.limits import Limits
+from airoxy.core.limits.table import LIMITS, Limit, Limits
 from airoxy.errors import Conflict, NotFound
 from airoxy.store import keys, limits, schema
 from airoxy.store.usage import costs
@@ -31,24 +31,14 @@ def test_what_is_set_is_in_force_and_what_is_not_named_stays(db: apsw.Connection
     assert limits.limits_in_force(db) == {1: Limits(concurrent_requests=2, expires_at=99)}
 
 
-@pytest.mark.parametrize(
-    ("column", "limit"),
-    [
-        ("spend_per_day_nanousd", Limits(spend_per_day=7)),
-        ("spend_per_month_nanousd", Limits(spend_per_month=7)),
-        ("requests_per_minute", Limits(requests_per_minute=7)),
-        ("tokens_per_minute", Limits(tokens_per_minute=7)),
-        ("concurrent_requests", Limits(concurrent_requests=7)),
-        ("expires_at", Limits(expires_at=7)),
-    ],
-)
-def test_each_limit_is_the_one_it_is_called(
-    db: apsw.Connection, column: str, limit: Limits
-) -> None:
+@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.name)
+def test_each_limit_is_the_one_it_is_called(db: apsw.Connection, limit: Limit) -> None:
     add_key(db, "one")
-    limits.set_limits(db, 1, {column: 7})
-    assert limits.limits_in_force(db) == {1: limit}
-    assert keys.find_key(db, 1)[column] == 7
+    value = ("7",) if limit.unit.unpack("7") == ("7",) else 7
+    limits.set_limits(db, 1, {limit.column: value})
+    assert limits.limits_in_force(db) == {1: Limits(**{limit.name: value})}
+    told = keys.find_key(db, 1)[limit.column]
+    assert told == (list(value) if isinstance(value, tuple) else value)
 
 
 def test_a_key_that_is_off_has_no_limits_in_force(db: apsw.Connection) -> None:
@@ -91,17 +81,17 @@ def test_what_was_spent_is_by_day_and_month_and_key(db: apsw.Connection) -> None
         row(first - datetime.timedelta(1), cost_nanousd=100),
         row(cost_nanousd=1000, api_key_id=2),
     )
-    assert limits.spent(db, 1, TODAY) == (3, 33)
-    assert limits.spent(db, 2, TODAY) == (1000, 1000)
-    assert limits.spent(db, 3, TODAY) == (0, 0)
-    assert limits.spent(db, 1, first) == (20, 20)
+    assert limits.spent(db, 1, TODAY) == {"day": 3, "month": 33}
+    assert limits.spent(db, 2, TODAY) == {"day": 1000, "month": 1000}
+    assert limits.spent(db, 3, TODAY) == {"day": 0, "month": 0}
+    assert limits.spent(db, 1, first) == {"day": 20, "month": 20}
 
 
 def test_costs_that_were_computed_anew_are_what_was_spent(db: apsw.Connection) -> None:
     append(db, row(cost_nanousd=5))
     with schema.transaction(db):
         costs.change_costs(db, [costs.Change(1, 5, 50)])
-    assert limits.spent(db, 1, TODAY) == (50, 50)
+    assert limits.spent(db, 1, TODAY) == {"day": 50, "month": 50}
 
 
 def test_of_the_last_minute_requests_count_when_they_came_and_tokens_at_their_end(

@@ -21,10 +21,10 @@ from airoxy.store.schema import transaction
 _SHORT_BAR, _LONG_BAR = 10, 24
 
 _LIMITS = (
-    "Limits hold from the next request on, for all workers together and over a restart. Days and"
-    " months are UTC's, a minute is the last sixty seconds. What a request can cost at the most is"
-    " held while it runs, so that requests at the same time pass a limit by one request at the"
-    " most. A request above a limit is answered with 429 and told when to come again, one for"
+    "Limits apply from the next request on, to all workers together and across restarts. Days and"
+    " months are in UTC, a minute is the last sixty seconds. While a request runs, the most that it"
+    " can cost is held, so that requests at the same time exceed a limit by one request at the"
+    " most. A request above a limit is answered with 429 and told when to try again, one for"
     " another model with 403, an expired key with 401. A batch counts when its results are fetched."
 )
 
@@ -137,13 +137,9 @@ def _facts(key: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
     yield "key", key["masked"]
     yield "state", cli_limits.state(key, now)
     yield "created", f"{moment(key['created_at'])} UTC"
-    if key["expires_at"] is not None:
-        yield "expires", f"{moment(key['expires_at'])} UTC"
     if key["note"]:
         yield "note", key["note"]
-    yield "models", ", ".join(key["models"]) if key["models"] else "all"
-    if key["concurrent_requests"] is not None:
-        yield "concurrent", f"{key['concurrent_requests']} requests at the most"
+    yield from cli_limits.facts(key)
 
 
 def _remove(context: Context, args: Namespace) -> None:

@@ -1,141 +1,59 @@
-"""The limits of a client key, as they are typed, and as they are shown beside what is used."""
+"""The limits of a client key, as options and as they are shown beside what is used of them."""
 
 from __future__ import annotations
 
-import datetime
-import re
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airoxy.calendar import day_of
-from airoxy.cli.formats import short
-from airoxy.core.billing.money import exact_dollars, nanousd
+from airoxy.core.limits.table import LIMITS, Limit
 from airoxy.errors import InvalidInput
-from airoxy.store import limits
+from airoxy.store.limits import recorded_use
 
 if TYPE_CHECKING:
     import apsw
 
 NONE = "none"
-#: More is no limit; it keeps every sum within the shared memory's words.
-_MOST = 1_000_000_000
 _NOTE_LENGTH = 200
-_MODEL = re.compile(r"[A-Za-z0-9._:@/\[\]*?-]{1,100}")
 
 Row = Mapping[str, Any]
 
 
 def add_arguments(parser: ArgumentParser, *, new: bool) -> None:
-    """The options for what may be limited; `new`: there is no limit yet that could go."""
+    """An option for each limit; `new`: there is none yet that could be taken away."""
     without = "" if new else f"; `{NONE}` takes it away"
-    for option, metavar, told in (
-        ("--spend-per-day", "USD", "dollars that may be spent in a day, UTC"),
-        ("--spend-per-month", "USD", "dollars that may be spent in a calendar month, UTC"),
-        ("--requests-per-minute", "N", "requests in any sixty seconds"),
-        ("--tokens-per-minute", "N", "tokens in any sixty seconds, but those read from the cache"),
-        ("--concurrent", "N", "requests that may run at the same time"),
-        ("--models", "GLOBS", "the only models, such as 'claude-haiku-*,claude-sonnet-5'"),
-        ("--expires", "DATE", "the last day of the key, UTC, or the moment: 2026-12-31T18:00"),
-        ("--note", "TEXT", "what to remember of the key"),
-    ):
-        parser.add_argument(option, metavar=metavar, help=told + without)
+    for limit in LIMITS:
+        parser.add_argument(limit.option, metavar=limit.metavar, help=limit.help + without)
+    parser.add_argument("--note", metavar="TEXT", help="what to remember of the key" + without)
 
 
 def changes(args: Namespace, now: float) -> dict[str, Any]:
     """What the options say, by column. Raises InvalidInput."""
+    readers = [(limit.option, limit.column, limit.unit.read) for limit in LIMITS]
     found = {}
-    for option, column, read in (
-        ("spend_per_day", "spend_per_day_nanousd", _money),
-        ("spend_per_month", "spend_per_month_nanousd", _money),
-        ("requests_per_minute", "requests_per_minute", _count),
-        ("tokens_per_minute", "tokens_per_minute", _count),
-        ("concurrent", "concurrent_requests", _count),
-        ("models", "models", _models),
-        ("expires", "expires_at", lambda text: _expiry(text, now)),
-        ("note", "note", _note),
-    ):
-        text = getattr(args, option)
+    for option, column, read in [*readers, ("--note", "note", _note)]:
+        text = getattr(args, option[2:].replace("-", "_"))
         if text is None:
             continue
         try:
-            found[column] = None if text.strip().lower() == NONE else read(text.strip())
+            found[column] = None if text.strip().lower() == NONE else read(text.strip(), now)
         except InvalidInput as error:
-            raise InvalidInput(f"--{option.replace('_', '-')}: {error.message}.") from None
+            raise InvalidInput(f"{option}: {error.message}.") from None
     return found
 
 
-def _money(text: str) -> int:
-    if text.startswith("-"):
-        raise InvalidInput(f"{text} is less than nothing; give dollars, such as 5 or 2.50")
-    return _above_nothing(nanousd(text))
-
-
-def _count(text: str) -> int:
-    if not re.fullmatch(r"-?[0-9]+", text, re.ASCII):
-        raise InvalidInput(f"{text!r} is no whole number")
-    number = int(text[:30])
-    if number < 0:
-        raise InvalidInput(f"{text} is less than nothing; give a whole number from 1 on")
-    if number > _MOST:
-        raise InvalidInput(f"{text} is more than {_MOST:,}; leave the limit out")
-    return _above_nothing(number)
-
-
-def _above_nothing(number: int) -> int:
-    if number == 0:
-        raise InvalidInput("0 would let nothing through; `airoxy api-key toggle ID` turns it off")
-    return number
-
-
-def _models(text: str) -> tuple[str, ...]:
-    globs = tuple(dict.fromkeys(re.split(r"[,\s]+", text.strip(", "))))
-    for glob in globs:
-        if not _MODEL.fullmatch(glob):
-            raise InvalidInput(
-                f"{glob!r} is no model's name; write it like claude-haiku-4-5, or claude-haiku-*"
-            )
-    return globs
-
-
-def _expiry(text: str, now: float) -> int:
-    """A day is the key's last; a moment is the first without it."""
-    try:
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
-            day = datetime.datetime.fromisoformat(f"{text}T00:00+00:00")
-            when = day + datetime.timedelta(1)
-        else:
-            when = datetime.datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
-        raise InvalidInput(f"{text!r} is no date; write it like 2026-12-31") from None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=datetime.UTC)
-    if when.timestamp() <= now:
-        raise InvalidInput(f"{text} is past; `airoxy api-key toggle ID` turns a key off at once")
-    return int(when.timestamp())
-
-
-def _note(text: str) -> str:
+def _note(text: str, _: float) -> str:
     if not text or len(text) > _NOTE_LENGTH or not text.isprintable():
         raise InvalidInput(f"a note is 1 to {_NOTE_LENGTH} printable characters")
     return text
 
 
-# What is used
-
-
 def with_use(db: apsw.Connection, key: Row, now: float) -> dict[str, Any]:
-    """The key with what it has used of what may be limited, as far as the account has it."""
-    today = day_of(now)
-    spent = limits.spent(db, key["id"], today)
-    minute = limits.last_minute(db, key["id"], now)
-    return {
-        **key,
-        "spent_today_nanousd": spent.today,
-        "spent_this_month_nanousd": spent.this_month,
-        "requests_last_minute": sum(second.requests for second in minute),
-        "tokens_last_minute": sum(second.tokens for second in minute),
-    }
+    """The key with what it has used of its limits, as far as the usage log tells."""
+    use = recorded_use(db, key["id"], now)
+    measures = (limit.measure for limit in LIMITS)
+    told = {each.field: each.used(use) for each in measures if each and each.field}
+    return {**key, **told}
 
 
 class Meter(NamedTuple):
@@ -148,19 +66,26 @@ class Meter(NamedTuple):
 
 
 def meters(key: Row) -> list[Meter]:
-    """Those of the key's limits of which use can be told, of a key `with_use`."""
-    written: Callable[[int], str]
+    """Those of the key's limits of which the use is told, of a key `with_use`."""
     found = []
-    for name, used, limit, written in (
-        ("today", "spent_today_nanousd", "spend_per_day_nanousd", exact_dollars),
-        ("this month", "spent_this_month_nanousd", "spend_per_month_nanousd", exact_dollars),
-        ("requests a minute", "requests_last_minute", "requests_per_minute", str),
-        ("tokens a minute", "tokens_last_minute", "tokens_per_minute", short),
-    ):
-        if key[limit] is not None:
-            share = key[used] / key[limit]
-            found.append(Meter(name, written(key[used]), written(key[limit]), share))
+    for limit in LIMITS:
+        most = key[limit.column]
+        if most is not None and limit.measure and limit.measure.field:
+            used, show = key[limit.measure.field], limit.unit.show
+            found.append(Meter(limit.label, show(used), show(most), used / most))
     return found
+
+
+def facts(key: Row) -> Iterator[tuple[str, str]]:
+    """The limits of which no use is told, each with its label."""
+    for limit in LIMITS:
+        if (limit.measure is None or not limit.measure.field) and (text := _shown(limit, key)):
+            yield limit.label, text
+
+
+def _shown(limit: Limit, key: Row) -> str:
+    value = key[limit.column]
+    return limit.unset if value is None else limit.text.format(limit.unit.show(value))
 
 
 def state(key: Row, now: float) -> str:

@@ -13,7 +13,7 @@ import mmap
 import os
 from collections.abc import Callable
 
-from airoxy.core.limits import MINUTE
+from airoxy.core.limits.measures import MINUTE
 from airoxy.errors import AiroxyError
 from airoxy.server.pool.token_state import FileLock
 

@@ -1,10 +1,10 @@
-"""The gate that requests of client keys with limits pass, before a token is chosen for them.
+"""Admits the requests of client keys with limits, before a token is chosen for them.
 
-The law: what a request can use at the most is held for it before anything is sent, and replaced by
-what it did use before its client has the end of the answer: so who asks one thing after the other
-is never in his own way. What was spent is what the database says and what is on its way there. The
-latter is looked at first: a row that arrives between the two looks is counted twice for a moment,
-and never missed.
+Invariant: the most that a request can use is held for it before anything is sent, and replaced by
+what it did use before its client has the end of the answer, so that requests one after the other
+are never in each other's way. What was spent is what the database says and what is on its way
+there. The latter is read first: a row that arrives between the two reads is counted twice for a
+moment, and never missed.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from __future__ import annotations
 import asyncio
 import datetime
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 import apsw
 
 from airoxy.calendar import day_of
-from airoxy.core import limits as rules
 from airoxy.core.billing.pricing import PriceTable, most_nanousd
 from airoxy.core.estimate import Estimate, ModelScan, read_estimate, read_models
-from airoxy.core.limits import Limits, Refusal, Use
+from airoxy.core.limits.measures import PERIODS, Refusal, Use, wait_of
+from airoxy.core.limits.refusal import refusal
+from airoxy.core.limits.table import Limits
 from airoxy.core.request.json_scan import paced
 from airoxy.core.request.paths import BATCHES, MESSAGES
 from airoxy.errors import AiroxyError, Forbidden, OverLimit, OverSpend
@@ -30,9 +31,8 @@ from airoxy.server.http.head import RequestHead
 from airoxy.server.limits.counters import LimitCounters
 from airoxy.server.limits.reservations import Reservation
 from airoxy.server.pauses import with_pauses
-from airoxy.server.pool.snapshot import Snapshot
-from airoxy.store import limits as account
 from airoxy.store import schema
+from airoxy.store.limits import last_minute, spent
 
 Body = bytes | bytearray | AsyncIterator[bytes]
 
@@ -42,14 +42,14 @@ _STEP = 128 * 1024
 
 @dataclass
 class Limiter:
-    """`db` is the snapshot's connection, which never waits for a lock."""
+    """`is_limited` says of a key's id whether it has limits; `db` never waits for a lock."""
 
     limit_counters: LimitCounters
-    snapshot: Snapshot
+    is_limited: Callable[[int], bool]
     db: apsw.Connection
     prices: PriceTable
     _version: int = -1
-    _spent: dict[int, tuple[datetime.date, account.Spent]] = field(default_factory=dict)
+    _spent: dict[int, tuple[datetime.date, dict[str, int]]] = field(default_factory=dict)
     _fresh: set[int] = field(default_factory=set)
 
     async def let_in(
@@ -82,7 +82,7 @@ class Limiter:
         now = time.time()
         with self.limit_counters.turn():
             slot = self._slot(key_id, now)
-            decide = partial(rules.refusal, limits, now=now, costs=costs)
+            decide = partial(refusal, limits, now=now, costs=costs)
             refused = decide(self._use(slot, key_id, limits, now))
             if refused and self.limit_counters.forget_dead(slot):
                 refused = decide(self._use(slot, key_id, limits, now))
@@ -95,9 +95,9 @@ class Limiter:
         """The key's place in what is shared; a new one begins with what the log has."""
         slot = self.limit_counters.find(key_id)
         if slot is None:
-            slot = self.limit_counters.add(key_id, self.snapshot.limits.__contains__)
+            slot = self.limit_counters.add(key_id, self.is_limited)
             try:
-                for second, requests, tokens in account.last_minute(self.db, key_id, now):
+                for second, requests, tokens in last_minute(self.db, key_id, now):
                     self.limit_counters.count(slot, second, requests, tokens)
             except apsw.Error:
                 pass  # the snapshot says that the database cannot be read
@@ -105,14 +105,13 @@ class Limiter:
 
     def _use(self, slot: int, key_id: int, limits: Limits, now: float) -> Use:
         limit_counters, second = self.limit_counters, int(now)
-        held = unwritten = 0
-        spent = account.Spent(0, 0)
+        costs: dict[str, int] = {}
+        held = 0
         if limits.spend:
             held, unwritten = limit_counters.held(slot), limit_counters.unwritten(slot)
-            spent = self._spent_by(key_id, now)
+            costs = {name: cost + unwritten for name, cost in self._spent_by(key_id, now).items()}
         return Use(
-            spent.today + unwritten,
-            spent.this_month + unwritten,
+            costs,
             held=held,
             requests=limit_counters.requests(slot, second) if limits.requests_per_minute else (),
             tokens=limit_counters.tokens(slot, second) if limits.tokens_per_minute else (),
@@ -120,22 +119,22 @@ class Limiter:
             running=limit_counters.running(slot),
         )
 
-    def _spent_by(self, key_id: int, now: float) -> account.Spent:
+    def _spent_by(self, key_id: int, now: float) -> dict[str, int]:
         """By the sums; where they cannot be read at the moment, what was known of them last."""
         today = day_of(now)
-        day, spent = self._spent.get(key_id, (None, account.Spent(0, 0)))
+        day, costs = self._spent.get(key_id, (None, {each.name: 0 for each in PERIODS}))
         try:
             version = schema.data_version(self.db)
             if version != self._version:
                 self._fresh.clear()
                 self._version = version
             if key_id not in self._fresh or day != today:
-                spent = account.spent(self.db, key_id, today)
-                self._spent[key_id] = (today, spent)
+                costs = spent(self.db, key_id, today)
+                self._spent[key_id] = (today, costs)
                 self._fresh.add(key_id)
         except apsw.Error:
             pass  # the snapshot says so
-        return spent
+        return costs
 
 
 async def _within(limits: Limits, head: RequestHead, body: Body, model: str | None) -> Body:
@@ -196,7 +195,7 @@ def _shown(model: str) -> str:
 
 
 def _error(refused: Refusal, now: float) -> AiroxyError:
-    headers = [("retry-after", str(rules.wait_of(refused.until, now)))]
+    headers = [("retry-after", str(wait_of(refused.until, now)))]
     if refused.final:
         headers.append(("x-should-retry", "false"))
     return (OverSpend if refused.spent else OverLimit)(refused.message, headers=headers)

@@ -10,7 +10,7 @@ import logging
 
 import apsw
 
-from airoxy.core.limits import Limits
+from airoxy.core.limits.table import Limits
 from airoxy.core.pool import Token
 from airoxy.errors import StoreError
 from airoxy.store import keys, limits, resources, schema, tokens

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from airoxy.core.limits import Limits, moment
+from airoxy.core.limits.table import Limits
+from airoxy.core.limits.units import moment
 from airoxy.errors import Unauthorized
 from airoxy.server.pool.snapshot import Snapshot
 

@@ -15,7 +15,7 @@ from functools import partial
 
 from airoxy.config import Config
 from airoxy.core import pool as rules
-from airoxy.core.limits import Limits
+from airoxy.core.limits.table import Limits
 from airoxy.core.pool import Token, Verdict
 from airoxy.core.request.body import Asked
 from airoxy.core.request.headers import credential_for, passed_to_upstream

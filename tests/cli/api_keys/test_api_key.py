@@ -205,6 +205,12 @@ def test_a_moment_may_be_in_any_zone(airoxy, key):
     assert airoxy.json("api-key", "show", key)["expires_at"] == in_utc == 4102423200
 
 
+@pytest.mark.parametrize("day", ["2099-12-31", "20991231", "2099-W53-4"])
+def test_a_day_is_the_keys_last_however_it_is_written(airoxy, key, day):
+    airoxy.cli("api-key", "set", key, "--expires", day)
+    assert airoxy.json("api-key", "show", key)["expires_at"] == LIMITS["expires_at"]
+
+
 def test_to_set_nothing_is_a_mistake(airoxy, key):
     refused = airoxy.run("api-key", "set", key)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
@@ -251,6 +257,6 @@ def test_use_is_shown_against_the_limits(airoxy, key):
         r"today +\$4\.00 +\$5\.00 +80%  █+▎?",
         r"this month +\$4\.00 +\$99\.999999999 +4%  ▉|█",
         r"requests a minute +1 +60 +2%  ▍",
-        r"tokens a minute +100 +100k +0%  ▏",
+        r"tokens a minute +100 +100,000 +0%  ▏",
     ):
         assert re.search(f"^{line}", shown, re.MULTILINE), (line, shown)

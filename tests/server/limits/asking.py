@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import secrets
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from airoxy.cli.api_keys.limits import add_arguments, changes
+from airoxy.core.keys import new_key
+from airoxy.server.proxy.proxy import SNAPSHOT_TTL
+from airoxy.store import keys
+from airoxy.store.limits import set_limits
+from airoxy.store.schema import open_database, transaction
 from tests.program import Airoxy, Answer
 
 OPUS = "claude-opus-5-5"
@@ -19,26 +28,40 @@ def dollars(nanousd: int) -> str:
     return f"0.{nanousd:09}"
 
 
-def ask(airoxy: Airoxy, key: str, **changes: Any) -> Answer:
+def ask(airoxy: Airoxy, key: str, **fields: Any) -> Answer:
     body = {
         "model": OPUS, "max_tokens": 12, "messages": [{"role": "user", "content": "Hello"}]
     }  # fmt: skip
-    path = changes.pop("path", "/v1/messages")
-    return airoxy.request("POST", path, body | changes, key=key)
+    path = fields.pop("path", "/v1/messages")
+    return airoxy.request("POST", path, body | fields, key=key)
 
 
 def limited(airoxy: Airoxy, *options: str) -> str:
     """A key with these limits; its id is 1 where it is the first."""
-    return str(airoxy.json("api-key", "add", "--name", "limited", *options)["key"])
+    key = new_key(secrets.choice)
+    with contextlib.closing(open_database(airoxy.database)) as db, transaction(db):
+        key_id = keys.add_key(db, f"limited-{key[-6:]}", key, time.time())
+        if options:
+            set_limits(db, key_id, _changes(options))
+    return key
 
 
-def set_(airoxy: Airoxy, *options: str) -> None:
-    airoxy.cli("api-key", "set", "1", *options)
+def set_(airoxy: Airoxy, *options: str, key_id: int = 1) -> None:
+    """As `airoxy api-key set` does it; what it changes holds when this returns."""
+    with contextlib.closing(open_database(airoxy.database)) as db:
+        set_limits(db, key_id, _changes(options))
+    time.sleep(SNAPSHOT_TTL)
 
 
-def burst(airoxy: Airoxy, key: str, count: int = BURST, **changes: Any) -> list[Answer]:
+def _changes(options: Sequence[str]) -> dict[str, Any]:
+    parser = ArgumentParser()
+    add_arguments(parser, new=False)
+    return changes(parser.parse_args(options), time.time())
+
+
+def burst(airoxy: Airoxy, key: str, count: int = BURST, **fields: Any) -> list[Answer]:
     with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(lambda _: ask(airoxy, key, **changes), range(count)))
+        return list(pool.map(lambda _: ask(airoxy, key, **fields), range(count)))
 
 
 def count(answers: list[Answer], status: int) -> int:
@@ -55,10 +78,10 @@ def refused(answer: Answer, kind: str) -> tuple[str, int]:
 
 
 @contextlib.contextmanager
-def waiting(airoxy: Airoxy, key: str, number: int, held: Any, **changes: Any) -> Iterator[Any]:
+def waiting(airoxy: Airoxy, key: str, number: int, held: Any, **fields: Any) -> Iterator[Any]:
     """So many requests that wait for Anthropic meanwhile; the futures of their answers."""
     with ThreadPoolExecutor(number) as pool:
-        futures = [pool.submit(ask, airoxy, key, **changes) for _ in range(number)]
+        futures = [pool.submit(ask, airoxy, key, **fields) for _ in range(number)]
         held.wait_arrived(number)
         yield futures
         held.open()

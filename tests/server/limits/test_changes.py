@@ -31,7 +31,7 @@ def test_what_a_command_sets_holds_from_the_next_request_on(airoxy):
     for _ in range(3):
         assert ask(airoxy, key).status == 200
     airoxy.wait_logs(3)
-    set_(airoxy, "--requests-per-minute", "4")
+    airoxy.cli("api-key", "set", "1", "--requests-per-minute", "4")
     assert [ask(airoxy, key).status for _ in range(3)] == [200, 429, 429]
     set_(airoxy, "--requests-per-minute", "none", "--spend-per-month", dollars(COST))
     refused(ask(airoxy, key), "billing_error")

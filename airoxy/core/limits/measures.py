@@ -1,0 +1,168 @@
+"""How what a key uses is counted, and how a limit on it is refused."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from airoxy import calendar
+from airoxy.core.billing.money import exact_dollars
+from airoxy.core.limits.units import moment
+
+#: The seconds of a minute, in which requests and tokens are counted.
+MINUTE = 60
+#: When to ask again where only running requests are in the way: nobody knows when they end (s).
+SOON = 5
+
+
+class Period(NamedTuple):
+    """A span of the calendar in which money is counted: the first day of the one that a day is in,
+    and the Unix time at which the one ends that a Unix time is in."""
+
+    name: str
+    present: str
+    first: Callable[[datetime.date], datetime.date]
+    end: Callable[[float], float]
+
+
+DAY = Period("day", "today", lambda day: day, calendar.next_day)
+MONTH = Period("month", "this month", lambda day: day.replace(day=1), calendar.next_month)
+PERIODS = (DAY, MONTH)
+
+
+class Use(NamedTuple):
+    """What a key has used and holds. `spent` is by the names of PERIODS; `requests` and `tokens`
+    are those of each second of the last minute, the oldest first; `held` (nano-dollars) and
+    `tokens_held` are for the `running` requests."""
+
+    spent: Mapping[str, int]
+    held: int = 0
+    requests: Sequence[int] = ()
+    tokens: Sequence[int] = ()
+    tokens_held: int = 0
+    running: int = 0
+
+
+class Refusal(NamedTuple):
+    """Why not, and until when (Unix time). `spent`: it is about money; `final`: no request that
+    ends can change it."""
+
+    message: str
+    until: float
+    spent: bool = False
+    final: bool = False
+
+
+class Measure(Protocol):
+    """`field` is what the use is called in JSON, empty where the usage log does not tell it;
+    `costs`: it counts only for requests that cost something."""
+
+    @property
+    def field(self) -> str: ...
+    @property
+    def costs(self) -> bool: ...
+
+    def used(self, use: Use) -> int: ...
+
+    def refuse(self, most: int, use: Use, now: float) -> Refusal | None:
+        """Why one more request would be above `most`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """Money in a period, with what running requests may cost."""
+
+    period: Period
+    costs = True
+
+    @property
+    def field(self) -> str:
+        return f"spent_{self.period.present.replace(' ', '_')}_nanousd"
+
+    def used(self, use: Use) -> int:
+        return use.spent[self.period.name]
+
+    def refuse(self, most: int, use: Use, now: float) -> Refusal | None:
+        spent = self.used(use)
+        if spent + use.held < most:
+            return None
+        money = f"{exact_dollars(most)} per {self.period.name}"
+        if spent >= most:
+            until = self.period.end(now)
+            told = f"has spent its limit of {money}; it opens again at {moment(until)}"
+        else:
+            until = now + SOON
+            told = f"has a limit of {money}, and running requests may use up what is"
+            told += f" left of it; try again in {SOON} seconds"
+        return Refusal(f"This API key {told}.", until, True, spent >= most)
+
+
+class Requests:
+    """Requests in the last sixty seconds, whenever one looks."""
+
+    field, costs = "requests_last_minute", False
+
+    def used(self, use: Use) -> int:
+        return sum(use.requests)
+
+    def refuse(self, most: int, use: Use, now: float) -> Refusal | None:
+        if self.used(use) < most:
+            return None
+        return _rate(f"{most} requests per minute", _opens(use.requests, most, now), now)
+
+
+class Tokens:
+    """Tokens in the last sixty seconds, with those that running requests may use."""
+
+    field, costs = "tokens_last_minute", True
+
+    def used(self, use: Use) -> int:
+        return sum(use.tokens)
+
+    def refuse(self, most: int, use: Use, now: float) -> Refusal | None:
+        if self.used(use) + use.tokens_held < most:
+            return None
+        left = most - use.tokens_held
+        until = _opens(use.tokens, left, now) if left > 0 else now + SOON
+        return _rate(f"{most} tokens per minute", until, now)
+
+
+class Running:
+    """Requests that run at the same time."""
+
+    field, costs = "", False
+
+    def used(self, use: Use) -> int:
+        return use.running
+
+    def refuse(self, most: int, use: Use, now: float) -> Refusal | None:
+        if use.running < most:
+            return None
+        return _rate(f"{most} concurrent requests", now + SOON, now)
+
+
+def wait_of(until: float, now: float) -> int:
+    """Whole seconds after which `until` is over."""
+    return max(1, math.ceil(until - now))
+
+
+def _rate(limit: str, until: float, now: float) -> Refusal:
+    wait = wait_of(until, now)
+    seconds = "second" if wait == 1 else "seconds"
+    return Refusal(
+        f"This API key has reached its limit of {limit}; try again in {wait} {seconds}.", until
+    )
+
+
+def _opens(counts: Sequence[int], most: int, now: float) -> float:
+    """When so many of the oldest have left the last minute that fewer than `most` are in it."""
+    excess = sum(counts) - most
+    for second, count in enumerate(counts):
+        excess -= count
+        if excess < 0:
+            # The last of `counts` is this second.
+            return math.floor(now) + second + 1
+    return now + MINUTE

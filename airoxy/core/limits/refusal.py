@@ -1,0 +1,32 @@
+"""Whether one more request of a client key is within its limits.
+
+Invariant: a request is let in while what is counted and what is held for others is below each
+limit. What is held is never less than what those requests will count, so however many come at
+once, a limit is passed by one request's worth at the most.
+"""
+
+from __future__ import annotations
+
+from airoxy.core.limits.measures import Refusal, Use
+from airoxy.core.limits.table import LIMITS, Limits
+
+_MEASURED = tuple((limit.name, limit.measure) for limit in LIMITS if limit.measure)
+
+
+def refusal(limits: Limits, use: Use, now: float, *, costs: bool) -> Refusal | None:
+    """Of the limits that are reached the one that opens last. `costs`: the request is one of those
+    that cost money and tokens; others are held against requests alone."""
+    found: Refusal | None = None
+    for name, measure in _MEASURED:
+        most = getattr(limits, name)
+        if most is None or (measure.costs and not costs):
+            continue
+        refused = measure.refuse(most, use, now)
+        # Of two that open at the same time money says more, and of that the longer period.
+        if refused and (found is None or _rank(refused) >= _rank(found)):
+            found = refused
+    return found
+
+
+def _rank(refused: Refusal) -> tuple[float, bool]:
+    return refused.until, refused.spent

@@ -1,0 +1,114 @@
+"""The limits of a client key: the only place that lists them.
+
+Options of the commands, columns, JSON, tables and refusals are made from LIMITS; a new limit is a
+field of Limits, and the migration that adds its column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from airoxy.core.limits import globs
+from airoxy.core.limits.measures import DAY, MONTH, Measure, Requests, Running, Spend, Tokens
+from airoxy.core.limits.units import COUNT, MODELS, MOMENT, MONEY, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit. `label` stands before its value in tables, `text` around it where its use is not
+    shown, and `unset` is what is shown without it; `measure` is None where nothing is counted."""
+
+    name: str
+    option: str
+    metavar: str
+    help: str
+    unit: Unit
+    measure: Measure | None
+    label: str
+    text: str
+    unset: str
+
+    @property
+    def column(self) -> str:
+        """Its name in the database and in JSON."""
+        return self.name + self.unit.suffix
+
+
+def _limit(
+    unit: Unit,
+    help_: str,
+    *,
+    label: str,
+    measure: Measure | None = None,
+    option: str = "",
+    metavar: str = "N",
+    text: str = "{}",
+    unset: str = "",
+) -> Any:
+    told = {
+        "unit": unit, "help": help_, "label": label, "measure": measure, "option": option,
+        "metavar": metavar, "text": text, "unset": unset,
+    }  # fmt: skip
+    return field(default=unit.unpack(None), metadata=told)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a key may use; None and () are no limit. Money is in nano-dollars; `expires_at` is the
+    first Unix second at which the key no longer works."""
+
+    spend_per_day: int | None = _limit(
+        MONEY, "dollars that may be spent in a day, UTC", measure=Spend(DAY), metavar="USD",
+        label="today",
+    )  # fmt: skip
+    spend_per_month: int | None = _limit(
+        MONEY, "dollars that may be spent in a calendar month, UTC", measure=Spend(MONTH),
+        metavar="USD", label="this month",
+    )  # fmt: skip
+    requests_per_minute: int | None = _limit(
+        COUNT, "requests in any sixty seconds", measure=Requests(), label="requests a minute"
+    )
+    tokens_per_minute: int | None = _limit(
+        COUNT, "input and output tokens in any sixty seconds, but those read from the cache",
+        measure=Tokens(), label="tokens a minute",
+    )  # fmt: skip
+    concurrent_requests: int | None = _limit(
+        COUNT, "requests that may run at the same time", measure=Running(), option="--concurrent",
+        label="concurrent", text="{} requests at the most",
+    )  # fmt: skip
+    models: tuple[str, ...] = _limit(
+        MODELS, "the only models, such as 'claude-haiku-*,claude-sonnet-5'", metavar="GLOBS",
+        label="models", unset="all",
+    )  # fmt: skip
+    expires_at: int | None = _limit(
+        MOMENT, "the last day of the key, UTC, or the moment: 2026-12-31T18:00",
+        option="--expires", metavar="DATE", label="expires",
+    )  # fmt: skip
+
+    @property
+    def spend(self) -> bool:
+        """Whether money has to be counted."""
+        return self._any(_SPENDING)
+
+    @property
+    def metered(self) -> bool:
+        """Whether anything has to be counted."""
+        return self._any(_MEASURED)
+
+    def allows(self, model: str) -> bool:
+        return not self.models or globs.matches(self.models, model)
+
+    def _any(self, names: tuple[str, ...]) -> bool:
+        return any(getattr(self, name) is not None for name in names)
+
+
+LIMITS = tuple(
+    Limit(name=each.name, **{
+        **each.metadata,
+        "option": each.metadata["option"] or f"--{each.name.replace('_', '-')}",
+    })
+    for each in fields(Limits)
+)  # fmt: skip
+_MEASURED = tuple(limit.name for limit in LIMITS if limit.measure)
+_SPENDING = tuple(limit.name for limit in LIMITS if isinstance(limit.measure, Spend))

@@ -1,0 +1,104 @@
+"""How the values of limits are typed, stored and shown."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from airoxy.core.billing.money import exact_dollars, nanousd
+from airoxy.errors import InvalidInput
+
+#: A larger number is no limit; this one keeps every sum within the words of the shared memory.
+_MOST = 1_000_000_000
+_MODEL = re.compile(r"[A-Za-z0-9._:@/\[\]*?-]{1,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """`read` makes a value of what was typed at a Unix time, or raises InvalidInput without a full
+    stop; `show` makes text of a value; `pack` and `unpack` lead to the database and back."""
+
+    read: Callable[[str, float], Any]
+    show: Callable[[Any], str]
+    #: The end of the column's name.
+    suffix: str = ""
+    pack: Callable[[Any], Any] = lambda value: value
+    unpack: Callable[[Any], Any] = lambda value: value
+
+
+def moment(when: float) -> str:
+    """A Unix time as people are told it."""
+    return datetime.datetime.fromtimestamp(when, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _money(text: str, _: float) -> int:
+    if text.startswith("-"):
+        raise InvalidInput(f"{text} is less than nothing; give dollars, such as 5 or 2.50")
+    return _above_nothing(nanousd(text))
+
+
+def _count(text: str, _: float) -> int:
+    if not re.fullmatch(r"-?[0-9]+", text, re.ASCII):
+        raise InvalidInput(f"{text!r} is no whole number")
+    number = int(text[:30])
+    if number < 0:
+        raise InvalidInput(f"{text} is less than nothing; give a whole number from 1 on")
+    if number > _MOST:
+        raise InvalidInput(f"{text} is more than {_MOST:,}; leave the limit out")
+    return _above_nothing(number)
+
+
+def _above_nothing(number: int) -> int:
+    if number == 0:
+        raise InvalidInput("0 would let nothing through; `airoxy api-key toggle ID` turns it off")
+    return number
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(re.split(r"[,\s]+", text.strip(", "))))
+
+
+def _models(text: str, _: float) -> tuple[str, ...]:
+    globs = _words(text)
+    for glob in globs:
+        if not _MODEL.fullmatch(glob):
+            raise InvalidInput(
+                f"{glob!r} is no model's name; write it like claude-haiku-4-5, or claude-haiku-*"
+            )
+    return globs
+
+
+def _end(text: str, now: float) -> int:
+    """The first second at which a key no longer works: of a day, the one after it."""
+    try:
+        try:
+            day = datetime.date.fromisoformat(text)
+        except ValueError:
+            when = datetime.datetime.fromisoformat(text)
+        else:
+            midnight = datetime.datetime.combine(day, datetime.time(), datetime.UTC)
+            when = midnight + datetime.timedelta(1)
+    except (ValueError, OverflowError):
+        raise InvalidInput(f"{text!r} is no date; write it like 2026-12-31") from None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=datetime.UTC)
+    if when.timestamp() <= now:
+        raise InvalidInput(f"{text} is past; `airoxy api-key toggle ID` turns a key off at once")
+    return int(when.timestamp())
+
+
+def _packed(words: tuple[str, ...]) -> str | None:
+    return " ".join(words) or None
+
+
+def _unpacked(text: str | None) -> tuple[str, ...]:
+    return tuple((text or "").split())
+
+
+MONEY = Unit(_money, exact_dollars, suffix="_nanousd")
+COUNT = Unit(_count, "{:,}".format)
+MODELS = Unit(_models, ", ".join, pack=_packed, unpack=_unpacked)
+MOMENT = Unit(_end, moment)
