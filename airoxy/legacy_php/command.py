@@ -1,6 +1,6 @@
-"""`airoxy import-php`: what the older PHP installation has, taken over.
+"""`airoxy import-php`: take over what the older PHP installation has.
 
-The law: nothing is written there, and airoxy.yaml is the administrator's: lines for it are only
+Invariant: nothing is written there, and airoxy.yaml is the administrator's: lines for it are only
 shown.
 """
 
@@ -21,8 +21,6 @@ from airoxy.legacy_php import leftovers
 
 if TYPE_CHECKING:
     import apsw
-
-    from airoxy.legacy_php.takeover import Report
 
 DIRECTORY = Path("/var/www/airoxy")
 
@@ -49,9 +47,11 @@ def _run(context: Context, args: Namespace) -> None:
     # First, because opening our own database gives up the right to read what belongs to others.
     path, source = _open(args.path, environ)
     with closing(source), _database(context, dry_run=args.dry_run) as db:
-        report = take_over(source, db, context.now(), dry_run=args.dry_run)
+        result = take_over(source, db, context.now(), dry_run=args.dry_run, force=args.force)
     context.say(f"{path}:")
-    _tell(context, report)
+    context.say(f"client keys: {result.keys}, tokens: {result.tokens}, days: {result.days}")
+    for note in result.notes:
+        context.say(note)
     if lines := list(settings(environ, context)):
         context.say(f"\nFor {context.config.source or DEFAULT_PATH}:")
         for line in lines:
@@ -72,18 +72,6 @@ def _database(context: Context, *, dry_run: bool) -> Iterator[apsw.Connection]:
             yield db
     else:
         yield context.database
-
-
-def _tell(context: Context, report: Report) -> None:
-    rows = [
-        ("client keys", str(report.keys.new), str(report.keys.known)),
-        ("tokens", str(report.tokens.new), str(report.tokens.known)),
-        ("requests", f"{report.requests:,}", ""),
-        ("daily sums", f"{report.sums:,}", ""),
-    ]
-    context.table(rows, ("", "NEW", "KNOWN"), right=("NEW", "KNOWN"))
-    for note in report.notes:
-        context.say(note)
 
 
 def _open(path: Path, environ: Mapping[str, str]) -> tuple[Path, apsw.Connection]:
@@ -164,6 +152,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
         help="where the PHP installation is, or its database (default: %(default)s)",
     )
     parser.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    parser.add_argument(
+        "--force", action="store_true", help="add what is new there since it was taken over"
+    )
 
 
 CHECKS = (Check("PHP", leftovers.php),)
@@ -171,11 +162,11 @@ CHECKS = (Check("PHP", leftovers.php),)
 COMMANDS = (
     Command(
         "import-php",
-        "Take over keys, tokens and account of the older PHP installation",
+        "Take over keys, tokens and daily sums of the older PHP installation",
         _run,
         _add_arguments,
-        description="Take over client keys, tokens, the request log and the daily statistics of the"
-        " older PHP installation, and show the settings that it has. Nothing is changed there, and"
-        " what was taken over before does not come twice.",
+        description="Take over client keys, tokens and the sums of each day of the older PHP"
+        " installation, and show the settings that it has. Nothing is changed there. A second time"
+        " is refused, unless --force is given: then keys, tokens and days come that are new there.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Whether the PHP installation that this package supersedes is still there."""
+"""Check of the doctor: whether the PHP installation that this package supersedes is there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TABLES = ("etc/crontab", "etc/cron.d/*", "var/spool/cron/crontabs/*")
 
 def php(installation: Installation) -> Iterator[Finding]:
     """Nothing of it runs beside us or waits to be taken over."""
-    from airoxy.legacy_php.imports import has_imported
+    from airoxy.legacy_php.takeover import has_imported
 
     found = [f"/{path.relative_to(installation.root)}" for path in _leftovers(installation.root)]
     if not found:

@@ -1,7 +1,7 @@
-"""The database of the PHP installation that this package supersedes, read in airoxy's terms.
+"""The database of the older PHP installation, read in airoxy's terms.
 
-The law: nothing is written there. Times that name no zone are UTC, and dollars become nano-dollars
-in decimal, not in binary.
+Invariant: nothing is written there. Times that name no zone are UTC, and dollars become
+nano-dollars in decimal, not in binary.
 """
 
 # ruff: noqa: S608  (the SQL is put together from this file's own words)
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -18,7 +19,6 @@ from urllib.parse import quote
 
 import apsw
 
-from airoxy.calendar import DAY_SECONDS
 from airoxy.errors import StoreError
 from airoxy.store.schema import explain, run
 
@@ -51,7 +51,7 @@ class OldToken:
     failures: int
 
 
-class Counts(NamedTuple):
+class Sums(NamedTuple):
     """What requests add up to."""
 
     requests: int = 0
@@ -62,40 +62,23 @@ class Counts(NamedTuple):
     cache_read_tokens: int = 0
     cost_nanousd: int = 0
 
-    def plus(self, other: Counts) -> Counts:
-        return Counts(*(a + b for a, b in zip(self, other, strict=True)))
+    def plus(self, other: Sums) -> Sums:
+        return Sums(*(a + b for a, b in zip(self, other, strict=True)))
 
-    def beyond(self, other: Counts) -> Counts:
+    def beyond(self, other: Sums) -> Sums:
         """What of each there is more than in `other`."""
-        return Counts(*(max(0, a - b) for a, b in zip(self, other, strict=True)))
+        return Sums(*(max(0, a - b) for a, b in zip(self, other, strict=True)))
 
-    def at_least(self, other: Counts) -> Counts:
-        return Counts(*map(max, self, other))
-
-
-class OldRequest(NamedTuple):
-    """A row of the log; `row` rises from row to row."""
-
-    row: int
-    requested_at_ms: int
-    api_key_id: int | None
-    token_id: int | None
-    endpoint: str
-    model: str | None
-    is_stream: bool
-    status_code: int
-    error_message: str | None
-    duration_ms: int
-    counts: Counts
+    def at_least(self, other: Sums) -> Sums:
+        return Sums(*map(max, self, other))
 
 
-class OldDay(NamedTuple):
-    """A row of the daily statistics; with neither token nor model it is the whole day's."""
-
-    day: int
-    token_id: int | None
-    model: str | None
-    counts: Counts
+#: Client key and token there, and the model.
+Group = tuple["int | None", "int | None", str]
+#: The sums of one day.
+Day = dict[Group, Sums]
+#: Neither key nor token nor model is known.
+WHOLE_DAY: Group = (None, None, "")
 
 
 def open_php(path: Path) -> apsw.Connection:
@@ -156,46 +139,66 @@ def old_tokens(db: apsw.Connection) -> list[OldToken]:
     ]
 
 
-def old_requests(db: apsw.Connection, after: int) -> Iterator[OldRequest | None]:
-    """The rows of the log after row `after`, in their order; None for one that has no time."""
-    for row, at, key, token, endpoint, model, stream, status, error, took, *counted in _select(
-        db, "request_logs", "rowid", "requested_at", "api_key_id", "access_token_id", "endpoint",
-        "model", "is_stream", "status_code", "error_message", "duration_ms", "input_tokens",
-        "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens",
-        "estimated_cost_usd", where=f"WHERE rowid > {after:d} ORDER BY rowid",
+def old_days(db: apsw.Connection) -> dict[int, Day]:
+    """The sums of each day (since 1970). The statistics are sums of the same requests as the log,
+    of which only the last days are kept: whichever has more requests of a day is believed, and what
+    the day's total has beyond that is added."""
+    logged, counted, totals = _log(db), *_statistics(db)
+    days: dict[int, Day] = {}
+    for day in sorted({*logged, *counted, *totals}):
+        groups = max(logged[day], counted[day], key=lambda groups: _total(groups).requests)
+        rest = totals[day].beyond(_total(groups))
+        if rest.requests:
+            groups[WHOLE_DAY] = groups[WHOLE_DAY].plus(rest)
+        days[day] = groups
+    return days
+
+
+def _total(groups: Day) -> Sums:
+    total = Sums()
+    for sums in groups.values():
+        total = total.plus(sums)
+    return total
+
+
+def _empty_days() -> dict[int, Day]:
+    return defaultdict(lambda: defaultdict(Sums))
+
+
+def _log(db: apsw.Connection) -> dict[int, Day]:
+    """The sums of the log's requests; those without a time are left out."""
+    days = _empty_days()
+    for at, key, token, model, status, *counts, dollars in _select(
+        db, "request_logs", "requested_at", "api_key_id", "access_token_id", "model", "status_code",
+        "input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens",
+        "estimated_cost_usd",
     ):  # fmt: skip
-        moment = _moment(at)
-        if moment is None:
-            yield None
-            continue
-        code, (*tokens, dollars) = _whole(status), counted
-        failed = int(code >= 400 or code == 0)
-        yield OldRequest(
-            row,
-            round(moment * 1000),
-            key,
-            token,
-            "/" + _text(endpoint).lstrip("/"),
-            _text(model) or None,
-            _true(stream),
-            code,
-            _text(error) or None,
-            _whole(took),
-            Counts._make((1, failed, *map(_whole, tokens), nanodollars(dollars))),
-        )
+        if (moment := _moment(at)) is not None:
+            failed = int(not 0 < _whole(status) < 400)
+            sums = Sums._make((1, failed, *map(_whole, counts), nanodollars(dollars)))
+            groups, group = days[int(moment // 86400)], (key, token, _text(model))
+            groups[group] = groups[group].plus(sums)
+    return days
 
 
-def old_days(db: apsw.Connection) -> Iterator[OldDay]:
-    """The daily statistics."""
-    for date, token, model, *counted, dollars in _select(
+def _statistics(db: apsw.Connection) -> tuple[dict[int, Day], dict[int, Sums]]:
+    """The daily statistics, and those of days as a whole. A row that is there twice was computed
+    twice, because unique keys let NULLs pass: the larger one counts."""
+    days, totals = _empty_days(), defaultdict[int, Sums](Sums)
+    for date, token, model, *counts, dollars in _select(
         db, "daily_stats", "date", "access_token_id", "model", "total_requests", "failed_requests",
         "total_input_tokens", "total_output_tokens", "total_cache_creation_tokens",
         "total_cache_read_tokens", "total_estimated_cost_usd",
     ):  # fmt: skip
-        moment = _moment(date)
-        if moment is not None:
-            counts = Counts._make((*map(_whole, counted), nanodollars(dollars)))
-            yield OldDay(int(moment // DAY_SECONDS), token, _text(model) or None, counts)
+        if (moment := _moment(date)) is None:
+            continue
+        day, sums = int(moment // 86400), Sums._make((*map(_whole, counts), nanodollars(dollars)))
+        if token is None and model is None:
+            totals[day] = totals[day].at_least(sums)
+        else:
+            group: Group = (None, token, _text(model))
+            days[day][group] = days[day][group].at_least(sums)
+    return days, totals
 
 
 def nanodollars(dollars: object) -> int:
@@ -206,21 +209,18 @@ def nanodollars(dollars: object) -> int:
         return 0
 
 
-def _select(
-    db: apsw.Connection, table: str, *names: str, where: str = ""
-) -> Iterable[tuple[Any, ...]]:
+def _select(db: apsw.Connection, table: str, *names: str) -> Iterable[tuple[Any, ...]]:
     """Columns, NULL for one that this version of the program did not have yet; no rows for a table
     that it did not have."""
     there = _columns(db, table)
     if not there:
         return ()
     columns = (f'"{name}"' if name in there else f"NULL AS {name}" for name in names)
-    return db.cursor().execute(f"SELECT {', '.join(columns)} FROM {table} {where}")
+    return db.cursor().execute(f"SELECT {', '.join(columns)} FROM {table}")
 
 
 def _columns(db: apsw.Connection, table: str) -> set[str]:
-    found = {name for (name,) in run(db, "SELECT name FROM pragma_table_info(?)", (table,))}
-    return found | {"rowid"} if found else found
+    return {name for (name,) in run(db, "SELECT name FROM pragma_table_info(?)", (table,))}
 
 
 def _moment(value: object) -> float | None:

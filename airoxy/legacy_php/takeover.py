@@ -1,12 +1,14 @@
-"""Keys, tokens and the account of a PHP installation taken over, once, however often it is done.
+"""Client keys, tokens and daily sums of a PHP installation, taken over once.
 
-The law: the same key, token, request or sum never comes twice, even where it was removed here or
-has gone there in the meantime.
+Invariant: no day is counted twice. The table `imports` remembers which days have come; their sums
+are never added again.
 """
 
+# ruff: noqa: S608  (the SQL is put together from this file's own words)
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import count
@@ -14,172 +16,160 @@ from itertools import count
 import apsw
 
 from airoxy.core.keys import KEY_PREFIX, digest, token_type
-from airoxy.errors import InvalidInput
-from airoxy.legacy_php.history import take_history
-from airoxy.legacy_php.imports import Imports
-from airoxy.legacy_php.source import OldKey, OldToken, old_keys, old_tokens
+from airoxy.errors import Conflict, InvalidInput
+from airoxy.legacy_php.source import OldKey, OldToken, Sums, old_days, old_keys, old_tokens
 from airoxy.store import keys, leases, tokens
 from airoxy.store.schema import run, transaction
 
 _NAME_LENGTH = 64
+#: Whose sums those are whose key or token is not known.
+_NOBODY = 0
+_SUMS = ("requests", "failed", "input_tokens", "output_tokens", "cache_write_5m_tokens",
+         "cache_read_tokens", "cost_nanousd", "cache_write_1h_tokens",
+         "web_search_requests")  # fmt: skip
 
 
 @dataclass
-class Taken:
-    """How many came, and how many were known or had come before."""
-
-    new: int = 0
-    known: int = 0
-
-
-@dataclass
-class Report:
+class Takeover:
     """What was taken over; `notes` are sentences about what is not as one might expect."""
 
-    keys: Taken = field(default_factory=Taken)
-    tokens: Taken = field(default_factory=Taken)
-    requests: int = 0
-    sums: int = 0
+    keys: int = 0
+    tokens: int = 0
+    days: int = 0
     notes: list[str] = field(default_factory=list)
 
 
-class _OnlyTold(Exception):
+class _DryRun(Exception):
     """Undoes the transaction."""
 
 
 def take_over(
-    source: apsw.Connection, db: apsw.Connection, now: float, *, dry_run: bool = False
-) -> Report:
-    """All of `source` (see `php.open_php`) into `db`, in a transaction that `dry_run` undoes."""
-    with contextlib.suppress(_OnlyTold), transaction(db):
-        takeover = _Takeover(source, db, now)
-        takeover.run()
+    source: apsw.Connection,
+    db: apsw.Connection,
+    now: float,
+    *,
+    dry_run: bool = False,
+    force: bool = False,
+) -> Takeover:
+    """All of `source` (see `open_php`) into `db`, in a transaction that `dry_run` undoes. Raises
+    Conflict for a second time, unless by `force` what is not here yet is to be added."""
+    result = Takeover()
+    with contextlib.suppress(_DryRun), transaction(db):
+        if has_imported(db) and not force:
+            raise Conflict(
+                "A PHP installation has been taken over already. With --force its keys and tokens"
+                " that are not here are added, and the days after the last one that came."
+            )
+        run(db, "INSERT OR IGNORE INTO imports VALUES ('php', 'run', ?, '')", (str(now),))
+        key_ids = {old.id: _key(db, old, now, result) for old in old_keys(source)}
+        token_ids = {old.id: _token(db, old, now, result) for old in old_tokens(source)}
+        _take_days(source, db, key_ids, token_ids, result)
         if dry_run:
-            raise _OnlyTold
-    return takeover.report
+            raise _DryRun
+    return result
 
 
-class _Takeover:
-    def __init__(self, source: apsw.Connection, db: apsw.Connection, now: float) -> None:
-        self._source, self._db, self._now = source, db, now
-        self.report = Report()
-        self._imports = Imports(db, [digest(old.key).hex() for old in old_keys(source)])
-        self._keys: dict[int, int] = {}
-        self._tokens: dict[int, int] = {}
+def has_imported(db: apsw.Connection) -> bool:
+    """Whether anything was ever taken over."""
+    return bool(run(db, "SELECT 1 FROM imports LIMIT 1"))
 
-    def run(self) -> None:
-        for key in old_keys(self._source):
-            self._keys[key.id] = self._key(key)
-        for token in old_tokens(self._source):
-            self._tokens[token.id] = self._token(token)
-        history = take_history(self._source, self._db, self._imports, self._keys, self._tokens)
-        self.report.requests, self.report.sums = history.requests, history.sums
-        if history.undated:
-            self._note(f"{history.undated} requests in the log have no time and are left out.")
 
-    def _key(self, old: OldKey) -> int:
-        """Its id here."""
-        reference = digest(old.key).hex()
-        found = self._imports.find("key", reference) or _id(
-            self._db, "SELECT id FROM api_keys WHERE digest = ?", digest(old.key)
-        )
-        self.report.keys.known += found is not None
-        number = self._add_key(old) if found is None else int(found)
-        self._imports.remember("key", reference, str(number))
-        return number
-
-    def _add_key(self, old: OldKey) -> int:
-        taken = {row["name"] for row in keys.list_keys(self._db)}
-        name = _free(old.name or f"key {old.id}", taken)
-        added = keys.add_key(self._db, name, old.key, self._now)
-        if not old.key.startswith(KEY_PREFIX):
-            # Its history keeps the name.
-            keys.remove_key(self._db, added, self._now)
-            self._note(f"Key {name}: only a hash is stored there; its client needs a new key.")
-            return added
-        self.report.keys.new += 1
-        if not old.is_active:
-            keys.toggle_key(self._db, added)
+def _key(db: apsw.Connection, old: OldKey, now: float, result: Takeover) -> int:
+    """The key's id here, where it is added if it is new."""
+    if known := run(db, "SELECT id FROM api_keys WHERE digest = ?", (digest(old.key),)):
+        return int(known[0][0])
+    name = _free_name(old.name or f"key {old.id}", {row["name"] for row in keys.list_keys(db)})
+    added = keys.add_key(db, name, old.key, now)
+    if not old.key.startswith(KEY_PREFIX):
+        keys.remove_key(db, added, now)  # its sums keep the name
+        result.notes.append(f"Key {name}: only a hash is stored there; its client needs a new key.")
         return added
-
-    def _token(self, old: OldToken) -> int:
-        """Its id here."""
-        found = self._imports.find("token", str(old.id)) or _id(
-            self._db,
-            "SELECT id FROM tokens"
-            " WHERE token_digest = fingerprint(?) OR refresh_digest = fingerprint(?)",
-            old.token,
-            old.refresh_token,
-        )
-        self.report.tokens.known += found is not None
-        number = self._add_token(old) if found is None else int(found)
-        self._imports.remember("token", str(old.id), str(number))
-        if found is not None:
-            self._renew(number, old)
-        return number
-
-    def _add_token(self, old: OldToken) -> int:
-        taken = {row["name"] for row in tokens.list_tokens(self._db, self._now)}
-        name = _free(old.name or f"token {old.id}", taken)
-        try:
-            kind, refusal = token_type(old.token), None
-        except InvalidInput as error:
-            kind, refusal = "api_key", error.message
-        oauth = kind == "oauth"
-        added = tokens.add_token(
-            self._db,
-            name=name,
-            type=kind,
-            token=old.token,
-            refresh_token=old.refresh_token if oauth else None,
-            # Of an unknown expiry nothing is believed; a refresh mends it.
-            expires_at=(old.expires_at or 0) if oauth else None,
-            now=self._now,
-        )
-        if refusal:
-            tokens.remove_token(self._db, added, self._now)
-            self._note(f"Token {name} is left out: {refusal}")
-            return added
-        self.report.tokens.new += 1
-        self._restore_state(added, old)
-        return added
-
-    def _restore_state(self, added: int, old: OldToken) -> None:
-        if old.last_used_at:
-            tokens.note_used(self._db, {added: round(old.last_used_at * 1e9)})
-        if not old.is_active and old.failures >= leases.REFUSALS:
-            reason = f"refreshing failed {old.failures} times in the PHP installation"
-            tokens.deactivate(self._db, added, reason, old.token, self._now)
-        elif not old.is_active:
-            tokens.toggle_token(self._db, added, self._now)
-        run(self._db, "UPDATE tokens SET refresh_failures = ? WHERE id = ?", (old.failures, added))
-
-    def _renew(self, token_id: int, old: OldToken) -> None:
-        """Both installations may have refreshed it since: the pair that expires later is alive."""
-        ((name, refresh, expires),) = run(
-            self._db,
-            "SELECT name, unseal(refresh_token), expires_at FROM tokens WHERE id = ?",
-            (token_id,),
-        )
-        if not refresh or not old.refresh_token or (old.expires_at or 0) <= (expires or 0):
-            return
-        secrets = (refresh, old.token, old.refresh_token, old.expires_at or 0)
-        if leases.store_refreshed(self._db, token_id, *secrets, self._now):
-            self._note(f"Token {name}: the newer pair has been taken over.")
-
-    def _note(self, text: str) -> None:
-        self.report.notes.append(text)
+    result.keys += 1
+    if not old.is_active:
+        keys.toggle_key(db, added)
+    return added
 
 
-def _id(db: apsw.Connection, sql: str, *values: str | bytes | None) -> str | None:
-    found = run(db, sql, values)
-    return str(found[0][0]) if found else None
+def _token(db: apsw.Connection, old: OldToken, now: float, result: Takeover) -> int:
+    """The token's id here, where it is added if it is new."""
+    known = run(
+        db,
+        "SELECT id FROM tokens"
+        " WHERE token_digest = fingerprint(?) OR refresh_digest = fingerprint(?)",
+        (old.token, old.refresh_token),
+    )
+    if known:
+        return int(known[0][0])
+    taken = {row["name"] for row in tokens.list_tokens(db, now)}
+    name = _free_name(old.name or f"token {old.id}", taken)
+    try:
+        kind, refusal = token_type(old.token), None
+    except InvalidInput as error:
+        kind, refusal = "api_key", error.message
+    oauth = kind == "oauth"
+    added = tokens.add_token(
+        db,
+        name=name,
+        type=kind,
+        token=old.token,
+        refresh_token=old.refresh_token if oauth else None,
+        # An unknown expiry is taken for the past; a refresh mends it.
+        expires_at=(old.expires_at or 0) if oauth else None,
+        now=now,
+    )
+    if refusal:
+        tokens.remove_token(db, added, now)
+        result.notes.append(f"Token {name} is left out: {refusal}")
+    else:
+        result.tokens += 1
+        _restore_state(db, added, old, now)
+    return added
 
 
-def _free(name: str, taken: Collection[str]) -> str:
+def _restore_state(db: apsw.Connection, added: int, old: OldToken, now: float) -> None:
+    if old.last_used_at:
+        tokens.note_used(db, {added: round(old.last_used_at * 1e9)})
+    if not old.is_active and old.failures >= leases.REFUSALS:
+        reason = f"refreshing failed {old.failures} times in the PHP installation"
+        tokens.deactivate(db, added, reason, old.token, now)
+    elif not old.is_active:
+        tokens.toggle_token(db, added, now)
+    run(db, "UPDATE tokens SET refresh_failures = ? WHERE id = ?", (old.failures, added))
+
+
+def _take_days(
+    source: apsw.Connection,
+    db: apsw.Connection,
+    key_ids: dict[int, int],
+    token_ids: dict[int, int],
+    result: Takeover,
+) -> None:
+    """The sums of the days after the last one that came before."""
+    ((last,),) = run(
+        db, "SELECT ifnull(max(json_extract(ref, '$[0]')), -1) FROM imports WHERE kind = 'day'"
+    )
+    for day, groups in old_days(source).items():
+        if day <= last:
+            continue
+        for (key, token, model), sums in groups.items():
+            ids = (key_ids.get(key or 0, _NOBODY), token_ids.get(token or 0, _NOBODY))
+            _add_sums(db, (day, *ids, model), sums)
+        run(db, "INSERT INTO imports VALUES ('php', 'day', ?, '')", (json.dumps([day]),))
+        result.days += 1
+
+
+def _add_sums(db: apsw.Connection, group: tuple[int, int, int, str], sums: Sums) -> None:
+    run(
+        db,
+        f"INSERT INTO daily (day, api_key_id, token_id, model, {', '.join(_SUMS)})"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0) ON CONFLICT DO UPDATE SET "
+        + ", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS),
+        (*group, *sums),
+    )
+
+
+def _free_name(name: str, taken: Collection[str]) -> str:
     """The name as it may stand in tables, with a number behind it where there is one already."""
     name = "".join(each if each.isprintable() else " " for each in name).strip()[:_NAME_LENGTH]
-    if name not in taken:
-        return name
     numbered = (f"{name[: _NAME_LENGTH - 6]} ({number})" for number in count(2))
-    return next(each for each in numbered if each not in taken)
+    return name if name not in taken else next(each for each in numbered if each not in taken)

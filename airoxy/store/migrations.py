@@ -232,7 +232,7 @@ UPDATE tokens SET
 WHERE token IS NOT NULL;
 """
 
-# What older installations' things became here (see `airoxy.legacy_php.imports`). Who took
+# What was taken over from older installations (see `airoxy.legacy_php.takeover`). Who took
 # one over with an airoxy that made the table when it wanted it has it already.
 _IMPORTS = """
 CREATE TABLE IF NOT EXISTS imports (

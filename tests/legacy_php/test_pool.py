@@ -35,7 +35,7 @@ def test_a_key_that_is_only_a_hash_cannot_be_taken_over_but_its_history_has_its_
     old.key("alice", hashlib.sha256(b"x").hexdigest()).token().request()
     assert "Key alice: only a hash is stored there; its client needs a new key." in take()
     assert keys.list_keys(db) == []
-    assert requests.newest(db, limit=1)[0]["api_key_name"] == "alice"
+    assert requests.totals_by(db, "key")[0]["api_key_name"] == "alice"
 
 
 def test_a_name_that_is_taken_gets_a_number(
@@ -58,7 +58,7 @@ def test_a_key_that_is_known_already_stays_one(
     old.key("alice").token().request()
     take()
     assert [row["name"] for row in keys.list_keys(db)] == ["typed"]
-    assert requests.newest(db, limit=1)[0]["api_key_name"] == "typed"
+    assert requests.totals_by(db, "key")[0]["api_key_name"] == "typed"
 
 
 def test_tokens_come_with_their_type_state_and_times(
@@ -87,7 +87,7 @@ def test_a_token_that_is_not_anthropics_is_left_out_but_its_history_has_its_name
     old.key().token("strange", "eyJpdiI6").request()
     assert "Token strange is left out" in take()
     assert tokens.list_tokens(db, NOON) == []
-    assert requests.newest(db, limit=1)[0]["token_name"] == "strange"
+    assert requests.totals_by(db, "token")[0]["token_name"] == "strange"
 
 
 def test_an_oauth_token_of_unknown_expiry_is_taken_for_expired(

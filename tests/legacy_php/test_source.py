@@ -82,5 +82,5 @@ def test_settings_are_shown_as_lines_for_the_file(take: Import, tmp_path: Path) 
     assert "    host: 127.0.0.1\n    port: 3900\n" in printed
     assert "    # AIROXY_TOKEN_REFRESH_INTERVAL=2 is out of range: give" in printed
     assert "log_retention_days" not in printed
-    printed = take(installation.directory, settings={"host": "127.0.0.1", "port": 3900})
+    printed = take(installation.directory, "--force", settings={"host": "127.0.0.1", "port": 3900})
     assert "port:" not in printed

@@ -30,8 +30,8 @@ def test_clients_go_on_with_their_keys_and_the_service_can_use_everything(
     dry = machine.run("airoxy import-php --dry-run")
     assert "nothing has been changed" in dry
     assert len(json.loads(machine.run("airoxy api-key list --json"))) == 1
-    for _ in range(2):
-        told = machine.run("airoxy import-php")
+    for words in ("", " --force"):
+        told = machine.run(f"airoxy import-php{words}")
         assert told.startswith("/var/www/airoxy/database/database.sqlite:\n")
         assert "    port: 3900\n" in told
 
