@@ -30,12 +30,13 @@ from airoxy.server.limits.limiter import Limiter
 from airoxy.server.metrics.counters import MetricCounters
 from airoxy.server.metrics.endpoint import MetricsEndpoint
 from airoxy.server.metrics.health import HealthEndpoint, Root
+from airoxy.server.metrics.load import Load, read_load
 from airoxy.server.pool.pool import Pool
 from airoxy.server.pool.refresher import Refresher
 from airoxy.server.pool.snapshot import Snapshot
-from airoxy.server.pool.token_state import Load, TokenState
-from airoxy.server.process import shared_memory
+from airoxy.server.pool.token_state import TokenState
 from airoxy.server.proxy.proxy import Proxy
+from airoxy.server.shared_memory import SharedMemory
 from airoxy.server.writer import Writer
 from airoxy.store import tokens
 from airoxy.store.schema import open_database
@@ -53,7 +54,6 @@ class ServerApp:
 
     answer: Answer
     proxy: Proxy
-    metric_counters: MetricCounters
     db: apsw.Connection
 
     @property
@@ -70,13 +70,11 @@ class ServerApp:
         await self.proxy.client.aclose()
         self.proxy.settle()
         self.proxy.pool.writer.close()
-        self.metric_counters.close()
-        self.proxy.pool.token_state.close()
         self.proxy.limiter.limit_counters.close()
         self.db.close()
 
 
-def open_server(config: Config, memory_fd: int | None = None, workers: int = 1) -> ServerApp:
+def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> ServerApp:
     """Everything of one worker, wired. Raises StoreError."""
     connect = partial(open_database, config.database)
     db = connect()
@@ -88,9 +86,9 @@ def open_server(config: Config, memory_fd: int | None = None, workers: int = 1) 
     tokens.usable_tokens(db)
     # The request path reads what it can at once and never waits for a lock.
     db.setbusytimeout(0)
-    token_state = TokenState(memory_fd, shared=workers > 1)
+    token_state = TokenState(memory, shared=workers > 1)
     _recall(db, token_state)
-    metric_counters = MetricCounters(memory_fd)
+    metric_counters = MetricCounters(memory)
     writer = Writer(connect(), metric_counters=metric_counters)
     pool = Pool(Snapshot(db), token_state, writer, Refresher(config.oauth, connect))
     upstream = config.upstream
@@ -102,21 +100,14 @@ def open_server(config: Config, memory_fd: int | None = None, workers: int = 1) 
     )
     # Prices are read now: the first request that is written may find no descriptor left.
     limiter = Limiter(
-        _limit_counters(memory_fd), lambda key: key in pool.snapshot.limits, db, config.pricing
+        LimitCounters(memory), lambda key: key in pool.snapshot.limits, db, config.pricing
     )
     proxy = Proxy(config, pool, client, limiter)
-    health = HealthEndpoint(pool, time.monotonic())
-    metrics = MetricsEndpoint(
-        config.metrics.allow, pool, metric_counters, partial(connect, readonly=True)
-    )
-    return ServerApp(create_app(proxy, health, metrics), proxy, metric_counters, db)
-
-
-def _limit_counters(memory_fd: int | None) -> LimitCounters:
-    """This worker's part in the shared memory, or all of one of its own."""
-    return (
-        LimitCounters() if memory_fd is None else LimitCounters(memory_fd, shared_memory.ALLOWANCE)
-    )
+    load = partial(read_load, memory)
+    health = HealthEndpoint(pool, time.monotonic(), load)
+    read = partial(connect, readonly=True)
+    metrics = MetricsEndpoint(config.metrics.allow, pool, metric_counters, read, load)
+    return ServerApp(create_app(proxy, health, metrics), proxy, db)
 
 
 def create_app(proxy: Answer, health: HealthEndpoint, metrics: MetricsEndpoint) -> Answer:

@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from airoxy.server.metrics import exposition
-from airoxy.server.metrics.counters import MetricCounters
+from airoxy.server.metrics.counters import REGION, MetricCounters
+from airoxy.server.metrics.load import Load
 from airoxy.server.metrics.readings import Readings, Stored
-from airoxy.server.pool.token_state import Load
+from airoxy.server.shared_memory import SharedMemory
 from tests.monitoring.prometheus import EXAMPLES
 from tests.program import ROOT, need
 from tests.server.metrics.test_counters import row
@@ -53,10 +54,11 @@ def readings(metric_counters: MetricCounters) -> Readings:
 @pytest.fixture(scope="module")
 def told() -> set[str]:
     """The names of all metrics that there are."""
-    metric_counters = MetricCounters()
+    memory = SharedMemory.of(REGION)
+    metric_counters = MetricCounters(memory)
     metric_counters.count([row()])
     text = exposition.render(readings(metric_counters), "")[0].decode()
-    metric_counters.close()
+    memory.close()
     return set(re.findall(r"^(\w+)[ {]", text, re.MULTILINE))
 
 

@@ -3,7 +3,8 @@
 With two descriptors behind it (a listening socket, a line to the parent) it is one worker. What it
 shall do beside serving stands in files next to the configuration: `broken` lets workers fail,
 `slow` lets them never get ready, `strict` lets nobody hang for long, `unloadable` is new code that
-cannot be imported, `spoil` spoils the configuration once the code has been found.
+cannot be imported, `spoil` spoils the configuration once the code has been found, `layout` is new
+code that lays the shared memory out differently.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ from typing import Any
 
 from airoxy.errors import AiroxyError, StoreError
 from airoxy.server.http.asgi import answering
-from airoxy.server.pool.token_state import Load
+from airoxy.server.metrics import load
+from airoxy.server.metrics.load import Load
+from airoxy.server.process.memory import LAYOUT
 from airoxy.server.process.serve import serve
 from airoxy.server.process.workers import Limits
+from airoxy.server.shared_memory import Layout, Record, Region, SharedMemory
 
 CONFIG = Path(sys.argv[1])
 HERE = CONFIG.parent
@@ -30,9 +34,9 @@ HERE = CONFIG.parent
 class StubApp:
     """`/` says who answers, `/stream` streams, `/hang` hangs, `/body` tells what it was sent."""
 
-    def __init__(self, config: Any, memory_fd: int, workers: int) -> None:
-        memory = os.fstat(memory_fd).st_ino if memory_fd >= 0 else 0
-        self.who = f"{os.getpid()} {workers} {getattr(config, 'max_attempts', 0)} {memory}"
+    def __init__(self, config: Any, memory: SharedMemory | None, workers: int) -> None:
+        inode = os.fstat(memory.fd).st_ino if memory else 0
+        self.who = f"{os.getpid()} {workers} {getattr(config, 'max_attempts', 0)} {inode}"
         self.streams_open = 0
 
     @property
@@ -94,13 +98,15 @@ def main() -> int:
         from airoxy.server.process.worker import run
 
         listener, line = (socket.socket(fileno=int(fd)) for fd in sys.argv[2:])
-        return run(partial(StubApp, None, -1, 1), [listener], line)
+        return run(partial(StubApp, None, None, 1), [listener], line)
     # Short only where a test waits for the end of it: the machine may be a busy one.
     start = 1.0 if (HERE / "slow").exists() else 30.0
     silence = 2.0 if (HERE / "strict").exists() else 30.0
+    other = Region("new", Record(field=1))
+    layout = Layout(other, load.REGION) if (HERE / "layout").exists() else LAYOUT
     limits = Limits(start=start, silence=silence, tick=0.2)
     try:
-        return serve(CONFIG, find_app=find_app, limits=limits)
+        return serve(CONFIG, find_app=find_app, limits=limits, layout=layout)
     except AiroxyError as error:
         print(error.message, file=sys.stderr)
         return error.exit_status

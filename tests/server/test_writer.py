@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import apsw
 import pytest
 
-from airoxy.server.metrics.counters import MetricCounters
+from airoxy.server.metrics.counters import REGION, MetricCounters
+from airoxy.server.shared_memory import SharedMemory
 from airoxy.server.writer import Writer
 from airoxy.store import keys, tokens
 from airoxy.store.schema import open_database
@@ -161,9 +163,8 @@ def counted(metric_counters: MetricCounters) -> int:
 
 @pytest.fixture
 def metric_counters():
-    metric_counters = MetricCounters()
-    yield metric_counters
-    metric_counters.close()
+    with closing(SharedMemory.of(REGION)) as memory:
+        yield MetricCounters(memory)
 
 
 def test_rows_are_counted_once_even_while_the_database_refuses_them(path, metric_counters, caplog):

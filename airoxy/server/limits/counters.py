@@ -8,55 +8,49 @@ lock, which the kernel takes back from who is killed; then its columns count no 
 
 from __future__ import annotations
 
-import fcntl
-import mmap
-import os
 from collections.abc import Callable
 
 from airoxy.core.limits.measures import MINUTE
 from airoxy.errors import AiroxyError
-from airoxy.server.pool.token_state import FileLock
+from airoxy.server.shared_memory import FileLock, Record, Region, SharedMemory
 
 #: Keys with limits that have been used since the service started.
 SLOTS = 4096
 #: Workers that can run at once: those of a few reloads together.
 PLACES = 256
 
-# Words of 8 bytes: how many slots and places have been in use, the keys' ids, the slots.
-_USED, _PEOPLED, _IDS = 0, 1, 2
-_FIRST = _IDS + SLOTS
-# A slot: the latest second, requests and tokens of each second by its number modulo 60, and by
-# place the running requests, what is held for them, and what was counted and is not yet written.
-_LATEST, _REQUESTS = 0, 1
-_TOKENS = _REQUESTS + MINUTE
-_RUNNING = _TOKENS + MINUTE
-_HELD = _RUNNING + PLACES
-_TOKENS_HELD = _HELD + PLACES
-_UNWRITTEN = _TOKENS_HELD + PLACES
-_SLOT = _UNWRITTEN + PLACES
+# A key's slot: the latest second, requests and tokens of each second by its number modulo 60, and
+# by place the running requests, what is held for them, and what was counted and is not written.
+_KEY = Record(
+    latest_second=1,
+    requests=MINUTE,
+    tokens=MINUTE,
+    running=PLACES,
+    held=PLACES,
+    tokens_held=PLACES,
+    unwritten=PLACES,
+)
+_LIMITS = Record(slots_used=1, places_used=1, key_ids=SLOTS, slots=SLOTS * _KEY)
+REGION = Region("limits", _LIMITS, locks={"turn": 1, "place": PLACES})
+
+_USED, _PEOPLED = _LIMITS.at["slots_used"], _LIMITS.at["places_used"]
+_IDS, _FIRST, _SLOT = _LIMITS.at["key_ids"], _LIMITS.at["slots"], _KEY.size
+_LATEST, _REQUESTS, _TOKENS = (_KEY.at[name] for name in ("latest_second", "requests", "tokens"))
+_RUNNING, _HELD = _KEY.at["running"], _KEY.at["held"]
+_TOKENS_HELD, _UNWRITTEN = _KEY.at["tokens_held"], _KEY.at["unwritten"]
 _COLUMNS = (_RUNNING, _HELD, _TOKENS_HELD, _UNWRITTEN)
 _EMPTY = memoryview(bytes(_SLOT * 8)).cast("q")
-#: Bytes of the mapping.
-SIZE = -(-(_FIRST + SLOTS * _SLOT) * 8 // mmap.PAGESIZE) * mmap.PAGESIZE
-
-# Bytes of the memory that are locked: for the turn, and one for each place. The standing and the
-# tally have theirs elsewhere.
-_TURN_LOCK, _PLACE_LOCKS = 1, 16
 
 
 class LimitCounters:
-    """`fd` is the memory that the parent made, with this part at `offset`; an own one without."""
+    """What this worker, and all that share `memory`, count and hold."""
 
-    def __init__(self, fd: int | None = None, offset: int = 0) -> None:
-        self._fd = os.memfd_create("airoxy-allowance") if fd is None else fd
-        self._own = fd is None
-        if self._own:
-            os.ftruncate(self._fd, SIZE)
-        self._map = mmap.mmap(self._fd, SIZE, offset=offset)
-        self._words = memoryview(self._map).cast("q")
+    def __init__(self, memory: SharedMemory) -> None:
+        self._memory = memory
+        self._words = memory.words(REGION)
         self._known: dict[int, int] = {}
         self._closed = False
-        self._turn = FileLock(self._fd, _TURN_LOCK)
+        self._turn = memory.lock(REGION, "turn")
         with self.turn():
             self._place = self._settle_in()
 
@@ -153,18 +147,15 @@ class LimitCounters:
         return found
 
     def close(self) -> None:
+        """From now on nothing is given back: the memory goes."""
         self._closed = True
-        self._words.release()
-        self._map.close()
-        if self._own:
-            os.close(self._fd)
 
     # Places
 
     def _settle_in(self) -> int:
         """Lock a place, and clear it of what its former owner held."""
         for place in range(PLACES):
-            if not self._lock(place):
+            if not self._place_lock(place).try_acquire():
                 continue
             words = self._words
             words[_PEOPLED] = max(words[_PEOPLED], place + 1)
@@ -175,17 +166,14 @@ class LimitCounters:
         raise AiroxyError(f"More than {PLACES} workers are running; restart airoxy.")
 
     def _is_dead(self, place: int) -> bool:
-        if place == self._place or not self._lock(place):
+        lock = self._place_lock(place)
+        if place == self._place or not lock.try_acquire():
             return False
-        fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, _PLACE_LOCKS + place)
+        lock.release()
         return True
 
-    def _lock(self, place: int) -> bool:
-        try:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _PLACE_LOCKS + place)
-        except OSError:
-            return False
-        return True
+    def _place_lock(self, place: int) -> FileLock:
+        return self._memory.lock(REGION, "place", place)
 
     # Seconds
 

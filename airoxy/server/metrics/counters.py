@@ -8,8 +8,6 @@ memory is bounded: what finds no place in it is counted under OTHER.
 
 from __future__ import annotations
 
-import mmap
-import os
 import struct
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -17,8 +15,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from airoxy.core.billing.usage import BILLED
-from airoxy.server.pool import token_state
-from airoxy.server.pool.token_state import FileLock
+from airoxy.server.shared_memory import Record, Region, SharedMemory
 
 if TYPE_CHECKING:
     from airoxy.store.usage.requests import Row
@@ -34,20 +31,28 @@ BOUNDS = tuple(int(bound * 1000) for bound in _SECONDS)
 #: What is summed of a request, in the order of `Row`.
 SUMMED = (*BILLED, "cost_nanousd")
 
-# Words of 8 bytes, behind those of the standing. The head: records in use, rows dropped.
-_START = token_state.SIZE // 8
-_HEAD = 2
-_TIMES = len(BOUNDS) + 2  # a bucket for each bound, one for the rest, the sum
-_NAME = 3  # words before the name: key, token, status
-_NAMED = 10  # words of the name: the ending, a space, the model
-_FAILOVERS = _NAME + _NAMED + 1  # the requests stand before
-_SUMS = _FAILOVERS + 1
-_TTFB = _SUMS + len(SUMMED)
-_DURATION = _TTFB + _TIMES
-_RECORD = _DURATION + _TIMES
+_BUCKETS = {f"at_most_{bound}_ms": 1 for bound in BOUNDS}
+_TIME = Record(**_BUCKETS, longer=1, sum=1)
+#: The name is the ending, a space and the model.
+_COUNTED = Record(
+    key_id=1,
+    token_id=1,
+    status=1,
+    name=10,
+    requests=1,
+    failovers=1,
+    **dict.fromkeys(SUMMED, 1),
+    ttfb=_TIME,
+    duration=_TIME,
+)
+_METRICS = Record(records_used=1, rows_dropped=1, records=RECORDS * _COUNTED)
+REGION = Region("metrics", _METRICS, locks={"turn": 1})
+
+_HEAD, _RECORD, _TIMES = _METRICS.at["records"], _COUNTED.size, _TIME.size
+_NAME, _NAMED = _COUNTED.at["name"], 10
+_FAILOVERS, _SUMS = _COUNTED.at["failovers"], _COUNTED.at[SUMMED[0]]
+_TTFB, _DURATION = _COUNTED.at["ttfb"], _COUNTED.at["duration"]
 _LONGEST = 60  # characters of a model's name: the longest ending is 15
-#: Bytes of the whole mapping, the standing included; pages that nothing touches cost nothing.
-SIZE = (_START + _HEAD + RECORDS * _RECORD) * 8
 
 
 class CounterLabels(NamedTuple):
@@ -75,16 +80,11 @@ _REST = CounterLabels(0, 0, 0, OTHER, OTHER)
 
 
 class MetricCounters:
-    """`fd` is the memory that the parent made (an own one without)."""
+    """What this worker, and all that share `memory`, count."""
 
-    def __init__(self, fd: int | None = None) -> None:
-        self._fd = os.memfd_create("airoxy-tally") if fd is None else fd
-        self._own = fd is None
-        if self._own:
-            os.ftruncate(self._fd, SIZE)
-        self._map = mmap.mmap(self._fd, SIZE)
-        self._words = memoryview(self._map).cast("q")[_START:]
-        self._turn = FileLock(self._fd, token_state.SIZE)
+    def __init__(self, memory: SharedMemory) -> None:
+        self._words = memory.words(REGION)
+        self._turn = memory.lock(REGION, "turn")
         self._places: dict[tuple[int, int, int, str, str], int] = {}
         self._models: set[str] = set()
         self._known = 0  # records that `_places` has
@@ -128,12 +128,6 @@ class MetricCounters:
             (self._outcome(place), _counts(words[place : place + _RECORD]))
             for place in range(_HEAD, len(words), _RECORD)
         ]
-
-    def close(self) -> None:
-        self._words.release()
-        self._map.close()
-        if self._own:
-            os.close(self._fd)
 
     def _place(self, row: Row) -> int:
         """The first word of the row's record."""

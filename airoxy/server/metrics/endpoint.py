@@ -20,6 +20,7 @@ import falcon.asgi
 from airoxy.core.request.headers import is_forwarded
 from airoxy.errors import Forbidden, StoreError
 from airoxy.server.metrics.counters import MetricCounters
+from airoxy.server.metrics.load import Load
 from airoxy.server.metrics.readings import Readings, Stored
 from airoxy.server.pool.pool import Pool
 from airoxy.store import keys, tokens
@@ -43,7 +44,8 @@ def may_ask(scope: Mapping[str, Any], allowed: Collection[Network]) -> bool:
 
 
 class MetricsEndpoint:
-    """`allow` is networks as CIDR; `connect` opens the database for reading."""
+    """`allow` is networks as CIDR; `connect` opens the database for reading, `load` is what all
+    workers are at."""
 
     def __init__(
         self,
@@ -51,7 +53,9 @@ class MetricsEndpoint:
         pool: Pool,
         metric_counters: MetricCounters,
         connect: Callable[[], apsw.Connection],
+        load: Callable[[], Load],
     ) -> None:
+        self._load = load
         self._networks = networks(allow)
         self._pool = pool
         self._metric_counters = metric_counters
@@ -77,7 +81,7 @@ class MetricsEndpoint:
         readings = Readings(
             counted=self._metric_counters.read(),
             dropped=self._metric_counters.dropped,
-            load=self._pool.token_state.load,
+            load=self._load(),
             ready=ready,
             stored=self._stored,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import falcon
 import falcon.asgi
 
 from airoxy import __version__
+from airoxy.server.metrics.load import Load
 from airoxy.server.pool.pool import Pool
 
 
@@ -24,10 +26,11 @@ class Root:
 
 @dataclass
 class HealthEndpoint:
-    """`started` is of the monotonic clock."""
+    """`started` is of the monotonic clock, `load` what all workers are at."""
 
     pool: Pool
     started: float
+    load: Callable[[], Load]
 
     async def on_get(self, _: falcon.asgi.Request, response: falcon.asgi.Response) -> None:
         """200, or 503 with the reason where no request could be served."""
@@ -40,7 +43,7 @@ class HealthEndpoint:
             "version": __version__,
             "uptime": round(time.monotonic() - self.started),
             "tokens_ready": ready,
-            "streams_open": self.pool.token_state.load.streams,
+            "streams_open": self.load().streams,
             "log_rows_waiting": writer.backlog,
         }
         if reason:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airoxy.server.metrics.counters import CounterLabels, CounterValues
-from airoxy.server.pool.token_state import Load
+from airoxy.server.metrics.load import Load
 
 
 @dataclass(frozen=True)

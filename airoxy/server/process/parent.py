@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from airoxy.server.pool.token_state import tell_load
+from airoxy.server.metrics.load import write_load
 from airoxy.server.process import binding, reload
 from airoxy.server.process.child import (
     LEAVE_LATER,
@@ -276,7 +276,7 @@ class Parent:
 
     def _report(self, now: float) -> None:
         """Tell the workers and systemd how it goes; not that all is well while a worker hangs."""
-        tell_load(self._inherited.token_state, self._workers.load)
+        write_load(self._inherited.memory, self._workers.load)
         self._notifier.status(self._workers.figures(self._inherited.count) + self._trouble)
         if now >= self._next_alive and not self._workers.hanging:
             self._next_alive = now + self._watchdog

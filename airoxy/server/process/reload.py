@@ -17,9 +17,12 @@ from dataclasses import dataclass, field
 
 from airoxy.server.process.child import SIGNALS
 from airoxy.server.process.workers import Worker
+from airoxy.server.shared_memory import Layout, SharedMemory
 
 ENVIRON = "AIROXY_HANDOVER"
 _REHEARSAL = "rehearsal"
+#: The shared memory's descriptor, as 1.0 calls it: either may reload into the other.
+_MEMORY = "standing"
 #: What a successor needs to know of a worker, beside its line.
 _KEPT = ("pid", "heard", "born", "ready", "deaf", "streams", "leaving", "kill_at")
 
@@ -29,19 +32,19 @@ Addresses = tuple[tuple[str, ...], int]
 
 @dataclass
 class Inherited:
-    """What a parent holds. No `addresses`: the sockets are systemd's. `standing` is the workers'
-    shared memory, `layout` what it looks like inside, `count` how many workers there shall be."""
+    """What a parent holds. No `addresses`: the sockets are systemd's. `count` is how many workers
+    there shall be; `kept_memory` is false where the predecessor's had another layout."""
 
     sockets: list[socket.socket]
     addresses: Addresses | None
-    token_state: int
-    layout: int
+    memory: SharedMemory
     count: int
+    kept_memory: bool = True
     workers: dict[int, Worker] = field(default_factory=dict)
 
     def descriptors(self) -> list[int]:
         lines = [worker.line.fileno() for worker in self.workers.values()]
-        return [*(each.fileno() for each in self.sockets), self.token_state, *lines]
+        return [*(each.fileno() for each in self.sockets), self.memory.fd, *lines]
 
 
 def is_dry_run(environ: MutableMapping[str, str]) -> bool:
@@ -73,19 +76,22 @@ def execute(inherited: Inherited, *, unless: int) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def inherit(environ: MutableMapping[str, str]) -> Inherited | None:
+def inherit(environ: MutableMapping[str, str], layout: Layout) -> Inherited | None:
     """What the predecessor left, if there was one."""
     will = environ.pop(ENVIRON, None)
     if will is None:
         return None
     left = json.loads(will)
+    kept = left["layout"] == layout.fingerprint
     inherited = Inherited(
         sockets=[socket.socket(fileno=fd) for fd in left["sockets"]],
         addresses=_addresses(left["addresses"]),
-        token_state=left["token_state"],
-        layout=left["layout"],
+        memory=SharedMemory(layout, left[_MEMORY] if kept else None),
         count=left["count"],
+        kept_memory=kept,
     )
+    if not kept:
+        os.close(left[_MEMORY])  # the old workers have it, and go on with it
     for state in left["workers"]:
         line = socket.socket(fileno=state["line"])
         inherited.workers[state["pid"]] = Worker(line=line, **{name: state[name] for name in _KEPT})
@@ -110,8 +116,8 @@ def _written(inherited: Inherited) -> str:
         {
             "sockets": [each.fileno() for each in inherited.sockets],
             "addresses": inherited.addresses,
-            "token_state": inherited.token_state,
-            "layout": inherited.layout,
+            _MEMORY: inherited.memory.fd,
+            "layout": inherited.memory.layout.fingerprint,
             "count": inherited.count,
             "workers": workers,
         }

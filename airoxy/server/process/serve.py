@@ -15,7 +15,7 @@ import resource
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from airoxy import journal
 from airoxy.errors import EXIT_CONFIG, AiroxyError, ConfigError
 from airoxy.server.process import binding, reload
 from airoxy.server.process.child import fate, fork
+from airoxy.server.process.memory import LAYOUT
 from airoxy.server.process.parent import Parent
 from airoxy.server.process.reload import Addresses, Inherited
 from airoxy.server.process.systemd import (
@@ -33,6 +34,7 @@ from airoxy.server.process.systemd import (
     watchdog_interval,
 )
 from airoxy.server.process.workers import Limits
+from airoxy.server.shared_memory import Layout, SharedMemory
 
 if TYPE_CHECKING:
     from airoxy.config import Config
@@ -72,18 +74,24 @@ def serve(
     load: Callable[[Path | None], Config] = _load,
     find_app: Callable[[], OpenServer] = _find_app,
     limits: Limits | None = None,
+    layout: Layout = LAYOUT,
 ) -> int:
     """Serve until SIGTERM; the exit status. Raises AiroxyError if it cannot begin."""
     if reload.is_dry_run(os.environ):
         return _dry_run(partial(load, config_path), find_app)
     journal.set_up()
     _restrict()
-    former = reload.inherit(os.environ)
+    former = reload.inherit(os.environ, layout)
+    if former and not former.kept_memory:
+        log.info(
+            "This version lays the shared memory out differently: metrics and the counts of rate"
+            " limits begin anew."
+        )
     config, trouble = None, ""
     try:
         settings = read_settings(partial(load, config_path))
         journal.set_up(settings.log_level)
-        inherited, config = _take_up(settings, former), settings.config
+        inherited, config = _take_up(settings, former, layout), settings.config
     except (AiroxyError, OSError) as error:
         if former is None:
             raise
@@ -133,21 +141,15 @@ def _read(load: Callable[[], Config]) -> tuple[Config, Certificate | None]:
     return config, read_certificate(config, os.environ)
 
 
-def _take_up(settings: Settings, former: Inherited | None) -> Inherited:
+def _take_up(settings: Settings, former: Inherited | None, layout: Layout) -> Inherited:
     """What the first parent gets together, or its successor takes over and adds."""
-    from airoxy.server.process.shared_memory import LAYOUT, SIZE
-
     if former is None:
         sockets, addresses = _first_sockets(settings.addresses)
-        return Inherited(sockets, addresses, _shared_memory(SIZE), LAYOUT, settings.workers)
+        return Inherited(sockets, addresses, SharedMemory(layout), settings.workers)
     sockets, addresses = _next_sockets(settings.addresses, former)
-    token_state = former.token_state
-    if former.layout != LAYOUT:
-        os.close(token_state)
-        token_state = _shared_memory(SIZE)
     for worker in former.workers.values():
         worker.former = not worker.leaving
-    return Inherited(sockets, addresses, token_state, LAYOUT, settings.workers, former.workers)
+    return replace(former, sockets=sockets, addresses=addresses, count=settings.workers)
 
 
 def _first_sockets(wanted: Addresses) -> tuple[list[socket.socket], Addresses | None]:
@@ -171,12 +173,6 @@ def _next_sockets(
     return binding.bind(*wanted), wanted
 
 
-def _shared_memory(size: int) -> int:
-    fd = os.memfd_create("airoxy-standing")
-    os.ftruncate(fd, size)
-    return fd
-
-
 def _restrict() -> None:
     """No core dump (it would hold secrets), and as many descriptors as we may have."""
     # 1 byte and not 0: Linux takes no notice of the limit where core_pattern pipes dumps to a
@@ -190,7 +186,6 @@ def _restrict() -> None:
 
 def _dry_run(load: Callable[[], Config], find_app: Callable[[], OpenServer]) -> int:
     """What a reload will do, up to where it would have an effect. Raises ConfigError."""
-    import airoxy.server.pool.token_state
     import airoxy.server.process.worker  # noqa: F401 - it loads, or the reload is refused
 
     _read(load)
@@ -213,7 +208,7 @@ def _work(
 
         own, certificate = pickle.loads(config) if config else _read(load)  # noqa: S301 - our child's
         journal.set_up(own.log_level)
-        open_app = partial(find_app(), own, inherited.token_state, inherited.count)
+        open_app = partial(find_app(), own, inherited.memory, inherited.count)
         return run(open_app, inherited.sockets, line, certificate, shared=inherited.count > 1)
     except AiroxyError as error:
         log.error("A worker cannot start: %s", error.message)

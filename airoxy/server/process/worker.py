@@ -23,10 +23,11 @@ from airoxy.config.certificate import Certificate
 from airoxy.server.http.listener import Listener
 from airoxy.server.http.request import Request
 from airoxy.server.http.tls import TLSContext, server_context
-from airoxy.server.pool.token_state import Load
+from airoxy.server.metrics.load import Load
 from airoxy.server.process.binding import BACKLOG
 from airoxy.server.process.child import LEAVE_LATER, LEAVE_NOW, LEAVE_SOON
 from airoxy.server.process.malloc import keep_freed_memory
+from airoxy.server.shared_memory import SharedMemory
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class ServerApp(Protocol):
 
 
 #: configuration, shared memory, number of workers
-OpenServer = Callable[[Any, int, int], ServerApp]
+OpenServer = Callable[[Any, SharedMemory, int], ServerApp]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from airoxy.server.pool.token_state import Load
+from airoxy.server.metrics.load import Load
 from airoxy.server.process.child import fork
 
 log = logging.getLogger(__name__)

@@ -3,14 +3,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
 from airoxy.errors import AiroxyError
 from airoxy.server.limits import counters as module
-from airoxy.server.limits.counters import SIZE, SLOTS, LimitCounters
-from airoxy.server.pool.token_state import TokenState
-from airoxy.server.process import shared_memory
+from airoxy.server.limits.counters import REGION, SLOTS, LimitCounters
+from airoxy.server.shared_memory import SharedMemory
 from tests.conftest import NOON
 
 FORK = multiprocessing.get_context("fork")
@@ -23,16 +23,14 @@ def limited(_: int) -> bool:
 
 
 @pytest.fixture
-def fd() -> Iterator[int]:
-    fd = os.memfd_create("test-allowance")
-    os.ftruncate(fd, SIZE)
-    yield fd
-    os.close(fd)
+def memory() -> Iterator[SharedMemory]:
+    with closing(SharedMemory.of(REGION)) as memory:
+        yield memory
 
 
 @pytest.fixture
-def limit_counters(fd: int) -> Iterator[LimitCounters]:
-    limit_counters = LimitCounters(fd)
+def limit_counters(memory: SharedMemory) -> Iterator[LimitCounters]:
+    limit_counters = LimitCounters(memory)
     limit_counters.add(7, limited)
     yield limit_counters
     limit_counters.close()
@@ -41,20 +39,20 @@ def limit_counters(fd: int) -> Iterator[LimitCounters]:
 class Worker:
     """Another process that has its place in the same memory, and does one thing."""
 
-    def __init__(self, fd: int, work: Callable[[LimitCounters], object]) -> None:
+    def __init__(self, memory: SharedMemory, work: Callable[[LimitCounters], object]) -> None:
         # Not events: who is killed while waiting for one keeps it from ever being set.
         done, self._done = os.pipe()
         self._waiting, self._end = os.pipe()
-        self.process = FORK.Process(target=self._run, args=(fd, work))
+        self.process = FORK.Process(target=self._run, args=(memory, work))
         self.process.start()
         os.close(self._done)
         os.close(self._waiting)
         assert os.read(done, 1) == b"."
         os.close(done)
 
-    def _run(self, fd: int, work: Callable[[LimitCounters], object]) -> None:
+    def _run(self, memory: SharedMemory, work: Callable[[LimitCounters], object]) -> None:
         os.close(self._end)
-        limit_counters = LimitCounters(fd)
+        limit_counters = LimitCounters(memory)
         work(limit_counters)
         os.write(self._done, b".")
         os.read(self._waiting, 1)
@@ -71,11 +69,11 @@ class Worker:
 
 
 @pytest.fixture
-def worker(fd: int) -> Iterator[Callable[..., Worker]]:
+def worker(memory: SharedMemory) -> Iterator[Callable[..., Worker]]:
     made: list[Worker] = []
 
     def worker(work: Callable[[LimitCounters], object]) -> Worker:
-        made.append(Worker(fd, work))
+        made.append(Worker(memory, work))
         return made[-1]
 
     yield worker
@@ -108,8 +106,8 @@ def test_what_is_on_its_way_to_the_database_is_told_from_what_is_held(limit_coun
     assert (*state(limit_counters), limit_counters.unwritten(SLOT)) == (1, 0, 0, 120)
 
 
-def test_a_row_may_be_written_after_all_is_closed(fd):
-    limit_counters = LimitCounters(fd)
+def test_a_row_may_be_written_after_all_is_closed(memory):
+    limit_counters = LimitCounters(memory)
     slot = limit_counters.add(7, limited)
     limit_counters.close()
     limit_counters.hold(slot, 7, unwritten=-120)
@@ -180,13 +178,13 @@ def test_who_comes_next_clears_the_place_and_gives_none_of_it_back(limit_counter
     assert state(limit_counters) == (1, 1, 1)
 
 
-def test_turns_keep_workers_from_losing_a_count(limit_counters, worker):
+def test_turns_keep_workers_from_losing_a_count(memory, limit_counters):
     def work(other: LimitCounters) -> None:
         for _ in range(2000):
             with other.turn():
                 other.count(SLOT, NOW, requests=1)
 
-    both = [FORK.Process(target=lambda: work(LimitCounters(limit_counters._fd))) for _ in range(2)]
+    both = [FORK.Process(target=lambda: work(LimitCounters(memory))) for _ in range(2)]
     for each in both:
         each.start()
     for each in both:
@@ -207,39 +205,11 @@ def test_where_all_slots_are_taken_one_without_limits_is_given_up(limit_counters
     assert state(limit_counters) == (0, 0, 0)
 
 
-def test_there_is_a_place_for_each_worker_and_no_more(fd, worker, monkeypatch):
+def test_there_is_a_place_for_each_worker_and_no_more(memory, worker, monkeypatch):
     monkeypatch.setattr(module, "PLACES", 2)
     first = worker(lambda _: None)
     worker(lambda _: None)
     with pytest.raises(AiroxyError, match="More than 2 workers"):
-        LimitCounters(fd)
+        LimitCounters(memory)
     first.end()
-    LimitCounters(fd).close()
-
-
-def test_it_shares_a_memory_with_the_standing_and_neither_touches_the_other():
-    fd = os.memfd_create("test-memory")
-    os.ftruncate(fd, shared_memory.SIZE)
-    token_state = TokenState(fd, shared=True)
-    token_state.mark_used(1, 5)
-    limit_counters = LimitCounters(fd, shared_memory.ALLOWANCE)
-    limit_counters.hold(limit_counters.add(7, limited), 7, running=1, nanousd=2, tokens=3)
-
-    def look() -> None:
-        other = LimitCounters(fd, shared_memory.ALLOWANCE)
-        other.hold(SLOT, 7, running=1, nanousd=2, tokens=3)
-        with other.turn():
-            os._exit(0 if other._place == 1 else 1)
-
-    with token_state.turn():  # and letting go of it must not give the place away
-        pass
-    process = FORK.Process(target=look)
-    process.start()
-    process.join()
-    assert process.exitcode == 0
-    assert token_state._words[0] == 0
-    assert token_state.mark_used(1, 1) == 6
-    assert state(limit_counters) == (2, 4, 6)
-    token_state.close()
-    limit_counters.close()
-    os.close(fd)
+    LimitCounters(memory).close()

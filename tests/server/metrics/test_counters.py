@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -16,12 +17,13 @@ from airoxy.server.metrics import counters as module
 from airoxy.server.metrics.counters import (
     BOUNDS,
     OTHER,
-    SIZE,
+    REGION,
     SUMMED,
     CounterLabels,
     CounterValues,
     MetricCounters,
 )
+from airoxy.server.shared_memory import SharedMemory
 from airoxy.store.usage.requests import Row
 
 FORK = multiprocessing.get_context("fork")
@@ -36,18 +38,14 @@ def row(**changes: Any) -> Row:
 
 
 @pytest.fixture
-def memory() -> Iterator[int]:
-    fd = os.memfd_create("test-tally")
-    os.ftruncate(fd, SIZE)
-    yield fd
-    os.close(fd)
+def memory() -> Iterator[SharedMemory]:
+    with closing(SharedMemory.of(REGION)) as memory:
+        yield memory
 
 
 @pytest.fixture
-def metric_counters(memory: int) -> Iterator[MetricCounters]:
-    metric_counters = MetricCounters(memory)
-    yield metric_counters
-    metric_counters.close()
+def metric_counters(memory: SharedMemory) -> MetricCounters:
+    return MetricCounters(memory)
 
 
 def told(metric_counters: MetricCounters) -> dict[CounterLabels, CounterValues]:
@@ -142,7 +140,7 @@ def test_whatever_a_model_is_called_it_is_counted_once(
 
 
 def test_a_worker_knows_what_another_has_named(
-    memory: int, metric_counters: MetricCounters
+    memory: SharedMemory, metric_counters: MetricCounters
 ) -> None:
     other = MetricCounters(memory)
     metric_counters.count([row()])
@@ -151,19 +149,17 @@ def test_a_worker_knows_what_another_has_named(
         ("claude-opus-5-5", 200): 2,
         ("claude-opus-5-5", 529): 1,
     }
-    other.close()
 
 
-def _work(memory: int, start: Any, rounds: int) -> None:
+def _work(memory: SharedMemory, start: Any, rounds: int) -> None:
     metric_counters = MetricCounters(memory)
     start.wait()
     for number in range(rounds):
         metric_counters.count([row(api_key_id=1 + number % 50), row(token_id=os.getpid())])
-    metric_counters.close()
 
 
 def test_workers_that_count_at_once_lose_nothing(
-    memory: int, metric_counters: MetricCounters
+    memory: SharedMemory, metric_counters: MetricCounters
 ) -> None:
     start = FORK.Barrier(2)
     workers = [FORK.Process(target=_work, args=(memory, start, 1000)) for _ in range(2)]
@@ -176,7 +172,7 @@ def test_workers_that_count_at_once_lose_nothing(
 
 
 def test_who_is_killed_while_counting_takes_nothing_away_and_blocks_nobody(
-    memory: int, metric_counters: MetricCounters
+    memory: SharedMemory, metric_counters: MetricCounters
 ) -> None:
     start = FORK.Barrier(2)
     worker = FORK.Process(target=_work, args=(memory, start, 10**9))

@@ -1,10 +1,14 @@
 import multiprocessing
-import os
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 from airoxy.core.pool import EVERY_CLASS, Token
-from airoxy.server.pool.token_state import SIZE, SLOTS, Load, TokenState, tell_load
+from airoxy.server.pool.token_state import REGION, SLOTS, TokenState
+from airoxy.server.shared_memory import SharedMemory
+
+FORK = multiprocessing.get_context("fork")
 
 
 def token(number: int, reset_at: int = 0) -> Token:
@@ -12,10 +16,14 @@ def token(number: int, reset_at: int = 0) -> Token:
 
 
 @pytest.fixture
-def token_state():
-    token_state = TokenState()
-    yield token_state
-    token_state.close()
+def memory() -> Iterator[SharedMemory]:
+    with closing(SharedMemory.of(REGION)) as memory:
+        yield memory
+
+
+@pytest.fixture
+def token_state(memory: SharedMemory) -> TokenState:
+    return TokenState(memory)
 
 
 def test_a_token_nobody_used_was_never_used(token_state):
@@ -82,42 +90,47 @@ def test_a_later_token_in_the_same_slot_inherits_nothing(token_state):
     assert token_state.cooling_until(heir, EVERY_CLASS) == 0
 
 
-def _use(fd: int, times: int, start) -> None:
-    worker = TokenState(fd, shared=True)
+def _use(memory: SharedMemory, times: int, start) -> None:
+    worker = TokenState(memory, shared=True)
     start.wait()
     for _ in range(times):
         with worker.turn():
             # Not atomic by itself: only the turn keeps two workers from losing a step.
             worker.mark_used(1, worker.last_used(token(1)))
-    worker.close()
 
 
-def test_workers_share_one_memory_and_take_turns():
-    fd = os.memfd_create("test-standing")
-    os.ftruncate(fd, SIZE)
-    fork = multiprocessing.get_context("fork")
-    start = fork.Barrier(2)
-    workers = [fork.Process(target=_use, args=(fd, 2000, start)) for _ in range(2)]
+def test_workers_share_one_memory_and_take_turns(memory):
+    start = FORK.Barrier(2)
+    workers = [FORK.Process(target=_use, args=(memory, 2000, start)) for _ in range(2)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    here = TokenState(fd, shared=True)
-    assert here.last_used(token(1)) == 4000
-    here.close()
-    os.close(fd)
+    assert TokenState(memory, shared=True).last_used(token(1)) == 4000
 
 
-def test_all_workers_know_what_the_parent_hears_of_all():
-    fd = os.memfd_create("test")
-    os.ftruncate(fd, SIZE)
-    workers = [TokenState(fd, shared=True) for _ in range(2)]
-    workers[0].mark_used(SLOTS - 1, 1)
-    tell_load(fd, Load(37, 40, 2))
-    assert [worker.load for worker in workers] == [Load(37, 40, 2)] * 2
+def _cool(memory: SharedMemory, name: str, rounds: int, start) -> None:
+    worker = TokenState(memory, shared=True)
+    for number in range(1, rounds + 1):
+        start.wait()
+        worker.cool(number, name, 50, set_at_ns=10)
+
+
+def test_workers_that_cool_one_token_at_once_lose_no_cooldown(memory, token_state):
+    start = FORK.Barrier(2)
+    rounds, names = 1500, ("claude-opus-4", "claude-sonnet-4")
+    workers = [FORK.Process(target=_cool, args=(memory, name, rounds, start)) for name in names]
     for worker in workers:
-        worker.close()
-    os.close(fd)
+        worker.start()
+    for worker in workers:
+        worker.join()
+    lost = [
+        (number, name)
+        for number in range(1, rounds + 1)
+        for name in names
+        if not token_state.cooling_until(token(number), name)
+    ]
+    assert lost == []
 
 
 def test_any_cooling_is_known_as_long_as_it_lasts(token_state):

@@ -8,7 +8,7 @@ from tests.program import PYTHON, ROOT
 
 _FAULTS = """
 import resource, sys
-from airoxy.server.heap import keep_freed_memory
+from airoxy.server.process.malloc import keep_freed_memory
 if sys.argv[1] == "kept":
     keep_freed_memory()
 def faults():

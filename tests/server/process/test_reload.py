@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import contextlib
+import json
+import math
 import os
 import signal
 import socket
@@ -9,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from airoxy.server.process.memory import LAYOUT
+from airoxy.server.process.reload import ENVIRON, inherit
 from tests.server.service import PATIENCE, Crowd, Service, has_ended
 
 Begin = Callable[..., Service]
@@ -158,6 +163,75 @@ def test_many_reloads_at_once_are_few(begin: Begin) -> None:
         service.reload()
     assert not crowd.errors
     assert service.notifications.count("RELOADING=1") <= 4
+
+
+def memory(service: Service) -> str:
+    return service.ask().split()[3]
+
+
+def test_a_reload_keeps_the_shared_memory(begin: Begin) -> None:
+    service = begin()
+    before = memory(service)
+    service.reload()
+    assert memory(service) == before
+    assert "shared memory" not in service.journal
+
+
+def test_a_reload_to_another_layout_makes_a_new_memory_and_says_so(
+    begin: Begin, tmp_path: Path
+) -> None:
+    service = begin()
+    before, stream = memory(service), service.open_stream()
+    (tmp_path / "layout").touch()
+    service.reload()
+    assert memory(service) != before
+    service.wait_journal("lays the shared memory out differently")
+    service.wait_status("1 leaving with 1 open stream")
+    service.finish_streams()
+    assert stream.read() == b"last\n"
+    (tmp_path / "layout").unlink()
+    service.reload()
+    service.wait_for(lambda: len(service.children) == 1, "end of the former worker")
+    assert service.worker() in service.children
+
+
+def test_a_reload_to_another_layout_that_fails_leaves_a_service_that_can_go_on(
+    begin: Begin, tmp_path: Path
+) -> None:
+    service = begin(max_attempts=4)
+    first = service.worker()
+    (tmp_path / "spoil").touch()
+    (tmp_path / "layout").touch()
+    service.reload()
+    service.wait_journal("Not reloaded, everything goes on as before:")
+    assert service.worker() == first
+    (tmp_path / "spoil").unlink()
+    service.configure(max_attempts=3)
+    os.kill(first, signal.SIGKILL)
+    assert service.ask().split()[2] == "3"
+
+
+@pytest.mark.parametrize("layout", [6, "another"])
+def test_a_handover_of_1_0_is_taken_over(layout: int | str) -> None:
+    """The process that hands over is the older program; what it wrote does not change any more."""
+    listening, (line, other_end) = socket.create_server(("127.0.0.1", 0)), socket.socketpair()
+    left = {
+        "sockets": [listening.detach()], "addresses": [["127.0.0.1"], 3800],
+        "standing": os.memfd_create("standing"), "layout": layout, "count": 1,
+        "workers": [{
+            "line": line.detach(), "pid": 7, "heard": 1.5, "born": 1.0, "ready": True,
+            "deaf": False, "streams": 2, "leaving": False, "kill_at": math.inf,
+        }],
+    }  # fmt: skip
+    inherited = inherit({ENVIRON: json.dumps(left)}, LAYOUT)
+    assert inherited
+    with contextlib.closing(inherited.memory):
+        assert inherited.addresses == (("127.0.0.1",), 3800)
+        assert inherited.workers[7].streams == 2
+        assert not inherited.kept_memory
+        assert inherited.memory.words(LAYOUT.regions[0])[0] == 0
+    for each in (other_end, inherited.sockets[0], inherited.workers[7].line):
+        each.close()
 
 
 def test_reloads_leave_nothing_behind(begin: Begin) -> None:
