@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from argparse import Namespace
 from pathlib import Path
 
+from airoxy import files
 from airoxy.cli.command import Command, Context, Group
 from airoxy.errors import EXIT_FAILED, InvalidInput
 
@@ -32,7 +32,7 @@ def _refresh_tokens(context: Context, _args: Namespace) -> int:
 
 
 def _pass_certificate(context: Context, _args: Namespace) -> None:
-    """As root, who may read the key; what is written is written as who owns the place."""
+    """Read as root, who may read the key; written as the owner of the runtime directory."""
     from airoxy.cli.system.owner import become_owner
     from airoxy.config.certificate import RENEWED, read_certificate
 
@@ -44,11 +44,8 @@ def _pass_certificate(context: Context, _args: Namespace) -> None:
     if certificate is None:
         target.unlink(missing_ok=True)
         return
-    unfinished = target.with_suffix(".unfinished")
-    unfinished.unlink(missing_ok=True)
-    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(certificate.pem)
-    unfinished.replace(target)
+    with files.written(target) as unfinished:
+        unfinished.write_bytes(certificate.pem)
 
 
 GROUP = Group(

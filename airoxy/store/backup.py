@@ -1,16 +1,18 @@
 """Copies of the database: those from before its migrations (`airoxy.db.before-N`, N being what it
 became, of which the last two are kept), and those that an operator asks for.
 
-The law: a copy is of one moment, and has its name only when it is complete.
+Invariant: a copy is of one moment, and has its name only when it is complete.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import apsw
 
+from airoxy import files
 from airoxy.errors import Conflict, InvalidInput, StoreError
 
 KEPT = 2
@@ -25,15 +27,11 @@ def back_up(path: Path, version: int) -> Path:
     Raises apsw.Error, and leaves nothing where it cannot be completed.
     """
     target = path.with_name(f"{path.name}.before-{version}")
-    unfinished = _unfinished(target)
-    unfinished.unlink(missing_ok=True)
-    _make_file(unfinished)
-    try:
-        _copy(path, unfinished)
-    except BaseException:
-        unfinished.unlink()
-        raise
-    unfinished.replace(target)
+    with (
+        files.written(target) as unfinished,
+        closing(apsw.Connection(os.fspath(path), apsw.SQLITE_OPEN_READONLY)) as source,
+    ):
+        _copy(source, unfinished)
     for old in _backups(path)[:-KEPT]:
         old.unlink(missing_ok=True)
     return target
@@ -68,25 +66,18 @@ def write_copy(source: apsw.Connection, target: Path, *, replace: bool) -> int:
     Raises Conflict, InvalidInput, StoreError, apsw.Error, and leaves nothing then.
     """
     check_target(Path(source.filename), target, replace=replace)
-    unfinished = _unfinished(target)
     try:
-        _make_file(unfinished)
-    except FileExistsError:
+        with files.written(target, wait=True) as unfinished:
+            _copy(source, unfinished, check=True)
+            check_target(Path(source.filename), target, replace=replace)
+    except FileExistsError as error:
         raise Conflict(
-            f"{unfinished} is there: another backup is being made, or was killed; remove it then."
+            f"{error.filename} is there: another backup is being made, or was killed; remove it"
+            " then."
         ) from None
     except OSError as error:
-        raise StoreError(f"{unfinished} cannot be made: {error.strerror}.") from error
-    try:
-        _copy_from(source, unfinished, check=True)
-        size = _onto_disk(unfinished)
-        check_target(Path(source.filename), target, replace=replace)
-        unfinished.replace(target)
-        _onto_disk(target.parent)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
-    return size
+        raise StoreError(f"{target} cannot be made: {error.strerror}.") from error
+    return target.stat().st_size
 
 
 def check_target(path: Path, target: Path, *, replace: bool) -> None:
@@ -106,17 +97,8 @@ def check_target(path: Path, target: Path, *, replace: bool) -> None:
         raise InvalidInput(f"{target.parent} is not a directory; make it first.")
 
 
-def _copy(path: Path, target: Path) -> None:
-    source = apsw.Connection(os.fspath(path), apsw.SQLITE_OPEN_READONLY)
-    try:
-        _copy_from(source, target)
-    finally:
-        source.close()
-
-
-def _copy_from(source: apsw.Connection, target: Path, *, check: bool = False) -> None:
-    copy = apsw.Connection(os.fspath(target), apsw.SQLITE_OPEN_READWRITE)
-    try:
+def _copy(source: apsw.Connection, target: Path, *, check: bool = False) -> None:
+    with closing(apsw.Connection(os.fspath(target), apsw.SQLITE_OPEN_READWRITE)) as copy:
         with copy.backup("main", source, "main") as backup:
             while not backup.done:
                 backup.step(_STEP)
@@ -128,27 +110,6 @@ def _copy_from(source: apsw.Connection, target: Path, *, check: bool = False) ->
                 raise StoreError(
                     f"The database is damaged ({found}), so no copy was kept; ask `airoxy doctor`."
                 )
-    finally:
-        copy.close()
-
-
-def _unfinished(target: Path) -> Path:
-    return target.with_name(f"{target.name}.unfinished")
-
-
-def _make_file(path: Path) -> None:
-    """An empty one, for its owner alone."""
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-
-
-def _onto_disk(path: Path) -> int:
-    """Wait until the disk has it; its size."""
-    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-        return os.fstat(opened).st_size
-    finally:
-        os.close(opened)
 
 
 def _backups(path: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from airoxy.cli.tokens import key as token_key
+from airoxy.cli.system import credential
 from airoxy.errors import Conflict, InvalidInput, StoreError
 from airoxy.store import backup, tokens
 from airoxy.store.schema import open_database, run
@@ -31,7 +31,7 @@ from tests.store.account import add_key, add_token, append, row
 def typed(
     db: apsw.Connection, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Typed:
-    monkeypatch.setattr(token_key, "SEALED_KEY", tmp_path / "airoxy-token-key")
+    monkeypatch.setattr(credential, "SEALED_KEY", tmp_path / "airoxy-token-key")
     add_key(db, "alice")
     return Typed(Path(db.filename), clock)
 
@@ -76,9 +76,9 @@ def test_where_the_key_to_the_tokens_is_is_said(
     add_token(db, "console")
     key = Path(db.filename).with_name("token.key")
     assert f"the key is not in it, but in {key}." in typed("backup", str(target), "--force")
-    token_key.SEALED_KEY.touch()
+    credential.SEALED_KEY.touch()
     told = typed.json("backup", str(target), "--force")
-    assert told["key"] == str(token_key.SEALED_KEY)
+    assert told["key"] == str(credential.SEALED_KEY)
 
 
 def test_with_its_key_the_tokens_can_be_read_again(
@@ -185,8 +185,8 @@ def test_killed_in_the_middle_there_is_no_copy(
     append(db, row())
     script = (
         "import os, signal, sys\n"
-        "from airoxy.store import backup\n"
-        "backup._onto_disk = lambda path: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "from airoxy import files\n"
+        "files.sync = lambda path: os.kill(os.getpid(), signal.SIGKILL)\n"
         "from airoxy.cli import main\n"
         "main(sys.argv[1:])\n"
     )

@@ -7,12 +7,12 @@ moment is the database's place empty, for a new and empty one to appear there.
 from __future__ import annotations
 
 import datetime
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from airoxy import files
 from airoxy.cli.installation import Installation
 from airoxy.cli.system.listeners import holders
 from airoxy.cli.system.system import SERVICE, SOCKET, TIMERS, show, systemctl
@@ -61,19 +61,14 @@ def _swap(path: Path, backup: Path, kept: Path) -> None:
     """Put a copy of the backup in the database's place."""
     from airoxy.store.inspection import unfitness
 
-    copy = path.with_name(f"{path.name}.restored")
-    shutil.copyfile(backup, copy)
-    copy.chmod(0o600)
-    with copy.open("rb+") as file:
-        os.fsync(file.fileno())
-    if reason := unfitness(copy):
-        copy.unlink()
-        raise AiroxyError(f"{backup} is no help: {reason}.")
-    for suffix in ("-wal", "-shm", "-journal"):
-        # The old log would be taken for the new file's.
-        beside = path.with_name(path.name + suffix)
-        if beside.exists():
-            beside.rename(kept.with_name(kept.name + suffix))
-    if path.exists():
-        kept.hardlink_to(path)
-    copy.replace(path)
+    with files.written(path, beside=f"{path.name}.restored") as copy:
+        shutil.copyfile(backup, copy)
+        if reason := unfitness(copy):
+            raise AiroxyError(f"{backup} is no help: {reason}.")
+        for suffix in ("-wal", "-shm", "-journal"):
+            # The old log would be taken for the new file's.
+            beside = path.with_name(path.name + suffix)
+            if beside.exists():
+                beside.rename(kept.with_name(kept.name + suffix))
+        if path.exists():
+            kept.hardlink_to(path)

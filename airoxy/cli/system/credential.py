@@ -6,6 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from airoxy import files
 from airoxy.errors import StoreError
 
 #: Where systemd looks for `LoadCredentialEncrypted=airoxy-token-key`.
@@ -24,15 +25,12 @@ def system_key(place: Path = SEALED_KEY) -> bytes | None:
 
 def store_system_key(key: bytes, place: Path) -> None:
     """Encrypted for this machine, with its TPM where there is one. Raises StoreError."""
-    from airoxy.store.key_file import put_in_place
-
     place.parent.mkdir(mode=0o700, exist_ok=True)
-    unfinished = place.with_name(f"{place.name}.unfinished")
-    # No PCRs: a firmware update must not cost the tokens.
-    done = _systemd_creds("encrypt", "--tpm2-pcrs=", "-", str(unfinished), given=key.hex())
-    if done.returncode:
-        raise StoreError(f"systemd-creds cannot keep the key: {done.stderr.strip()}")
-    put_in_place(unfinished, place)
+    with files.written(place) as unfinished:
+        # No PCRs: a firmware update must not cost the tokens.
+        done = _systemd_creds("encrypt", "--tpm2-pcrs=", "-", str(unfinished), given=key.hex())
+        if done.returncode:
+            raise StoreError(f"systemd-creds cannot keep the key: {done.stderr.strip()}")
 
 
 def _systemd_creds(
