@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from airoxy.config import load_config
-from airoxy.core.billing.usage import UsageReader
+from airoxy.core.billing.usage_reader import UsageReader
 from airoxy.core.pool import Token
-from airoxy.server.proxy.request_log import Record
+from airoxy.server.proxy.request_log import RequestLog
 from airoxy.store.schema import open_database, transaction
 from airoxy.store.usage import requests
 
@@ -33,11 +33,11 @@ def cost(database: Path) -> list[tuple[str, str]]:
     prices = load_config(environ={}).pricing
 
     def row() -> requests.Row:
-        record = Record(1, "/v1/messages", time.time())
-        record.attempted(_TOKEN)
-        record.answered(200, _HEADERS)(_ANSWER)
-        record.end()
-        return record.row(prices)
+        request_log = RequestLog(1, "/v1/messages", time.time())
+        request_log.attempted(_TOKEN)
+        request_log.answered(200, _HEADERS)(_ANSWER)
+        request_log.end()
+        return request_log.row(prices)
 
     db = open_database(database)
     rows = [row()] * _BATCH

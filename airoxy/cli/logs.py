@@ -9,10 +9,12 @@ import re
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from airoxy.cli.command import Command, Context, add_json
 from airoxy.cli.formats import cut, dollars, duration, short
+from airoxy.core.billing.usage import HEADINGS
 from airoxy.store import keys, schema, tokens
 from airoxy.store.usage import requests
 
@@ -23,6 +25,11 @@ _AT_ONCE = 1000
 
 _ENDINGS = {"complete": "", "client_left": " left", "upstream_failed": " fail"}
 
+
+def _summed(names: tuple[str, ...], row: Mapping[str, Any]) -> str:
+    return short(sum(row[name] for name in names))
+
+
 # Head, width (negative: a number), and what is in it. Of a fixed width, since who follows cannot
 # know what will come; 120 columns in all.
 _COLUMNS: tuple[tuple[str, int, Callable[[Mapping[str, Any]], str]], ...] = (
@@ -31,10 +38,7 @@ _COLUMNS: tuple[tuple[str, int, Callable[[Mapping[str, Any]], str]], ...] = (
     ("TOKEN", 10, lambda r: r["token_name"] or "-"),
     ("ENDPOINT", 12, lambda r: _endpoint(r["endpoint"])),
     ("MODEL", 12, lambda r: short_model(r["model"])),
-    ("IN", -5, lambda r: short(r["input_tokens"])),
-    ("OUT", -5, lambda r: short(r["output_tokens"])),
-    ("WRITE", -5, lambda r: short(r["cache_write_5m_tokens"] + r["cache_write_1h_tokens"])),
-    ("READ", -5, lambda r: short(r["cache_read_tokens"])),
+    *((heading, -5, partial(_summed, names)) for heading, names in HEADINGS.items()),
     ("COST", -7, lambda r: dollars(r["cost_nanousd"])),
     ("STATUS", 8, lambda r: f"{r['status_code']}{_ENDINGS[r['ending']]}"),
     ("TOOK", -5, lambda r: duration(r["duration_ms"])),

@@ -1,8 +1,8 @@
 """Computes the costs of detailed rows again, by the price table that is in force now.
 
-The law: a cost is computed from what the answer said, never from the old cost; a row of which that
-is not known any more keeps its cost and is told of. Each slice is right in itself, so the job may
-be killed at any moment and run again, and it waits for nobody who writes meanwhile.
+Invariant: a cost is computed from what the answer said, never from the old cost; a row of which
+that is no longer known keeps its cost and is reported. Each slice is a transaction of its own, so
+the job may be killed at any moment and run again, and other writers do not wait for it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from dataclasses import dataclass
 
 import apsw
 
-from airoxy.calendar import numbered_day
 from airoxy.core.billing.cost_inputs import UNKNOWN, parts_of
 from airoxy.core.billing.pricing import PriceTable, cost_nanousd
-from airoxy.core.billing.usage import Usage
+from airoxy.core.billing.usage import counts_of
 from airoxy.jobs.slices import Pause, in_slices
 from airoxy.store.usage import costs, requests
 
@@ -81,14 +80,13 @@ def _write(db: apsw.Connection, changes: deque[costs.Change], done: Recosted, pa
 
 def _cost(row: costs.Costed, prices: PriceTable) -> int | None:
     """What the row costs by this table, if that can be said."""
-    plain = Usage(*row[4:])
-    if row.basis is None:
-        parts = [plain]
-    elif row.basis == UNKNOWN:
-        return None if row.cost_nanousd or any(row[5:]) else 0
+    if row.cost_inputs is None:
+        parts = [row.usage]
+    elif row.cost_inputs == UNKNOWN:
+        return None if row.cost_nanousd or any(counts_of(row.usage)) else 0
     else:
         try:
-            parts = parts_of(row.basis)
+            parts = parts_of(row.cost_inputs)
         except ValueError:
             return None
-    return cost_nanousd(parts, prices, numbered_day(row.day))
+    return cost_nanousd(parts, prices, row.day)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import apsw
 
 from airoxy.calendar import day_number, day_of
+from airoxy.core.billing.usage import PER_MINUTE
 from airoxy.core.limits.measures import MINUTE, PERIODS, Use
 from airoxy.core.limits.table import LIMITS, Limits
 from airoxy.errors import Conflict
@@ -110,8 +111,7 @@ def last_minute(db: apsw.Connection, key_id: int, now: float) -> list[SecondOfUs
     rows = run(
         db,
         "SELECT requested_at, requested_at + duration_ms,"
-        " iif(rtrim(endpoint, '/') = '/v1/messages', input_tokens + output_tokens"
-        " + cache_write_5m_tokens + cache_write_1h_tokens, 0)"
+        f" iif(rtrim(endpoint, '/') = '/v1/messages', {' + '.join(PER_MINUTE)}, 0)"
         " FROM (SELECT DISTINCT block FROM blocks WHERE api_key_id = ?1 AND newest >= ?3) AS b"
         f" CROSS JOIN requests AS r ON r.id BETWEEN b.block * {BLOCK}"
         f" AND b.block * {BLOCK} + {BLOCK - 1}"

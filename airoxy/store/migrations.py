@@ -260,6 +260,30 @@ CREATE TRIGGER api_keys_limited AFTER UPDATE OF spend_per_day_nanousd, spend_per
 BEGIN UPDATE meta SET generation = generation + 1; END;
 """
 
+# What was counted on airoxy's own estimate, and what cannot be counted at all. From here on the
+# triggers and the view are derived from the columns (see `airoxy.store.usage.triggers`), and a
+# model's name enters the sums when Anthropic has charged for it: clients make names up.
+_USAGE_MARKS = """
+ALTER TABLE requests ADD COLUMN is_estimate INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE requests ADD COLUMN uncounted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE daily ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE daily ADD COLUMN uncounted INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE charged_models (name TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID;
+INSERT INTO charged_models SELECT DISTINCT model FROM daily
+WHERE model <> '' AND input_tokens + output_tokens + cache_write_5m_tokens
+    + cache_write_1h_tokens + cache_read_tokens > 0;
+"""
+
+
+def usage_column(name: str) -> str:
+    """The step that adds a field of `airoxy.core.billing.usage`."""
+    return "".join(
+        f"ALTER TABLE {table} ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0;\n"
+        for table in ("requests", "daily")
+    )
+
+
 #: Step n brings `user_version` to n.
 MIGRATIONS: tuple[str, ...] = (
     _KEYS_AND_TOKENS + _GENERATION + _REQUESTS,
@@ -267,6 +291,9 @@ MIGRATIONS: tuple[str, ...] = (
     _SEALED,
     _IMPORTS,
     _LIMITS,
+    _USAGE_MARKS,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1
+#: From this version on the triggers and the view of the usage log are derived from its columns.
+DERIVED_SINCE = MIGRATIONS.index(_USAGE_MARKS) + 1

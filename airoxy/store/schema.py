@@ -20,6 +20,7 @@ import apsw
 from airoxy.errors import StoreError
 from airoxy.store import encryption, migrations
 from airoxy.store.backup import back_up, newest_backup
+from airoxy.store.usage import triggers
 
 #: "airo", so that another program's database is told from ours.
 APPLICATION_ID = 0x6169726F
@@ -256,6 +257,8 @@ def _migrate(db: apsw.Connection, path: Path) -> None:
                 copy = back_up(path, len(steps))
             run(db, "PRAGMA secure_delete = ON")
             run(db, steps[version])
+            if version + 1 >= migrations.DERIVED_SINCE:
+                triggers.derive(db)
             if copy and version + 1 == migrations.SEALED_SINCE:
                 _seal_copy(db, copy)
             run(db, f"PRAGMA application_id = {APPLICATION_ID}")

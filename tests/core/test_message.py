@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airoxy.core.billing import usage
-from airoxy.core.billing.usage import UsageReader
+from airoxy.core.billing import usage_reader
+from airoxy.core.billing.usage_reader import UsageReader
 from airoxy.core.message import without_content
 from tests.core.request.json_texts import some
 
@@ -77,7 +77,7 @@ def test_a_long_message_counts_as_a_short_one_does(
     body = compact(FRONT | {"content": [{"type": "text", "text": "x" * 5000}]} | back)
     told = []
     for limit in (4096, 1 << 30):
-        monkeypatch.setattr(usage, "_LONG", limit)
+        monkeypatch.setattr(usage_reader, "_LONG", limit)
         reader = UsageReader("json")
         reader.feed(body)
         reader.close()

@@ -94,14 +94,14 @@ def test_what_was_not_plain_is_computed_from_what_was_kept(
     db: apsw.Connection, changes: dict[str, Any], cost: int
 ) -> None:
     part = Usage(**{"model": OPUS, "input_tokens": 10, "output_tokens": 10} | changes)
-    append(db, row(basis=cost_inputs_of([part], OPUS)))
+    append(db, row(cost_inputs=cost_inputs_of([part], OPUS)))
     recost(db, PRICES, TODAY)
     assert in_all(db) == (cost, cost)
 
 
 def test_what_nobody_knows_keeps_its_cost_and_is_told(db: apsw.Connection) -> None:
-    nothing = requests.without_counts(row())._replace(basis=UNKNOWN)
-    append(db, row(basis=UNKNOWN), row(basis="{"), row(), nothing)
+    nothing = requests.without_counts(row())._replace(cost_inputs=UNKNOWN)
+    append(db, row(cost_inputs=UNKNOWN), row(cost_inputs="{"), row(), nothing)
     done = recost(db, PRICES, TODAY)
     assert (done.changed, done.unknown) == (1, 2)
     assert in_all(db) == (2_000_000 + PLAIN,) * 2
@@ -113,10 +113,11 @@ def test_rows_from_before_bases_were_kept_are_unknown(tmp_path: Path) -> None:
     try:
         migrations.MIGRATIONS = steps[:place]
         db = open_database(path)
-        fields = [*row()._asdict().items()][:-1]
-        names = ", ".join(name.replace("_at_ms", "_at") for name, _ in fields)
+        had = [name for (name,) in run(db, "SELECT name FROM pragma_table_info('requests')")]
+        fields = dict(zip(requests.COLUMNS, requests.values(row()), strict=True))
+        fields = {name: value for name, value in fields.items() if name in had}
         marks = ", ".join("?" * len(fields))
-        run(db, f"INSERT INTO requests ({names}) VALUES ({marks})", [v for _, v in fields])
+        run(db, f"INSERT INTO requests ({', '.join(fields)}) VALUES ({marks})", [*fields.values()])
         db.close()
     finally:
         migrations.MIGRATIONS = steps
@@ -127,7 +128,7 @@ def test_rows_from_before_bases_were_kept_are_unknown(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_tells_the_same_and_writes_nothing(db: apsw.Connection) -> None:
-    append(db, *[row()] * 3, row(basis=UNKNOWN))
+    append(db, *[row()] * 3, row(cost_inputs=UNKNOWN))
     wal = Path(f"{db.filename}-wal")
     before = wal.read_bytes()
     told = recost(db, PRICES, TODAY, dry_run=True)

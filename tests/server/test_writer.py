@@ -9,6 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from airoxy.core.billing.usage import Usage
 from airoxy.server.metrics.counters import REGION, MetricCounters
 from airoxy.server.shared_memory import SharedMemory
 from airoxy.server.writer import Writer
@@ -21,7 +22,7 @@ from airoxy.store.usage.requests import Row
 def row(number: int = 0, key_id: int = 1) -> Row:
     return Row(
         1795348800000 + number, key_id, None, "/v1/messages", "claude-opus-5-5", False,
-        1, 2, 3, 4, 5, 0, 6, 200, None, "complete", 1, 1, 2, f"req_{number}",
+        Usage("claude-opus-5-5", 1, 2, 3, 4, 5), 6, 200, None, "complete", 1, 1, 2, f"req_{number}",
     )  # fmt: skip
 
 
@@ -193,7 +194,7 @@ def test_the_row_that_an_operation_has_written_is_counted_when_it_is_committed(
     writer.do(write)
     writer.close()
     ((_, counts),) = [each for each in metric_counters.read() if each[1].requests]
-    assert (counts.requests, counts.sums[-1]) == (1, 0)
+    assert (counts.requests, counts.sums["cost_nanousd"]) == (1, 0)
 
 
 def test_dropped_rows_are_counted(path, metric_counters, caplog):
@@ -212,7 +213,7 @@ def test_dropped_rows_are_counted(path, metric_counters, caplog):
 
 def test_a_row_that_cannot_be_counted_is_written_all_the_same(path, metric_counters, caplog):
     writer = Writer(connect(path), metric_counters=metric_counters)
-    metric_counters.count([row()._replace(input_tokens=2**63 - 1)])
+    metric_counters.count([row()._replace(usage=Usage(input_tokens=2**63 - 1))])
     writer.row(row())
     writer.close()
     assert count(path) == 1

@@ -1,12 +1,14 @@
-"""Rows for the account, made up from what a test is about."""
+"""Rows for the usage log, made up from what a test is about."""
 
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from typing import Any
 
 import apsw
 
+from airoxy.core.billing.usage import COUNTED, Usage
 from airoxy.store import keys, schema, tokens
 from airoxy.store.usage import requests
 from airoxy.store.usage.requests import Row
@@ -20,7 +22,7 @@ def days_ago(days: int) -> datetime.date:
 
 
 def row(day: datetime.date = TODAY, time: str = "12:00:00", **changes: Any) -> Row:
-    """A successful request; `changes` are of its fields."""
+    """A successful request; `changes` are of its fields, or of its usage."""
     at = datetime.datetime.fromisoformat(f"{day}T{time}+00:00")
     plain = Row(
         requested_at_ms=round(at.timestamp() * 1000),
@@ -29,12 +31,7 @@ def row(day: datetime.date = TODAY, time: str = "12:00:00", **changes: Any) -> R
         endpoint="/v1/messages",
         model="claude-opus-5-5",
         is_stream=True,
-        input_tokens=10,
-        output_tokens=20,
-        cache_write_5m_tokens=30,
-        cache_write_1h_tokens=40,
-        cache_read_tokens=50,
-        web_search_requests=1,
+        usage=Usage("claude-opus-5-5", 10, 20, 30, 40, 50, 1),
         cost_nanousd=1_000_000,
         status_code=200,
         error_message=None,
@@ -44,7 +41,8 @@ def row(day: datetime.date = TODAY, time: str = "12:00:00", **changes: Any) -> R
         duration_ms=4000,
         request_id="req_test",
     )
-    return plain._replace(**changes)
+    counts = {name: changes.pop(name) for name in COUNTED if name in changes}
+    return plain._replace(usage=replace(plain.usage, **counts))._replace(**changes)
 
 
 def append(db: apsw.Connection, *rows: Row) -> None:

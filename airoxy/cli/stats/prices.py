@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airoxy.cli.command import Command, Context, add_json
 from airoxy.cli.formats import cut, dollars
+from airoxy.core.billing.usage import TOKEN_PRICES
 from airoxy.errors import InvalidInput
 from airoxy.store.usage import costs
 
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
     from airoxy.core.billing.pricing import Price, PriceTable, Rates
     from airoxy.jobs.recost import Recosted
 
-_RATES = ("input", "output", "read", "write_5m", "write_1h")
-_HEADS = ("IN", "OUT", "READ", "WR 5M", "WR 1H")
+#: The prices of cache writes last, since readers compare the others.
+_PRICES = tuple(sorted(TOKEN_PRICES, key=lambda name: name.startswith("write")))
+_HEADS = tuple(name.replace("put", "").replace("write_", "wr ").upper() for name in _PRICES)
 #: So that the table is within 80 columns.
 _MODEL_WIDTH = 19
 
@@ -124,6 +126,8 @@ def _sorted(table: PriceTable) -> list[Price]:
 
 def _lines(context: Context, price: Price, own: PriceTable) -> Iterator[tuple[str, ...]]:
     """The row, and one for each of its other prices."""
+    from airoxy.core.billing.pricing import at_speed
+
     source = _source(context, (price.model, price.since) in own.prices)
     name = cut(price.model.removeprefix("claude-"), _MODEL_WIDTH)
     us = f"{float(price.us_geo):g}" if price.us_geo != 1 else ""
@@ -131,7 +135,7 @@ def _lines(context: Context, price: Price, own: PriceTable) -> Iterator[tuple[st
     for over, rates in reversed(price.tiers):
         yield f"  over {over:,}", "", *_figures(rates), "", ""
     if price.fast:
-        yield "  fast", "", *_figures(price.rates.at_speed(*price.fast)), "", ""
+        yield "  fast", "", *_figures(at_speed(price.rates, *price.fast)), "", ""
 
 
 def _source(context: Context, own: bool) -> str:
@@ -140,7 +144,7 @@ def _source(context: Context, own: bool) -> str:
 
 
 def _figures(rates: Rates) -> list[str]:
-    return [_figure(getattr(rates, name)) for name in _RATES]
+    return [_figure(rates[name]) for name in _PRICES]
 
 
 def _figure(number: Fraction) -> str:
@@ -178,7 +182,7 @@ def _document(context: Context, price: Price, own: PriceTable) -> dict[str, Any]
 
 
 def _numbers(rates: Rates) -> dict[str, float]:
-    return {name: _number(getattr(rates, name)) for name in _RATES}
+    return {name: _number(rates[name]) for name in _PRICES}
 
 
 def _number(number: Fraction) -> float:

@@ -14,6 +14,7 @@ from airoxy.calendar import first_of_next_month
 from airoxy.cli.formats import cents
 from airoxy.cli.show import moment
 from airoxy.cli.stats.tables import key_name, model_name
+from airoxy.core.billing.usage import PROMPT, USAGE
 from airoxy.core.report import Report
 
 _STYLE = """
@@ -57,12 +58,7 @@ footer { margin-top: 2.5rem; font-size: .85rem; }
 _HEADS = (
     ("Requests", "requests"),
     ("Failed", "failed"),
-    ("Input tokens", "input_tokens"),
-    ("Output tokens", "output_tokens"),
-    ("Cache written, 5 min", "cache_write_5m_tokens"),
-    ("Cache written, 1 h", "cache_write_1h_tokens"),
-    ("Cache read", "cache_read_tokens"),
-    ("Searches", "web_search_requests"),
+    *((each.label, each.name) for each in USAGE),
 )
 
 # The chart, in its own units.
@@ -108,7 +104,7 @@ def _days_in(month: date) -> int:
 
 def _summary(report: Report) -> str:
     totals = report.totals
-    prompt = sum(totals[name] for name in ("input_tokens", "cache_read_tokens")) + _written(totals)
+    prompt = sum(totals[name] for name in PROMPT)
     cached = totals["cache_read_tokens"] / prompt if prompt else 0
     facts = (
         ("Estimated cost", _cost(totals), _plural(len(report.keys), "client key")),
@@ -121,10 +117,6 @@ def _summary(report: Report) -> str:
         for name, amount, more in facts
     )
     return f"<dl>\n{cards}</dl>"
-
-
-def _written(totals: dict[str, Any]) -> int:
-    return int(totals["cache_write_5m_tokens"] + totals["cache_write_1h_tokens"])
 
 
 def _plural(count: int, what: str) -> str:

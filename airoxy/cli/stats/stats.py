@@ -10,6 +10,7 @@ from airoxy.calendar import first_of_next_month
 from airoxy.cli.command import Command, Context, add_json
 from airoxy.cli.formats import dollars
 from airoxy.cli.stats.tables import Totals, show_groups
+from airoxy.core.billing.usage import USAGE
 from airoxy.errors import InvalidInput
 from airoxy.store import keys, tokens
 from airoxy.store.usage import requests
@@ -25,6 +26,10 @@ _DESCRIPTION = (
 FORMATS = ("text", "html", "csv", "json")
 #: `--month` without a month.
 _THIS_MONTH = datetime.date.min
+
+
+#: Requests whose counts are not, or not all, Anthropic's own.
+_MARKS = ("estimated", "uncounted")
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -112,12 +117,8 @@ def _show(context: Context, totals: Totals) -> None:
         ("Requests", f"{totals['requests']:,}"),
         ("  successful", f"{totals['successful']:,}"),
         ("  failed", f"{totals['failed']:,}"),
-        ("Input tokens", f"{totals['input_tokens']:,}"),
-        ("Output tokens", f"{totals['output_tokens']:,}"),
-        ("Cache written (5 min)", f"{totals['cache_write_5m_tokens']:,}"),
-        ("Cache written (1 hour)", f"{totals['cache_write_1h_tokens']:,}"),
-        ("Cache read", f"{totals['cache_read_tokens']:,}"),
-        ("Web searches", f"{totals['web_search_requests']:,}"),
+        *((f"  {name}", f"{totals[name]:,}") for name in _MARKS if totals[name]),
+        *((each.label, f"{totals[each.name]:,}") for each in USAGE),
         ("Estimated cost", dollars(totals["cost_nanousd"])),
     ]
     width = max(len(amount) for _, amount in lines)

@@ -9,11 +9,12 @@ from typing import Any
 
 from airoxy.cli.command import Context
 from airoxy.cli.formats import bar, cut, dollars, painted, short
+from airoxy.core.billing.usage import HEADINGS
 from airoxy.store.usage.daily import TOTALS
 
 Totals = Mapping[str, Any]
 
-HEADS = ("REQUESTS", "FAILED", "IN", "OUT", "WRITE", "READ", "COST")
+HEADS = ("REQUESTS", "FAILED", *HEADINGS, "COST")
 _WIDEST_BAR, _NARROWEST_BAR = 40, 10
 
 
@@ -42,14 +43,10 @@ def show_groups(context: Context, by: str, groups: Sequence[Totals]) -> None:
 
 def cells(totals: Totals) -> tuple[str, ...]:
     """What stands under HEADS."""
-    written = totals["cache_write_5m_tokens"] + totals["cache_write_1h_tokens"]
     return (
         f"{totals['requests']:,}",
         f"{totals['failed']:,}",
-        short(totals["input_tokens"]),
-        short(totals["output_tokens"]),
-        short(written),
-        short(totals["cache_read_tokens"]),
+        *(short(sum(totals[name] for name in names)) for names in HEADINGS.values()),
         dollars(totals["cost_nanousd"]),
     )
 

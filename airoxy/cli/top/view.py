@@ -13,6 +13,7 @@ from airoxy.cli.formats import bar, cut, dollars, short
 from airoxy.cli.logs import short_model
 from airoxy.cli.show import moment_of_day, span
 from airoxy.cli.system.health import HealthAnswer
+from airoxy.core.billing.usage import PROMPT
 
 #: How a line looks: "" is plain.
 HEAD, GOOD, WARN, BAD, SOFT = "head", "good", "warn", "bad", "soft"
@@ -131,7 +132,7 @@ def _keys(picture: Picture, width: int, room: int, out: TextIO) -> list[Line]:
         share = min(1, key["cost_nanousd"] / of) if of else 0
         text = f"{_cell(key['api_key_name'] or str(key['api_key_id'] or '-'), names)}"
         text += f"  {key['requests']:>8,}  {key['failed']:>6,}"
-        text += f"  {short(key['input_tokens'] + key['cache_read_tokens']):>5}"
+        text += f"  {short(sum(key[name] for name in PROMPT)):>5}"
         text += f"  {short(key['output_tokens']):>5}  {dollars(key['cost_nanousd']):>9}  "
         if limited:
             text += f"{dollars(of) if of else '-':>9}  "

@@ -1,7 +1,7 @@
 """What usage costs: dated price rows, and exact sums in whole nano-dollars.
 
-The law: a price is exactly the decimal number that was written, sums are exact, and rounding (half
-up) happens once for a request. A model without a row has a price all the same, never none.
+Invariant: a price is exactly the decimal number that was written, sums are exact, and rounding
+(half up) happens once for a request. A model without a row has a price all the same, never none.
 """
 
 from __future__ import annotations
@@ -13,34 +13,33 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from functools import lru_cache
+from operator import attrgetter, mul
 from typing import Any, NamedTuple
 
-from airoxy.core.billing.usage import PROMPT_STEP, Usage
+from airoxy.core.billing.usage import PROMPT_STEP, TOKEN_PRICES, USAGE, Usage
 
-_TOKEN_RATES = ("input", "write_5m", "write_1h", "read", "output")
-_MODEL_ROW = ("model", "from", *_TOKEN_RATES, "tiers", "fast", "us_geo")
+_PRICED = tuple(each for each in USAGE if each.price)
+#: Of those, the prices of the prompt.
+_PROMPT_PRICES = tuple(each.price for each in _PRICED if each.price and each.in_prompt)
+_MODEL_ROW = ("model", "from", *TOKEN_PRICES, "tiers", "fast", "us_geo")
 _SEARCH_ROW = ("web_search", "from")
+_amounts = attrgetter(*(each.name for each in _PRICED))
 #: No price is near it; it tells dollars per million from cents or dollars per token.
 _MOST = 100_000
 #: Finer than any price; keeps the exact arithmetic in small numbers.
 _MOST_DECIMALS = 9
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """Dollars per million tokens."""
+#: Dollars per million tokens, by the names of TOKEN_PRICES.
+Rates = Mapping[str, Fraction]
 
-    input: Fraction
-    write_5m: Fraction
-    write_1h: Fraction
-    read: Fraction
-    output: Fraction
 
-    def at_speed(self, input_: Fraction, output: Fraction) -> Rates:
-        """The rates of a faster service: cache prices keep their ratio to the input price."""
-        factor = input_ / self.input
-        cache = (self.write_5m * factor, self.write_1h * factor, self.read * factor)
-        return Rates(input_, *cache, output)
+def at_speed(rates: Rates, input_: Fraction, output: Fraction) -> Rates:
+    """The rates of a faster service: cache prices keep their ratio to the input price."""
+    factor = input_ / rates["input"]
+    return {
+        name: rate * factor if name in _PROMPT_PRICES else output for name, rate in rates.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,13 @@ class Price:
 UNKNOWN = Price(
     "",
     None,
-    Rates(Fraction(5), Fraction("6.25"), Fraction(10), Fraction("0.5"), Fraction(25)),
+    {
+        "input": Fraction(5),
+        "output": Fraction(25),
+        "write_5m": Fraction("6.25"),
+        "write_1h": Fraction(10),
+        "read": Fraction("0.5"),
+    },
     us_geo=Fraction("1.1"),
 )
 #: Dollars per 1,000 web searches where the table has no row for them.
@@ -119,14 +124,7 @@ def cost_nanousd(parts: Iterable[Usage], table: PriceTable, on: date) -> int:
         if len(rates) > 1:
             prompt = part.prompt_tokens
             rate = next(rate for rate in rates if prompt > rate.over * part.requests)
-        cost = (
-            part.input_tokens * rate.input
-            + part.cache_write_5m_tokens * rate.write_5m
-            + part.cache_write_1h_tokens * rate.write_1h
-            + part.cache_read_tokens * rate.read
-            + part.output_tokens * rate.output
-            + part.web_search_requests * rate.web_search
-        )
+        cost = sum(map(mul, _amounts(part), rate.each))
         common = math.lcm(unit, rate.unit)
         sum_, unit = sum_ * (common // unit) + cost * (common // rate.unit), common
     return (2 * sum_ + unit) // (2 * unit)
@@ -140,8 +138,11 @@ def most_nanousd(
     input_, output = tokens
     rates = _rates(table, model, on, False, True, fast)
     rate = next(rate for rate in rates if input_ > rate.over)
-    dearest = max(rate.input, rate.write_5m, rate.write_1h)
-    return -(-(input_ * dearest + output * rate.output) // rate.unit)
+    dearest = {True: 0, False: 0}
+    for field, price in zip(_PRICED, rate.each, strict=True):
+        if field.is_token:
+            dearest[field.in_prompt] = max(dearest[field.in_prompt], price)
+    return -(-(input_ * dearest[True] + output * dearest[False]) // rate.unit)
 
 
 class _Rate(NamedTuple):
@@ -149,12 +150,7 @@ class _Rate(NamedTuple):
 
     over: int
     unit: int
-    input: int
-    write_5m: int
-    write_1h: int
-    read: int
-    output: int
-    web_search: int
+    each: tuple[int, ...]  # in the order of _PRICED
 
 
 # Both caches are bounded, because model names come from outside.
@@ -176,14 +172,15 @@ def _rates(
     price = table.price_for(model, on) or UNKNOWN
     factor = Fraction(1, 2) if batch else Fraction(1)
     per_token = factor * 1000 * (price.us_geo if us else 1)
-    search = factor * 1_000_000 * table.search_price(on)
+    others = {"web_search": factor * 1_000_000 * table.search_price(on)}
     tiers = []
     for over, rates in (*price.tiers, (-1, price.rates)):
         if fast and price.fast:
-            rates = rates.at_speed(*price.fast)
-        exact = [getattr(rates, name) * per_token for name in _TOKEN_RATES] + [search]
+            rates = at_speed(rates, *price.fast)
+        every = {**{name: rate * per_token for name, rate in rates.items()}, **others}
+        exact = [every[field.price] for field in _PRICED if field.price]
         unit = math.lcm(*(number.denominator for number in exact))
-        tiers.append(_Rate(over, unit, *(int(number * unit) for number in exact)))
+        tiers.append(_Rate(over, unit, tuple(int(number * unit) for number in exact)))
     return tuple(tiers)
 
 
@@ -219,7 +216,7 @@ def _price(row: Mapping[str, Any]) -> Price:
     if "fast" in row:
         _allow(row["fast"], ("input", "output"), "fast: ")
         fast = (_number(row["fast"], "input", "fast: "), _number(row["fast"], "output", "fast: "))
-        if not all(priced.input for priced in (rates, *(tier for _, tier in tiers))):
+        if not all(priced["input"] for priced in (rates, *(tier for _, tier in tiers))):
             raise ValueError("fast: needs input prices above 0, which cache prices follow")
     us_geo = _number(row, "us_geo") if "us_geo" in row else Fraction(1)
     return Price("", _day(row), rates, tiers, fast, us_geo)
@@ -230,7 +227,7 @@ def _tiers(rows: object) -> tuple[tuple[int, Rates], ...]:
         raise ValueError("tiers: must be a list of {over: TOKENS, input: …}")
     tiers = {}
     for row in rows:
-        _allow(row, ("over", *_TOKEN_RATES), "tiers: ")
+        _allow(row, ("over", *TOKEN_PRICES), "tiers: ")
         over = row.get("over")
         if type(over) is not int or over <= 0 or over % PROMPT_STEP or over in tiers:
             raise ValueError(f"tiers: over: must be different multiples of {PROMPT_STEP} tokens")
@@ -239,7 +236,7 @@ def _tiers(rows: object) -> tuple[tuple[int, Rates], ...]:
 
 
 def _token_rates(row: Mapping[str, Any], where: str = "") -> Rates:
-    return Rates(*(_number(row, name, where) for name in _TOKEN_RATES))
+    return {name: _number(row, name, where) for name in TOKEN_PRICES}
 
 
 def _allow(row: object, keys: Sequence[str], where: str = "") -> None:

@@ -1,65 +1,44 @@
-"""What an answer says it used, read from the bytes as they pass.
-
-The law: nothing here fails and nothing grows. Whatever the bytes are, what can be read is counted
-and the rest is skipped; a line or body beyond its bound is skipped whole, so that the result does
-not depend on how the bytes were cut into pieces. Lines end in `\\n` only (a `\\r` before it is
-white space to JSON). No list of event names: a line is parsed if it can hold what is looked for.
-"""
+"""The usage fields: what is counted of a request, where an answer has it, what it is priced by,
+and what it is called in tables and metrics."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import Any, NamedTuple
 
-from airoxy.core.message import without_content
-
-#: An SSE line longer than this holds text, not usage; it is the most that is kept of one.
-MAX_LINE = 1 << 20
-#: A batch result holds a whole message in one line.
-MAX_RESULT_LINE = 8 << 20
-#: A JSON answer is kept up to here.
-MAX_BODY = 32 << 20
-#: A longer one is not parsed as a whole if it need not be (bytes).
-_LONG = 4096
-#: No request uses more; it keeps sums over the largest batch within SQLite's 64 bits.
-MAX_COUNT = 10**9
-#: Prompts of merged batch results lie in the same step of this many tokens; tiers are multiples.
+#: Prompts of merged batch results lie in the same step of this many tokens; price tiers are
+#: multiples of it.
 PROMPT_STEP = 1000
 
-#: The counts of `Usage`, as rows, sums, metrics and kept bases have them, too.
-BILLED = (
-    "input_tokens",
-    "output_tokens",
-    "cache_write_5m_tokens",
-    "cache_write_1h_tokens",
-    "cache_read_tokens",
-    "web_search_requests",
-)
 
-#: json.loads without its choice of encodings (RFC 8259 has one), and without blanks around.
-_decode = json.JSONDecoder().raw_decode
-_MODEL_LENGTH, _MESSAGE_LENGTH = 200, 1000
-#: What Anthropic counts.
-_COUNTED = frozenset(
-    {
-        "input_tokens",
-        "output_tokens",
-        "cache_creation_input_tokens",
-        "cache_read_input_tokens",
-        "ephemeral_5m_input_tokens",
-        "ephemeral_1h_input_tokens",
-        "web_search_requests",
-    }
-)
-_TEXTS = ("service_tier", "inference_geo", "speed")
-#: Inside a JSON string these quotes would be escaped, so nothing of interest is missed.
-_LOOKED_FOR = (b'"usage"', b'"error"', b'"message_stop"')
-_RESULTS = re.compile(r"/v1/messages/batches/[^/]+/results")
-#: Answers that are one message, or that name a batch or file; a file's content is the client's own.
-_DOCUMENTS = re.compile(r"/v1/(messages(/batches(/[^/]+(/cancel)?)?)?|files(/[^/]+)?)")
+class UsageField(NamedTuple):
+    """One thing that is counted; rows, sums, SQL, prices, metrics and tables are made from it."""
+
+    #: In `Usage`, in the database and in JSON.
+    name: str
+    #: Where the `usage` of an answer has it, with a dot for what lies one level deeper.
+    found_as: str
+    #: The price that holds for it (`airoxy.core.billing.pricing`); None where it is free, or
+    #: contained in another field.
+    price: str | None
+    label: str
+    #: In tables, where fields with the same heading are added up; None where there is no room.
+    heading: str | None
+    #: Tokens are `airoxy_usage_tokens` by this kind, everything else is a metric of this name.
+    metric: str
+    is_token: bool = True
+    #: Whether it is a part of the prompt, whose size chooses a price tier.
+    in_prompt: bool = False
+    #: Whether a limit of tokens per minute counts it.
+    per_minute: bool = False
+
+
+def _counted(found_as: str, price: str | None, label: str, **more: Any) -> int:
+    """A count of `Usage`, and its line in USAGE."""
+    line = {"found_as": found_as, "price": price, "label": label, "heading": None, **more}
+    return field(default=0, metadata={"usage": line})
 
 
 @dataclass(slots=True)
@@ -67,12 +46,30 @@ class Usage:
     """What is billed at one model's price; of `requests` many, whose prompts are of like size."""
 
     model: str | None = None
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_write_5m_tokens: int = 0
-    cache_write_1h_tokens: int = 0
-    cache_read_tokens: int = 0
-    web_search_requests: int = 0
+    input_tokens: int = _counted(
+        "input_tokens", "input", "Input tokens",
+        heading="IN", metric="input", in_prompt=True, per_minute=True,
+    )  # fmt: skip
+    output_tokens: int = _counted(
+        "output_tokens", "output", "Output tokens",
+        heading="OUT", metric="output", per_minute=True,
+    )  # fmt: skip
+    cache_write_5m_tokens: int = _counted(
+        "cache_creation.ephemeral_5m_input_tokens", "write_5m", "Cache written (5 min)",
+        heading="WRITE", metric="cache_write_5m", in_prompt=True, per_minute=True,
+    )  # fmt: skip
+    cache_write_1h_tokens: int = _counted(
+        "cache_creation.ephemeral_1h_input_tokens", "write_1h", "Cache written (1 hour)",
+        heading="WRITE", metric="cache_write_1h", in_prompt=True, per_minute=True,
+    )  # fmt: skip
+    cache_read_tokens: int = _counted(
+        "cache_read_input_tokens", "read", "Cache read",
+        heading="READ", metric="cache_read", in_prompt=True,
+    )  # fmt: skip
+    web_search_requests: int = _counted(
+        "server_tool_use.web_search_requests", "web_search", "Web searches",
+        metric="web_searches", is_token=False,
+    )  # fmt: skip
     batch: bool = False
     geo: str | None = None
     speed: str | None = None
@@ -81,296 +78,51 @@ class Usage:
     @property
     def prompt_tokens(self) -> int:
         """Everything that went in: what a price tier is chosen by."""
-        return (
-            self.input_tokens
-            + self.cache_write_5m_tokens
-            + self.cache_write_1h_tokens
-            + self.cache_read_tokens
-        )
+        return sum(_prompt_of(self))
+
+    @property
+    def tokens_per_minute(self) -> int:
+        """What a limit of tokens per minute counts."""
+        return sum(_per_minute_of(self))
 
     def add(self, other: Usage) -> None:
         """Add the counts of `other`; model, batch, geo and speed stay."""
-        self.input_tokens += other.input_tokens
-        self.output_tokens += other.output_tokens
-        self.cache_write_5m_tokens += other.cache_write_5m_tokens
-        self.cache_write_1h_tokens += other.cache_write_1h_tokens
-        self.cache_read_tokens += other.cache_read_tokens
-        self.web_search_requests += other.web_search_requests
+        for name in COUNTED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
         self.requests += other.requests
 
 
+#: Every field, in the order of `Usage`.
+USAGE = tuple(
+    UsageField(each.name, **each.metadata["usage"])
+    for each in fields(Usage)
+    if "usage" in each.metadata
+)
+#: Their names.
+COUNTED = tuple(each.name for each in USAGE)
+#: The names of those that are tokens.
+TOKENS = tuple(each.name for each in USAGE if each.is_token)
+#: The names of those that a limit of tokens per minute counts.
+PER_MINUTE = tuple(each.name for each in USAGE if each.per_minute)
+#: The names of those that are in the prompt.
+PROMPT = tuple(each.name for each in USAGE if each.in_prompt)
+#: The prices of tokens.
+TOKEN_PRICES = tuple(each.price for each in USAGE if each.price and each.is_token)
+#: The headings of tables, each with the names of what is added up under it.
+HEADINGS = {
+    heading: tuple(each.name for each in USAGE if each.heading == heading)
+    for heading in dict.fromkeys(each.heading for each in USAGE)
+    if heading
+}
+
+#: The counts of a `Usage`, in the order of COUNTED.
+counts_of = attrgetter(*COUNTED)
+_prompt_of, _per_minute_of = attrgetter(*PROMPT), attrgetter(*PER_MINUTE)
+
+
 def total(parts: Iterable[Usage]) -> Usage:
-    """The counts of all parts together: what a row of the request log shows."""
+    """The counts of all parts together: what a row of the usage log shows."""
     result = Usage(requests=0)
     for part in parts:
         result.add(part)
     return result
-
-
-def form_of(path: str, status: int, content_type: str) -> str:
-    """How an answer is to be read: "sse", "json", "jsonl", or "none" where nothing is counted."""
-    path = path.partition("?")[0].rstrip("/")
-    kind = content_type.partition(";")[0].strip().lower()
-    if status >= 400:
-        return "json" if kind == "application/json" or kind.endswith("+json") else "none"
-    if status == 200 and _RESULTS.fullmatch(path):
-        return "jsonl"
-    if kind == "text/event-stream":
-        return "sse" if path == "/v1/messages" else "none"
-    return "json" if kind == "application/json" and _DOCUMENTS.fullmatch(path) else "none"
-
-
-class UsageReader:
-    """Reads one answer's body, fed piece by piece; its attributes hold what is known so far."""
-
-    __slots__ = (
-        "_billed",
-        "_body",
-        "_form",
-        "_max_line",
-        "_message",
-        "_skipping",
-        "error_message",
-        "finished",
-        "resource_id",
-    )
-
-    def __init__(self, form: str) -> None:
-        self.error_message: str | None = None
-        self.resource_id: str | None = None
-        self.finished = False
-        self._form = form
-        self._max_line = MAX_RESULT_LINE if form == "jsonl" else MAX_LINE
-        self._message = _Message()
-        self._billed: dict[object, Usage] = {}
-        #: JSON: what has come so far; else the line that has not ended.
-        self._body: bytes | bytearray = b""
-        self._skipping = False
-
-    @property
-    def model(self) -> str | None:
-        """The model as the answer said it; of batch results, the first one's."""
-        return self._message.model
-
-    @property
-    def parts(self) -> list[Usage]:
-        """What is billed, each part at its own model's price; empty if no usage was seen."""
-        return list(self._billed.values()) if self._form == "jsonl" else self._message.parts()
-
-    def feed(self, piece: bytes) -> None:
-        """Take the next bytes of the (decoded) body."""
-        form = self._form
-        if form in ("sse", "jsonl"):
-            if piece.endswith(b"\n") and not self._body and not self._skipping:
-                self._take_lines(piece)
-            else:
-                self._take_cut(piece)
-        elif form == "json" and not self._skipping:
-            self._keep(piece, MAX_BODY)
-
-    def close(self) -> None:
-        """The body is over, complete or not."""
-        rest, self._body = self._body, b""
-        if self._form == "json":
-            self._read(_document(rest))
-        elif rest:
-            self._take_lines(bytes(rest))
-        if self._form != "sse":
-            self.finished = True
-
-    def _take_cut(self, piece: bytes) -> None:
-        """Take bytes that continue a line or end within one."""
-        end = piece.find(b"\n") + 1
-        if not end:
-            if not self._skipping:
-                self._keep(piece, self._max_line)
-            return
-        if not self._skipping:
-            self._take_lines(bytes(self._body) + piece[:end])
-        self._body = b""
-        self._skipping = False
-        last = piece.rfind(b"\n") + 1
-        if last > end:
-            self._take_lines(piece[end:last])
-        if last < len(piece):
-            self._keep(piece[last:], self._max_line)
-
-    def _keep(self, piece: bytes, limit: int) -> None:
-        self._skipping = len(self._body) + len(piece) > limit
-        if self._skipping:
-            self._body = b""
-        elif not self._body:
-            self._body = piece
-        elif isinstance(self._body, bytes):
-            self._body = bytearray(self._body + piece)
-        else:
-            self._body += piece
-
-    def _take_lines(self, block: bytes) -> None:
-        for line in _interesting_lines(block):
-            if len(line) > self._max_line:
-                continue
-            if self._form == "jsonl":
-                self._take_result(_parse(line))
-            elif line.startswith(b"data:"):
-                self._read(_parse(line[5:]))
-
-    def _read(self, document: Mapping[str, Any]) -> None:
-        """An SSE event, or a whole answer: what is looked for has the same names in both."""
-        message = document.get("message")
-        if isinstance(message, dict):
-            self._message.read(message)
-        self._message.read(document)
-        error = document.get("error")
-        if error is not None:
-            self.error_message = _error_text(error) or self.error_message
-        kind = document.get("type")
-        if kind in ("message_stop", "error"):
-            self.finished = True
-        elif kind in ("message_batch", "file"):
-            self.resource_id = _text(document.get("id"), _MODEL_LENGTH) or self.resource_id
-
-    def _take_result(self, line: Mapping[str, Any]) -> None:
-        result = line.get("result")
-        answer = result.get("message") if isinstance(result, dict) else None
-        if not isinstance(answer, dict):
-            return
-        message = _Message()
-        message.read(answer)
-        self._message.model = self._message.model or message.model
-        for part in message.parts():
-            part.batch = True
-            # A batch may have 100,000 results. The like are added up; which price tier holds can
-            # still be told, because the mean of prompts within one step is within that step.
-            step = -(-part.prompt_tokens // PROMPT_STEP)
-            sum_ = self._billed.setdefault((part.model, part.geo, part.speed, step), part)
-            if sum_ is not part:
-                sum_.add(part)
-
-
-class _Message:
-    """What was said of one message, or of one attempt at it, so far."""
-
-    __slots__ = ("attempts", "counts", "model", "texts")
-
-    def __init__(self) -> None:
-        self.model: str | None = None
-        self.counts: dict[str, int] = {}
-        self.texts: dict[str, str] = {}
-        self.attempts: list[_Message] = []
-
-    def read(self, holder: Mapping[str, Any]) -> None:
-        """Take model and usage from the object that has them."""
-        self.model = _text(holder.get("model"), _MODEL_LENGTH) or self.model
-        usage = holder.get("usage")
-        if not isinstance(usage, dict):
-            return
-        self.take(usage)
-        iterations = usage.get("iterations")
-        if iterations and (counted := _attempts(iterations)):
-            self.attempts = counted
-        elif self.attempts:
-            # The top level describes the last attempt, and here it is the newer of the two.
-            self.attempts[-1].take(usage)
-
-    def parts(self) -> list[Usage]:
-        """A part for each attempt; the server's tools are counted for the message, once."""
-        if self.attempts:
-            parts = [attempt.billed(self) for attempt in self.attempts]
-        elif self.counts:
-            parts = [self.billed(self)]
-        else:
-            return []
-        parts[-1].web_search_requests = self.counts.get("web_search_requests", 0)
-        return parts
-
-    def take(self, usage: Mapping[str, Any]) -> None:
-        """Counts are cumulative: the last value wins; what is absent or odd keeps the earlier."""
-        counts = self.counts
-        for group in (usage, usage.get("cache_creation"), usage.get("server_tool_use")):
-            if isinstance(group, dict):
-                for name, value in group.items():
-                    if type(value) is int and 0 <= value <= MAX_COUNT and name in _COUNTED:
-                        counts[name] = value
-        for name in _TEXTS:
-            if name in usage and (text := _text(usage[name], _MODEL_LENGTH)):
-                self.texts[name] = text
-
-    def billed(self, message: _Message) -> Usage:
-        count, text = self.counts.get, (message.texts | self.texts).get
-        write_5m = count("ephemeral_5m_input_tokens", 0)
-        write_1h = count("ephemeral_1h_input_tokens", 0)
-        # Five minutes is what a write is without further word, so what the split leaves
-        # unexplained is that; a split that says more than the sum is believed.
-        rest = count("cache_creation_input_tokens", 0) - write_5m - write_1h
-        return Usage(  # by position, which takes half the time
-            self.model or message.model,
-            count("input_tokens", 0),
-            count("output_tokens", 0),
-            write_5m + rest if rest > 0 else write_5m,
-            write_1h,
-            count("cache_read_input_tokens", 0),
-            0,
-            text("service_tier") == "batch",
-            text("inference_geo"),
-            text("speed"),
-        )
-
-
-def _attempts(iterations: object) -> list[_Message]:
-    attempts = map(_attempt, iterations if isinstance(iterations, list) else ())
-    return [attempt for attempt in attempts if attempt.counts]
-
-
-def _attempt(entry: object) -> _Message:
-    attempt = _Message()
-    if isinstance(entry, dict):
-        attempt.model = _text(entry.get("model"), _MODEL_LENGTH)
-        attempt.take(entry)
-    return attempt
-
-
-def _interesting_lines(block: bytes) -> list[bytes]:
-    """The lines that have one of `_LOOKED_FOR`. Hundreds of events may have come together, and
-    nearly all hold text: they are not even told apart."""
-    lines: dict[int, int] = {}
-    find = block.find  # three times as fast as `in`, and this is asked for every event
-    for name in _LOOKED_FOR:
-        at = find(name)
-        while at >= 0:
-            end = find(b"\n", at)
-            lines[block.rfind(b"\n", 0, at) + 1] = end if end >= 0 else len(block)
-            at = find(name, end) if end >= 0 else -1
-    return [block[start : lines[start]] for start in sorted(lines)] if lines else []
-
-
-def _document(body: bytes | bytearray) -> Mapping[str, Any]:
-    if len(body) > _LONG and (rest := without_content(body)):
-        message = _parse(rest)
-        if message.get("type") == "message" and "usage" in message and "model" in message:
-            return message
-    return _parse(body)
-
-
-def _parse(data: bytes | bytearray) -> Mapping[str, Any]:
-    try:
-        text = data.decode().strip(" \t\r\n")
-        document, end = _decode(text)
-    except (ValueError, RecursionError):
-        return {}
-    return document if end == len(text) and isinstance(document, dict) else {}
-
-
-def _error_text(error: object) -> str | None:
-    if isinstance(error, dict):
-        error = error.get("message") or error.get("type")
-    return _text(error, _MESSAGE_LENGTH)
-
-
-def _text(value: object, length: int) -> str | None:
-    """A string that any database takes: bounded, and without half a surrogate pair."""
-    if type(value) is not str or not value:
-        return None
-    if value.isascii():
-        return value[:length]
-    return value[:length].encode("utf-8", "replace").decode()

@@ -47,8 +47,7 @@ class Reservation:
                 unwritten=row.cost_nanousd,
             )
             if self._counts_tokens and counters.find(self._key_id) == self._slot:
-                used = row.input_tokens + row.output_tokens
-                used += row.cache_write_5m_tokens + row.cache_write_1h_tokens
+                used = row.usage.tokens_per_minute
                 counters.count(self._slot, int(time.time()), tokens=used)
         return row
 

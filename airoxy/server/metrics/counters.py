@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable
-from operator import itemgetter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from airoxy.core.billing.usage import BILLED
+from airoxy.core.billing.usage import COUNTED, counts_of
 from airoxy.server.shared_memory import Record, Region, SharedMemory
 
 if TYPE_CHECKING:
@@ -28,8 +27,8 @@ MODELS, RECORDS = 128, 8192
 #: Upper bounds of the times (milliseconds); one more bucket is for what takes longer.
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
 BOUNDS = tuple(int(bound * 1000) for bound in _SECONDS)
-#: What is summed of a request, in the order of `Row`.
-SUMMED = (*BILLED, "cost_nanousd")
+#: What is summed of a request.
+SUMMED = (*COUNTED, "cost_nanousd")
 
 _BUCKETS = {f"at_most_{bound}_ms": 1 for bound in BOUNDS}
 _TIME = Record(**_BUCKETS, longer=1, sum=1)
@@ -71,7 +70,7 @@ class CounterValues(NamedTuple):
 
     requests: int
     failovers: int
-    sums: tuple[int, ...]
+    sums: Mapping[str, int]  # by the names of SUMMED
     ttfb: tuple[int, ...]
     duration: tuple[int, ...]
 
@@ -88,11 +87,6 @@ class MetricCounters:
         self._places: dict[tuple[int, int, int, str, str], int] = {}
         self._models: set[str] = set()
         self._known = 0  # records that `_places` has
-        # Here, because the parent imports this module, and needs no database.
-        from airoxy.store.usage.requests import Row
-
-        first = Row._fields.index(SUMMED[0])
-        self._summed = itemgetter(slice(first, first + len(SUMMED)))
         with self._turn:
             if not self._words[0]:
                 self._add(_REST)
@@ -107,7 +101,8 @@ class MetricCounters:
                 words[place + _FAILOVERS - 1] += 1
                 if row.attempts > 1:
                     words[place + _FAILOVERS] += row.attempts - 1
-                for at, amount in enumerate(self._summed(row), place + _SUMS):
+                sums = (*counts_of(row.usage), row.cost_nanousd)
+                for at, amount in enumerate(sums, place + _SUMS):
                     if amount:
                         words[at] += amount
                 if row.ttfb_ms is not None:
@@ -146,7 +141,7 @@ class MetricCounters:
         self._catch_up()
         if model in self._models:
             return model
-        charged = row.status_code == 200 and (row.input_tokens or row.output_tokens)
+        charged = row.status_code == 200 and (row.usage.input_tokens or row.usage.output_tokens)
         plain = model.isascii() and model.isprintable() and len(model) <= _LONGEST
         return model if charged and plain and len(self._models) < MODELS else OTHER
 
@@ -179,11 +174,11 @@ class MetricCounters:
         return CounterLabels(words[0], words[1], words[2], ending, model)
 
 
-def _counts(request_log: list[int]) -> CounterValues:
+def _counts(record: list[int]) -> CounterValues:
     return CounterValues(
-        request_log[_FAILOVERS - 1],
-        request_log[_FAILOVERS],
-        tuple(request_log[_SUMS:_TTFB]),
-        tuple(request_log[_TTFB:_DURATION]),
-        tuple(request_log[_DURATION:]),
+        record[_FAILOVERS - 1],
+        record[_FAILOVERS],
+        dict(zip(SUMMED, record[_SUMS:_TTFB], strict=True)),
+        tuple(record[_TTFB:_DURATION]),
+        tuple(record[_DURATION:]),
     )

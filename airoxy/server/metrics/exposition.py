@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -24,16 +25,15 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from airoxy import __version__
+from airoxy.core.billing.usage import USAGE
 from airoxy.core.pool import EVERY_CLASS, model_class
-from airoxy.server.metrics.counters import BOUNDS, OTHER, SUMMED, CounterLabels, CounterValues
+from airoxy.server.metrics.counters import BOUNDS, OTHER, CounterLabels, CounterValues
 from airoxy.server.metrics.readings import Readings
 
 #: Where there is no key, token or model.
 NONE = "none"
 
 _LABELS = ("key", "token", "model", "status", "ending")
-_KINDS = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read")
-_SEARCHES, _COST = SUMMED.index("web_search_requests"), SUMMED.index("cost_nanousd")
 _LE = (*(str(bound / 1000) for bound in BOUNDS), "+Inf")
 _COOLING = "airoxy_token_cooling_until_timestamp_seconds"
 
@@ -64,6 +64,10 @@ class _TokenGauge(NamedTuple):
     take: Callable[[Mapping[str, Any], bool], float | None]
 
 
+def _sum_of(counts: CounterValues, name: str) -> int:
+    return counts.sums[name]
+
+
 _COUNTERS = (
     _Counter(
         "airoxy_requests",
@@ -77,18 +81,22 @@ _COUNTERS = (
         ("token",),
         lambda counts: counts.failovers,
     ),
-    _Counter(
-        "airoxy_web_searches",
-        "Web searches that Anthropic has counted.",
-        ("key", "token", "model"),
-        lambda counts: counts.sums[_SEARCHES],
-        used=True,
+    *(
+        _Counter(
+            f"airoxy_{each.metric}",
+            f"{each.label} that Anthropic has counted.",
+            ("key", "token", "model"),
+            partial(_sum_of, name=each.name),
+            used=True,
+        )
+        for each in USAGE
+        if not each.is_token
     ),
     _Counter(
         "airoxy_cost_dollars",
         "Estimated cost in US dollars.",
         ("key", "token", "model"),
-        lambda counts: counts.sums[_COST],
+        partial(_sum_of, name="cost_nanousd"),
         unit=1e9,
         used=True,
     ),
@@ -240,7 +248,7 @@ _Named = list[tuple[dict[str, str], CounterValues]]
 def _counter(told: _Counter, named: _Named) -> Metric:
     sums: dict[tuple[str, ...], int] = {}
     for labels, counts in named:
-        if any(counts.sums) or not told.used:
+        if any(counts.sums.values()) or not told.used:
             series = tuple(labels[label] for label in told.labels)
             sums[series] = sums.get(series, 0) + told.take(counts)
     family = CounterMetricFamily(told.name, told.text, labels=told.labels)
@@ -250,19 +258,20 @@ def _counter(told: _Counter, named: _Named) -> Metric:
 
 
 def _usage(named: _Named) -> Metric:
-    sums: dict[tuple[str, str, str], list[int]] = {}
+    sums: dict[tuple[str, ...], int] = {}
     for labels, counts in named:
-        if any(counts.sums):
-            series = (labels["key"], labels["token"], labels["model"])
-            sums[series] = _added(sums.get(series), counts.sums)
+        if any(counts.sums.values()):
+            for each in USAGE:
+                if each.is_token:
+                    series = (labels["key"], labels["token"], labels["model"], each.metric)
+                    sums[series] = sums.get(series, 0) + counts.sums[each.name]
     family = CounterMetricFamily(
         "airoxy_usage_tokens",
         "Tokens that Anthropic has counted.",
         labels=("key", "token", "model", "kind"),
     )
-    for series, amounts in sums.items():
-        for kind, amount in zip(_KINDS, amounts, strict=False):
-            family.add_metric((*series, kind), amount)
+    for labelled, amount in sums.items():
+        family.add_metric(labelled, amount)
     return family
 
 

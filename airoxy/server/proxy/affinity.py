@@ -14,7 +14,7 @@ from functools import partial
 
 import apsw
 
-from airoxy.core.billing.usage import UsageReader
+from airoxy.core.billing.usage_reader import UsageReader
 from airoxy.core.request.paths import CREATING, named_in_path
 from airoxy.server.pool.snapshot import Snapshot
 from airoxy.server.proxy.relay import Answer, Held, hold

@@ -1,6 +1,6 @@
-"""What one request leaves in the account, gathered along its way.
+"""What one request leaves in the usage log, gathered along its way.
 
-The law: exactly one row for each request whose key was valid, however it ends.
+Invariant: exactly one row for each request whose key was valid, however it ends.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from functools import lru_cache
 from airoxy.calendar import DAY_SECONDS, numbered_day
 from airoxy.core.billing.cost_inputs import cost_inputs_of
 from airoxy.core.billing.pricing import PriceTable, cost_nanousd
-from airoxy.core.billing.usage import Usage, UsageReader, form_of, total
+from airoxy.core.billing.usage import Usage, total
+from airoxy.core.billing.usage_reader import UsageReader, form_of
 from airoxy.core.oauth import clean
 from airoxy.core.pool import Token
 from airoxy.core.request.paths import named_in_path
@@ -112,7 +113,6 @@ class RequestLog:
     def row(self, prices: PriceTable) -> Row:
         """What is known now is all."""
         parts = self._parts()
-        used = parts[0] if len(parts) == 1 else total(parts)
         return Row(  # by position, which takes a third of the time
             int(self.now * 1000),
             self.key_id,
@@ -121,12 +121,7 @@ class RequestLog:
             clean(self.endpoint) if "k-" in self.endpoint else self.endpoint[:200],
             self.model,
             self.is_stream,
-            used.input_tokens,
-            used.output_tokens,
-            used.cache_write_5m_tokens,
-            used.cache_write_1h_tokens,
-            used.cache_read_tokens,
-            used.web_search_requests,
+            parts[0] if len(parts) == 1 else total(parts),
             cost_nanousd(parts, prices, _day(int(self.now) // DAY_SECONDS)) if parts else 0,
             self._status,
             self._error,

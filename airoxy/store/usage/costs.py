@@ -1,6 +1,6 @@
-"""The costs of detailed rows, to be computed again, and the models of the account.
+"""The costs of detailed rows, to be computed again, and the models of the usage log.
 
-The law: a cost is only replaced where it still is what was read. The sums follow in the same
+Invariant: a cost is only replaced where it still is what was read. The sums follow in the same
 transaction by themselves (see `airoxy.store.migrations`).
 """
 
@@ -14,24 +14,19 @@ from typing import NamedTuple
 import apsw
 
 from airoxy.calendar import DAY_MS, numbered_day, start_ms
+from airoxy.core.billing.usage import COUNTED, TOKENS, Usage
 from airoxy.store.migrations import BLOCK
 from airoxy.store.schema import run
 
 
 class Costed(NamedTuple):
-    """What of a row its cost follows from; the day is counted from 1970."""
+    """What of a row its cost follows from."""
 
     id: int
-    day: int
+    day: datetime.date
     cost_nanousd: int
-    basis: str | None
-    model: str | None
-    input_tokens: int
-    output_tokens: int
-    cache_write_5m_tokens: int
-    cache_write_1h_tokens: int
-    cache_read_tokens: int
-    web_search_requests: int
+    cost_inputs: str | None
+    usage: Usage
 
 
 class Change(NamedTuple):
@@ -51,7 +46,8 @@ class ModelUse(NamedTuple):
     cost_nanousd: int
 
 
-_COLUMNS = ", ".join(Costed._fields).replace(" day,", f" requested_at / {DAY_MS},")
+_COUNTS = ", ".join(COUNTED)
+_USED = " + ".join(TOKENS)
 
 
 def first_id(db: apsw.Connection, since: datetime.date) -> int:
@@ -70,11 +66,14 @@ def costed(
     """The next rows, by id from `first` to `last`, of the days from `since` on."""
     rows = run(
         db,
-        f"SELECT {_COLUMNS} FROM requests WHERE id BETWEEN ? AND ? AND requested_at >= ?"
-        " ORDER BY id LIMIT ?",
+        f"SELECT id, requested_at / {DAY_MS}, cost_nanousd, basis, model, {_COUNTS} FROM requests"
+        " WHERE id BETWEEN ? AND ? AND requested_at >= ? ORDER BY id LIMIT ?",
         (first, last, start_ms(since), limit),
     )
-    return [Costed(*row) for row in rows]
+    return [
+        Costed(id_, numbered_day(day), cost, cost_inputs, Usage(model, *counts))
+        for id_, day, cost, cost_inputs, model, *counts in rows
+    ]
 
 
 def change_costs(db: apsw.Connection, changes: Iterable[Change]) -> list[Change]:
@@ -101,8 +100,7 @@ def counted_models(db: apsw.Connection) -> list[ModelUse]:
     rows = run(
         db,
         "SELECT model, day, sum(requests), sum(cost_nanousd) FROM daily"
-        " WHERE model <> '' AND input_tokens + output_tokens + cache_write_5m_tokens"
-        " + cache_write_1h_tokens + cache_read_tokens > 0 GROUP BY model, day ORDER BY model, day",
+        f" WHERE model <> '' AND {_USED} > 0 GROUP BY model, day ORDER BY model, day",
     )
     return [
         ModelUse(model, numbered_day(day), requests, cost) for model, day, requests, cost in rows

@@ -1,7 +1,7 @@
-"""The account in sums: by day, client key, token and model, kept for good.
+"""The daily sums of the usage log: by day, client key, token and model, kept for good.
 
-The law: the sums hold every request ever written, so a total never looks at the detailed rows, and
-nothing can be counted twice or be missing. Days are UTC days.
+Invariant: the sums hold every request ever written, so a total never looks at the detailed rows,
+and nothing can be counted twice or be missing. Days are UTC days.
 """
 
 # ruff: noqa: S608  (the SQL is put together from this file's own words)
@@ -14,16 +14,16 @@ from typing import Any
 import apsw
 
 from airoxy.calendar import day_number, numbered_day
-from airoxy.core.billing.usage import BILLED
+from airoxy.core.billing.usage import COUNTED
 from airoxy.store.schema import run
 
 #: What is counted of a request.
-COUNTS = (*BILLED, "cost_nanousd")
+COUNTS = (*COUNTED, "cost_nanousd")
 #: What a total says.
-TOTALS = ("requests", "successful", "failed", *COUNTS)
+TOTALS = ("requests", "successful", "failed", *COUNTS, "estimated", "uncounted")
 
 _SUMS = ", ".join(
-    f"ifnull(sum({name}), 0)" for name in ("requests", "requests - failed", "failed", *COUNTS)
+    f"ifnull(sum({'requests - failed' if name == 'successful' else name}), 0)" for name in TOTALS
 )
 
 # Group: its fields, how they are had from the sums (day as a number), and the order.

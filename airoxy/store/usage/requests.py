@@ -1,6 +1,6 @@
-"""The account in detail: a row for each request, kept for some days.
+"""The usage log in detail: a row for each request, kept for some days.
 
-The law: rows are only added and, when they are old, deleted; of what they say, only the cost may
+Invariant: rows are only added and, when they are old, deleted; of what they say, only the cost may
 change (`store.usage.costs`). The sums of `store.usage.daily` follow by themselves (see
 `store.migrations`).
 """
@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import apsw
 
 from airoxy.calendar import DAY_MS, start_ms
+from airoxy.core.billing.usage import COUNTED, Usage, counts_of
 from airoxy.store.migrations import BLOCK
 from airoxy.store.schema import run
-from airoxy.store.usage.daily import COUNTS, conditions, totals, totals_by
+from airoxy.store.usage.daily import conditions, totals, totals_by
 
 __all__ = [
     "FIELDS",
@@ -33,30 +34,9 @@ __all__ = [
     "without_counts",
 ]
 
-#: A request as it is told: the columns of the view `request_log`.
-FIELDS = (
-    "id",
-    "requested_at",
-    "api_key_id",
-    "api_key_name",
-    "token_id",
-    "token_name",
-    "endpoint",
-    "model",
-    "is_stream",
-    *COUNTS,
-    "status_code",
-    "error_message",
-    "ending",
-    "attempts",
-    "ttfb_ms",
-    "duration_ms",
-    "request_id",
-)
-
 
 class Row(NamedTuple):
-    """What one request leaves; a tuple, so that SQLite takes it as it is."""
+    """What one request leaves."""
 
     requested_at_ms: int
     api_key_id: int
@@ -64,12 +44,7 @@ class Row(NamedTuple):
     endpoint: str
     model: str | None
     is_stream: bool
-    input_tokens: int
-    output_tokens: int
-    cache_write_5m_tokens: int
-    cache_write_1h_tokens: int
-    cache_read_tokens: int
-    web_search_requests: int
+    usage: Usage
     cost_nanousd: int
     status_code: int
     error_message: str | None
@@ -78,31 +53,62 @@ class Row(NamedTuple):
     ttfb_ms: int | None
     duration_ms: int
     request_id: str | None
-    #: What the cost was computed from, as `airoxy.core.billing.cost_inputs` writes it.
-    basis: str | None = None
+    #: What the cost was computed from, as `airoxy.core.billing.cost_inputs` keeps it.
+    cost_inputs: str | None = None
+    #: The counts are airoxy's estimate, because the answer broke off before its own.
+    is_estimate: bool = False
+    #: What it used costs money and cannot be counted here.
+    uncounted: bool = False
+
+
+_USAGE = Row._fields.index("usage")
+#: Columns that have another name than the row's field.
+_COLUMN_NAMES = {"requested_at_ms": "requested_at", "cost_inputs": "basis"}
+#: The columns of a row's values.
+COLUMNS = tuple(
+    _COLUMN_NAMES.get(name, name)
+    for name in (*Row._fields[:_USAGE], *COUNTED, *Row._fields[_USAGE + 1 :])
+)
+
+#: A request as it is told: the columns of the view `request_log`.
+FIELDS = tuple(
+    field
+    for name in ("id", *COLUMNS)
+    if name != "basis"
+    for field in {
+        "api_key_id": ("api_key_id", "api_key_name"),
+        "token_id": ("token_id", "token_name"),
+    }.get(name, (name,))
+)
+_TRUTHS = ("is_stream", "is_estimate", "uncounted")
+
+
+def values(row: Row) -> tuple[Any, ...]:
+    """The row's values, in the order of COLUMNS."""
+    return row[:_USAGE] + counts_of(row.usage) + row[_USAGE + 1 :]
 
 
 #: Rows of one statement: a quarter less for each, because SQLite looks the last id up, notes it,
 #: and makes the trigger ready once for a statement. Twice as many bring hardly more.
 _TOGETHER = 8
-_INSERT = f"INSERT INTO requests ({', '.join(Row._fields).replace('_at_ms', '_at')}) VALUES "
-_VALUES = f"({', '.join('?' * len(Row._fields))})"
+_INSERT = f"INSERT INTO requests ({', '.join(COLUMNS)}) VALUES "
+_VALUES = f"({', '.join('?' * len(COLUMNS))})"
 _INSERT_ONE, _INSERT_MORE = (_INSERT + ", ".join([_VALUES] * n) for n in (1, _TOGETHER))
 
 
 def append(db: apsw.Connection, rows: Sequence[Row]) -> None:
     """Write `rows` in the caller's transaction."""
+    written = [values(row) for row in rows]
     rest = len(rows) - len(rows) % _TOGETHER
-    together = (rows[start : start + _TOGETHER] for start in range(0, rest, _TOGETHER))
+    together = (written[start : start + _TOGETHER] for start in range(0, rest, _TOGETHER))
     cursor = db.cursor()
     cursor.executemany(_INSERT_MORE, [tuple(chain.from_iterable(eight)) for eight in together])
-    cursor.executemany(_INSERT_ONE, rows[rest:])
+    cursor.executemany(_INSERT_ONE, written[rest:])
 
 
 def without_counts(row: Row) -> Row:
     """The same request, with nothing to pay for."""
-    nothing: dict[str, Any] = dict.fromkeys(COUNTS, 0)
-    return row._replace(**nothing, basis=None)
+    return row._replace(usage=Usage(), cost_nanousd=0, cost_inputs=None)
 
 
 def newest(
@@ -153,7 +159,8 @@ def _of_block(
 def _told(rows: list[Any]) -> list[dict[str, Any]]:
     told = [dict(zip(FIELDS, row, strict=True)) for row in rows]
     for request in told:
-        request["is_stream"] = bool(request["is_stream"])
+        for name in _TRUTHS:
+            request[name] = bool(request[name])
     return told
 
 

@@ -96,7 +96,7 @@ def test_models_without_a_price_are_named_the_dearest_first(
 
 def test_old_costs_follow_new_prices(db: apsw.Connection, typed: Typed) -> None:
     configure(typed, {"model": "claude-opus-5-5", **OWN})
-    append(db, row(days_ago(9)), row(cost_nanousd=10**9), row(basis=UNKNOWN))
+    append(db, row(days_ago(9)), row(cost_nanousd=10**9), row(cost_inputs=UNKNOWN))
     words = ("prices", "--recost", "--since", "2026-11-01")
     dry = typed(*words, "--dry-run").splitlines()
     assert dry[0] == "2 of 3 requests would change: from $1.00 to $0.0206."

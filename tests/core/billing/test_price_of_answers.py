@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airoxy.core.billing.pricing import cost_nanousd
-from airoxy.core.billing.usage import UsageReader
+from airoxy.core.billing.usage_reader import UsageReader
 from tests.core.billing.pricing_samples import NOVEMBER, SHIPPED
 
 

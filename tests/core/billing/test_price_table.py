@@ -24,7 +24,7 @@ def test_the_longest_name_and_the_newest_row_in_force_count() -> None:
     price = SHIPPED.price_for("claude-sonnet-5-5-latest", date(2026, 12, 24))
     assert price is not None
     assert (price.model, price.since) == ("claude-sonnet-5-5", date(2026, 10, 7))
-    assert price.rates.read == Fraction(1, 10)
+    assert price.rates["read"] == Fraction(1, 10)
 
 
 ROW = {"model": "claude-x", "input": 1, "write_5m": 2, "write_1h": 3, "read": 4, "output": 5}
@@ -73,7 +73,7 @@ def test_a_price_is_the_decimal_that_was_written(tenth: object) -> None:
     table = PriceTable.parse([{**ROW, "input": tenth}])
     price = table.price_for("claude-x", NOVEMBER)
     assert price is not None
-    assert price.rates.input == Fraction(1, 10)
+    assert price.rates["input"] == Fraction(1, 10)
 
 
 def test_a_fast_price_need_not_come_out_even() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from airoxy.core.billing.usage import Usage, UsageReader, form_of
+from airoxy.core.billing.usage import Usage
+from airoxy.core.billing.usage_reader import UsageReader, form_of
 from tests.core.billing.usage_samples import (
     BROKEN,
     ERROR,

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airoxy.core.billing import usage
-from airoxy.core.billing.usage import UsageReader
+from airoxy.core.billing import usage_reader
+from airoxy.core.billing.usage_reader import UsageReader
 from tests.core.billing.usage_samples import MESSAGE, SAMPLES, read, seen, sse
 
 
@@ -103,7 +103,7 @@ def test_a_body_that_is_not_what_it_claims_does_no_harm(form: str, body: bytes) 
 def test_a_line_beyond_its_bound_is_skipped_to_its_end(
     size: int, over: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(usage, "MAX_LINE", 2000)
+    monkeypatch.setattr(usage_reader, "MAX_LINE", 2000)
     head, tail = b'data: {"usage":{"input_tokens":5},"text":"', b'"}'
     line = head + b"x" * (2000 + over - len(head) - len(tail)) + tail
     body = line + b"\n" + sse({"usage": {"output_tokens": 1}})
@@ -118,7 +118,7 @@ def test_a_body_without_end_takes_bounded_memory(
     form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for bound in ("MAX_LINE", "MAX_RESULT_LINE", "MAX_BODY"):
-        monkeypatch.setattr(usage, bound, 1 << 18)
+        monkeypatch.setattr(usage_reader, bound, 1 << 18)
     reader, piece = UsageReader(form), b'"usage"' * 8192
     tracemalloc.start()
     try:
@@ -135,6 +135,6 @@ def test_a_body_without_end_takes_bounded_memory(
 @pytest.mark.parametrize("over", [0, 1])
 def test_a_body_beyond_its_bound_is_not_counted(over: int, monkeypatch: pytest.MonkeyPatch) -> None:
     body = json.dumps(MESSAGE).encode()
-    monkeypatch.setattr(usage, "MAX_BODY", len(body) - over)
+    monkeypatch.setattr(usage_reader, "MAX_BODY", len(body) - over)
     assert len(read("json", [body[:50], body[50:]]).parts) == 1 - over
     assert len(read("json", [body, b"\n" * over]).parts) == 1 - over

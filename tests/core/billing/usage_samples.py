@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from airoxy.core.billing.usage import Usage, UsageReader
+from airoxy.core.billing.usage import Usage
+from airoxy.core.billing.usage_reader import UsageReader
 
 STREAM = """\
 event: message_start

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airoxy.core.billing.usage import counts_of
 from airoxy.server.metrics import counters as module
 from airoxy.server.metrics.counters import (
     BOUNDS,
@@ -25,16 +26,13 @@ from airoxy.server.metrics.counters import (
 )
 from airoxy.server.shared_memory import SharedMemory
 from airoxy.store.usage.requests import Row
+from tests.store.account import row as usage_row
 
 FORK = multiprocessing.get_context("fork")
 
 
 def row(**changes: Any) -> Row:
-    plain = Row(
-        1795348800000, 1, 7, "/v1/messages", "claude-opus-5-5", False,
-        10, 20, 3, 4, 5, 1, 6000, 200, None, "complete", 1, 350, 1200, "req_1",
-    )  # fmt: skip
-    return plain._replace(**changes)
+    return usage_row(**{"token_id": 7} | changes)
 
 
 @pytest.fixture
@@ -57,9 +55,8 @@ def test_a_request_is_counted_with_all_that_it_used(metric_counters: MetricCount
     ((outcome, counts),) = told(metric_counters).items()
     assert outcome == CounterLabels(1, 7, 200, "complete", "claude-opus-5-5")
     assert (counts.requests, counts.failovers) == (2, 2)
-    assert dict(zip(SUMMED, counts.sums, strict=True)) == {
-        name: 2 * getattr(row(), name) for name in SUMMED
-    }
+    used = dict(zip(SUMMED, (*counts_of(row().usage), row().cost_nanousd), strict=True))
+    assert counts.sums == {name: 2 * amount for name, amount in used.items()}
 
 
 @pytest.mark.parametrize(
@@ -121,7 +118,7 @@ def test_a_full_memory_loses_names_and_no_number(
         metric_counters.count(row(api_key_id=number) for number in range(1, 11))
     assert len(told(metric_counters)) == 4
     assert told(metric_counters)[CounterLabels(0, 0, 0, OTHER, OTHER)].requests == 14
-    assert sum(counts.sums[0] for counts in told(metric_counters).values()) == 200
+    assert sum(counts.sums["input_tokens"] for counts in told(metric_counters).values()) == 200
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)

@@ -14,7 +14,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airoxy.core.billing.usage import UsageReader
+from airoxy.core.billing.usage_reader import UsageReader
 from airoxy.server.proxy import decode
 from airoxy.server.proxy.decode import Decoder
 

@@ -27,9 +27,9 @@ def answered(usage: dict[str, Any]) -> Row:
     return request_log.row(shipped_prices())
 
 
-def test_a_plain_answer_needs_no_basis() -> None:
+def test_a_plain_answer_keeps_no_cost_inputs() -> None:
     row = answered({"input_tokens": 1000, "output_tokens": 10, "service_tier": "standard"})
-    assert (row.cost_nanousd, row.basis) == (4_200_000, None)
+    assert (row.cost_nanousd, row.cost_inputs) == (4_200_000, None)
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,11 @@ def test_a_plain_answer_needs_no_basis() -> None:
 )
 def test_what_else_its_cost_follows_from_stays_with_the_row(usage: dict[str, Any]) -> None:
     row = answered({"input_tokens": 1000, "output_tokens": 10} | usage)
-    assert row.basis
+    assert row.cost_inputs
     today = date(2026, 11, 22)
-    assert cost_nanousd(parts_of(row.basis), shipped_prices(), today) == row.cost_nanousd
+    assert cost_nanousd(parts_of(row.cost_inputs), shipped_prices(), today) == row.cost_nanousd
 
 
 def test_what_is_not_counted_again_has_nothing_to_compute_from() -> None:
     row = without_counts(answered({"input_tokens": 1000, "service_tier": "batch"}))
-    assert (row.cost_nanousd, row.basis) == (0, None)
+    assert (row.cost_nanousd, row.cost_inputs) == (0, None)

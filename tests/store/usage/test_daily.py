@@ -8,6 +8,7 @@ from typing import Any
 import apsw
 import pytest
 
+from airoxy.core.billing.usage import COUNTED
 from airoxy.store import keys, tokens
 from airoxy.store.schema import run, transaction
 from airoxy.store.usage import requests
@@ -17,7 +18,7 @@ from tests.store.account import TODAY, add_key, add_token, append, days_ago, row
 
 
 def test_the_totals_are_those_of_the_specification(db: apsw.Connection) -> None:
-    append(db, row(), row(status_code=500))
+    append(db, row(is_estimate=True), row(status_code=500, uncounted=True))
     assert totals(db) == {
         "requests": 2,
         "successful": 1,
@@ -29,6 +30,8 @@ def test_the_totals_are_those_of_the_specification(db: apsw.Connection) -> None:
         "cache_read_tokens": 100,
         "web_search_requests": 2,
         "cost_nanousd": 2_000_000,
+        "estimated": 1,
+        "uncounted": 1,
     }
 
 
@@ -109,6 +112,8 @@ def test_every_total_is_what_adding_up_would_give(db: apsw.Connection) -> None:
             token_id=chance.choice([None, 1, 2]),
             model=chance.choice([None, "a", "b"]),
             status_code=chance.choice([200, 429]),
+            is_estimate=chance.choice([False, True]),
+            uncounted=chance.choice([False, True]),
             **{name: chance.randrange(10**6) for name in COUNTS},
         )
         for _ in range(2000)
@@ -118,12 +123,16 @@ def test_every_total_is_what_adding_up_would_give(db: apsw.Connection) -> None:
 
     def added(chosen: list[requests.Row]) -> dict[str, int]:
         failed = sum(r.status_code >= 400 for r in chosen)
-        sums = {name: sum(getattr(r, name) for r in chosen) for name in COUNTS}
+        sums = {name: sum(getattr(r.usage, name) for r in chosen) for name in COUNTED}
         return {
             "requests": len(chosen),
             "successful": len(chosen) - failed,
             "failed": failed,
-        } | sums
+            **sums,
+            "cost_nanousd": sum(r.cost_nanousd for r in chosen),
+            "estimated": sum(r.is_estimate for r in chosen),
+            "uncounted": sum(r.uncounted for r in chosen),
+        }
 
     def day(r: requests.Row) -> int:
         return r.requested_at_ms // 86_400_000 - TODAY.toordinal() + 719163

@@ -11,6 +11,7 @@ from typing import Any
 import apsw
 import pytest
 
+from airoxy.core.billing.usage import counts_of
 from airoxy.store import keys, tokens
 from airoxy.store.migrations import BLOCK
 from airoxy.store.schema import run, transaction
@@ -23,7 +24,7 @@ FIELDS = [
     *("endpoint", "model", "is_stream", "input_tokens", "output_tokens"),
     *("cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens"),
     *("web_search_requests", "cost_nanousd", "status_code", "error_message", "ending"),
-    *("attempts", "ttfb_ms", "duration_ms", "request_id"),
+    *("attempts", "ttfb_ms", "duration_ms", "request_id", "is_estimate", "uncounted"),
 ]
 
 
@@ -62,6 +63,8 @@ def test_a_request_is_told_with_all_its_fields_in_order(db: apsw.Connection) -> 
         "ttfb_ms": 300,
         "duration_ms": 4000,
         "request_id": "req_test",
+        "is_estimate": False,
+        "uncounted": False,
     }
     assert json.loads(json.dumps(request)) == request
 
@@ -73,8 +76,8 @@ def test_rows_that_come_together_are_written_as_they_come(db: apsw.Connection, m
         for n in range(many)
     ]
     append(db, *rows)
-    written = f"SELECT {', '.join(requests.Row._fields)} FROM requests ORDER BY id"
-    assert run(db, written.replace("_at_ms", "_at")) == rows
+    written = f"SELECT {', '.join(requests.COLUMNS)} FROM requests ORDER BY id"
+    assert run(db, written) == [requests.values(each) for each in rows]
     sums = requests.totals(db)
     assert (sums["requests"], sums["input_tokens"]) == (many, sum(range(many)))
 
@@ -211,4 +214,4 @@ def test_without_counts_a_request_is_still_a_request() -> None:
     counted = row(status_code=418)
     plain = requests.without_counts(counted)
     assert (plain.status_code, plain.model) == (418, counted.model)
-    assert not any(getattr(plain, name) for name in requests.COUNTS)
+    assert not any(counts_of(plain.usage))

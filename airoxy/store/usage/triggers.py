@@ -1,0 +1,109 @@
+"""The triggers that keep the daily sums and the sparse index, and the view for other programs.
+
+They are derived from the columns that the tables have, and made anew with every migration, in its
+transaction: a column that `requests` and `daily` both have is summed, and shown by the view.
+"""
+
+# ruff: noqa: S608  (the SQL is put together from this file's own words)
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apsw
+
+from airoxy.calendar import DAY_MS
+from airoxy.store.migrations import BLOCK
+
+#: The sums of models that Anthropic has never charged for, because clients make names up.
+OTHER_MODELS = "other"
+
+_GROUP = ("day", "api_key_id", "token_id", "model")
+#: What is summed of a request where it is not the column of the same name.
+_SUMMED = {
+    "requests": "1",
+    "failed": "NEW.status_code >= 400 OR NEW.ending = 'upstream_failed'",
+    "estimated": "NEW.is_estimate",
+}
+#: How the view shows a column where it is not as it is.
+_SHOWN = {
+    "requested_at": (
+        "strftime('%Y-%m-%dT%H:%M:%fZ', r.requested_at / 1000.0, 'unixepoch') AS requested_at"
+    ),
+    "api_key_id": "r.api_key_id, k.name AS api_key_name",
+    "token_id": "r.token_id, t.name AS token_name",
+}
+#: What the view does not show: a cost's inputs are airoxy's own.
+_INTERNAL = ("basis",)
+
+
+def derive(db: apsw.Connection) -> None:
+    """Make the triggers and the view anew, in the caller's transaction."""
+    cursor = db.cursor()
+    requests, daily = (
+        [name for (name,) in cursor.execute("SELECT name FROM pragma_table_info(?)", (table,))]
+        for table in ("requests", "daily")
+    )
+    cursor.execute(_written(requests, daily) + _recosted(requests) + _view(requests))
+
+
+def _written(requests: Sequence[str], daily: Sequence[str]) -> str:
+    sums = [name for name in daily if name not in _GROUP]
+    added = ", ".join(_SUMMED.get(name, f"NEW.{name}") for name in sums)
+    adding = ", ".join(f"{name} = {name} + excluded.{name}" for name in sums)
+    return f"""
+DROP TRIGGER IF EXISTS requests_written;
+CREATE TRIGGER requests_written AFTER INSERT ON requests
+BEGIN
+    INSERT INTO daily ({", ".join((*_GROUP, *sums))})
+    VALUES ({_group(requests)}, {added})
+    ON CONFLICT DO UPDATE SET {adding};
+    INSERT INTO blocks VALUES (
+        NEW.id / {BLOCK}, NEW.api_key_id, ifnull(NEW.token_id, 0),
+        NEW.requested_at, NEW.requested_at
+    )
+    ON CONFLICT DO UPDATE SET
+        oldest = min(oldest, excluded.oldest), newest = max(newest, excluded.newest)
+    WHERE excluded.oldest < oldest OR excluded.newest > newest;
+END;
+
+DROP TRIGGER IF EXISTS daily_added;
+CREATE TRIGGER daily_added AFTER INSERT ON daily WHEN NEW.model NOT IN ('', '{OTHER_MODELS}')
+BEGIN
+    INSERT OR IGNORE INTO charged_models VALUES (NEW.model);
+END;
+"""
+
+
+def _recosted(requests: Sequence[str]) -> str:
+    return f"""
+DROP TRIGGER IF EXISTS requests_recosted;
+CREATE TRIGGER requests_recosted AFTER UPDATE OF cost_nanousd ON requests
+BEGIN
+    UPDATE daily SET cost_nanousd = cost_nanousd + NEW.cost_nanousd - OLD.cost_nanousd
+    WHERE ({", ".join(_GROUP)}) = ({_group(requests)});
+END;
+"""
+
+
+def _group(requests: Sequence[str]) -> str:
+    """The values of _GROUP for a row. A model that was charged for is not looked up."""
+    used = " + ".join(f"NEW.{name}" for name in requests if name.endswith("_tokens"))
+    return f"""
+        NEW.requested_at / {DAY_MS}, NEW.api_key_id, ifnull(NEW.token_id, 0),
+        CASE
+            WHEN NEW.model IS NULL THEN ''
+            WHEN {used} > 0 OR NEW.model IN (SELECT name FROM charged_models) THEN NEW.model
+            ELSE '{OTHER_MODELS}'
+        END"""
+
+
+def _view(requests: Sequence[str]) -> str:
+    columns = ", ".join(_SHOWN.get(name, f"r.{name}") for name in requests if name not in _INTERNAL)
+    return f"""
+DROP VIEW IF EXISTS request_log;
+CREATE VIEW request_log AS
+SELECT {columns}
+FROM requests AS r
+LEFT JOIN api_keys AS k ON k.id = r.api_key_id
+LEFT JOIN tokens AS t ON t.id = r.token_id;
+"""
