@@ -54,7 +54,7 @@ class Tls:
 
 
 @dataclass(frozen=True)
-class Upstream:
+class UpstreamSettings:
     """Where requests go. Timeouts are seconds."""
 
     url: str
@@ -92,7 +92,7 @@ class Config:
     log_level: str
     affinity: str
     max_attempts: int
-    upstream: Upstream
+    upstream: UpstreamSettings
     oauth: OAuth
     metrics: Metrics
     price_rows: tuple[Row, ...]
@@ -137,7 +137,7 @@ def make_config(
     top["price_rows"] = top.pop("pricing")
     top |= {
         "tls": Tls(**sections["tls"]),
-        "upstream": Upstream(**sections["upstream"]),
+        "upstream": UpstreamSettings(**sections["upstream"]),
         "oauth": OAuth(**sections["oauth"]),
         "metrics": Metrics(**sections["metrics"]),
     }

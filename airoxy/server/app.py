@@ -41,7 +41,7 @@ from airoxy.server.writer import Writer
 from airoxy.store import tokens
 from airoxy.store.schema import open_database
 from airoxy.upstream.origin import proxy_from_environ
-from airoxy.upstream.upstream import Client
+from airoxy.upstream.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class ServerApp:
     @property
     def load(self) -> Load:
         proxy = self.proxy
-        return Load(proxy.running, proxy.client.open_connections, proxy.pool.writer.backlog)
+        return Load(proxy.running, proxy.upstream.open_connections, proxy.pool.writer.backlog)
 
     async def startup(self) -> None:
         """Nothing has to wait for the loop."""
@@ -67,7 +67,7 @@ class ServerApp:
     async def aclose(self) -> None:
         """Let refreshes finish, and write out what the account still holds."""
         await self.proxy.pool.refresher.aclose()
-        await self.proxy.client.aclose()
+        await self.proxy.upstream.aclose()
         self.proxy.settle()
         self.proxy.pool.writer.close()
         self.proxy.limiter.limit_counters.close()
@@ -91,18 +91,18 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     metric_counters = MetricCounters(memory)
     writer = Writer(connect(), metric_counters=metric_counters)
     pool = Pool(Snapshot(db), token_state, writer, Refresher(config.oauth, connect))
-    upstream = config.upstream
-    client = Client(
-        upstream.url,
-        connect_timeout=upstream.connect_timeout,
-        read_timeout=upstream.read_timeout,
-        proxy=proxy_from_environ(upstream.url, environ),
+    settings = config.upstream
+    upstream = Upstream(
+        settings.url,
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.read_timeout,
+        proxy=proxy_from_environ(settings.url, environ),
     )
     # Prices are read now: the first request that is written may find no descriptor left.
     limiter = Limiter(
         LimitCounters(memory), lambda key: key in pool.snapshot.limits, db, config.pricing
     )
-    proxy = Proxy(config, pool, client, limiter)
+    proxy = Proxy(config, pool, upstream, limiter)
     load = partial(read_load, memory)
     health = HealthEndpoint(pool, time.monotonic(), load)
     read = partial(connect, readonly=True)

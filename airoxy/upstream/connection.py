@@ -1,7 +1,8 @@
-"""One HTTP/1.1 connection to the upstream, as an asyncio.Protocol: writing, flow control, silence.
+"""One HTTP/1.1 connection to the upstream, as an asyncio.Protocol: writing, flow control, time-out.
 
-The law: whatever happens on the wire is noted here and the exchange that uses the connection is
-woken; nothing is raised into the event loop. An idle connection that hears anything is closed.
+Invariant: whatever happens on the wire is recorded here and wakes the exchange that uses the
+connection; nothing is raised into the event loop. An idle connection on which anything arrives is
+closed.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from collections.abc import Callable
 from typing import cast
 
 from airoxy.errors import UpstreamBroken, UpstreamError, UpstreamTimeout
-from airoxy.upstream.response import Answer
+from airoxy.upstream.response import UpstreamResponse
 
 #: Above this much unread body the socket is left alone until the reader has caught up; one read
 #: of the event loop (256 KiB) may come on top.
 HIGH_WATER = 256 * 1024
 
 
-class Connection(asyncio.Protocol):
+class UpstreamConnection(asyncio.Protocol):
     """`fault` is why no more can come; `sent` is set by its user when the request is out."""
 
     __slots__ = (
@@ -32,7 +33,7 @@ class Connection(asyncio.Protocol):
         self,
         loop: asyncio.AbstractEventLoop,
         read_timeout: float,
-        on_lost: Callable[[Connection], None],
+        on_lost: Callable[[UpstreamConnection], None],
     ) -> None:
         """`read_timeout`: seconds of silence; `on_lost` is called once, when the socket is gone."""
         self.fault: UpstreamError | None = None
@@ -43,16 +44,16 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._read_timeout = read_timeout
         self._on_lost = on_lost
-        self._answer: Answer | None = None
+        self._answer: UpstreamResponse | None = None
         self._wake: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._read_paused = False
         self._drained: asyncio.Future[None] | None = None
 
-    # What the exchange does with it.
+    # For the exchange.
 
-    def begin(self, answer: Answer, wake: Callable[[], None]) -> None:
-        """Listen for `answer` from now on and call `wake` after each change."""
+    def begin(self, answer: UpstreamResponse, wake: Callable[[], None]) -> None:
+        """What arrives belongs to `answer` from now on; `wake` is called after each change."""
         self._answer = answer
         self._wake = wake
         self.sent = False
@@ -66,8 +67,8 @@ class Connection(asyncio.Protocol):
             self._transport.write(data)
 
     async def drain(self) -> bool:
-        """Wait until the socket takes more; False if it never will. The event loop gets a turn in
-        any case: a fast socket must not starve the others, and bad news must get through."""
+        """Wait until the socket takes more; False if it never will. The event loop runs in any
+        case: a fast socket must not starve the others, and a failure has to be noticed."""
         if self.write_paused and self.fault is None:
             self._drained = self.loop.create_future()
             await self._drained
@@ -83,7 +84,7 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def end(self) -> bool:
-        """The exchange is over: True if another may use the connection, which else is closed."""
+        """The exchange has ended: True if the connection can be used again, else it is closed."""
         answer, transport = self._answer, self._transport
         if (
             answer is not None
@@ -102,7 +103,7 @@ class Connection(asyncio.Protocol):
         return False
 
     def drop(self) -> None:
-        """The exchange is over and the connection with it, at once."""
+        """End the exchange and close the connection at once."""
         if self._answer is not None:
             self._answer.discard()
         self._answer = self._wake = None
@@ -125,14 +126,14 @@ class Connection(asyncio.Protocol):
         self.abort()
         self._notify()
 
-    # What the event loop tells.
+    # Callbacks of the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is open (and TLS is up)."""
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the answer, or of nobody's."""
+        """Bytes of the answer; on an idle connection, of none."""
         self.active_at = self.loop.time()
         answer = self._answer
         if answer is None:
@@ -149,7 +150,7 @@ class Connection(asyncio.Protocol):
             self._wake()
 
     def eof_received(self) -> None:
-        """The upstream has said all it will; the transport closes itself after this."""
+        """The upstream sends no more; the transport closes itself after this."""
         answer = self._answer
         if answer is None:
             self.abort()
@@ -164,7 +165,7 @@ class Connection(asyncio.Protocol):
             self._notify()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The socket is gone, by whoever's doing."""
+        """The socket is closed, by either side."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -185,8 +186,8 @@ class Connection(asyncio.Protocol):
         self._release_writer()
 
     def _socket_error(self) -> str | None:
-        """Why there is no more. Of a reset that comes together with the last bytes libuv makes an
-        end, which some answers would take for theirs."""
+        """Why the stream ended. libuv reports a reset that arrives together with the last bytes as
+        an ordinary end, which would complete an answer that lasts until the connection closes."""
         sock = self._transport and self._transport.get_extra_info("socket")
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if sock else 0
         return os.strerror(error).lower() if error else None
@@ -203,13 +204,14 @@ class Connection(asyncio.Protocol):
             self._drained = None
 
     def _check_silence(self) -> None:
-        """One timer for all reads: it looks when the last byte came, and comes back if need be."""
+        """One timer for all reads: it compares with the time of the last byte, and is set again if
+        that is too recent."""
         self._timer = None
         answer, now = self._answer, self.loop.time()
         if answer is None or answer.complete or self.fault is not None:
             return
         if self._read_paused or not (self.sent or self.write_paused):
-            self.active_at = now  # the silence is ours: a slow reader, or a body still being made
+            self.active_at = now  # airoxy makes it wait: a slow reader, or a body still arriving
         deadline = self.active_at + self._read_timeout
         if now < deadline:
             self._timer = self.loop.call_at(deadline, self._check_silence)

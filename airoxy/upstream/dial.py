@@ -1,6 +1,6 @@
-"""A new connection to the origin: name, TCP, proxy, TLS, under one time limit.
+"""Opening a connection to the origin: name look-up, TCP, proxy, TLS, under one time limit.
 
-The law: whatever goes wrong becomes ConnectFailed with a sentence that says what to look at, and
+Invariant: whatever goes wrong becomes ConnectFailed with a sentence that says what to look at, and
 leaves no socket open.
 """
 
@@ -12,12 +12,13 @@ import re
 import socket
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Any
 
 from airoxy.errors import ConnectFailed
-from airoxy.upstream.connection import Connection
-from airoxy.upstream.origin import Origin, Proxy
+from airoxy.upstream.connection import UpstreamConnection
+from airoxy.upstream.origin import HTTPProxy, Origin
 
 #: Seconds before the next address is tried beside one that does not answer (RFC 8305, section 5).
 _NEXT_ADDRESS_AFTER = 0.25
@@ -57,54 +58,52 @@ def default_tls() -> ssl.SSLContext:
     return context
 
 
-async def dial(
-    origin: Origin,
-    proxy: Proxy | None,
-    tls: ssl.SSLContext | None,
-    limit: float,
-    factory: Callable[[], Connection],
-) -> Connection:
-    """Everything together takes `limit` seconds at most. Raises ConnectFailed."""
-    where = origin.authority.decode("ascii")
-    if proxy is not None:
-        where += f" through the proxy {proxy.host}:{proxy.port}"
-    try:
-        async with asyncio.timeout(limit) as clock:
-            return await _dial(origin, proxy, tls, limit, factory)
-    except TimeoutError as error:
-        if clock.expired():
-            raise ConnectFailed(f"Connecting to {where} took more than {limit:g} seconds") from None
-        raise ConnectFailed(f"Cannot connect to {where}: {_reason(error)}") from error
-    except ssl.SSLError as error:
-        raise ConnectFailed(f"TLS with {where} failed: {_tls_reason(error)}") from error
-    except (OSError, UnicodeError) as error:
-        raise ConnectFailed(f"Cannot connect to {where}: {_reason(error)}") from error
+@dataclass(frozen=True, slots=True)
+class Dialer:
+    """Opens connections to `origin`; name look-up, TCP, proxy and TLS take `timeout` seconds at
+    most together."""
 
+    origin: Origin
+    proxy: HTTPProxy | None
+    tls: ssl.SSLContext | None
+    timeout: float
 
-async def _dial(
-    origin: Origin,
-    proxy: Proxy | None,
-    tls: ssl.SSLContext | None,
-    limit: float,
-    factory: Callable[[], Connection],
-) -> Connection:
-    loop = asyncio.get_running_loop()
-    near: Origin | Proxy = proxy or origin
-    sock = await _connect(loop, near.host, near.port)
-    try:
-        if proxy is not None and tls is not None:
-            await _tunnel(loop, sock, origin, proxy)
-        _, connection = await loop.create_connection(
-            factory,
-            sock=sock,
-            ssl=tls,
-            server_hostname=origin.host if tls is not None else None,
-            ssl_handshake_timeout=limit if tls is not None else None,
-        )
-    except BaseException:
-        sock.close()
-        raise
-    return connection
+    async def dial(self, factory: Callable[[], UpstreamConnection]) -> UpstreamConnection:
+        """Raises ConnectFailed."""
+        where = self.origin.authority.decode("ascii")
+        if self.proxy is not None:
+            where += f" through the proxy {self.proxy.host}:{self.proxy.port}"
+        try:
+            async with asyncio.timeout(self.timeout) as clock:
+                return await self._dial(factory)
+        except TimeoutError as error:
+            if clock.expired():
+                seconds = f"{self.timeout:g} seconds"
+                raise ConnectFailed(f"Connecting to {where} took more than {seconds}") from None
+            raise ConnectFailed(f"Cannot connect to {where}: {_reason(error)}") from error
+        except ssl.SSLError as error:
+            raise ConnectFailed(f"TLS with {where} failed: {_tls_reason(error)}") from error
+        except (OSError, UnicodeError) as error:
+            raise ConnectFailed(f"Cannot connect to {where}: {_reason(error)}") from error
+
+    async def _dial(self, factory: Callable[[], UpstreamConnection]) -> UpstreamConnection:
+        loop = asyncio.get_running_loop()
+        near: Origin | HTTPProxy = self.proxy or self.origin
+        sock = await _connect(loop, near.host, near.port)
+        try:
+            if self.proxy is not None and self.tls is not None:
+                await _tunnel(loop, sock, self.origin, self.proxy)
+            _, connection = await loop.create_connection(
+                factory,
+                sock=sock,
+                ssl=self.tls,
+                server_hostname=self.origin.host if self.tls is not None else None,
+                ssl_handshake_timeout=self.timeout if self.tls is not None else None,
+            )
+        except BaseException:
+            sock.close()
+            raise
+        return connection
 
 
 async def _connect(loop: asyncio.AbstractEventLoop, host: str, port: int) -> socket.socket:
@@ -162,7 +161,7 @@ def _interleaved(addresses: list[_Address]) -> list[_Address]:
 
 
 async def _tunnel(
-    loop: asyncio.AbstractEventLoop, sock: socket.socket, origin: Origin, proxy: Proxy
+    loop: asyncio.AbstractEventLoop, sock: socket.socket, origin: Origin, proxy: HTTPProxy
 ) -> None:
     """Ask for a tunnel with CONNECT. The origin says nothing before it is spoken to, so all that
     arrives here is the proxy's."""

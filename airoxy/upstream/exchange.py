@@ -1,6 +1,6 @@
 """One request and its answer, on one connection.
 
-The law: an exchange ends in exactly one of two ways. Read to its clean end, its connection serves
+Invariant: an exchange ends in exactly one of two ways. Read to its clean end, its connection serves
 another request; ended in any other way, its connection is closed at once.
 """
 
@@ -9,16 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Generator
 from types import coroutine
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from airoxy.core.request.headers import Headers
 from airoxy.errors import UpstreamBroken, UpstreamTimeout
-from airoxy.upstream.connection import Connection
-from airoxy.upstream.response import Answer
+from airoxy.upstream.connection import UpstreamConnection
+from airoxy.upstream.connection_pool import ConnectionPool
+from airoxy.upstream.response import UpstreamResponse
 from airoxy.upstream.upload import PIECE, pump_bytes, pump_iterator
-
-if TYPE_CHECKING:
-    from airoxy.upstream.upstream import Client
 
 Body = bytes | bytearray | AsyncIterator[bytes] | None
 
@@ -34,27 +32,28 @@ class Resumable(Protocol):
 
 
 class Exchange:
-    """One request and its answer; `waits` is what drives who waits for it, if that is no task.
+    """One request and its answer. `driver` resumes the coroutine that waits for it, if that is not
+    a task.
 
     `status`, `reason` and `headers` (names in lower case, values as they came, order and
     duplicates kept) are there once send() has returned.
     """
 
     __slots__ = (
-        "_answer", "_client", "_connection", "_error", "_paused", "_waiter", "_waits", "headers",
+        "_answer", "_connection", "_driver", "_error", "_paused", "_pool", "_waiter", "headers",
         "reason", "status",
     )  # fmt: skip
 
-    def __init__(self, client: Client, waits: Resumable | None = None) -> None:
+    def __init__(self, pool: ConnectionPool, driver: Resumable | None = None) -> None:
         self.status = 0
         self.reason = b""
         self.headers: Headers = []
-        self._client = client
-        self._connection: Connection | None = None
-        self._answer: Answer | None = None
+        self._pool = pool
+        self._connection: UpstreamConnection | None = None
+        self._answer: UpstreamResponse | None = None
         self._error: BaseException | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._waits = waits
+        self._driver = driver
         self._paused = False
 
     @property
@@ -68,41 +67,27 @@ class Exchange:
         answer = self._answer
         return answer is not None and (answer.size > 0 or answer.complete)
 
-    async def send(
-        self,
-        method: bytes,
-        target: bytes,
-        headers: Headers,
-        body: Body = None,
-        *,
-        length: int | None = None,
-    ) -> None:
+    async def send(self, head: bytes, body: Body = None, *, length: int | None = None) -> None:
         """Send the request and wait for the head of the answer.
 
-        `headers` begin with host and have no framing. A bytearray must not change until the head
-        is there. An iterator is sent with content-length if `length` (bytes) is given, else
-        chunked, and always over a fresh connection, because it could not be repeated. Anything
-        else is repeated once, unnoticed, if a kept-alive connection turns out to have been closed
-        before any byte of the answer.
+        `head` is Upstream.head()'s. A bytearray must not change until the answer's head is there.
+        An iterator is sent with content-length if `length` (bytes) is given, else chunked, and
+        always over a fresh connection, because it could not be repeated. Anything else is repeated
+        once, unnoticed, if a kept-alive connection turns out to have been closed before any byte
+        of the answer.
 
         Raises ConnectFailed, UpstreamTimeout, UpstreamBroken, what the iterator raises, and
         InvalidInput if the iterator's length is not `length`.
         """
-        await self.ask(self._client.head(method, target, headers), body, length=length)
-
-    async def ask(self, head: bytes, body: Body = None, *, length: int | None = None) -> None:
-        """send() with a head as the client makes it (see Client.head)."""
         if self._error is not None:
             raise self._error
-        client = self._client
         repeatable = body is None or isinstance(body, (bytes, bytearray))
-        bodiless = head.startswith(b"HEAD ")
         head = _framed(head, body, length)
         try:
-            connection = client.take() if repeatable else None
-            if connection is None or not await self._ask(connection, head, body, length, bodiless):
+            connection = self._pool.take() if repeatable else None
+            if connection is None or not await self._attempt(connection, head, body, length):
                 connection = await self._dial()
-                if not await self._ask(connection, head, body, length, bodiless):
+                if not await self._attempt(connection, head, body, length):
                     raise connection.fault or UpstreamBroken("The upstream broke off")
         except BaseException:
             self._drop()
@@ -154,15 +139,15 @@ class Exchange:
         elif connection is not None:
             self._connection = None
             if connection.end():
-                self._client.give_back(connection)
+                self._pool.give_back(connection)
 
     # Steps of send() and read().
 
-    async def _ask(
-        self, connection: Connection, head: bytes, body: Body, length: int | None, bodiless: bool
+    async def _attempt(
+        self, connection: UpstreamConnection, head: bytes, body: Body, length: int | None
     ) -> bool:
         """True when the head of the answer is there, False if the connection was dead before."""
-        answer = Answer(bodiless=bodiless)
+        answer = UpstreamResponse(bodiless=head.startswith(b"HEAD "))
         self._connection = connection
         self._answer = answer
         connection.begin(answer, self._wake)
@@ -190,8 +175,8 @@ class Exchange:
 
     async def _upload(
         self,
-        connection: Connection,
-        answer: Answer,
+        connection: UpstreamConnection,
+        answer: UpstreamResponse,
         body: bytes | bytearray | AsyncIterator[bytes],
         length: int | None,
     ) -> None:
@@ -217,9 +202,9 @@ class Exchange:
         if failure is not None and not answer.started:
             raise failure
 
-    async def _dial(self) -> Connection:
+    async def _dial(self) -> UpstreamConnection:
         """Connect in a task, so that abort() need not wait for the network."""
-        task = asyncio.get_running_loop().create_task(self._client.connect())
+        task = asyncio.get_running_loop().create_task(self._pool.connect())
         task.add_done_callback(lambda _: self._wake())
         try:
             while not task.done():
@@ -234,7 +219,7 @@ class Exchange:
             task.add_done_callback(_close_late)
             raise
 
-    def _take(self, answer: Answer) -> bytes:
+    def _take(self, answer: UpstreamResponse) -> bytes:
         data = answer.take()
         if answer.complete:
             self.close()
@@ -249,7 +234,7 @@ class Exchange:
             connection.drop()
 
     async def _wait(self) -> None:
-        if self._waits is None:
+        if self._driver is None:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
             return
@@ -260,9 +245,9 @@ class Exchange:
             self._paused = False
 
     def _wake(self) -> None:
-        if self._paused and self._waits is not None:
+        if self._paused and self._driver is not None:
             self._paused = False
-            self._waits.resume()
+            self._driver.resume()
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
@@ -287,7 +272,7 @@ def _framed(head: bytes, body: Body, length: int | None) -> bytes:
     return head + b"content-length: %d\r\n\r\n" % length
 
 
-def _close_late(task: asyncio.Task[Connection]) -> None:
+def _close_late(task: asyncio.Task[UpstreamConnection]) -> None:
     """Of a connection that nobody wants any more."""
     if not task.cancelled() and task.exception() is None:
         task.result().abort()

@@ -1,6 +1,6 @@
-"""A refresh token exchanged for a new pair, over HTTP; core.oauth says what it means.
+"""The exchange of a refresh token for a new pair, over HTTP; core.oauth interprets the answer.
 
-The law: every failure is an answer (core.oauth.Unavailable). Nothing is raised, and nothing is
+Invariant: every failure is an answer (core.oauth.Unavailable). Nothing is raised, and nothing is
 repeated, because a refresh token works once.
 """
 

@@ -1,6 +1,6 @@
-"""Where the upstream is and which proxy leads there: URLs taken apart, nothing opened.
+"""The URLs of the upstream and of the HTTP proxy before it, parsed; nothing is opened.
 
-The law: the password of a proxy is in no message and no repr.
+Invariant: the password of a proxy is in no message and no repr.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The one server that a client talks to; `prefix` is put before each target."""
+    """The server that requests go to; `prefix` is put before each target."""
 
     host: str
     port: int
@@ -38,7 +38,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Proxy:
+class HTTPProxy:
     """An HTTP proxy; `authorization` is the value of Proxy-Authorization, if it wants one."""
 
     host: str
@@ -60,7 +60,7 @@ def parse_origin(url: str) -> Origin:
     return Origin(host, port, parts.scheme == "https", prefix.encode("ascii"))
 
 
-def parse_proxy(url: str) -> Proxy:
+def parse_proxy(url: str) -> HTTPProxy:
     """Raises ConfigError, which does not repeat the URL, for what is no HTTP proxy's URL."""
     parts = _split(url)
     if parts is None or parts.scheme != "http":
@@ -72,7 +72,7 @@ def parse_proxy(url: str) -> Proxy:
     if parts.username is not None:
         pair = unquote_to_bytes(parts.username) + b":" + unquote_to_bytes(parts.password or "")
         authorization = b"Basic " + base64.b64encode(pair)
-    return Proxy(host, port, authorization)
+    return HTTPProxy(host, port, authorization)
 
 
 def proxy_from_environ(url: str, environ: Mapping[str, str]) -> str | None:

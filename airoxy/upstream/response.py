@@ -1,6 +1,6 @@
-"""One HTTP/1.1 answer, read from bytes: no socket, no clock, no waiting.
+"""One HTTP/1.1 answer, parsed from bytes without socket, clock or waiting.
 
-The law: what cannot be framed beyond doubt is a fault, and what arrives after the end of the
+Invariant: what cannot be framed beyond doubt is a fault, and what arrives after the end of the
 answer never becomes a part of it; it only keeps the connection from being used again.
 """
 
@@ -11,7 +11,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from airoxy.core.request.headers import Headers
 
 #: Largest head (all interim answers included), and longest run of bytes inside a chunked body that
-#: brings no body: far above what any server sends, small enough that nobody can fill the memory.
+#: brings no body: far above what any server sends, too little to fill the memory.
 HEAD_LIMIT = 64 * 1024
 
 #: A feed can bring thousands of tiny chunks; above this many pieces they are joined at once,
@@ -21,8 +21,9 @@ _MANY_PIECES = 64
 _SPACE = ord(" ")
 
 
-class Answer:
-    """`started` when the head is complete, `complete` when the body is, `fault` when never will be.
+class UpstreamResponse:
+    """`started` when the head is complete, `complete` when the body is; `fault` says why neither
+    can be any more.
 
     `reusable` says whether the connection is good for another request after a complete answer.
     `pieces` is the body that has arrived and was not taken yet, `size` its length in bytes.
@@ -42,11 +43,11 @@ class Answer:
         self.fault: str | None = None
         self.pieces: list[bytes] = []
         self.size = 0
-        #: A stream has a piece for each event: who takes it up must cost next to nothing.
+        #: A stream has a piece for each event, so this must cost next to nothing.
         self.on_body = self.pieces.append
         self._bodiless = bodiless
         self._barren = 0  # bytes since the last one of the body
-        # The parser and its callbacks hold each other: who ends the answer lets go of the parser,
+        # The parser and its callbacks refer to each other: the end of the answer drops the parser,
         # so that an answer is freed with its last reference and not by the garbage collector.
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
 
@@ -56,7 +57,7 @@ class Answer:
         return self.started or self._barren > 0
 
     def feed(self, data: bytes) -> None:
-        """Take what has arrived; never raises, a mistake is in `fault` afterwards."""
+        """Parse what has arrived. Never raises: afterwards an error is in `fault`."""
         if self.started or len(data) + self._barren <= HEAD_LIMIT:
             self._feed(data)
             return
@@ -67,7 +68,7 @@ class Answer:
             self._feed_behind_head(data[room:])
 
     def end(self) -> None:
-        """Nothing more will come: the end of some answers, the fault of all others."""
+        """The connection has ended: the end of some answers, a fault of all others."""
         self.reusable = False
         if self.complete or self.fault is not None:
             return

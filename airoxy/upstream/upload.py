@@ -1,6 +1,6 @@
-"""A request body that is too large, or not there yet, to be sent in one go.
+"""Sending a request body that is too large for one write, or still arriving.
 
-The law: never more than a piece ahead of the socket.
+Invariant: never more than one piece is written ahead of the socket.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from airoxy.errors import InvalidInput
-from airoxy.upstream.connection import Connection
+from airoxy.upstream.connection import UpstreamConnection
 
 #: A body up to this size is handed to the socket in one go, a larger one in pieces of this size
 #: with waiting in between, so that an early answer is heard and nothing is held twice.
 PIECE = 256 * 1024
 
 
-async def pump_bytes(connection: Connection, body: bytes | bytearray) -> None:
+async def pump_bytes(connection: UpstreamConnection, body: bytes | bytearray) -> None:
     """A body in memory, without copying it."""
     view = memoryview(body)
     for start in range(0, len(view), PIECE):
@@ -26,9 +26,9 @@ async def pump_bytes(connection: Connection, body: bytes | bytearray) -> None:
 
 
 async def pump_iterator(
-    connection: Connection, body: AsyncIterator[bytes], length: int | None
+    connection: UpstreamConnection, body: AsyncIterator[bytes], length: int | None
 ) -> None:
-    """A body that is still being made: `length` bytes, or chunked. Raises InvalidInput if it is
+    """A body that is still arriving: `length` bytes, or chunked. Raises InvalidInput if it is
     longer or shorter, and what the iterator raises."""
     left = length
     async for piece in body:

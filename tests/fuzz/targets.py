@@ -26,7 +26,7 @@ from airoxy.core.request.headers import credential, to_client, to_upstream
 from airoxy.core.request.paths import is_api, limit_for, named_in_path
 from airoxy.errors import AiroxyError, ConfigError
 from airoxy.server.proxy.decode import Decoder
-from airoxy.upstream.response import Answer
+from airoxy.upstream.response import UpstreamResponse
 from tests.fuzz.wire import conversation
 
 LINE = "You are Claude Code, Anthropic's official CLI for Claude."
@@ -164,7 +164,7 @@ def body(data: bytes) -> None:
 
 def answer(data: bytes) -> None:
     """An upstream's answer is the same in any pieces; whatever comes, it is read or refused."""
-    whole, cut = Answer(), Answer()
+    whole, cut = UpstreamResponse(), UpstreamResponse()
     size = data[0] + 1 if data else 1
     whole.feed(data[1:])
     for start in range(1, len(data), size):

@@ -20,7 +20,7 @@ import pytest
 
 from airoxy.errors import ConnectFailed
 from airoxy.upstream.exchange import Exchange
-from airoxy.upstream.upstream import Client
+from airoxy.upstream.upstream import Upstream
 
 Script = Callable[["Peer"], Awaitable[Any]]
 
@@ -149,16 +149,16 @@ def once(*pieces: bytes) -> Script:
     return script
 
 
-def client(url: str, **settings: Any) -> Client:
-    return Client(url, **{"connect_timeout": 20.0, "read_timeout": 20.0} | settings)
+def client(url: str, **settings: Any) -> Upstream:
+    return Upstream(url, **{"connect_timeout": 20.0, "read_timeout": 20.0} | settings)
 
 
 async def fetch(
-    client: Client, method: bytes = b"GET", target: bytes = b"/", body: Any = None, **more: Any
+    client: Upstream, method: bytes = b"GET", target: bytes = b"/", body: Any = None, **more: Any
 ) -> tuple[Exchange, bytes]:
     """One exchange, read to its end."""
     exchange = client.start()
-    await exchange.send(method, target, [(b"host", client.host)], body, **more)
+    await exchange.send(client.head(method, target, [(b"host", client.host)]), body, **more)
     return exchange, await drain(exchange)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from airoxy.errors import UpstreamBroken, UpstreamTimeout
-from airoxy.upstream.connection import HIGH_WATER, Connection
-from airoxy.upstream.response import Answer
+from airoxy.upstream.connection import HIGH_WATER, UpstreamConnection
+from airoxy.upstream.response import UpstreamResponse
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n"
 
@@ -85,13 +85,13 @@ class World:
     """A connection that is made, with an exchange begun and its request sent."""
 
     def __init__(self) -> None:
-        self.loop, self.transport, self.lost = Loop(), Transport(), list[Connection]()
-        self.connection = Connection(self.loop, 60.0, self.lost.append)  # type: ignore[arg-type]
+        self.loop, self.transport, self.lost = Loop(), Transport(), list[UpstreamConnection]()
+        self.connection = UpstreamConnection(self.loop, 60.0, self.lost.append)  # type: ignore[arg-type]
         self.connection.connection_made(self.transport)
         self.ask()
 
-    def ask(self) -> Answer:
-        self.woken, self.answer = 0, Answer()
+    def ask(self) -> UpstreamResponse:
+        self.woken, self.answer = 0, UpstreamResponse()
         self.connection.begin(self.answer, self._wake)
         self.connection.write(b"GET / HTTP/1.1\r\n\r\n")
         self.connection.sent = True

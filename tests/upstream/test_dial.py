@@ -242,7 +242,9 @@ def test_connecting_can_be_broken_off(run: Run, how: str) -> None:
         async with Peers(Peer.gone) as peers:
             upstream = client(peers.url.replace("http:", "https:"))
             exchange = upstream.start()
-            task = asyncio.create_task(exchange.send(b"GET", b"/", [(b"host", b"a")]))
+            task = asyncio.create_task(
+                exchange.send(upstream.head(b"GET", b"/", [(b"host", b"a")]))
+            )
             await until(lambda: peers.accepted == 1)
             if how == "cancel":
                 task.cancel()

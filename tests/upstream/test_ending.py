@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def test_an_exchange_aborted_before_it_began_opens_nothing(run: Run) -> None:
         exchange = upstream.start()
         exchange.abort(LookupError("gone"))
         with pytest.raises(LookupError):
-            await exchange.send(b"GET", b"/", [(b"host", upstream.host)])
+            await exchange.send(upstream.head(b"GET", b"/", [(b"host", upstream.host)]))
         assert upstream.open_connections == 0
         await upstream.aclose()
 
@@ -42,8 +43,8 @@ async def _stalled_body() -> AsyncIterator[bytes]:
     await asyncio.Event().wait()
 
 
-async def _send_and_read(exchange: Exchange, host: bytes, body: object) -> None:
-    await exchange.send(b"POST", b"/", [(b"host", host)], body)  # type: ignore[arg-type]
+async def _send_and_read(exchange: Exchange, head: bytes, body: Any) -> None:
+    await exchange.send(head, body)
     await exchange.read()
 
 
@@ -73,7 +74,8 @@ def test_an_exchange_can_be_ended_in_every_phase(run: Run, phase: str, how: str)
         async with Peers(watched) as peers:
             upstream = client(peers.url)
             exchange = upstream.start()
-            task = asyncio.create_task(_send_and_read(exchange, upstream.host, make_body()))
+            head = upstream.head(b"POST", b"/", [(b"host", upstream.host)])
+            task = asyncio.create_task(_send_and_read(exchange, head, make_body()))
             await started.wait()
             if phase == "reading":
                 await until(lambda: exchange.status != 0)
@@ -130,7 +132,7 @@ def test_an_exchange_that_failed_has_nothing_to_read(run: Run) -> None:
             with pytest.raises(RuntimeError):
                 await exchange.read()
             with pytest.raises(UpstreamBroken):
-                await exchange.send(b"GET", b"/", [(b"host", upstream.host)])
+                await exchange.send(upstream.head(b"GET", b"/", [(b"host", upstream.host)]))
             with pytest.raises(RuntimeError):
                 await exchange.read()
             await upstream.aclose()

@@ -110,7 +110,7 @@ def test_a_body_that_nobody_takes_stops_here(
             task = asyncio.create_task(fetch(upstream, b"POST", body=body, length=total))
             assert await settle(made) < IN_FLIGHT
             assert upstream.open_connections == 1
-            (connection,) = upstream._open
+            (connection,) = upstream._pool._open
             assert connection.write_paused
             assert connection._transport is not None
             assert connection._transport.get_write_buffer_size() < MIB

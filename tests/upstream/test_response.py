@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from airoxy.upstream.response import HEAD_LIMIT, Answer
+from airoxy.upstream.response import HEAD_LIMIT, UpstreamResponse
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -93,8 +93,8 @@ BAD = {
 }
 
 
-def fed(*pieces: bytes, bodiless: bool = False) -> Answer:
-    answer = Answer(bodiless=bodiless)
+def fed(*pieces: bytes, bodiless: bool = False) -> UpstreamResponse:
+    answer = UpstreamResponse(bodiless=bodiless)
     for piece in pieces:
         answer.feed(piece)
     return answer
@@ -219,7 +219,7 @@ def test_a_head_may_have_64_kib_and_not_a_byte_more() -> None:
 
 
 def test_lines_without_end_are_cut_off() -> None:
-    answer = Answer()
+    answer = UpstreamResponse()
     answer.feed(OK)
     fed_bytes = 0
     while answer.fault is None:

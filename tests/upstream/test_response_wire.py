@@ -24,7 +24,7 @@ def test_pieces_that_arrived_together_are_read_together(run: Run) -> None:
         async with Peers(script) as peers:
             upstream = client(peers.url)
             exchange = upstream.start()
-            await exchange.send(b"GET", b"/", [(b"host", upstream.host)])
+            await exchange.send(upstream.head(b"GET", b"/", [(b"host", upstream.host)]))
             assert await exchange.read() == b"".join(b"event %d\n" % i for i in range(9))
             assert not exchange.complete
             exchange.close()
@@ -39,7 +39,7 @@ def test_complete_says_that_read_will_not_wait(run: Run) -> None:
             upstream = client(peers.url)
             exchange = upstream.start()
             assert not exchange.complete
-            await exchange.send(b"GET", b"/", [(b"host", upstream.host)])
+            await exchange.send(upstream.head(b"GET", b"/", [(b"host", upstream.host)]))
             assert exchange.complete
             assert await exchange.read() == b"hello"
             assert exchange.complete

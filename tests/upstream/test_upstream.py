@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 import pytest
 
 from airoxy.errors import ConfigError, ConnectFailed, UpstreamBroken, UpstreamError
-from airoxy.upstream import upstream as client_module
 from tests.upstream.conftest import Run
 from tests.upstream.peer import Peer, Peers, client, fetch, replies, until
 
@@ -133,12 +132,10 @@ def test_an_idle_connection_that_speaks_leaves_the_pool(run: Run) -> None:
     run(scenario())
 
 
-def test_old_idle_connections_are_closed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "IDLE_AGE", 0.02)
-
+def test_old_idle_connections_are_closed(run: Run) -> None:
     async def scenario() -> None:
         async with Peers(replies(HELLO)) as peers:
-            upstream = client(peers.url)
+            upstream = client(peers.url, idle_age=0.02)
             host = [(b"host", upstream.host)]
             for exchange in [await upstream.send(b"GET", b"/", host) for _ in range(3)]:
                 await exchange.read()
@@ -151,14 +148,10 @@ def test_old_idle_connections_are_closed(run: Run, monkeypatch: pytest.MonkeyPat
     run(scenario())
 
 
-def test_only_so_many_idle_connections_are_kept_but_any_number_may_be_open(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client_module, "MAX_IDLE", 3)
-
+def test_only_so_many_idle_connections_are_kept_but_any_number_may_be_open(run: Run) -> None:
     async def scenario() -> None:
         async with Peers(replies(HELLO)) as peers:
-            upstream = client(peers.url)
+            upstream = client(peers.url, max_idle=3)
             host = [(b"host", upstream.host)]
             exchanges = [await upstream.send(b"GET", b"/", host) for _ in range(10)]
             assert upstream.open_connections == 10
@@ -259,7 +252,9 @@ def test_an_abort_on_a_reused_connection_is_no_reason_to_repeat(run: Run) -> Non
             upstream = client(peers.url)
             await fetch(upstream)
             exchange = upstream.start()
-            task = asyncio.create_task(exchange.send(b"GET", b"/", [(b"host", b"a")]))
+            task = asyncio.create_task(
+                exchange.send(upstream.head(b"GET", b"/", [(b"host", b"a")]))
+            )
             await asked.wait()
             exchange.abort(LookupError("gone"))
             with pytest.raises(LookupError):

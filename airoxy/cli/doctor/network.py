@@ -13,7 +13,7 @@ from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding
 from airoxy.cli.installation import Installation
 from airoxy.cli.show import span
 from airoxy.cli.system.system import SERVICE, ask, show
-from airoxy.config import Upstream
+from airoxy.config import UpstreamSettings
 from airoxy.errors import AiroxyError
 
 #: A clock that is off by this much (seconds) is odd, and by that much makes tokens expire too late
@@ -37,12 +37,12 @@ def upstream(installation: Installation) -> Iterator[Finding]:
     yield _clock(date, (before + installation.context.now()) / 2)
 
 
-async def _knock(upstream: Upstream, environ: Mapping[str, str]) -> tuple[int, str]:
+async def _knock(upstream: UpstreamSettings, environ: Mapping[str, str]) -> tuple[int, str]:
     """Status and Date of the answer to a request without a credential. Raises AiroxyError."""
     from airoxy.upstream.origin import proxy_from_environ
-    from airoxy.upstream.upstream import Client
+    from airoxy.upstream.upstream import Upstream
 
-    client = Client(
+    client = Upstream(
         upstream.url,
         connect_timeout=min(upstream.connect_timeout, _PATIENCE),
         read_timeout=_PATIENCE,

@@ -17,7 +17,7 @@ import apsw
 from airoxy.core.billing.usage_reader import UsageReader
 from airoxy.core.request.paths import CREATING, named_in_path
 from airoxy.server.pool.snapshot import Snapshot
-from airoxy.server.proxy.relay import Answer, Held, hold
+from airoxy.server.proxy.relay import AnswerSource, Held, hold
 from airoxy.server.writer import Operation, Writer
 from airoxy.store import resources
 from airoxy.store.usage import requests
@@ -41,7 +41,7 @@ def creates(method: str, path: str, status: int) -> bool:
     return method == "POST" and path.rstrip("/") in CREATING and 200 <= status < 300
 
 
-async def remember(answer: Answer, token_id: int | None, writer: Writer) -> Held:
+async def remember(answer: AnswerSource, token_id: int | None, writer: Writer) -> Held:
     """Read `answer`, and note which token the batch or file in it belongs to."""
     held = await hold(answer)
     reader = UsageReader("json")

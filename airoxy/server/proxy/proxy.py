@@ -28,10 +28,10 @@ from airoxy.server.pool.pool import Pool, Wanted
 from airoxy.server.proxy import affinity
 from airoxy.server.proxy.authentication import authenticate
 from airoxy.server.proxy.body import read_request, with_system_line
-from airoxy.server.proxy.relay import Answer, hold, relay
+from airoxy.server.proxy.relay import AnswerSource, hold, relay
 from airoxy.server.proxy.request_log import RequestLog
 from airoxy.upstream.exchange import Exchange
-from airoxy.upstream.upstream import Client, lines
+from airoxy.upstream.upstream import Upstream, lines
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Proxy:
 
     config: Config
     pool: Pool
-    client: Client
+    upstream: Upstream
     limiter: Limiter
     running: int = 0
     _renewed_at: float = 0.0
@@ -177,9 +177,9 @@ class Proxy:
         )
         return _Job(request, request_log, wanted, body)
 
-    async def _answer(self, job: _Job) -> Answer:
+    async def _answer(self, job: _Job) -> AnswerSource:
         """Send until an answer is the client's; the last one when no token is left to try."""
-        last: Answer | None = None
+        last: AnswerSource | None = None
         unreachable: ConnectFailed | None = None
         wanted = job.wanted
         while len(wanted.tried) < self.config.max_attempts:
@@ -211,9 +211,9 @@ class Proxy:
         if token.type == "oauth" and head.takes_system and isinstance(body, bytes | bytearray):
             body = await with_system_line(body, self.config.oauth.system_line)
         lead = head.to_upstream.get(token.type) or self._lead(head, token.type)
-        exchange = self.client.start(request.runner)
+        exchange = self.upstream.start(request.runner)
         request.watch(exchange)
-        await exchange.ask(lead + lines(credential_for(token)), body, length=request.length)
+        await exchange.send(lead + lines(credential_for(token)), body, length=request.length)
         if not request.ended:
             request.forget()  # an early answer
         request.watch(exchange)
@@ -221,14 +221,14 @@ class Proxy:
 
     def _lead(self, head: RequestHead, token_type: str) -> bytes:
         passed = passed_to_upstream(head.headers, token_type)
-        host = (b"host", self.client.host)
-        lead = self.client.head(head.method.encode(), head.target, [host, *passed])
+        host = (b"host", self.upstream.host)
+        lead = self.upstream.head(head.method.encode(), head.target, [host, *passed])
         head.to_upstream[token_type] = lead
         return lead
 
     async def _judge(
         self, wanted: Wanted, token: Token, response: Exchange
-    ) -> tuple[Verdict, Answer]:
+    ) -> tuple[Verdict, AnswerSource]:
         held = await hold(response)
         verdict = rules.judge(
             token,

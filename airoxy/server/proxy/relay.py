@@ -18,7 +18,7 @@ from airoxy.server.proxy.request_log import RequestLog
 HOLD_LIMIT = 1024 * 1024
 
 
-class Answer(Protocol):
+class AnswerSource(Protocol):
     """A live upstream response, or one that was read already."""
 
     status: int
@@ -32,7 +32,7 @@ class Answer(Protocol):
     def close(self) -> None: ...
 
 
-class Client(Protocol):
+class AnswerSink(Protocol):
     """Whom an answer goes to; see `airoxy.server.http.response`."""
 
     def begin(self, status: int, headers: Headers) -> None: ...
@@ -61,7 +61,7 @@ class Held:
         return Decoder(encoding.decode("latin-1")).decode(self.body) if encoding else self.body
 
 
-async def hold(answer: Answer) -> Held:
+async def hold(answer: AnswerSource) -> Held:
     """Read `answer` to its end. Raises UpstreamError."""
     body = bytearray()
     try:
@@ -78,8 +78,8 @@ async def hold(answer: Answer) -> Held:
 
 
 async def relay(
-    answer: Answer,
-    client: Client,
+    answer: AnswerSource,
+    client: AnswerSink,
     request_log: RequestLog,
     before_end: Callable[[], object] | None = None,
 ) -> None:
