@@ -1,8 +1,8 @@
 """A long message of the model's, without the text that makes it long.
 
-The law: every member that is found is one of the message's own, as a parser finds it (of two with
-the same name, of which JSON's readers make what they like, either). Not all need be found. What is
-written in another way than Anthropic's is left to the parser.
+Invariant: every member that is found is one of the message's own, as a parser finds it (of two with
+the same name, which JSON's readers treat differently, either). Not all need be found. A message
+that is not written as Anthropic writes it is left to the parser.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A month's account for people: the same sums by client key and model, by model, and by day.
+"""A month's usage report: the same sums by client key and model, by model, and by day.
 
-The law: every total is the sum of what stands below it, in whole numbers; nothing is rounded here.
+Invariant: every total is the sum of the lines below it, in whole numbers; nothing is rounded here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Long work on the database in short transactions.
 
-The law: the write lock is held for moments only, and as long as it was held it is left to others.
+Invariant: the write lock is held for milliseconds, and then left to others for as long.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Pause = Callable[[float], object]
 
 
 def in_slices(db: apsw.Connection, work: Callable[[int], int], pause: Pause = time.sleep) -> int:
-    """Call `work` with how much it may do until it does less; how much it did altogether."""
+    """Call `work` with how much it may do until it does less; returns how much it did in all."""
     done, most = 0, FIRST
     while True:
         with transaction(db):

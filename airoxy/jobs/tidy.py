@@ -1,7 +1,7 @@
-"""Deletes detailed rows that are older than they are kept, forgets batches and files that
-nobody can ask for any more, and gives the disk back what that frees.
+"""Deletes detailed rows that are past their retention, forgets batches and files that have expired,
+and returns what that frees to the disk.
 
-The law: the sums have every row already, so the job may be killed at any moment and run again.
+Invariant: the sums have every row already, so the job may be killed at any moment and run again.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def tidy_log(
 
 
 def _forget_resources(db: apsw.Connection, now: float, pause: Pause) -> int:
-    """Look at all of them; how many are forgotten."""
+    """Look at every resource; returns how many were forgotten."""
     last, forgotten = "", 0
 
     def look(most: int) -> int:

@@ -1,6 +1,6 @@
 """The shape of the database, as the ordered steps that lead to it.
 
-The law: a step that was released is never changed, a new one is appended; `user_version` counts
+Invariant: a step that was released is never changed, a new one is appended; `user_version` counts
 the steps a database has had. They use the functions of `airoxy.store.encryption`.
 
 Names stay when keys and tokens go: a removed one keeps its row without its secrets, so that

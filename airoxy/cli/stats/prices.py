@@ -26,7 +26,7 @@ _MODEL_WIDTH = 19
 
 _DESCRIPTION = (
     "Show the prices in force, in US dollars per million tokens (IN and OUT, READ and WR for the"
-    " prompt cache), and the models of the account that have none. With --recost, compute the"
+    " prompt cache), and the models in the usage log that have none. With --recost, compute the"
     " costs of the requests since a day again by these prices, as far back as there are detailed"
     " rows (log_retention_days); the totals of `airoxy stats` follow. The service takes changed"
     " prices over with `airoxy reload`."
@@ -87,7 +87,7 @@ def _show(context: Context, args: Namespace) -> None:
 
 def _show_unpriced(context: Context, unpriced: list[dict[str, Any]]) -> None:
     if not unpriced:
-        return context.say("Every model of the account has a price.")
+        return context.say("Every model in the usage log has a price.")
     context.say("\nNo price for these, so their cost is a guess (add them under `pricing:`):\n")
     return context.table(
         (

@@ -1,4 +1,4 @@
-"""`airoxy stats --report month`: a month's account, to be handed on."""
+"""`airoxy stats --report month`: a month's usage report, to be handed on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COLUMNS = (
 
 
 def write_report(context: Context, month: date, today: date, form: str) -> None:
-    """The account of `month` (its first day) as text, html, csv or json."""
+    """The report on `month` (its first day) as text, html, csv or json."""
     prices = context.config.pricing
     rows = by_day_key_and_model(context.database, month, first_of_next_month(month))
     report = build(rows, month, today, TOTALS, prices.knows)

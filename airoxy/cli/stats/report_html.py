@@ -1,6 +1,6 @@
 """The month's report as one page: everything in it, nothing fetched, to be read or printed.
 
-The law: every text that came from somewhere is escaped, and the page may run no script.
+Invariant: every text from outside is escaped, and the page may run no script.
 """
 
 from __future__ import annotations

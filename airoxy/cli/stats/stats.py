@@ -19,7 +19,7 @@ from airoxy.store.usage.daily import GROUPS
 _DESCRIPTION = (
     "Show what was used and what it cost, in all or divided: everything since the beginning, "
     "however old. The cost is an estimate by the price list. Days are UTC days. With --report, "
-    "print a month's account by client key, model and day: as text, as a self-contained HTML page "
+    "print a month's usage by client key, model and day: as text, as a self-contained HTML page "
     "(`airoxy stats --report month --format html > report.html`), as CSV or as JSON."
 )
 #: How a report may be written.
@@ -47,7 +47,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--key", type=int, metavar="ID", help="only with this client key")
     parser.add_argument("--by", choices=GROUPS, help="divided by day, model, token or client key")
     parser.add_argument(
-        "--report", choices=("month",), help="the account of --month (default: this one)"
+        "--report", choices=("month",), help="the report on --month (default: this one)"
     )
     parser.add_argument(
         "--format", choices=FORMATS, help="how the report is written (default: text)"

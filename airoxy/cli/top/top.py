@@ -1,8 +1,8 @@
 """`airoxy top`: what goes on, live, in the terminal.
 
-The law: it only looks. The database is read when it has changed, the server is asked in a thread of
-its own, so that nothing keeps a key that is typed from being heard; and a service that does not run
-is not asked, since that would start it.
+Invariant: it changes nothing. The database is read when it has changed, and the server is asked in
+a thread of its own, so that a key that is typed is handled at once; a service that does not run is
+not asked, since that would start it.
 """
 
 from __future__ import annotations

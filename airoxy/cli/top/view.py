@@ -1,6 +1,6 @@
 """What `airoxy top` shows: lines of text that fit a terminal, each with a style.
 
-The law: it is given all it needs and does nothing but lay it out, so that a test can read it.
+It does nothing but lay out what it is given, so that a test can read it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What was counted since the service began, in memory that all workers share: requests, usage, cost
-and times of each client key, token, model and outcome.
+"""The metrics' counters, in memory that all workers share: requests, usage, cost and times by
+client key, upstream token, model, status and ending.
 
-The law: a number only grows, whoever dies and whatever reloads. Every worker adds to the same
-numbers, in its turn, so nobody has to gather what the dead have left; who reads needs no turn. The
-memory is bounded: what finds no place in it is counted under OTHER.
+Invariant: a number only grows, over reloads and whatever happens to a worker. Every worker adds to
+the same numbers under a lock; readers need no lock. The memory is bounded: what finds no room in it
+is counted under OTHER.
 """
 
 from __future__ import annotations

@@ -245,15 +245,15 @@ class _Families(Collector):
 _Named = list[tuple[dict[str, str], CounterValues]]
 
 
-def _counter(told: _Counter, named: _Named) -> Metric:
+def _counter(counter: _Counter, named: _Named) -> Metric:
     sums: dict[tuple[str, ...], int] = {}
     for labels, counts in named:
-        if any(counts.sums.values()) or not told.used:
-            series = tuple(labels[label] for label in told.labels)
-            sums[series] = sums.get(series, 0) + told.take(counts)
-    family = CounterMetricFamily(told.name, told.text, labels=told.labels)
+        if any(counts.sums.values()) or not counter.used:
+            series = tuple(labels[label] for label in counter.labels)
+            sums[series] = sums.get(series, 0) + counter.take(counts)
+    family = CounterMetricFamily(counter.name, counter.text, labels=counter.labels)
     for series, amount in sums.items():
-        family.add_metric(series, amount / told.unit)
+        family.add_metric(series, amount / counter.unit)
     return family
 
 
@@ -275,12 +275,12 @@ def _usage(named: _Named) -> Metric:
     return family
 
 
-def _histogram(told: _Histogram, named: _Named) -> Metric:
+def _histogram(histogram: _Histogram, named: _Named) -> Metric:
     sums: dict[str, list[int]] = {}
     for labels, counts in named:
         model = labels["model"]
-        sums[model] = _added(sums.get(model), told.take(counts))
-    family = HistogramMetricFamily(told.name, told.text, labels=("model",))
+        sums[model] = _added(sums.get(model), histogram.take(counts))
+    family = HistogramMetricFamily(histogram.name, histogram.text, labels=("model",))
     for model, (*counts_, total) in sums.items():
         buckets = list(zip(_LE, map(float, accumulate(counts_)), strict=True))
         family.add_metric([model], buckets, total / 1000)

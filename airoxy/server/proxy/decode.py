@@ -1,8 +1,8 @@
 """Undo the compression of an answer as it passes, for reading its usage only.
 
-The law: nothing here fails, and no call brings out more than a bound. What cannot be decoded, or
-comes out too large, ends the decoding: from then on nothing comes out, and nothing is counted.
-The client's bytes are never touched.
+Invariant: nothing here fails, and no call returns more than a bound. What cannot be decoded, or
+comes out too large, ends the decoding: from then on nothing is returned and nothing is counted. The
+client's bytes are never touched.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ class RequestLog:
             int(self.now * 1000),
             self.key_id,
             self.token_id,
-            # Who takes it for a password field would find it in the log.
+            # Some clients put their key into the path: it must not be in the log.
             clean(self.endpoint) if "k-" in self.endpoint else self.endpoint[:200],
             self.model,
             self.is_stream,

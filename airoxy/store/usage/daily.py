@@ -75,11 +75,11 @@ def totals_by(
         f"SELECT {columns}, {_SUMS} FROM daily WHERE {where} GROUP BY 1 ORDER BY {order}",
         values,
     )
-    told = [dict(zip((*fields, *TOTALS), row, strict=True)) for row in rows]
+    groups = [dict(zip((*fields, *TOTALS), row, strict=True)) for row in rows]
     if group == "day":
-        for row in told:
+        for row in groups:
             row["day"] = numbered_day(row["day"]).isoformat()
-    return told
+    return groups
 
 
 def by_day_key_and_model(
@@ -94,10 +94,10 @@ def by_day_key_and_model(
         values,
     )
     fields = ("day", "api_key_id", "api_key_name", "model", *TOTALS)
-    told = [dict(zip(fields, row, strict=True)) for row in rows]
-    for row in told:
+    groups = [dict(zip(fields, row, strict=True)) for row in rows]
+    for row in groups:
         row["day"] = numbered_day(row["day"]).isoformat()
-    return told
+    return groups
 
 
 def conditions(wanted: Mapping[str, int | None]) -> tuple[str, list[int]]:

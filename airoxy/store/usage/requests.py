@@ -70,7 +70,7 @@ COLUMNS = tuple(
     for name in (*Row._fields[:_USAGE], *COUNTED, *Row._fields[_USAGE + 1 :])
 )
 
-#: A request as it is told: the columns of the view `request_log`.
+#: The fields of a request in JSON: the columns of the view `request_log`.
 FIELDS = tuple(
     field
     for name in ("id", *COLUMNS)
@@ -120,7 +120,7 @@ def newest(
     key_id: int | None = None,
     after_id: int | None = None,
 ) -> list[dict[str, Any]]:
-    """The requests written last, the last first; with `after_id` those after it, as they came."""
+    """The newest requests, newest first; with `after_id` those after it, oldest first."""
     whose = {"api_key_id = ?": key_id, "token_id = ?": token_id}
     blocks = whose | {"block >= ?": None if after_id is None else after_id // BLOCK}
     rows = whose | {"id > ?": after_id}
@@ -130,7 +130,7 @@ def newest(
         rows |= {"requested_at >= ?": start, "requested_at < ?": start + DAY_MS}
     order = "DESC" if after_id is None else "ASC"
     found: list[dict[str, Any]] = []
-    # As long as this statement is not at its end, all that is read is of one moment.
+    # Until this statement has ended, everything is read from one snapshot of the database.
     cursor = db.cursor()
     where, values = conditions(blocks)
     for (block,) in cursor.execute(
@@ -153,20 +153,20 @@ def _of_block(
         f" WHERE id BETWEEN ? AND ? AND {where} ORDER BY id {order} LIMIT ?) ORDER BY id {order}",
         (block * BLOCK, block * BLOCK + BLOCK - 1, *values, limit),
     )
-    return _told(rows)
+    return _named(rows)
 
 
-def _told(rows: list[Any]) -> list[dict[str, Any]]:
-    told = [dict(zip(FIELDS, row, strict=True)) for row in rows]
-    for request in told:
+def _named(rows: list[Any]) -> list[dict[str, Any]]:
+    found = [dict(zip(FIELDS, row, strict=True)) for row in rows]
+    for request in found:
         for name in _TRUTHS:
             request[name] = bool(request[name])
-    return told
+    return found
 
 
 def failures(db: apsw.Connection, after_id: int, limit: int) -> list[dict[str, Any]]:
-    """The newest requests after `after_id` that failed, the last first."""
-    return _told(
+    """The newest requests after `after_id` that failed, newest first."""
+    return _named(
         run(
             db,
             f"SELECT {', '.join(FIELDS)} FROM request_log WHERE id > ?"
@@ -184,7 +184,7 @@ def last_id(db: apsw.Connection) -> int:
 def delete_slice(db: apsw.Connection, before: datetime.date, limit: int) -> int:
     """Delete at most `limit` rows of the days before `before`, in the caller's transaction.
 
-    How many it were; if it were less, there is none left.
+    Returns how many were deleted; if fewer than `limit`, none is left.
     """
     limit_ms = start_ms(before)
     run(
@@ -196,7 +196,7 @@ def delete_slice(db: apsw.Connection, before: datetime.date, limit: int) -> int:
         (limit_ms, limit),
     )
     deleted = db.changes()
-    # What is emptied need not be looked through by the next slice.
+    # The next slice need not look through blocks that are empty now.
     run(db, f"DELETE FROM blocks WHERE block < (SELECT min(id) FROM requests) / {BLOCK}")
     if deleted < limit:
         run(db, "DELETE FROM blocks WHERE newest < ?", (limit_ms,))

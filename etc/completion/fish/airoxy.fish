@@ -105,7 +105,7 @@ complete --command airoxy --condition '__airoxy_at stats' --long-option month --
 complete --command airoxy --condition '__airoxy_at stats' --long-option token --require-parameter --description 'only with this token'
 complete --command airoxy --condition '__airoxy_at stats' --long-option key --require-parameter --description 'only with this client key'
 complete --command airoxy --condition '__airoxy_at stats' --long-option by --require-parameter --arguments 'day model token key' --description 'divided by day, model, token or client key'
-complete --command airoxy --condition '__airoxy_at stats' --long-option report --require-parameter --arguments 'month' --description 'the account of --month (default: this one)'
+complete --command airoxy --condition '__airoxy_at stats' --long-option report --require-parameter --arguments 'month' --description 'the report on --month (default: this one)'
 complete --command airoxy --condition '__airoxy_at stats' --long-option format --require-parameter --arguments 'text html csv json' --description 'how the report is written (default: text)'
 complete --command airoxy --condition '__airoxy_at stats' --long-option json --description 'print one JSON document'
 complete --command airoxy --condition '__airoxy_at top' --long-option help --description 'show this help message and exit'
