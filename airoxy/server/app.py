@@ -1,35 +1,31 @@
-"""What answers requests: for /v1/ the proxy, for all else Falcon; errors end here.
+"""What answers requests: the proxy under /v1/, else the small endpoints.
 
-The law: an AiroxyError becomes an answer here and nowhere else, in Anthropic's shape; of anything
-unforeseen the client learns no more than that it happened.
+Invariant: of anything unforeseen the client learns no more than that it happened.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from os import environ
-from typing import Any
 
 import apsw
-import falcon
-import falcon.asgi
 
 from airoxy.config import Config
-from airoxy.errors import AiroxyError, InternalError, NotFound
+from airoxy.errors import AiroxyError, InternalError
 from airoxy.jobs.refresh import report_interrupted
 from airoxy.journal import about
-from airoxy.server.http.asgi import answering
+from airoxy.server.endpoints import small_endpoints
+from airoxy.server.http.errors import answer_error
 from airoxy.server.http.request import Request
 from airoxy.server.limits.counters import LimitCounters
 from airoxy.server.limits.limiter import Limiter
 from airoxy.server.metrics.counters import MetricCounters
 from airoxy.server.metrics.endpoint import MetricsEndpoint
-from airoxy.server.metrics.health import HealthEndpoint, Root
+from airoxy.server.metrics.health import Health
 from airoxy.server.metrics.load import Load, read_load
 from airoxy.server.pool.pool import Pool
 from airoxy.server.pool.refresher import Refresher
@@ -104,89 +100,27 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     )
     proxy = Proxy(config, pool, upstream, limiter)
     load = partial(read_load, memory)
-    health = HealthEndpoint(pool, time.monotonic(), load)
+    health = Health(pool, time.monotonic(), load)
     read = partial(connect, readonly=True)
     metrics = MetricsEndpoint(config.metrics.allow, pool, metric_counters, read, load)
     return ServerApp(create_app(proxy, health, metrics), proxy, db)
 
 
-def create_app(proxy: Answer, health: HealthEndpoint, metrics: MetricsEndpoint) -> Answer:
-    """The two halves under one edge for errors."""
-    rest = falcon.asgi.App()
-    rest.add_route("/", Root())
-    rest.add_route("/health", health)
-    rest.add_route("/metrics", metrics)
-    rest.add_sink(_not_found)
-    rest.add_error_handler(AiroxyError, _render)
-    rest.add_error_handler(falcon.HTTPError, _render_falcon)
-    rest.add_error_handler(Exception, _render_unforeseen)
-
-    answer_rest = answering(rest)
+def create_app(proxy: Answer, health: Health, metrics: MetricsEndpoint) -> Answer:
+    """The proxy and the small endpoints, and their errors as answers."""
+    small = small_endpoints(health, metrics, _unforeseen)
 
     async def answer(request: Request) -> None:
         try:
-            await (proxy if request.head.is_api else answer_rest)(request)
+            await (proxy if request.head.is_api else small)(request)
         except AiroxyError as error:
-            _answer_error(request, error)
+            answer_error(request, error)
         except Exception as error:
             report = _unforeseen(error)
             if not request.begun:  # else it is broken off
-                _answer_error(request, report)
+                answer_error(request, report)
 
     return answer
-
-
-def _answer_error(request: Request, error: AiroxyError) -> None:
-    body, request_id = error_document(error)
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"request-id", request_id.encode()),
-        *((name.encode(), value.encode()) for name, value in error.headers),
-    ]
-    request.begin(error.status, headers)
-    request.write(body, more=False)
-
-
-def error_document(error: AiroxyError) -> tuple[bytes, str]:
-    """Anthropic's error shape, and the request id in it."""
-    document = {
-        "type": "error",
-        "error": {"type": error.kind, "message": error.message},
-        "request_id": error.request_id,
-    }
-    return json.dumps(document).encode(), error.request_id
-
-
-async def _not_found(
-    req: falcon.asgi.Request, resp: falcon.asgi.Response | None, **kwargs: Any
-) -> None:
-    del resp, kwargs
-    raise NotFound(f"There is nothing at {req.path}; the API is under /v1/.")
-
-
-async def _render(
-    _: falcon.asgi.Request, response: falcon.asgi.Response, error: AiroxyError, __: Any
-) -> None:
-    response.data, request_id = error_document(error)
-    response.content_type = falcon.MEDIA_JSON
-    response.status = str(error.status)
-    response.set_headers([("request-id", request_id), *error.headers])
-
-
-async def _render_falcon(
-    request: falcon.asgi.Request, response: falcon.asgi.Response, error: falcon.HTTPError, __: Any
-) -> None:
-    foreign = AiroxyError(error.title or "This cannot be answered.")
-    foreign.status, foreign.kind = falcon.http_status_to_code(error.status), "invalid_request_error"
-    foreign.headers = tuple(dict(error.headers or {}).items())
-    await _render(request, response, foreign, __)
-
-
-async def _render_unforeseen(
-    request: falcon.asgi.Request, response: falcon.asgi.Response, error: Exception, __: Any
-) -> None:
-    await _render(request, response, _unforeseen(error), __)
 
 
 def _unforeseen(error: Exception) -> AiroxyError:

@@ -7,8 +7,8 @@ import socket
 from typing import Any
 from unittest import mock
 
-from airoxy.server.http.asgi import answering
 from airoxy.server.http.connection import ClientConnection, ServerState
+from airoxy.server.http.request import ClientLeft, Request
 
 Asked = tuple[str, bytes, tuple[tuple[bytes, bytes], ...], bytes]
 
@@ -54,19 +54,17 @@ async def conversation(pieces: list[bytes]) -> tuple[list[Asked], list[bytes], b
     connection was closed in the end."""
     asked: list[Asked] = []
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        body, more = b"", True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message["body"]
-            more = message.get("more_body", False)
-        asked.append((scope["method"], scope["raw_path"], tuple(scope["headers"]), body))
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
+    async def answer(request: Request) -> None:
+        head = request.head
+        try:
+            body = bytes(await request.body())
+        except ClientLeft:
+            return
+        asked.append((head.method, head.raw_path, tuple(head.headers), body))
+        request.begin(200, [])
+        request.write(b"", more=False)
 
-    state = ServerState(answering(app))
+    state = ServerState(answer)
     connection = ClientConnection(state)
     transport = Transport()
     connection.connection_made(transport)

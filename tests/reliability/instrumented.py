@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from airoxy.server.http import connection
-from airoxy.server.metrics.health import HealthEndpoint
+from airoxy.server.metrics.health import Health
 
-_plain = HealthEndpoint.on_get
+_plain = Health.read
 
 
-async def _on_get(self: HealthEndpoint, request: Any, response: Any) -> None:
-    await _plain(self, request, response)
+def _read(self: Health) -> tuple[int, dict[str, Any]]:
+    status, body = _plain(self)
     gc.collect()
-    response.media |= {
+    return status, body | {
         "pid": os.getpid(),
         "tasks": len(asyncio.all_tasks()),
         "descriptors": len(os.listdir("/proc/self/fd")),
@@ -44,7 +44,7 @@ def main() -> int:
     for name, value in json.loads(os.environ.get("AIROXY_TEST_LIMITS", "{}")).items():
         assert hasattr(connection, name)
         setattr(connection, name, value)
-    HealthEndpoint.on_get = _on_get  # type: ignore[method-assign]
+    Health.read = _read  # type: ignore[method-assign]
     from airoxy.cli import main
 
     return main()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from airoxy.errors import AiroxyError, StoreError
-from airoxy.server.http.asgi import answering
+from airoxy.server.http.request import ClientLeft
 from airoxy.server.metrics import load
 from airoxy.server.metrics.load import Load
 from airoxy.server.process.memory import LAYOUT
@@ -54,34 +54,29 @@ class StubApp:
             closed.write(f"{os.getpid()}\n")
 
     async def answer(self, request: Any) -> None:
-        await answering(self.asgi)(request)
-
-    async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
-        body = b""
-        while (message := await receive()).get("more_body"):
-            body += message["body"]
-        body += message.get("body", b"")
-        if scope["path"] == "/hang":
+        try:
+            body = bytes(await request.body())
+        except ClientLeft:
+            return
+        if request.head.path == "/hang":
             time.sleep(60)
-        elif scope["path"] == "/stream":
-            await self.stream(send, asyncio.ensure_future(receive()))
+        elif request.head.path == "/stream":
+            await self.stream(request)
         else:
-            answer = body if scope["path"] == "/body" else self.who.encode()
-            headers = [(b"content-length", b"%d" % len(answer))]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": answer})
+            answer = body if request.head.path == "/body" else self.who.encode()
+            request.begin(200, [(b"content-length", b"%d" % len(answer))])
+            request.write(answer, more=False)
 
-    async def stream(self, send: Any, left: asyncio.Future[Any]) -> None:
+    async def stream(self, request: Any) -> None:
         """A first piece at once, and the last one when the file `go` is there."""
         self.streams_open += 1
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            await send({"type": "http.response.body", "body": b"first\n", "more_body": True})
-            while not (HERE / "go").exists() and not left.done():
+            request.begin(200, [])
+            request.write(b"first\n", more=True)
+            while not (HERE / "go").exists() and not request.left:
                 await asyncio.sleep(0.01)
-            await send({"type": "http.response.body", "body": b"last\n"})
+            request.write(b"last\n", more=False)
         finally:
-            left.cancel()
             self.streams_open -= 1
 
 

@@ -18,7 +18,7 @@ class Broken:
     async def __call__(self, request: Any) -> None:
         raise RuntimeError("what went wrong")
 
-    async def on_get(self, request: Any, response: Any) -> None:
+    def read(self, *_: Any) -> Any:
         raise RuntimeError("what went wrong")
 
 

@@ -21,6 +21,7 @@ from airoxy.core.request.head import CHUNKED
 from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.server.http.chunks import Chunks
 from airoxy.server.http.deadline import Deadline
+from airoxy.server.http.errors import last_answer
 from airoxy.server.http.head import RequestHead
 from airoxy.server.http.request import Request
 from airoxy.server.http.runner import Runner
@@ -360,18 +361,11 @@ class ClientConnection(asyncio.Protocol):
     def _refuse(self, error: AiroxyError) -> None:
         """Answer what is no HTTP, or too much of it, and hang up. An answer that has begun, or is
         to a request before, is finished first."""
-        from airoxy.server.app import error_document
-
         self._deaf = True
         self._held = b""
         request = self._request
         if request is not None and not request.complete and (request.begun or request.ended):
             request.is_last()
             return
-        body, request_id = error_document(error)
-        head = f"HTTP/1.1 {error.status} \r\ncontent-type: application/json\r\n"
-        head += (
-            f"content-length: {len(body)}\r\nrequest-id: {request_id}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
+        self.transport.write(last_answer(error))
         self.transport.close()

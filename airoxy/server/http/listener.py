@@ -20,7 +20,7 @@ from airoxy.server.http.request import Request
 from airoxy.server.http.tls import TLSContext
 
 
-class Listener:
+class HTTPServer:
     """`shared`: other workers accept from `sockets`, too. Closing it closes `sockets`."""
 
     def __init__(

@@ -12,6 +12,7 @@ from typing import Any
 
 from airoxy.config.certificate import Certificate
 from airoxy.errors import InvalidInput
+from airoxy.server.http.errors import last_answer
 
 #: Of TLS 1.2 what Mozilla's "intermediate" has, less finite fields; TLS 1.3 has none that is weak.
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -67,7 +68,7 @@ class _Talk(ssl.SSLObject):
         except ssl.SSLError as error:
             self.handshakes.discard(self)
             if error.reason == "HTTP_REQUEST":
-                self.outgoing.write(_answer_in_the_clear())
+                self.outgoing.write(last_answer(InvalidInput(HINT)))
             if not self.outgoing.pending:
                 raise
             self._failure = error
@@ -81,13 +82,3 @@ class _Talk(ssl.SSLObject):
             return super().unwrap()
         except ssl.SSLWantReadError:
             return None
-
-
-def _answer_in_the_clear() -> bytes:
-    from airoxy.server.app import error_document
-
-    body, request_id = error_document(InvalidInput(HINT))
-    return (
-        f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\nrequest-id: {request_id}\r\nconnection: close\r\n\r\n"
-    ).encode() + body

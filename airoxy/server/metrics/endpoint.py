@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Any
 
 import apsw
-import falcon.asgi
 
 from airoxy.core.request.headers import is_forwarded
 from airoxy.errors import Forbidden, StoreError
@@ -62,17 +61,17 @@ class MetricsEndpoint:
         self._connect = connect
         self._stored = Stored()
 
-    async def on_get(self, request: falcon.asgi.Request, response: falcon.asgi.Response) -> None:
-        """In the format that is asked for. Raises Forbidden."""
-        if not may_ask(request.scope, self._networks):
+    async def read(self, scope: Mapping[str, Any], accept: str) -> tuple[bytes, str]:
+        """The text in the format that is asked for, and its content type; `scope` is of ASGI.
+        Raises Forbidden."""
+        if not may_ask(scope, self._networks):
             raise Forbidden(
                 "Metrics are for this machine, asked directly, and for the networks under"
                 " metrics.allow in airoxy.yaml."
             )
         self._pool.snapshot.renew()
         ready = frozenset(token.id for token in self._pool.all_ready())
-        accept = request.get_header("accept") or ""
-        response.data, response.content_type = await asyncio.to_thread(self._answer, ready, accept)
+        return await asyncio.to_thread(self._answer, ready, accept)
 
     def _answer(self, ready: frozenset[int], accept: str) -> tuple[bytes, str]:
         from airoxy.server.metrics import exposition

@@ -1,4 +1,4 @@
-"""GET /health for monitors, and / for who looks whether somebody is there."""
+"""What GET /health says to monitors."""
 
 from __future__ import annotations
 
@@ -7,33 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import falcon
-import falcon.asgi
-
 from airoxy import __version__
 from airoxy.server.metrics.load import Load
 from airoxy.server.pool.pool import Pool
 
 
-class Root:
-    """Clients warm their connection up with HEAD /."""
-
-    async def on_get(self, _: falcon.asgi.Request, response: falcon.asgi.Response) -> None:
-        response.media = {"name": "airoxy", "version": __version__}
-
-    on_head = on_get
-
-
 @dataclass
-class HealthEndpoint:
+class Health:
     """`started` is of the monotonic clock, `load` what all workers are at."""
 
     pool: Pool
     started: float
     load: Callable[[], Load]
 
-    async def on_get(self, _: falcon.asgi.Request, response: falcon.asgi.Response) -> None:
-        """200, or 503 with the reason where no request could be served."""
+    def read(self) -> tuple[int, dict[str, Any]]:
+        """Status 200, or 503 with the reason where no request could be served; and the body."""
         snapshot, writer = self.pool.snapshot, self.pool.writer
         snapshot.renew()
         ready = len(self.pool.all_ready())
@@ -48,14 +36,11 @@ class HealthEndpoint:
         }
         if reason:
             body["reason"] = reason
-            response.status = falcon.HTTP_503
         if trouble := writer.trouble or (None if snapshot.readable else "database unreadable"):
             body["warning"] = trouble
         if writer.dropped:
             body["log_rows_dropped"] = writer.dropped
-        response.media = body
-
-    on_head = on_get
+        return 503 if reason else 200, body
 
 
 def _reason(tokens: int) -> str:

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import uvloop
 
 from airoxy.config.certificate import Certificate
-from airoxy.server.http.listener import Listener
+from airoxy.server.http.listener import HTTPServer
 from airoxy.server.http.request import Request
 from airoxy.server.http.tls import TLSContext, server_context
 from airoxy.server.metrics.load import Load
@@ -103,21 +103,21 @@ class _Serving:
         self._leaving = asyncio.Event()
         self._idle_limit = math.inf
         self._end = math.inf
-        self._listener: Listener
+        self._server: HTTPServer
 
     async def run(self, open_app: Callable[[], ServerApp]) -> None:
         app = open_app()
         await app.startup()
-        self._listener = Listener(app.answer, self._sockets, self._tls, shared=self._shared)
+        self._server = HTTPServer(app.answer, self._sockets, self._tls, shared=self._shared)
         self._obey_orders()
-        await self._listener.start(BACKLOG)
+        await self._server.start(BACKLOG)
         # What is there now stays: the collector need not look at it again.
         gc.freeze()
         gc.enable()
         self._tell(b"ready")
         beating = asyncio.create_task(self._beat(app))
         await self._leaving.wait()
-        self._listener.close()
+        self._server.close()
         self._tell(b"deaf")
         await self._finish()
         beating.cancel()
@@ -163,29 +163,29 @@ class _Serving:
 
     async def _finish(self) -> None:
         loop = asyncio.get_running_loop()
-        listener = self._listener
+        server = self._server
         began = loop.time()
         while loop.time() < self._end and (
-            listener.connections
-            or listener.running
+            server.connections
+            or server.running
             # A handshake is waited for no longer than an idle connection.
-            or (listener.handshaking and loop.time() - began < self._idle_limit)
+            or (server.handshaking and loop.time() - began < self._idle_limit)
         ):
-            listener.expire_idle(self._idle_limit)
+            server.expire_idle(self._idle_limit)
             await asyncio.sleep(0.02)
         await self._break_off()
 
     async def _break_off(self) -> None:
-        if running := self._listener.running:
+        if running := self._server.running:
             log.warning("%d requests are broken off.", running)
-        self._listener.abort()
+        self._server.abort()
         await self._until_ended()
-        self._listener.cancel()
+        self._server.cancel()
         await self._until_ended()
 
     async def _until_ended(self) -> None:
         """What was broken off writes its account, unless it is stubborn."""
         for _ in range(int(_LAST_WORDS / 0.01)):
-            if not self._listener.running:
+            if not self._server.running:
                 return
             await asyncio.sleep(0.01)
