@@ -11,9 +11,9 @@ from airoxy.cli.show import moment
 
 _DESCRIPTION = (
     "Copy the database to FILE: keys, tokens, detailed requests and all sums, as they are at this"
-    " moment, while the service goes on. FILE belongs to who types the command, is readable for"
-    " nobody else, and is there when it is complete and checked, or not at all. The access tokens"
-    " in it are sealed under a key that is not in it."
+    " moment, while the service goes on. FILE belongs to the user who types the command, is"
+    " readable for nobody else, and appears when it is complete and checked, or not at all. The"
+    " access tokens in it are encrypted under a key that is not in it."
 )
 
 
@@ -30,15 +30,15 @@ def _run(context: Context, args: Namespace) -> None:
     size = _copy(path, target, replace=args.force)
     key = _key_of(path)
     if args.json:
-        told = {"file": str(target), "bytes": size, "taken_at": taken_at}
-        return context.json(told | {"key": key and str(key)})
+        copy = {"file": str(target), "bytes": size, "taken_at": taken_at}
+        return context.json(copy | {"key": key and str(key)})
     context.say(
         f"{target}: everything up to {moment(taken_at)} UTC, {size / 1e6:,.1f} MB, checked."
     )
     if key:
         context.say(
-            f"The tokens in it are sealed; the key is not in it, but in {key}. Keep that in another"
-            " place, as docs/operators-guide.md says: without it they have to be added anew."
+            f"The tokens in it are encrypted; the key is not in it, but in {key}. Keep that in"
+            " another place, as docs/operators-guide.md says: without it they must be added anew."
         )
     return None
 
@@ -67,7 +67,7 @@ def _copy(path: Path, target: Path, *, replace: bool) -> int:
 
 
 def _key_of(path: Path) -> Path | None:
-    """What the tokens in the database at `path` are sealed with; None where there is none yet."""
+    """Where the key is with which the tokens are encrypted; None where there is none yet."""
     from airoxy.cli.system.credential import SEALED_KEY
     from airoxy.store.key_file import KEY_FILE
 

@@ -1,7 +1,7 @@
-"""What a command is made of, and what it is given to work with.
+"""The parts of a command, and the context that it runs in.
 
-The law: a command prints through its `Context` and returns an exit status (None is 0); what goes
-wrong is raised as an AiroxyError and rendered by `airoxy.cli.main` alone.
+A command prints through its `Context` and returns an exit status (None is 0); failures are raised
+as AiroxyError and rendered by `airoxy.cli.main` alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`airoxy config …`: what is configured, where it comes from, and what is wrong with it."""
+"""`airoxy config …`: the settings, where each comes from, and the mistakes in them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _check(context: Context, args: Namespace) -> None:
     from airoxy.config.certificate import is_hidden, read_certificate
 
     config = load_config(args.file or context.config_path, context.environ)
-    _ = config.pricing  # the table as shipped may be what is wrong
+    _ = config.pricing  # the shipped price table may have mistakes
     if is_hidden(config):
         context.warn("Only root may look at certificate and key: sudo airoxy config check")
     else:

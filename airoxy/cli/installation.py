@@ -78,8 +78,8 @@ class Installation:
         """Whom the service runs as; None without the package, where anybody may run airoxy."""
         if not self.packaged:
             return None
-        told = show([SERVICE], ["User"])[0].get("User") if self.has_units else None
-        return told or USER
+        configured = show([SERVICE], ["User"])[0].get("User") if self.has_units else None
+        return configured or USER
 
     @property
     def owner(self) -> tuple[int, int] | None:

@@ -26,7 +26,7 @@ def _refresh_tokens(context: Context, _args: Namespace) -> int:
     report_interrupted(context.database)
     failed = 0
     for outcome in refresh_tokens(context.database, context.config.oauth, context.clock):
-        context.say(f"Token {outcome.token_id} ({outcome.name}): {outcome.told}")
+        context.say(f"Token {outcome.token_id} ({outcome.name}): {outcome.message}")
         failed += not outcome.renewed
     return EXIT_FAILED if failed else 0
 

@@ -1,7 +1,7 @@
 """The configuration: a YAML file, checked as a whole, as frozen dataclasses.
 
-The law: a configuration with a mistake is not used at all, and all its mistakes are told at once.
-There is no secret in it.
+Invariant: a configuration with a mistake is not used at all, and all its mistakes are reported at
+once. It contains no secret.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class OAuth:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Who gets GET /metrics beside this machine: networks, as CIDR."""
+    """From where GET /metrics is answered beside this machine: networks, as CIDR."""
 
     allow: tuple[str, ...]
 

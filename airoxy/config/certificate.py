@@ -1,7 +1,7 @@
-"""The server's identity: its certificate and key, read as a whole and checked against each other.
+"""The server's certificate and key, read together and checked against each other.
 
-The law: what is returned can be served. What is wrong is said with the setting, its place and the
-file, and of the key nothing but that.
+Invariant: what is returned can be served. An error names the setting, its place and the file, and
+nothing else of the key.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ def _read(config: Config, setting: str, path: Path) -> bytes:
     try:
         return path.read_bytes()
     except PermissionError:
-        advice = "with systemd try: sudo airoxy reload; without, let who runs airoxy read it"
+        advice = (
+            "with systemd try: sudo airoxy reload; without, let the user who runs airoxy read it"
+        )
         raise _wrong(config, setting, f"may not be read; {advice}") from None
     except OSError as error:
         why = f"cannot be read ({error.strerror}); give the path of a file that is there"
@@ -136,8 +138,8 @@ def _unusable(config: Config, error: ssl.SSLError) -> ConfigError:
     if "MISMATCH" in reason or "ASSIGNED" in reason:
         advice = "give the pair that was made together"
         return _wrong(config, _KEY, f"does not belong to {config.tls.certificate}; {advice}")
-    said = reason.replace("_", " ").lower() or "damaged"
-    return _wrong(config, _KEY, f"cannot be used with {config.tls.certificate} ({said})")
+    detail = reason.replace("_", " ").lower() or "damaged"
+    return _wrong(config, _KEY, f"cannot be used with {config.tls.certificate} ({detail})")
 
 
 def _wrong(config: Config, setting: str, why: str) -> ConfigError:

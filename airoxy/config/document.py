@@ -1,7 +1,7 @@
 """A configuration file as read: the settings in it with their lines, and every mistake at once.
 
-The law: a mistake names the line, the key, what is wrong and what to do. What YAML itself cannot
-read ends the reading; everything after that is collected, and what is wrong is left out.
+A mistake names the line, the key, what is wrong and what to do. An error of YAML ends the reading;
+all others are collected, and the wrong settings are left out.
 """
 
 from __future__ import annotations

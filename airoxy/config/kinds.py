@@ -1,8 +1,8 @@
-"""The kinds of value a setting can have: how each is read from YAML and said in words.
+"""The kinds of value a setting can have: how each is read from YAML, and described.
 
-The law: a value is taken as it was written. YAML 1.1 makes `on` a truth value, `010` eight and
-`1:30` ninety; whoever wrote that meant something else and is told so. `read` raises ValueError
-with the reason only; who calls it knows the place, the key and what is `wanted` instead.
+A value is taken as it was written: YAML 1.1 makes `on` a truth value, `010` eight and `1:30`
+ninety, which nobody means, so it is refused. `read` raises ValueError with the reason only; the
+caller knows the place, the key and what is `wanted` instead.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""OAuth tokens renewed: by the timer, by a command, and by requests that meet one that is due.
+"""The refresh of OAuth tokens: by the timer, by a command, and by requests that meet a 401.
 
-The law: a refresh token works once, so whoever asks holds a lease in the database, and the new
-pair is stored before anything else happens. Who waited for the lease finds the work done.
+Invariant: a refresh token works once, so it is only used under a lease in the database, and the new
+pair is stored before anything else happens. A process that waited for the lease has nothing to do.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Ask = Callable[[OAuth, str, Clock], Answer]
 
 #: Longer than the exchange can take (seconds), see upstream.refresh.
 LEASE = 75.0
-#: How often who waits for another's refresh looks again (seconds).
+#: How often a process that waits for another's refresh looks again (seconds).
 LOOK = 0.1
 #: How long a pair that the database will not take is held on to (seconds).
 HOLD_ON = 600.0
@@ -36,12 +36,12 @@ HOLD_ON = 600.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one token; `renewed` means that the database has a newer secret."""
+    """The result for one token; `renewed` means that the database has a newer secret."""
 
     token_id: int
     name: str
     renewed: bool
-    told: str
+    message: str
 
 
 def ask_anthropic(oauth: OAuth, refresh_token: str, clock: Clock) -> Answer:
@@ -80,15 +80,15 @@ def refresh_token(
     answer = ask(oauth, lease.refresh_token, clock)
     if isinstance(answer, Refreshed):
         stored = _insist(lambda: _store(db, lease, answer, clock()))
-        told = "renewed" if stored else "has another refresh token by now"
-        return Outcome(lease.id, lease.name, stored, told)
+        message = "renewed" if stored else "has another refresh token by now"
+        return Outcome(lease.id, lease.name, stored, message)
     if isinstance(answer, Refused):
         final = answer.final
         active = _insist(
             lambda: leases.count_refusal(db, lease.id, answer.reason, clock(), final=final)
         )
-        told = answer.reason + ("" if active else "; it is deactivated, add it again")
-        return Outcome(lease.id, lease.name, False, told)
+        message = answer.reason + ("" if active else "; it is deactivated, add it again")
+        return Outcome(lease.id, lease.name, False, message)
     wait = max(pause(lease.refresh_pauses + 1), answer.retry_after or 0)
     _insist(lambda: leases.release_lease(db, lease.id, clock() + wait))
     return Outcome(lease.id, lease.name, False, f"{answer.reason}; it stays active")

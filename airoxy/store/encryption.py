@@ -1,14 +1,15 @@
-"""Tokens at rest: sealed under a key that is not in the database, so that a copy of it is no theft.
+"""Encryption of the tokens at rest, under a key that is not in the database.
 
-The law: all sealed values are under one key, which `token_key.name` tells without giving it away.
-While the key is being changed, the new one is there too, sealed under the old one (`handed_on`), so
-that who has either reads everything; no moment needs both. A value that cannot be opened is kept.
+Invariant: all encrypted values are under one key, which `token_key.name` identifies without
+revealing it. While the key is being changed, the new one is stored encrypted under the old one
+(`handed_on`), so that either of them reads everything at every moment. A value that cannot be
+decrypted is kept.
 
-The key comes from systemd as a credential, or as `key` from a command of root's; without, it is in
-the file `token.key` beside the database, made when the first token is stored. SQL reaches the vault
-by functions: `seal`, `unseal` (NULL for what is damaged), `fingerprint`, by which equal secrets are
-found, `masked` and `key_fits`. The key is looked for when it is first needed, and cryptography,
-which takes longer to import than most commands to run, is imported then.
+The key comes from systemd as a credential, or from a command of root's as `key`; otherwise it is in
+the file `token.key` beside the database, made when the first token is stored. SQL has functions:
+`seal` (encrypt), `unseal` (decrypt; NULL for what is damaged), `fingerprint`, by which equal
+secrets are found, `masked` and `key_fits`. The key is looked for when it is first needed, and
+cryptography, which takes longer to import than most commands to run, is imported then.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from airoxy.store.key_file import KEY_FILE, KEY_SIZE, make_key_file, read_key
 #: What the credential is called, in the units and in systemd's store.
 CREDENTIAL = "airoxy-token-key"
 
-#: How a sealed value begins; no token does.
+#: How an encrypted value begins; no token does.
 _SEALED = "sealed:"
 _NONCE = 12
 
@@ -54,7 +55,7 @@ def attach(db: apsw.Connection, path: Path, key: bytes | None = None) -> Encrypt
 
 
 class Encryption:
-    """What a connection can do with sealed values. Raises StoreError where the key is not here."""
+    """The encryption of one connection. Raises StoreError where the key cannot be found."""
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class Encryption:
         key: bytes | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        # The connection owns us; the other way round, nobody would close it.
+        # Weak: a connection that is in a circle of references is not closed when it is dropped.
         self._db = weakref.ref(db)
         self._path = path
         self._given = key
@@ -89,7 +90,7 @@ class Encryption:
         return None if secret is None else mask(secret)
 
     def key_fits(self) -> bool:
-        """Whether what is sealed can be opened."""
+        """Whether encrypted values can be decrypted."""
         name, handed_on = self._state()
         return name is None or self._find(name, handed_on) is not None
 
@@ -99,13 +100,13 @@ class Encryption:
     # The key
 
     def key(self) -> bytes:
-        """The key in force; where nothing is sealed yet, the one that is here, or a new one."""
+        """The key in force; where nothing is encrypted yet, one that is found, or a new one."""
         name, handed_on = self._state()
         key = self._find(name, handed_on) if name else None
         if key is None:
             if name and self._execute("SELECT 1 FROM tokens WHERE token GLOB 'sealed:*' LIMIT 1"):
                 raise StoreError(self._missing())
-            key = next(self._here(), None) or make_key_file(self.file)
+            key = next(self._found_keys(), None) or make_key_file(self.file)
             self._execute("UPDATE token_key SET name = ?, handed_on = NULL", name_of(key))
         self._known[name_of(key)] = key
         return key
@@ -115,8 +116,8 @@ class Encryption:
         return self._path.with_name(KEY_FILE)
 
     def rotate(self) -> None:
-        """Seal everything under a new key, and that under the old one: until `finish`, either will
-        do. A change that is under way is left as it is."""
+        """Encrypt everything under a new key, and that under the old one: until `finish`, either
+        will do. A change that is under way is left as it is."""
         self._execute("BEGIN IMMEDIATE")
         try:
             self._rotate()
@@ -136,7 +137,7 @@ class Encryption:
         )
         self._known[name_of(new)] = new
         for number, token, refresh in rows:
-            # What could not be opened stays what it is.
+            # What could not be decrypted stays as it is.
             self._execute(
                 "UPDATE tokens SET token = ifnull(seal(?1), token),"
                 " token_digest = ifnull(fingerprint(?1), token_digest),"
@@ -148,8 +149,8 @@ class Encryption:
             )
 
     def finish(self) -> bool:
-        """The old key opens nothing any more; False as long as a token is being refreshed by
-        somebody who may have only that one."""
+        """From now on the old key decrypts nothing; False while a token is being refreshed by a
+        process that may have only that one."""
         return bool(
             self._execute(
                 "UPDATE token_key SET handed_on = NULL WHERE NOT EXISTS (SELECT 1 FROM tokens"
@@ -168,7 +169,7 @@ class Encryption:
     def _find(self, name: bytes, handed_on: str | None) -> bytes | None:
         if name in self._known:
             return self._known[name]
-        for key in self._here():
+        for key in self._found_keys():
             if name_of(key) == name:
                 return key
             successor = decrypt(key, handed_on) if handed_on else None
@@ -176,7 +177,7 @@ class Encryption:
                 return bytes.fromhex(successor)
         return None
 
-    def _here(self) -> Iterator[bytes]:
+    def _found_keys(self) -> Iterator[bytes]:
         """Every key that may be the one."""
         if self._given:
             yield self._given
@@ -186,7 +187,7 @@ class Encryption:
 
     def _missing(self) -> str:
         return (
-            f"The tokens in {self._path} are encrypted, and their key is not here (systemd's"
+            f"The tokens in {self._path} are encrypted, and their key cannot be found (systemd's"
             f" credential {CREDENTIAL}, or {self.file}). Put it back; or, if it is lost, remove the"
             " tokens (`airoxy token remove ID`) and add them again."
         )
@@ -211,7 +212,7 @@ def encrypt(key: bytes, text: str) -> str:
 
 
 def decrypt(key: bytes, sealed: str) -> str | None:
-    """None for what is damaged, or sealed under another key."""
+    """None for what is damaged, or encrypted under another key."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 

@@ -30,12 +30,12 @@ def damage(path: Path, *, quick: bool = False) -> str | None:
         return "it is empty"
     try:
         with closing(open_as_it_is(path)) as db:
-            told = run(db, "PRAGMA schema_version" if quick else "PRAGMA quick_check(1)")
+            rows = run(db, "PRAGMA schema_version" if quick else "PRAGMA quick_check(1)")
     except (apsw.NotADBError, apsw.CorruptError) as error:
         return str(error).rpartition(": ")[2]
     except apsw.Error as error:
         raise explain(path, error) from error
-    lines = [str(told[0][0])] if not quick else ["ok"]
+    lines = [str(rows[0][0])] if not quick else ["ok"]
     return None if lines == ["ok"] else lines[0].splitlines()[-1]
 
 
@@ -45,10 +45,10 @@ def unfitness(backup: Path) -> str | None:
         return f"it is damaged, too ({harm})"
     try:
         with closing(open_as_it_is(backup)) as db:
-            told = run(db, "SELECT (SELECT count(*) FROM api_keys) + count(*) FROM tokens")
+            rows = run(db, "SELECT (SELECT count(*) FROM api_keys) + count(*) FROM tokens")
     except apsw.SQLError:
         return "it is none of airoxy's"
-    return None if told[0][0] else "it has neither keys nor tokens"
+    return None if rows[0][0] else "it has neither keys nor tokens"
 
 
 def identity(path: Path) -> tuple[int, int]:

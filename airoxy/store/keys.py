@@ -12,7 +12,7 @@ from airoxy.core.limits.table import LIMITS
 from airoxy.errors import Conflict, NotFound
 from airoxy.store.schema import run, transaction
 
-#: What is told of a key: what it is, then its limits.
+#: The fields of a key as they are shown: its own, then its limits.
 FIELDS = ("id", "name", "masked", "is_active", "created_at", "note")
 _COLUMNS = (*FIELDS, *(limit.column for limit in LIMITS))
 

@@ -1,7 +1,7 @@
-"""The refreshing of OAuth tokens, as it stands in the database: by one process at a time.
+"""Leases for the refresh of OAuth tokens: one process at a time refreshes a token.
 
-The law: who asks Anthropic for a new pair holds the token's lease, and writes the answer in one
-statement.
+Invariant: a process that asks Anthropic for a new pair holds the token's lease, and stores the
+answer in one statement.
 """
 
 # ruff: noqa: S608  (the SQL is put together from this file's own words)
@@ -18,7 +18,7 @@ REFUSALS = 3
 
 
 class Lease(NamedTuple):
-    """What who may refresh a token needs to know of it."""
+    """The right to refresh a token, and what that takes."""
 
     id: int
     name: str
@@ -31,7 +31,7 @@ class Lease(NamedTuple):
 
 
 class Refreshing(NamedTuple):
-    """How the refreshing of a token stands; `until` and `by` are of the lease, if there is one."""
+    """The state of a token's refresh; `until` and `by` are of the lease, if there is one."""
 
     id: int
     name: str
@@ -46,7 +46,7 @@ class Refreshing(NamedTuple):
 
 def refreshing(db: apsw.Connection, token_id: int | None = None) -> list[Refreshing]:
     """The tokens that can be refreshed: this one, or all that are active or being refreshed. Raises
-    StoreError where their key is not here."""
+    StoreError where their key cannot be found."""
     which = "id = ?1" if token_id is not None else "(is_active OR refreshing_until IS NOT NULL)"
     rows = run(
         db,
@@ -73,7 +73,7 @@ def lease_refresh(
 
 
 def break_lease(db: apsw.Connection, token_id: int, owner: int) -> None:
-    """Take back the lease of a process that is no more."""
+    """Take back the lease of a process that has died."""
     run(
         db,
         "UPDATE tokens SET refreshing_until = NULL WHERE id = ? AND refreshing_by = ?",

@@ -1,9 +1,8 @@
 """Opening the database: one SQLite file in WAL mode, brought to the present shape.
 
-The law: everybody (service, commands, package upgrade) opens it here. A file that is damaged,
-newer or not airoxy's is refused with the way out, and never replaced. Once open, SQLite's own
-errors are left as they are, for a writer to tell which of them pass; `explain` makes a sentence
-of one.
+Invariant: service, commands and package upgrades open it here. A file that is damaged, newer or not
+airoxy's is refused with a remedy, and never replaced. After that SQLite's own errors are left as
+they are, so that a writer can tell which of them pass; `explain` makes a sentence of one.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from airoxy.store import encryption, migrations
 from airoxy.store.backup import back_up, newest_backup
 from airoxy.store.usage import triggers
 
-#: "airo", so that another program's database is told from ours.
+#: "airo", by which another program's database is recognised.
 APPLICATION_ID = 0x6169726F
 #: How long a lock is waited for (milliseconds).
 BUSY_TIMEOUT_MS = 5000
 
-# What is deleted can be given back to the disk. To be said before the first table is made.
+# Deleted pages can be given back to the disk. Must be set before the first table is made.
 _LAYOUT = "PRAGMA auto_vacuum = INCREMENTAL"
 # NORMAL: a commit waits for no disk. A power cut can cost the last moments, never consistency.
 # FAST: the secrets of a removed token are overwritten, for no further writing.
@@ -136,8 +135,8 @@ def explain(path: Path, error: apsw.Error) -> StoreError:
         backup = newest_backup(path)
         copy = f" {backup} is a copy from before an upgrade." if backup else ""
         return StoreError(
-            f"{path} is damaged ({_said(error)}). Leave it where it is, stop the service and ask "
-            f"`airoxy doctor`, or put a backup in its place.{copy}"
+            f"{path} is damaged ({_message(error)}). Leave it where it is, stop the service and "
+            f"ask `airoxy doctor`, or put a backup in its place.{copy}"
         )
     if isinstance(error, apsw.BusyError | apsw.LockedError):
         return StoreError(f"{path} is locked by another program; try again in a moment.")
@@ -145,10 +144,10 @@ def explain(path: Path, error: apsw.Error) -> StoreError:
         return StoreError(f"The disk of {path} is full; make room on it.")
     if isinstance(error, apsw.CantOpenError | apsw.ReadOnlyError | apsw.PermissionsError):
         return _forbidden(path)
-    return StoreError(f"{path} cannot be used: {_said(error)}.")
+    return StoreError(f"{path} cannot be used: {_message(error)}.")
 
 
-def _said(error: apsw.Error) -> str:
+def _message(error: apsw.Error) -> str:
     return str(error).removeprefix(f"{type(error).__name__}: ")
 
 
@@ -260,17 +259,17 @@ def _migrate(db: apsw.Connection, path: Path) -> None:
             if version + 1 >= migrations.DERIVED_SINCE:
                 triggers.derive(db)
             if copy and version + 1 == migrations.SEALED_SINCE:
-                _seal_copy(db, copy)
+                _encrypt_copy(db, copy)
             run(db, f"PRAGMA application_id = {APPLICATION_ID}")
             run(db, f"PRAGMA user_version = {version + 1}")
     run(db, _SETTINGS)
     if copy:
-        # What has been sealed is to be gone from the file now, not some day.
+        # The plain text of what was encrypted must be gone from the file now, not some day.
         run(db, "PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _seal_copy(db: apsw.Connection, path: Path) -> None:
-    """The tokens in the copy that was made before `db` sealed its own."""
+def _encrypt_copy(db: apsw.Connection, path: Path) -> None:
+    """The tokens in the copy that was made before `db` encrypted its own."""
     copy = apsw.Connection(os.fspath(path), apsw.SQLITE_OPEN_READWRITE)
     try:
         for number, *plain in run(copy, "SELECT id, token, refresh_token FROM tokens"):

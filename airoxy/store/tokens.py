@@ -1,8 +1,8 @@
 """Upstream tokens: the pool as it is remembered, with coolings, leases and what belongs to whom.
 
-The law: what changes a token because of an answer names the secret that the answer was to; if the
-token has another one by now, nothing happens. Secrets are sealed (see `airoxy.store.encryption`):
-they are compared by their fingerprints, and opened only where they are used.
+Invariant: a change that follows from an answer names the secret that was used for the request; if
+the token has another one by now, nothing happens. Secrets are encrypted (see
+`airoxy.store.encryption`), compared by fingerprint, and decrypted only where they are used.
 """
 
 # ruff: noqa: S608  (the SQL is put together from this file's own words)
@@ -88,7 +88,7 @@ def _refuse_known(db: apsw.Connection, name: str, token: str, refresh_token: str
 
 def list_tokens(db: apsw.Connection, now: float) -> list[dict[str, Any]]:
     """Those not removed, masked, with the coolings in force; the fields are the columns. One that
-    is not `is_readable` is sealed under a key that is not here."""
+    is not `is_readable` is encrypted under a key that cannot be found."""
     resting: dict[int, list[dict[str, Any]]] = {}
     for cooling in coolings(db, now):
         shown = {"model_class": cooling.model_class, "until": cooling.until}
@@ -176,7 +176,7 @@ def _no_token(token_id: int) -> NotFound:
 
 def usable_tokens(db: apsw.Connection) -> list[Token]:
     """Those that are active, by id, the expired ones too, less what is damaged. Raises StoreError
-    where their key is not here."""
+    where their key cannot be found."""
     rows = run(
         db,
         "SELECT id, name, type, unseal(token), expires_at, reset_at FROM tokens"

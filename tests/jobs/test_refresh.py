@@ -126,7 +126,7 @@ def test_a_spent_refresh_token_deactivates_at_once_with_the_reason(db, clock, to
     no = Refused("the OAuth endpoint answered HTTP 400 invalid_grant", final=True)
     outcome = refresh_token(db, token_id, OLD, OAUTH, clock, ask=Endpoint(no))
     assert not outcome.renewed
-    assert "add it again" in outcome.told
+    assert "add it again" in outcome.message
     assert not row(db, clock)["is_active"]
     assert row(db, clock)["inactive_reason"] == no.reason
 

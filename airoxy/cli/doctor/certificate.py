@@ -15,7 +15,8 @@ from airoxy.cli.installation import Installation
 from airoxy.config import Config
 from airoxy.config.certificate import Certificate, own_certificate, read_certificate
 
-#: Who renews by machine does so a month before the end; two weeks later something is wrong (days).
+#: Certificates are renewed automatically a month before they expire; two weeks later something is
+#: wrong (days).
 _SOON = 14
 _RENEW = "Renew it (certbot renew), then sudo airoxy reload"
 
@@ -98,11 +99,11 @@ def distrust(certificate: Certificate, names: Sequence[str]) -> tuple[str, str] 
 
 def _shake_hands(certificate: Certificate, name: str) -> None:
     """Raises SSLCertVerificationError."""
-    there, here = ssl.MemoryBIO(), ssl.MemoryBIO()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.load_into(serving)
-    server = serving.wrap_bio(there, here, server_side=True)
-    client = ssl.create_default_context().wrap_bio(here, there, server_hostname=name)
+    server = serving.wrap_bio(incoming, outgoing, server_side=True)
+    client = ssl.create_default_context().wrap_bio(outgoing, incoming, server_hostname=name)
     for side in (client, server, client):
         try:
             side.do_handshake()

@@ -47,10 +47,10 @@ def soundness(installation: Installation) -> Iterator[Finding]:
 
 
 def _way_out(path: Path, backup: Path | None, unfit: str | None) -> str:
-    told = f"{backup} is no help: {unfit}. " if unfit else ""
+    advice = f"{backup} is no help: {unfit}. " if unfit else ""
     if path.exists():
-        told += f"What can still be read, `sqlite3 {path} .recover` tells. "
-    return f"{told}Stop airoxy and put a backup of yours in its place; nothing here replaces it."
+        advice += f"What can still be read, `sqlite3 {path} .recover` tells. "
+    return f"{advice}Stop airoxy and put a backup of yours in its place; nothing here replaces it."
 
 
 def migrations(installation: Installation) -> Iterator[Finding]:

@@ -33,14 +33,14 @@ def user(installation: Installation) -> Iterator[Finding]:
 
 
 def _make_user() -> str:
-    status, said = ask("systemd-sysusers")
+    status, output = ask("systemd-sysusers")
     if status:
-        raise AiroxyError(said)
+        raise AiroxyError(output)
     return "systemd-sysusers has made the user."
 
 
 def directory(installation: Installation) -> Iterator[Finding]:
-    """The database's directory is there, and whoever runs airoxy may write it, others nothing."""
+    """The directory is there, and the user who runs airoxy may write it, and no other."""
     path, name = installation.database.parent, installation.user
     remedy, fix = f"mkdir -p {path}", None
     if name:

@@ -19,7 +19,7 @@ from airoxy.errors import AiroxyError
 #: A clock that is off by this much (seconds) is odd, and by that much makes tokens expire too late
 #: and certificates invalid.
 _ODD, _WRONG = 60, 300
-_PATIENCE = 15.0
+_TIMEOUT = 15.0
 
 
 def upstream(installation: Installation) -> Iterator[Finding]:
@@ -33,7 +33,7 @@ def upstream(installation: Installation) -> Iterator[Finding]:
         text = "The clock cannot be compared while upstream is out of reach."
         yield Finding(WARN, text, check="clock")
         return
-    yield Finding(OK, f"{config.url} answers (status {status} to who has no key).")
+    yield Finding(OK, f"{config.url} answers (status {status} to a request without a key).")
     yield _clock(date, (before + installation.context.now()) / 2)
 
 
@@ -44,8 +44,8 @@ async def _knock(upstream: UpstreamSettings, environ: Mapping[str, str]) -> tupl
 
     client = Upstream(
         upstream.url,
-        connect_timeout=min(upstream.connect_timeout, _PATIENCE),
-        read_timeout=_PATIENCE,
+        connect_timeout=min(upstream.connect_timeout, _TIMEOUT),
+        read_timeout=_TIMEOUT,
         proxy=proxy_from_environ(upstream.url, environ),
     )
     try:
@@ -87,12 +87,12 @@ def _clock(date: str, now: float) -> Finding:
 
 
 def _can_synchronise() -> bool:
-    status, said = ask("timedatectl", "show")
-    return status == 0 and {"CanNTP=yes", "NTP=no"} <= set(said.splitlines())
+    status, output = ask("timedatectl", "show")
+    return status == 0 and {"CanNTP=yes", "NTP=no"} <= set(output.splitlines())
 
 
 def _synchronise() -> str:
-    status, said = ask("timedatectl", "set-ntp", "true")
+    status, output = ask("timedatectl", "set-ntp", "true")
     if status:
-        raise AiroxyError(said)
+        raise AiroxyError(output)
     return "NTP is switched on; the clock will be right in a moment."

@@ -54,7 +54,7 @@ def tokens(installation: Installation) -> Iterator[Finding]:
 
 
 def ask(installation: Installation, question: Callable[[apsw.Connection], T]) -> T | str:
-    """The database's answer, or why there is none; what is wrong with it is another check's."""
+    """The database's answer, or why there is none; its faults are another check's."""
     import apsw
 
     from airoxy.store.inspection import open_as_it_is
@@ -120,9 +120,9 @@ def _refresh(installation: Installation, token_id: int) -> str:
                 refresh_token(db, state.id, state.token, oauth, clock)
                 for state in refreshing(db, token_id)
             ]
-        return [(outcome.renewed, outcome.told) for outcome in outcomes]
+        return [(outcome.renewed, outcome.message) for outcome in outcomes]
 
-    ((renewed, told),) = installation.as_owner(work) or [(False, "it has no refresh token.")]
+    ((renewed, message),) = installation.as_owner(work) or [(False, "it has no refresh token.")]
     if not renewed:
-        raise AiroxyError(told)
-    return f"Token {token_id} is {told}."
+        raise AiroxyError(message)
+    return f"Token {token_id} is {message}."

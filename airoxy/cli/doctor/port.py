@@ -9,12 +9,12 @@ from airoxy import __version__
 from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding
 from airoxy.cli.installation import Installation
 from airoxy.cli.system.health import HealthAnswer, ask_health, own_server
-from airoxy.cli.system.listeners import Listener, Process, holders, listeners
-from airoxy.cli.system.services import deaf
+from airoxy.cli.system.listeners import ListeningSocket, Process, holders, listeners
+from airoxy.cli.system.services import silent_addresses
 from airoxy.cli.system.status import bare
 from airoxy.cli.system.system import SERVICE, SOCKET, show, systemctl
 
-_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what is meant by no host
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - the default of `host`
 
 
 def strangers(installation: Installation) -> Iterator[Finding]:
@@ -31,12 +31,12 @@ def strangers(installation: Installation) -> Iterator[Finding]:
     yield Finding(OK, f"No other program has port {port}.")
 
 
-def _is_ours(listener: Listener) -> bool:
+def _is_ours(listener: ListeningSocket) -> bool:
     """systemd holds the socket, and the service has it from there."""
     return any(each.pid == 1 or each.group == SERVICE for each in _holders(listener))
 
 
-def _holders(listener: Listener) -> list[Process]:
+def _holders(listener: ListeningSocket) -> list[Process]:
     return holders(f"socket:[{listener.inode}]")
 
 
@@ -45,7 +45,7 @@ def addresses(_: Installation) -> Iterator[Finding]:
     unit = show([SOCKET], ["ActiveState", "Listen"])[0]
     if unit["ActiveState"] != "active":
         return
-    if silent := deaf():
+    if silent := silent_addresses():
         text = f"Nobody listens on {', '.join(silent)}, to which the socket was changed."
         yield Finding(FAIL, text, "sudo airoxy restart", _restart)
     else:
@@ -81,7 +81,7 @@ def health(installation: Installation) -> Iterator[Finding]:
 
 def _state(found: HealthAnswer, reload: Callable[[], str] | None) -> Finding:
     if found.status is None and "remedy" in found.body:
-        # It serves, by what it was last told.
+        # It still serves, with its former configuration.
         text = f"{found.url}: {found.body['reason']}."
         return Finding(WARN, text, found.body["remedy"], reload)
     if found.status is None:

@@ -23,10 +23,12 @@ _STATE = ("LoadState", "ActiveState", "SubState", "UnitFileState")
 def definitions(installation: Installation) -> Iterator[Finding]:
     """systemd works with the unit files, and the values from the configuration, as they are now."""
     if not booted():
-        yield Finding(OK, "systemd does not run here; `airoxy serve` does it alone.")
+        yield Finding(OK, "systemd does not run here; `airoxy serve` works without it.")
         return
     if not installation.packaged:
-        text = f"systemd has no units for {installation.config_path}; `airoxy serve` does it alone."
+        text = (
+            f"systemd has no units for {installation.config_path}; `airoxy serve` works without it."
+        )
         yield Finding(OK, text)
         return
     stale = [

@@ -1,7 +1,6 @@
-"""What systemd's generator makes of airoxy.yaml, against what systemd works with.
+"""Compare the drop-ins that systemd works with to those that airoxy.yaml would give now.
 
-The law: it is the generator itself that is asked, so that there is one idea of what the
-configuration means for the units.
+The generator itself is run, so that there is one idea of what the configuration means for units.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What the own server says of itself, asked by GET /health.
+"""Ask this installation's server for its health, by GET /health over loopback.
 
-The law: over TLS nothing is believed, and nothing said, but to who has the key of the very
-certificate that is configured. Names do not count: it is asked by way of loopback.
+Invariant: over TLS a request is only sent to a server that shows the very certificate that is
+configured; host names are not compared.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from http.client import HTTPConnection
 
 #: A server that is alive answers in milliseconds.
-_PATIENCE = 5.0
+_TIMEOUT = 5.0
 _STRANGER = "another program answers there"
 _RELOAD = "sudo airoxy reload"
 
@@ -38,16 +38,16 @@ class HealthAnswer:
         if self.status is None:
             return "; ".join(self.body.values())
         ready = self.body.get("tokens_ready", 0)
-        told = [f"version {self.body.get('version')}", f"up {span(self.body.get('uptime', 0))}"]
-        told.append(f"{ready} token{'' if ready == 1 else 's'} ready")
-        told += [str(self.body[name]) for name in ("reason", "warning") if name in self.body]
-        return "; ".join(told)
+        parts = [f"version {self.body.get('version')}", f"up {span(self.body.get('uptime', 0))}"]
+        parts.append(f"{ready} token{'' if ready == 1 else 's'} ready")
+        parts += [str(self.body[name]) for name in ("reason", "warning") if name in self.body]
+        return "; ".join(parts)
 
 
 @dataclass(frozen=True)
 class Own:
-    """By what the own server is known: the certificate (DER) that `path` holds, or the `trouble` of
-    reading it; without a path it speaks plain HTTP."""
+    """How this installation's server is recognised: the certificate (DER) in `path`, or the
+    `trouble` of reading it; without a path it speaks plain HTTP."""
 
     path: Path | None = None
     certificate: bytes = b""
@@ -55,7 +55,7 @@ class Own:
 
 
 def own_server(tls: Tls) -> Own:
-    """Read now, while we may: whoever opens the database gives root's rights up."""
+    """Read before the database is opened, for which root's rights are given up."""
     if tls.certificate is None:
         return Own()
     from airoxy.config.certificate import own_certificate
@@ -104,7 +104,7 @@ def _ask(host: str, port: int, own: Own) -> HealthAnswer:
 
 
 class _NotOurs(Exception):
-    """Who answers is not the server that is configured: why, and perhaps what to do."""
+    """Not the configured server answers: the reason, and a remedy if one is known."""
 
 
 def _get(host: str, port: int, own: Own) -> tuple[int, dict[str, Any]]:
@@ -135,14 +135,14 @@ def _connection(host: str, port: int, own: Own) -> HTTPConnection:
     from http.client import HTTPConnection, HTTPSConnection
 
     if own.path is None:
-        return HTTPConnection(host, port, timeout=_PATIENCE)
+        return HTTPConnection(host, port, timeout=_TIMEOUT)
     if own.trouble:
         raise _NotOurs(own.trouble)
     import ssl
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # compared below
-    connection = HTTPSConnection(host, port, timeout=_PATIENCE, context=context)
+    connection = HTTPSConnection(host, port, timeout=_TIMEOUT, context=context)
     try:
         connection.connect()
     except ssl.SSLError:

@@ -1,6 +1,6 @@
-"""Who listens on a TCP port of this machine, as /proc tells it.
+"""The listening TCP sockets of this machine and the processes that hold them, from /proc.
 
-The law: it only looks. Whose socket it is can only be seen by root and by its owner.
+Only root and a socket's owner can see which process holds it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LISTEN = "0A"
 
 
 @dataclass(frozen=True)
-class Listener:
+class ListeningSocket:
     """A listening socket."""
 
     address: IPAddress
@@ -27,7 +27,7 @@ class Listener:
     inode: str
 
     def meets(self, address: IPAddress) -> bool:
-        """Whether it stands in the way of somebody who wants to listen on `address`."""
+        """Whether it keeps another socket from listening on `address`."""
         wildcard = self.address.is_unspecified or address.is_unspecified
         # A wildcard of IPv6 takes IPv4 too, in most configurations.
         return self.address == address or (
@@ -40,7 +40,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Process:
-    """Who has a socket open; `group` is the last part of its cgroup's path."""
+    """A process that has a socket open; `group` is the last part of its cgroup's path."""
 
     pid: int
     name: str
@@ -50,7 +50,7 @@ class Process:
         return f"{self.name} (process {self.pid})"
 
 
-def listeners(port: int, proc: Path = Path("/proc")) -> list[Listener]:
+def listeners(port: int, proc: Path = Path("/proc")) -> list[ListeningSocket]:
     """The sockets that listen on `port`, of both families."""
     found = []
     for name in ("tcp", "tcp6"):
@@ -59,7 +59,7 @@ def listeners(port: int, proc: Path = Path("/proc")) -> list[Listener]:
                 _, local, _, state, *rest = line.split()
                 address, _, number = local.partition(":")
                 if state == _LISTEN and int(number, 16) == port:
-                    found.append(Listener(_address(address), port, rest[5]))
+                    found.append(ListeningSocket(_address(address), port, rest[5]))
     return found
 
 

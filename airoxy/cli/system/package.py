@@ -1,8 +1,4 @@
-"""`airoxy update` and `airoxy uninstall`: apt's work, begun from here.
-
-The law: apt and the package's own scripts do everything; nothing is installed, migrated or removed
-here.
-"""
+"""`airoxy update` and `airoxy uninstall`: apt and the package's own scripts do the work."""
 
 from __future__ import annotations
 
@@ -56,7 +52,7 @@ def _uninstall(context: Context, args: Namespace) -> int | None:
 
 def _agreed(context: Context) -> bool:
     if not context.input.isatty():
-        raise InvalidInput("There is nobody to ask here; say --yes.")
+        raise InvalidInput("There is no terminal to ask on; give --yes.")
     context.out.write("Go on? [y/N] ")
     context.out.flush()
     return context.input.readline().strip().lower() in ("y", "yes")
@@ -64,10 +60,10 @@ def _agreed(context: Context) -> bool:
 
 def _installed() -> str:
     """The version that dpkg has installed. Raises AiroxyError where it has none."""
-    status, said = ask(
+    status, output = ask(
         "dpkg-query", "--show", "--showformat=${db:Status-Status} ${Version}", "airoxy"
     )
-    state, _, version = said.partition(" ")
+    state, _, version = output.partition(" ")
     if status or state != "installed":
         raise AiroxyError(
             "airoxy is not installed as a Debian package here; update or remove it in the way it"

@@ -1,6 +1,6 @@
 """`airoxy start`, `stop`, `restart`, `reload`: the socket and the service, by systemctl.
 
-The law: nothing is started, restarted or reloaded with a configuration that has a mistake.
+Invariant: nothing is started, restarted or reloaded with a configuration that has a mistake.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _restart(context: Context, _: Namespace) -> None:
     _require("restart")
     _check_configuration(context)
     systemctl("daemon-reload")  # runs the generator
-    systemctl("restart", *([SOCKET, SERVICE] if deaf() else [SERVICE]))
+    systemctl("restart", *([SOCKET, SERVICE] if silent_addresses() else [SERVICE]))
     context.say(f"airoxy has been restarted and listens on {_addresses()}.")
 
 
@@ -83,7 +83,7 @@ def _addresses() -> str:
     return ", ".join(map(bare, _listen()))
 
 
-def deaf() -> list[str]:
+def silent_addresses() -> list[str]:
     """The addresses of the socket unit on which nobody listens. Of an address that was changed
     systemd lets go at daemon-reload; the new one it takes up when the socket is restarted."""
     silent = []

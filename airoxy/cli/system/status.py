@@ -1,6 +1,6 @@
-"""`airoxy status`: the units, what the server says of itself, and when the timers run.
+"""`airoxy status`: the units, the server's health, and when the timers run.
 
-The law: it only looks. A service that does not run is not asked, since that would start it.
+A service that does not run is not asked for its health, because that would start it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _STATE = ("ActiveState", "SubState", "UnitFileState")
 
 
 @dataclass(frozen=True)
-class Unit:
+class UnitState:
     """A unit's state; `enabled` is about the boot. Times are Unix seconds."""
 
     unit: str
@@ -36,7 +36,7 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Timer(Unit):
+class Timer(UnitState):
     """The last run is the one of the timer's service."""
 
     last_run: float | None
@@ -51,11 +51,11 @@ class Timer(Unit):
 
 @dataclass(frozen=True)
 class Status:
-    """What there is to show; `text` is the service's own word about itself."""
+    """What there is to show; `text` is the service's own status text."""
 
-    socket: Unit
+    socket: UnitState
     listen: list[str]
-    service: Unit
+    service: UnitState
     pid: int | None
     text: str
     health: HealthAnswer | None
@@ -141,9 +141,9 @@ def _timer(timer: Mapping[str, str], service: Mapping[str, str]) -> Timer:
     )
 
 
-def _unit(shown: Mapping[str, str]) -> Unit:
+def _unit(shown: Mapping[str, str]) -> UnitState:
     since = moment(shown.get("ActiveEnterTimestamp", ""))
-    return Unit(
+    return UnitState(
         shown["Id"],
         shown["ActiveState"],
         shown["SubState"],

@@ -1,6 +1,6 @@
-"""What commands ask of the system around airoxy: root's rights, systemd's units, programs.
+"""The system around airoxy: root's rights, systemd's units, other programs.
 
-The law: a program is given its arguments as a list, never by a shell, and speaks English and UTC.
+Programs are started with a list of arguments, never by a shell, and speak English and UTC.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Unit = Mapping[str, str]
 
 
 def require_root(command: str) -> None:
-    """Raises AiroxyError for who is not root."""
+    """Raises AiroxyError for other users than root."""
     if os.geteuid() != 0:
         raise AiroxyError(f"Only root may do that: sudo airoxy {command}")
 
@@ -48,7 +48,7 @@ def require_systemd() -> None:
 
 
 def ask(*command: str, timeout: float = 60) -> tuple[int, str]:
-    """A program's exit status and all it says; 127 where it is not installed."""
+    """A program's exit status and output; 127 where it is not installed."""
     try:
         done = subprocess.run(
             command, check=False, env=_environment(), timeout=timeout, text=True,
@@ -64,20 +64,20 @@ def ask(*command: str, timeout: float = 60) -> tuple[int, str]:
 def systemctl(*words: str) -> None:
     """Raises AiroxyError with systemctl's own first line, which says where to look."""
     # Stopping waits for open streams, up to TimeoutStopSec of the service.
-    status, said = ask("systemctl", *words, timeout=300)
+    status, output = ask("systemctl", *words, timeout=300)
     if status:
-        lines = said.splitlines() or [f"systemctl {words[0]} failed"]
+        lines = output.splitlines() or [f"systemctl {words[0]} failed"]
         raise AiroxyError(" ".join(lines[:2]))
 
 
 def show(units: Sequence[str], properties: Sequence[str]) -> list[Unit]:
     """Properties of each unit; several values of one are lines of one text. Raises AiroxyError."""
     wanted = ",".join(("Id", *properties))
-    status, said = ask("systemctl", "show", f"--property={wanted}", *units)
+    status, output = ask("systemctl", "show", f"--property={wanted}", *units)
     if status:
-        raise AiroxyError(f"systemctl show failed: {said or status}")
+        raise AiroxyError(f"systemctl show failed: {output or status}")
     shown: list[Unit] = []
-    for block in said.split("\n\n"):
+    for block in output.split("\n\n"):
         unit: dict[str, str] = {}
         for line in block.splitlines():
             name, equals, value = line.partition("=")

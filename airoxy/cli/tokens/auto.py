@@ -1,7 +1,7 @@
-"""`airoxy token auto`: take over the OAuth tokens that Claude Code keeps on this machine.
+"""`airoxy token auto`: import the OAuth tokens that Claude Code keeps on this machine.
 
-The law: files are read before root's rights are dropped, and only as what they claim to be: a
-regular file of the user in whose home it lies.
+Invariant: files are read before root's rights are dropped, and only where they are regular files
+of the user in whose home they are.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(context: Context, args: Namespace) -> None:
     if os.geteuid() != 0:
-        _ = context.database  # who may not open it is told that first
+        _ = context.database  # without rights to it, that is the first error
     files = [read(args.path)] if args.path else [read(path) for path in everywhere()]
     if args.path and files[0].skipped:
         raise InvalidInput(f"{args.path} {files[0].skipped}.")
@@ -83,7 +83,7 @@ def everywhere(root: Path = Path("/root"), homes: Path = Path("/home")) -> Itera
 
 
 def read(path: Path) -> Found:
-    """Never raises for what is wrong with the file."""
+    """Never raises; faults of the file are in `skipped`."""
     try:
         # O_NONBLOCK: a FIFO in its place must not hold us; O_NOFOLLOW: nor a link lead elsewhere.
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -114,23 +114,23 @@ def _user(path: Path, uid: int) -> str:
 
 def _import(context: Context, found: Found, dry_run: bool) -> dict[str, object]:
     """What was done with it, or would be."""
-    told: dict[str, object] = {"path": str(found.path), "user": found.user}
+    result: dict[str, object] = {"path": str(found.path), "user": found.user}
     login = found.credentials
     if login is None:
-        return {**told, "result": f"skipped: it {found.skipped}"}
+        return {**result, "result": f"skipped: it {found.skipped}"}
     db = context.database
     known = tokens.by_refresh_token(db, login.refresh_token)
     if known is None:
         name = _free_name(db, found.user)
         token_id = None if dry_run else _add(context, name, login)
-        said = "would be added" if dry_run else "added"
-        return {**told, "id": token_id, "name": name, "result": f"{said} as {name}"}
+        done = "would be added" if dry_run else "added"
+        return {**result, "id": token_id, "name": name, "result": f"{done} as {name}"}
     token_id, name = known
-    told |= {"id": token_id, "name": name}
+    result |= {"id": token_id, "name": name}
     if dry_run:
-        return {**told, "result": f"is {name}, would be updated where it is newer"}
+        return {**result, "result": f"is {name}, would be updated where it is newer"}
     newer = tokens.update_login(db, login.refresh_token, login.token, login.expires_at)
-    return {**told, "result": f"{name} is {'updated' if newer else 'up to date'}"}
+    return {**result, "result": f"{name} is {'updated' if newer else 'up to date'}"}
 
 
 def _add(context: Context, name: str, login: Credentials) -> int:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: How long a refresh that has begun with the old key is waited for (seconds).
-_PATIENCE = 90.0
+_LONGEST_REFRESH = 90.0
 
 
 def run(context: Context, _: Namespace) -> None:
@@ -39,7 +39,7 @@ def run(context: Context, _: Namespace) -> None:
 
 
 def rotate(installation: Installation) -> str:
-    """Seal the tokens anew, put the new key in its place, and let the old one open nothing; what
+    """Encrypt the tokens anew, put the new key in its place, and let the old one open nothing; what
     there is to say then."""
     from airoxy.cli.system.system import SERVICE, systemctl
     from airoxy.store.key_file import KEY_FILE, write_key_file
@@ -50,19 +50,19 @@ def rotate(installation: Installation) -> str:
     except OSError as error:
         raise StoreError(f"{installation.database} cannot be read: {error.strerror}.") from error
     key = installation.as_owner(
-        lambda: _with(installation.database, installation.key, _sealed_anew)
+        lambda: _with(installation.database, installation.key, _encrypted_anew)
     )
     if installation.has_units:
         store_system_key(key, installation.sealed_key)
         installation.as_owner(lambda: file.unlink(missing_ok=True))
-        # Who runs was given the old key when it was started.
+        # The running service was given the old key when it was started.
         systemctl("try-restart", SERVICE)
     else:
         installation.as_owner(lambda: write_key_file(file, key))
     if not installation.as_owner(lambda: _with(installation.database, key, _finished)):
         raise AiroxyError(
-            "The new key is in force, but a token is still being refreshed by somebody who may"
-            " have the old one: type the command again in a moment."
+            "The new key is in force, but a token is still being refreshed by a process that"
+            " may have the old one: type the command again in a moment."
         )
     where = "as systemd's credential" if installation.has_units else f"in {file}"
     return f"The tokens are encrypted with a new key, which is kept {where}."
@@ -78,14 +78,14 @@ def _with(path: Path, key: bytes | None, work: Callable[[Encryption], T]) -> T:
         return work(encryption.attach(db, path, key))
 
 
-def _sealed_anew(encryption: Encryption) -> bytes:
+def _encrypted_anew(encryption: Encryption) -> bytes:
     """The new key; that of a change which was broken off, if there is one."""
     encryption.rotate()
     return encryption.key()
 
 
 def _finished(encryption: Encryption) -> bool:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _LONGEST_REFRESH
     while not encryption.finish():
         if time.monotonic() > deadline:
             return False

@@ -169,7 +169,7 @@ def _refresh(context: Context, args: Namespace) -> int:
         if row["type"] == "api_key" and args.id in (None, row["id"]):
             context.say(f"Token {row['id']} ({row['name']}): skipped, an API key does not expire")
     for outcome in outcomes:
-        context.say(f"Token {outcome.token_id} ({outcome.name}): {outcome.told}")
+        context.say(f"Token {outcome.token_id} ({outcome.name}): {outcome.message}")
     return 0 if all(outcome.renewed for outcome in outcomes) else EXIT_FAILED
 
 

@@ -49,10 +49,10 @@ class Refresher:
             )
         finally:
             db.close()
-        if self._told.get(token.id) != outcome.told:  # once, not for each request
-            self._told[token.id] = outcome.told
+        if self._told.get(token.id) != outcome.message:  # once, not for each request
+            self._told[token.id] = outcome.message
             level = logging.INFO if outcome.renewed else logging.WARNING
-            log.log(level, "Token %d (%s): %s", token.id, token.name, outcome.told)
+            log.log(level, "Token %d (%s): %s", token.id, token.name, outcome.message)
         return outcome.renewed
 
     async def aclose(self) -> None:

@@ -48,7 +48,7 @@ def systemd(
     for name in ("airoxy.service", "airoxy-tidy-log.service", "airoxy-refresh-tokens.service"):
         fake.change(name, User=user.strip(), ReadWritePaths=str(ward.database.parent))
     fake.change("airoxy.service", ActiveState="reloading")  # nobody answers at the door
-    monkeypatch.setattr("airoxy.cli.system.health._PATIENCE", 0.1)
+    monkeypatch.setattr("airoxy.cli.system.health._TIMEOUT", 0.1)
     return fake
 
 
@@ -171,7 +171,7 @@ def test_a_database_that_the_units_may_not_write_is_told(ward: Ward, systemd: Fa
 def test_a_server_that_answers_is_asked_for_its_health(
     ward: Ward, systemd: FakeSystemd, airoxy: Airoxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airoxy.cli.system.health._PATIENCE", 20)
+    monkeypatch.setattr("airoxy.cli.system.health._TIMEOUT", 20)
     systemd.change("airoxy.socket", Listen=f"127.0.0.1:{airoxy.port} (Stream)")
     systemd.change("airoxy.service", ActiveState="active")
     health = {each.check: each for each in ward.examine()}["health"]

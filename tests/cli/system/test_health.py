@@ -63,7 +63,7 @@ def test_a_certificate_is_handed_to_the_service_whole_and_for_it_alone(
     place = tmp_path / "run"
     place.mkdir()
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(place))
-    (place / "tls.unfinished").touch()  # somebody was killed here
+    (place / "tls.pem.unfinished").touch()  # somebody was killed here
     secured.cli("job", "pass-certificate")
     (file,) = place.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

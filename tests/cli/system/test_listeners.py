@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airoxy.cli.system.listeners import Listener, holders, listeners, parse_listen
+from airoxy.cli.system.listeners import ListeningSocket, holders, listeners, parse_listen
 
 needs_ipv6 = pytest.mark.skipif(
     not Path("/proc/net/if_inet6").exists(), reason="this machine has no IPv6"
@@ -66,7 +66,7 @@ def test_who_has_a_file_open_is_found(tmp_path: Path) -> None:
 def test_a_wildcard_meets_its_family_and_that_of_ipv6_both(
     there: str, wanted: str, meets: bool
 ) -> None:
-    listener = Listener(ipaddress.ip_address(there), 3800, "1")
+    listener = ListeningSocket(ipaddress.ip_address(there), 3800, "1")
     assert listener.meets(ipaddress.ip_address(wanted)) == meets
 
 

@@ -39,7 +39,7 @@ def _(scene: Scene) -> str:
         return airoxy.run("api-key", "toggle", "1").stderr
 
 
-@says("The tokens in … are encrypted, and their key is not here (…")
+@says("The tokens in … are encrypted, and their key cannot be found (…")
 def _(scene: Scene) -> str:
     airoxy = has_run(scene)
     airoxy.token(*OAUTH)
