@@ -79,8 +79,8 @@ class Proxy:
             self.process.wait()
 
 
-def nginx(directory: Path, backends: list[int]) -> Proxy:
-    """The site of the guide, in an nginx.conf that is Debian's but for paths."""
+def nginx(directory: Path, backends: list[int], main: str = "events {}") -> Proxy:
+    """The site of the guide, in an nginx.conf that is Debian's but for paths and `main`."""
     program, port, authority = need("nginx"), free_port(), Authority(directory / "ca")
     certificate, key = authority.files(f"DNS:{NAME},IP:127.0.0.1")
     site = put(
@@ -100,7 +100,7 @@ def nginx(directory: Path, backends: list[int]) -> Proxy:
     conf = directory / "nginx.conf"
     conf.write_text(
         f"daemon off; pid {directory}/pid; error_log stderr warn; worker_processes 1;\n"
-        f"events {{}}\nhttp {{ access_log {directory}/access;\n{temporary}gzip on;\n"
+        f"{main}\nhttp {{ access_log {directory}/access;\n{temporary}gzip on;\n"
         f"include {directory}/site;\n}}\n"
     )
     command = [program, "-p", str(directory), "-e", "stderr", "-c", str(conf)]
