@@ -284,6 +284,16 @@ def usage_column(name: str) -> str:
     )
 
 
+# What else a key may reach. Keys change seldom, so any change of one is looked at.
+_PATHS = """
+ALTER TABLE api_keys ADD COLUMN paths TEXT;         -- globs with a space between them
+
+DROP TRIGGER api_keys_changed;
+DROP TRIGGER api_keys_limited;
+CREATE TRIGGER api_keys_changed AFTER UPDATE ON api_keys
+BEGIN UPDATE meta SET generation = generation + 1; END;
+"""
+
 #: Step n brings `user_version` to n.
 MIGRATIONS: tuple[str, ...] = (
     _KEYS_AND_TOKENS + _GENERATION + _REQUESTS,
@@ -292,6 +302,7 @@ MIGRATIONS: tuple[str, ...] = (
     _IMPORTS,
     _LIMITS,
     _USAGE_MARKS,
+    _PATHS,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1

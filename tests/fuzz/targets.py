@@ -23,7 +23,7 @@ from airoxy.core.request import body as bodies
 from airoxy.core.request import head as request_head
 from airoxy.core.request.head import CHUNKED
 from airoxy.core.request.headers import credential, to_client, to_upstream
-from airoxy.core.request.paths import is_api, limit_for, named_in_path
+from airoxy.core.request.paths import ids_in_path, is_api, limit_for
 from airoxy.errors import AiroxyError, ConfigError
 from airoxy.server.proxy.decode import Decoder
 from airoxy.upstream.response import UpstreamResponse
@@ -108,9 +108,9 @@ def path(data: bytes) -> None:
 
     raw = b"/v1/" + data.replace(b"\0", b"%2e")
     text = unquote(raw.decode("latin-1"))
-    named_in_path(text)
+    ids_in_path(text)
     limit_for(text)
-    if is_api(raw, text):
+    if is_api(raw):
         for seen in (raw.decode("latin-1"), text, unquote(text)):
             resolved: list[str] = []
             for segment in seen.replace("\\", "/").split("/"):

@@ -7,13 +7,13 @@ from functools import lru_cache
 
 
 @lru_cache(maxsize=1024)
-def pattern(globs: tuple[str, ...]) -> re.Pattern[str]:
-    """What matches where one of `globs` does; a full match is what counts."""
+def _pattern(globs: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(map(_translated, globs)), re.DOTALL)
 
 
 def matches(globs: tuple[str, ...], name: str) -> bool:
-    return pattern(globs).fullmatch(name) is not None
+    """Whether any of `globs` is for the whole name."""
+    return bool(globs) and _pattern(globs).fullmatch(name) is not None
 
 
 def _translated(glob: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from airoxy.core.limits import globs
 from airoxy.core.limits.measures import DAY, MONTH, Measure, Requests, Running, Spend, Tokens
-from airoxy.core.limits.units import COUNT, MODELS, MOMENT, MONEY, Unit
+from airoxy.core.limits.units import COUNT, MODELS, MOMENT, MONEY, PATHS, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,11 @@ class Limits:
         option="--expires", metavar="DATE", label="expires",
     )  # fmt: skip
 
+    paths: tuple[str, ...] = _limit(
+        PATHS, "paths to open beside those that can be counted, such as '/v1/agents*'",
+        metavar="GLOBS", label="paths",
+    )  # fmt: skip
+
     @property
     def spend(self) -> bool:
         """Whether money has to be counted."""
@@ -95,6 +100,11 @@ class Limits:
     def metered(self) -> bool:
         """Whether anything has to be counted."""
         return self._any(_MEASURED)
+
+    @property
+    def need_counting(self) -> bool:
+        """Whether only what is counted may be used: there are limits of money, tokens or models."""
+        return bool(self.models) or self._any(_COSTING)
 
     def allows(self, model: str) -> bool:
         return not self.models or globs.matches(self.models, model)
@@ -111,4 +121,5 @@ LIMITS = tuple(
     for each in fields(Limits)
 )  # fmt: skip
 _MEASURED = tuple(limit.name for limit in LIMITS if limit.measure)
+_COSTING = tuple(limit.name for limit in LIMITS if limit.measure and limit.measure.costs)
 _SPENDING = tuple(limit.name for limit in LIMITS if isinstance(limit.measure, Spend))

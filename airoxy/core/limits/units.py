@@ -13,6 +13,7 @@ from airoxy.errors import InvalidInput
 
 #: A larger number is no limit; this one keeps every sum within the words of the shared memory.
 _MOST = 1_000_000_000
+_PATH = re.compile(r"/v1/[A-Za-z0-9._~!$&'()+=:@/\[\]*?-]{1,200}")
 _MODEL = re.compile(r"[A-Za-z0-9._:@/\[\]*?-]{1,100}")
 
 
@@ -71,6 +72,14 @@ def _models(text: str, _: float) -> tuple[str, ...]:
     return globs
 
 
+def _paths(text: str, _: float) -> tuple[str, ...]:
+    globs = _words(text)
+    for glob in globs:
+        if not _PATH.fullmatch(glob):
+            raise InvalidInput(f"{glob!r} is no path of the API; write it like /v1/agents*")
+    return globs
+
+
 def _end(text: str, now: float) -> int:
     """The first second at which a key no longer works: of a day, the one after it."""
     try:
@@ -101,4 +110,5 @@ def _unpacked(text: str | None) -> tuple[str, ...]:
 MONEY = Unit(_money, exact_dollars, suffix="_nanousd")
 COUNT = Unit(_count, "{:,}".format)
 MODELS = Unit(_models, ", ".join, pack=_packed, unpack=_unpacked)
+PATHS = Unit(_paths, ", ".join, pack=_packed, unpack=_unpacked)
 MOMENT = Unit(_end, moment)

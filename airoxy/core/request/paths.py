@@ -1,52 +1,76 @@
-"""What a path of the API stands for: whose it is, how large its bodies may be, what they hold."""
+"""What a path of the API stands for: what it costs, whose it is, how large its bodies may be."""
 
 from __future__ import annotations
 
+import enum
 import re
-from urllib.parse import unquote
 
 API = "/v1/"
 _MIB = 1024 * 1024
 #: Larger bodies of uploads are streamed through, not collected (bytes).
 STREAM_ABOVE = 4 * _MIB
 
-MESSAGES, BATCHES, FILES = "/v1/messages", "/v1/messages/batches", "/v1/files"
-#: To post here makes something that belongs to the token it was made with.
-CREATING = frozenset((BATCHES, FILES))
-_WITH_SYSTEM = frozenset((MESSAGES, "/v1/messages/count_tokens"))
+MESSAGES, CHAT = "/v1/messages", "/v1/chat/completions"
+COUNT_TOKENS, BATCHES = "/v1/messages/count_tokens", "/v1/messages/batches"
+FILES, ORGANIZATIONS = "/v1/files", "/v1/organizations"
 
 #: Anthropic's; it counts in MiB, and whoever is in doubt lets it decide (bytes).
 _LIMIT, _UPLOAD_LIMITS = 32 * _MIB, {BATCHES: 256 * _MIB, FILES: 500 * _MIB}
 
-_NAMED = re.compile(
-    r"/v1/(?:messages/batches/(msgbatch_[\w-]+)|files/(file_[\w-]+))(?![^/])", re.ASCII
-)
+# The normal form of a path: no empty segment but a last one, no "." or "..", no parameters after a
+# ";", and no escape but of what has no meaning in a path; for another reader might take anything
+# else for a path that airoxy does not recognise. So the escapes of letters, digits, "-._~/\;%#?",
+# blanks, control characters and bytes above 7f are no part of it.
+_ESCAPED = rb"%(?:2[1246-9A-Ca-c]|3[AC-Eac-e]|40|5[BDEbde]|60|7[B-Db-d])"
+_SEGMENT = rb"(?!\.{1,2}(?:/|\Z))(?:[A-Za-z0-9._~!$&'()*+,=:@\[\]-]|" + _ESCAPED + rb")+"
+_NORMAL = re.compile(rb"/v1/(?:" + _SEGMENT + rb"(?:/" + _SEGMENT + rb")*/?)?")
+
+#: The form of Anthropic's ids.
+ID = r"[a-z][a-z0-9]{0,30}_[0-9A-Za-z_-]{1,200}"
+_ID = re.compile(ID, re.ASCII)
+
+_COUNTED = frozenset((MESSAGES, CHAT, BATCHES))
+_FREE_POST = re.compile(r"/v1/(?:messages/count_tokens|messages/batches/[^/]+/cancel|files)")
+_FREE_DELETE = re.compile(r"/v1/(?:messages/batches|files)/[^/]+")
 
 
-def is_api(raw_path: bytes, path: str) -> bool:
-    """Whether a path, as it was sent and with its escapes undone, is under /v1/ and stays there,
-    whatever a server makes of dots, backslashes and escapes: the token is for nothing else."""
-    if not raw_path.startswith(API.encode()):
-        return False
-    if "/." not in path and "\\" not in path and "%" not in path:
-        return True
-    readings = (raw_path.decode("latin-1"), path, unquote(path))
-    return all(_stays_inside(reading.replace("\\", "/")) for reading in readings)
+class Cost(enum.Enum):
+    """What is known of the cost of a request by its method and path."""
+
+    COUNTED = enum.auto()
+    FREE = enum.auto()
+    UNKNOWN = enum.auto()
+    #: The Admin API, which is not for clients at all.
+    ADMINISTRATION = enum.auto()
 
 
-def _stays_inside(path: str) -> bool:
-    depth = 0
-    for segment in path.split("/")[1:]:
-        depth += -1 if segment == ".." else segment not in ("", ".")
-        if depth < 1:
-            return False
-    return True
+def is_api(raw_path: bytes) -> bool:
+    """Whether a path, as it was sent, is under /v1/ and in its normal form, so that every reader
+    makes the same of it: the upstream token is for nothing else."""
+    return _NORMAL.fullmatch(raw_path) is not None
 
 
-def named_in_path(path: str) -> str | None:
-    """The id of the batch or file that a request is about."""
-    found = _NAMED.match(path)
-    return found[found.lastindex or 0] if found else None
+def cost_of(method: str, path: str) -> Cost:
+    """What is listed here is all that keys with limits of money, tokens or models may reach."""
+    path = path.rstrip("/")
+    if _is_in(path.lower(), ORGANIZATIONS):
+        return Cost.ADMINISTRATION
+    if method in ("GET", "HEAD"):
+        return Cost.FREE
+    if method == "POST" and path in _COUNTED:
+        return Cost.COUNTED
+    free = {"POST": _FREE_POST, "DELETE": _FREE_DELETE}.get(method)
+    return Cost.FREE if free and free.fullmatch(path) else Cost.UNKNOWN
+
+
+def ids_in_path(path: str) -> tuple[str, ...]:
+    """The ids of what a request is about, such as a batch, a file, or a session and an event."""
+    _, _, *parts = path.split("/")
+    if parts[:2] == ["messages", "batches"]:
+        parts = parts[1:]
+    elif parts[:1] in (["messages"], ["models"], ["chat"], ["organizations"]):
+        return ()
+    return tuple(part for part in parts[1:] if _ID.fullmatch(part))
 
 
 def limit_for(path: str) -> int:
@@ -61,7 +85,14 @@ def is_upload(path: str) -> bool:
 
 def takes_system(method: str, path: str) -> bool:
     """Whether the body is a Messages request, which has a `system`, to answer or to count."""
-    return method == "POST" and path.rstrip("/") in _WITH_SYSTEM
+    return method == "POST" and path.rstrip("/") in (MESSAGES, COUNT_TOKENS)
+
+
+def creates(method: str, path: str) -> bool:
+    """Whether a request may make something that belongs to the account: a POST to a collection, and
+    not to what names its model or asks for an answer."""
+    path = path.rstrip("/")
+    return method == "POST" and path not in (MESSAGES, CHAT, COUNT_TOKENS, "/v1/complete")
 
 
 def _is_in(path: str, collection: str) -> bool:

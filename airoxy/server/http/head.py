@@ -13,7 +13,7 @@ from airoxy.core.keys import digest
 from airoxy.core.request import head as request_head
 from airoxy.core.request.head import CHUNKED
 from airoxy.core.request.headers import Headers, credential
-from airoxy.core.request.paths import is_api, limit_for, named_in_path, takes_system
+from airoxy.core.request.paths import cost_of, ids_in_path, is_api, limit_for, takes_system
 
 SESSION_HEADER = b"x-claude-code-session-id"
 
@@ -28,8 +28,8 @@ class RequestHead:
     """A head that has passed `request_head.body_length`, whose answer is the first `length`."""
 
     __slots__ = (
-        "_after", "_before", "_head", "_size", "digests", "expects", "is_api",
-        "is_http_1_0", "last", "length", "limit", "method", "named", "path", "query", "raw_path",
+        "_after", "_before", "_head", "_size", "cost", "digests", "expects", "ids", "is_api",
+        "is_http_1_0", "last", "length", "limit", "method", "path", "query", "raw_path",
         "session", "takes_system", "target",
         "to_upstream",
     )  # fmt: skip
@@ -43,8 +43,9 @@ class RequestHead:
         self.method, self.raw_path, self.path, self.query, headers, *rest = parsed
         self.is_http_1_0, self.last, self.expects = rest
         self.target = self.raw_path + b"?" + self.query if self.query else self.raw_path
-        self.is_api = is_api(self.raw_path, self.path)
-        self.named = named_in_path(self.path)
+        self.is_api = is_api(self.raw_path)
+        self.cost = cost_of(self.method, self.path)
+        self.ids = ids_in_path(self.path)
         self.limit = limit_for(self.path)
         self.takes_system = takes_system(self.method, self.path)
         #: Of all keys that are offered.

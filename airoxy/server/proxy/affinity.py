@@ -15,7 +15,7 @@ from functools import partial
 import apsw
 
 from airoxy.core.billing.usage_reader import UsageReader
-from airoxy.core.request.paths import CREATING, named_in_path
+from airoxy.core.request.paths import ids_in_path
 from airoxy.server.pool.snapshot import Snapshot
 from airoxy.server.proxy.relay import AnswerSource, Held, hold
 from airoxy.server.writer import Operation, Writer
@@ -34,11 +34,6 @@ def token_of(named: Iterable[str], snapshot: Snapshot) -> int | None:
         if (token_id := snapshot.token_of(resource)) is not None:
             return token_id
     return None
-
-
-def creates(method: str, path: str, status: int) -> bool:
-    """Whether an answer may name a new batch or file."""
-    return method == "POST" and path.rstrip("/") in CREATING and 200 <= status < 300
 
 
 async def remember(answer: AnswerSource, token_id: int | None, writer: Writer) -> Held:
@@ -62,9 +57,9 @@ async def remember(answer: AnswerSource, token_id: int | None, writer: Writer) -
 
 def forget(path: str, status: int, writer: Writer) -> None:
     """A batch or file that was deleted need not be known any more."""
-    named = named_in_path(path)
-    if named is not None and status == 200:
-        writer.do(partial(resources.forget_resource, resource_id=named))
+    ids = ids_in_path(path)
+    if ids and path.rstrip("/").endswith(ids[-1]) and status == 200:
+        writer.do(partial(resources.forget_resource, resource_id=ids[-1]))
 
 
 def count_once(db: apsw.Connection, row: requests.Row, batch_id: str) -> requests.Row:

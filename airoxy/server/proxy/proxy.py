@@ -15,10 +15,12 @@ from functools import partial
 
 from airoxy.config import Config
 from airoxy.core import pool as rules
+from airoxy.core.limits.access import check_access
 from airoxy.core.limits.table import Limits
 from airoxy.core.pool import Token, Verdict
 from airoxy.core.request.body import Asked
 from airoxy.core.request.headers import credential_for, passed_to_upstream
+from airoxy.core.request.paths import Cost, creates
 from airoxy.errors import AiroxyError, ConnectFailed, InternalError
 from airoxy.journal import about
 from airoxy.server.http.head import RequestHead
@@ -106,6 +108,8 @@ class Proxy:
         self, request: Request, request_log: RequestLog, limits: Limits | None
     ) -> None:
         head = request.head
+        check_access(limits, head.cost, head.path)
+        request_log.uncounted = head.cost is Cost.UNKNOWN
         job = await self._read(request, request_log)
         if limits is not None:
             job.body, request_log.reservation = await self.limiter.let_in(
@@ -113,7 +117,7 @@ class Proxy:
             )
         answer = await self._answer(job)
         try:
-            if affinity.creates(head.method, head.path, answer.status):
+            if creates(head.method, head.path) and 200 <= answer.status < 300:
                 answer = await affinity.remember(answer, request_log.token_id, self.pool.writer)
             elif head.method == "DELETE":
                 affinity.forget(head.path, answer.status, self.pool.writer)
@@ -169,7 +173,7 @@ class Proxy:
         body = await request.body()
         asked = await read_request(body) if isinstance(body, bytes | bytearray) else _UNREAD
         request_log.model, request_log.is_stream = asked.model, asked.stream
-        resources = (head.named, *asked.resources) if head.named else asked.resources
+        resources = (*head.ids, *asked.resources) if head.ids else asked.resources
         wanted = Wanted(
             rules.model_class(asked.model),
             None if self.config.affinity == "none" else head.session,

@@ -16,7 +16,7 @@ from airoxy.core.billing.usage import Usage, total
 from airoxy.core.billing.usage_reader import UsageReader, form_of
 from airoxy.core.oauth import clean
 from airoxy.core.pool import Token
-from airoxy.core.request.paths import named_in_path
+from airoxy.core.request.paths import ids_in_path
 from airoxy.errors import AiroxyError, UpstreamError
 from airoxy.server.limits.reservations import Reservation
 from airoxy.server.proxy.decode import Decoder
@@ -40,6 +40,8 @@ class RequestLog:
         self.now = now
         self.model: str | None = None
         self.is_stream = False
+        #: What it costs is not known, whatever the answer says.
+        self.uncounted = False
         self.token_id: int | None = None
         self.attempts = 0
         self.reservation: Reservation | None = None
@@ -63,7 +65,7 @@ class RequestLog:
     @property
     def batch_id(self) -> str | None:
         """Set where the answer is a batch's results."""
-        return named_in_path(self.endpoint) if self._form == "jsonl" else None
+        return next(iter(ids_in_path(self.endpoint)), None) if self._form == "jsonl" else None
 
     def attempted(self, token: Token) -> None:
         self.attempts += 1
@@ -131,6 +133,7 @@ class RequestLog:
             self._duration_ms,
             self._request_id,
             cost_inputs_of(parts, self.model),
+            uncounted=self.uncounted and 200 <= self._status < 300,
         )
 
     def _parts(self) -> list[Usage]:

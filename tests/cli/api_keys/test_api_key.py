@@ -105,7 +105,8 @@ def test_an_empty_list_says_what_to_do_and_is_an_empty_array(airoxy):
 EVERYTHING = (
     "--spend-per-day", "$5", "--spend-per-month", "99.999999999", "--requests-per-minute", "60",
     "--tokens-per-minute", "100000", "--concurrent", "4", "--note", "the build machines'",
-    "--models", "claude-haiku-*, claude-sonnet-5", "--expires", "2099-12-31",
+    "--models", "claude-haiku-*, claude-sonnet-5", "--paths", "/v1/agents*, /v1/skills",
+    "--expires", "2099-12-31",
 )  # fmt: skip
 LIMITS = {
     "spend_per_day_nanousd": 5 * 10**9,
@@ -115,6 +116,7 @@ LIMITS = {
     "concurrent_requests": 4,
     "note": "the build machines'",
     "models": ["claude-haiku-*", "claude-sonnet-5"],
+    "paths": ["/v1/agents*", "/v1/skills"],
     "expires_at": 4102444800,  # the end of that day
 }
 USE = {
@@ -171,6 +173,9 @@ def test_a_limit_is_changed_without_the_others_and_taken_away(airoxy, key):
         ("--concurrent", "few", "'few' is no whole number"),
         ("--models", ",", "no model's name"),
         ("--models", "claude haiku;", "no model's name"),
+        ("--paths", "/v1", "no path of the API"),
+        ("--paths", "agents", "no path of the API; write it like /v1/agents*."),
+        ("--paths", "/v1/a;b", "no path of the API"),
         ("--expires", "2020-01-01", "2020-01-01 is past"),
         ("--expires", "soon", "'soon' is no date; write it like 2026-12-31."),
         ("--expires", "2026-02-30", "no date"),
@@ -253,6 +258,7 @@ def test_use_is_shown_against_the_limits(airoxy, key):
         r"  expires +2100-01-01 00:00 UTC",
         r"  note +the build machines'",
         r"  models +claude-haiku-\*, claude-sonnet-5",
+        r"  paths +/v1/agents\*, /v1/skills",
         r"  concurrent +4 requests at the most",
         r"today +\$4\.00 +\$5\.00 +80%  █+▎?",
         r"this month +\$4\.00 +\$99\.999999999 +4%  ▉|█",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fake_anthropic import FakeAnthropic
-from tests.program import Airoxy
+from tests.program import Airoxy, ended
 
 ONE = "sk-ant-api-test-one"
 
@@ -19,6 +19,22 @@ def airoxy(request: pytest.FixtureRequest, install: Callable[..., Airoxy]) -> It
     airoxy = install(workers=request.param)
     airoxy.token(ONE)
     return airoxy.start()
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[FakeAnthropic]:
+    """An Anthropic for all tests of a module."""
+    with FakeAnthropic() as fake:
+        yield fake
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, fake: FakeAnthropic) -> Iterator[Airoxy]:
+    """Running in front of `fake`, with a token, for all tests of a module."""
+    airoxy = Airoxy(tmp_path_factory.mktemp("served"), fake.url)
+    with ended([airoxy]):
+        airoxy.token(ONE)
+        yield airoxy.start()
 
 
 @pytest.fixture
