@@ -28,6 +28,13 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 60.0, 3600.0
 _SECRET = re.compile(r"(sk-ant-|\bak-(?=[A-Za-z0-9]{40}))\S*")
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _CREDENTIAL = re.compile(r"[!-~]{8,4096}")
+#: What an OAuth server says against a request (RFC 6749, sections 4.1.2.1 and 5.2; RFC 6750, RFC
+#: 8628, RFC 8707). Firewalls and CDNs before it have other words.
+_OAUTH_ERRORS = frozenset((
+    "access_denied", "expired_token", "invalid_client", "invalid_grant", "invalid_request",
+    "invalid_scope", "invalid_target", "invalid_token", "unauthorized_client",
+    "unsupported_grant_type",
+))  # fmt: skip
 _NEITHER_YES_NOR_NO = (408, 425, 429)
 
 
@@ -42,7 +49,7 @@ class Refreshed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The endpoint said no; `final` if asking again with this refresh token is pointless."""
+    """The endpoint refuses the token; `final` if asking again with it is pointless."""
 
     reason: str
     final: bool
@@ -50,7 +57,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Neither yes nor no; `retry_after` in seconds, if the endpoint said it."""
+    """No verdict on the token; `retry_after` in seconds, if the endpoint gave it."""
 
     reason: str
     retry_after: float | None = None
@@ -86,10 +93,13 @@ def read_answer(
     document = _object(body)
     if status == 200:
         return _refreshed(document, refresh_token, now)
-    code, said = _complaint(document)
-    what = " ".join(part for part in (f"HTTP {status}", code, said and f"({said})") if part)
+    code, description = _complaint(document)
+    what = " ".join(
+        part for part in (f"HTTP {status}", code, description and f"({description})") if part
+    )
     reason = f"the OAuth endpoint answered {clean(what, refresh_token)}"
-    if 400 <= status < 500 and status not in _NEITHER_YES_NOR_NO:
+    verdict = 400 <= status < 500 and status not in _NEITHER_YES_NOR_NO
+    if verdict and code in _OAUTH_ERRORS:
         return Refused(reason, final=code == "invalid_grant")
     return Unavailable(reason, retry_after_seconds(retry_after, now))
 
@@ -124,11 +134,11 @@ def _life(expires_in: Any) -> float:
 def _complaint(document: dict[str, Any]) -> tuple[str, str]:
     """Error code and description, from OAuth's form (RFC 6749, section 5.2) or Anthropic's."""
     error: Any = document.get("error")
-    said = document.get("error_description")
+    description = document.get("error_description")
     if isinstance(error, dict):
-        error, said = error.get("type"), error.get("message")
+        error, description = error.get("type"), error.get("message")
     code = error if isinstance(error, str) and _CODE.fullmatch(error) else ""
-    return code, said if isinstance(said, str) else ""
+    return code, description if isinstance(description, str) else ""
 
 
 def _credential(value: Any) -> TypeGuard[str]:

@@ -67,14 +67,14 @@ def refresh_token(
     oauth: OAuth,
     clock: Clock,
     *,
-    installation: bool = False,
+    keep_pause: bool = False,
     ask: Ask = ask_anthropic,
 ) -> Outcome:
     """Renew the token whose access token is `secret`; whoever was faster has done it as well.
 
-    A `patient` caller keeps the pause after a try that came to nothing.
+    With `keep_pause` nobody is asked before the pause after a failure is over.
     """
-    lease = _lease(db, token_id, secret, clock, installation=installation)
+    lease = _lease(db, token_id, secret, clock, keep_pause=keep_pause)
     if isinstance(lease, Outcome):
         return lease
     answer = ask(oauth, lease.refresh_token, clock)
@@ -84,8 +84,11 @@ def refresh_token(
         return Outcome(lease.id, lease.name, stored, message)
     if isinstance(answer, Refused):
         final = answer.final
+        retry_at = clock() + pause(lease.refresh_failures + 1)
         active = _insist(
-            lambda: leases.count_refusal(db, lease.id, answer.reason, clock(), final=final)
+            lambda: leases.count_refusal(
+                db, lease.id, answer.reason, clock(), retry_at=retry_at, final=final
+            )
         )
         message = answer.reason + ("" if active else "; it is deactivated, add it again")
         return Outcome(lease.id, lease.name, False, message)
@@ -95,7 +98,7 @@ def refresh_token(
 
 
 def _lease(
-    db: apsw.Connection, token_id: int, secret: str, clock: Clock, *, installation: bool
+    db: apsw.Connection, token_id: int, secret: str, clock: Clock, *, keep_pause: bool
 ) -> Lease | Outcome:
     """The right to refresh, or what makes it needless or pointless."""
     while True:
@@ -105,7 +108,7 @@ def _lease(
         state = found[0]
         if state.token != secret:
             return Outcome(token_id, state.name, True, "renewed by another in the meantime")
-        if installation and (state.retry_at or 0) > clock():
+        if keep_pause and (state.retry_at or 0) > clock():
             return Outcome(token_id, state.name, False, "is tried again later")
         if state.until is not None and state.by is not None and not _lives(state.by):
             leases.break_lease(db, token_id, state.by)

@@ -25,6 +25,7 @@ class Lease(NamedTuple):
     token: str
     refresh_token: str
     refresh_pauses: int
+    refresh_failures: int
 
     def __repr__(self) -> str:
         return f"Lease(id={self.id}, name={self.name!r})"
@@ -66,7 +67,8 @@ def lease_refresh(
         db,
         "UPDATE tokens SET refreshing_until = ?1 + ?2, refreshing_by = ?4"
         " WHERE id = ?3 AND refresh_token IS NOT NULL AND ifnull(refreshing_until, 0) <= ?1"
-        " RETURNING id, name, unseal(token), unseal(refresh_token), refresh_pauses",
+        " RETURNING id, name, unseal(token), unseal(refresh_token), refresh_pauses,"
+        " refresh_failures",
         (now, seconds, token_id, owner),
     )
     return Lease(*found[0]) if found else None
@@ -122,21 +124,20 @@ def store_refreshed(
 
 
 def count_refusal(
-    db: apsw.Connection, token_id: int, reason: str, now: float, *, final: bool
+    db: apsw.Connection, token_id: int, reason: str, now: float, *, retry_at: float, final: bool
 ) -> bool:
-    """Refreshing was refused, for good (`final`) or maybe not; whether the token is still active.
-
-    At REFUSALS in a row it is deactivated as well.
-    """
+    """Refreshing was refused, for good (`final`) or until `retry_at`; whether the token is still
+    active: after REFUSALS in a row it is not."""
     found = run(
         db,
         "UPDATE tokens SET refresh_failures = refresh_failures + 1, refreshing_until = NULL,"
+        " retry_refresh_at = ?6,"
         " is_active = is_active AND NOT (?1 OR refresh_failures + 1 >= ?2),"
         " inactive_reason = CASE WHEN is_active AND (?1 OR refresh_failures + 1 >= ?2) THEN ?3"
         " ELSE inactive_reason END,"
         " inactive_since = CASE WHEN is_active AND (?1 OR refresh_failures + 1 >= ?2) THEN ?4"
         " ELSE inactive_since END"
         " WHERE id = ?5 AND removed_at IS NULL RETURNING is_active",
-        (final, REFUSALS, reason, int(now), token_id),
+        (final, REFUSALS, reason, int(now), token_id, retry_at),
     )
     return bool(found and found[0][0])

@@ -95,21 +95,34 @@ def test_a_200_without_a_usable_pair_is_neither_yes_nor_no(document: Any) -> Non
             True,
         ),
         (400, {"error": "invalid_request"}, "HTTP 400 invalid_request", False),
+        (401, {"error": "invalid_client"}, "HTTP 401 invalid_client", False),
         (
             403,
-            {"type": "error", "error": {"type": "permission_error", "message": "Not  allowed\n"}},
-            "HTTP 403 permission_error (Not allowed )",
+            {"type": "error", "error": {"type": "unauthorized_client", "message": "Not\n allowed"}},
+            "HTTP 403 unauthorized_client (Not allowed)",
             False,
         ),
-        (401, b"<html>nonsense</html>", "HTTP 401", False),
-        (404, {"error": {"type": 5, "message": []}}, "HTTP 404", False),
-        (400, {"error": "not a code!", "error_description": "x"}, "HTTP 400 (x)", False),
     ],
 )
 def test_a_refusal_is_told_with_its_reason(
     status: int, document: Any, reason: str, final: bool
 ) -> None:
     assert read(status, document) == Refused(f"the OAuth endpoint answered {reason}", final)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 451])
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"<html>nonsense</html>", b"", b"[]", b'"invalid_grant"', {"error": "Forbidden"},
+        {"error": "not a code!", "error_description": "invalid_grant"},
+        {"error": {"type": 5, "message": []}}, {"message": "invalid_grant"},
+        {"type": "error", "error": {"type": "permission_error", "message": "Not allowed"}},
+        {"error": ["invalid_grant"]},
+    ],
+)  # fmt: skip
+def test_only_an_oauth_error_code_speaks_of_the_token(status: int, document: Any) -> None:
+    assert isinstance(read(status, document), Unavailable)
 
 
 @pytest.mark.parametrize("status", [100, 204, 302, 408, 425, 429, 500, 502, 503, 529])
@@ -140,7 +153,7 @@ def test_no_secret_that_is_echoed_gets_into_a_reason(echo: str) -> None:
         {"error": {"type": echo, "message": echo}},
     ):
         answer = read(400, document)
-        assert isinstance(answer, Refused)
+        assert isinstance(answer, Refused | Unavailable)
         assert "test" not in answer.reason.replace("test-of", "")
         assert answer.reason.isprintable()
         assert len(answer.reason) < 250

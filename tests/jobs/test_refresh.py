@@ -137,13 +137,13 @@ def test_trouble_of_the_endpoint_is_no_failure_and_is_tried_again_after_growing_
     pauses = []
     for _ in range(4):
         endpoint = Endpoint(Unavailable("the OAuth endpoint answered HTTP 500"))
-        refresh_token(db, token_id, OLD, OAUTH, clock, installation=True, ask=endpoint)
+        refresh_token(db, token_id, OLD, OAUTH, clock, keep_pause=True, ask=endpoint)
         assert len(endpoint.asked) == 1
         retry_at = row(db, clock)["retry_refresh_at"]
         pauses.append(retry_at - clock())
         early = Endpoint()
         assert not refresh_token(
-            db, token_id, OLD, OAUTH, clock, installation=True, ask=early
+            db, token_id, OLD, OAUTH, clock, keep_pause=True, ask=early
         ).renewed
         clock.now = retry_at
     assert pauses == [60, 120, 240, 480]
@@ -151,6 +151,20 @@ def test_trouble_of_the_endpoint_is_no_failure_and_is_tried_again_after_growing_
     assert row(db, clock)["is_active"]
     refresh_token(db, token_id, OLD, OAUTH, clock, ask=Endpoint(renewed(clock)))
     assert row(db, clock)["retry_refresh_at"] is None
+
+
+def test_a_refusal_is_followed_by_a_pause_that_requests_keep(db, clock, token_id):
+    pauses = []
+    for _ in range(2):
+        no = Refused("the OAuth endpoint answered HTTP 400 invalid_request", final=False)
+        refresh_token(db, token_id, OLD, OAUTH, clock, keep_pause=True, ask=Endpoint(no))
+        assert not refresh_token(
+            db, token_id, OLD, OAUTH, clock, keep_pause=True, ask=Endpoint()
+        ).renewed
+        pauses.append(row(db, clock)["retry_refresh_at"] - clock())
+        clock.now = row(db, clock)["retry_refresh_at"]
+    assert pauses == [60, 120]
+    assert row(db, clock)["is_active"]
 
 
 def test_a_retry_after_longer_than_the_pause_is_kept(db, clock, token_id):

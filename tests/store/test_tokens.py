@@ -153,7 +153,7 @@ def test_the_latest_cooling_of_a_class_counts(db: apsw.Connection) -> None:
 def test_reset_clears_everything_that_keeps_a_token_away(db: apsw.Connection) -> None:
     add_login(db, "one")
     tokens.cool(db, 1, "*", 90, "spend limit reached", 5 * SECOND)
-    leases.count_refusal(db, 1, "refused", 5, final=True)
+    leases.count_refusal(db, 1, "refused", 5, retry_at=9, final=True)
     tokens.reset_token(db, 1, 10)
     row = listed(db)
     assert row["is_active"] is True
@@ -240,7 +240,7 @@ def test_an_api_key_cannot_be_refreshed(db: apsw.Connection) -> None:
 
 def test_a_new_pair_takes_the_place_of_the_old(db: apsw.Connection) -> None:
     add_login(db, "one")
-    leases.count_refusal(db, 1, "refused", 1, final=False)
+    leases.count_refusal(db, 1, "refused", 1, retry_at=9, final=False)
     leases.lease_refresh(db, 1, 100, 60, owner=5)
     assert leases.store_refreshed(db, 1, "sk-ant-ort-test-one", "new", "new-refresh", 500, 100.5)
     row = listed(db)
@@ -259,7 +259,9 @@ def test_a_pair_that_comes_too_late_is_not_stored(db: apsw.Connection) -> None:
 
 def test_three_refusals_in_a_row_take_a_token_out(db: apsw.Connection) -> None:
     add_login(db, "one")
-    assert [leases.count_refusal(db, 1, f"no {i}", i, final=False) for i in range(3)] == [
+    assert [
+        leases.count_refusal(db, 1, f"no {i}", i, retry_at=9, final=False) for i in range(3)
+    ] == [
         True,
         True,
         False,
@@ -270,7 +272,7 @@ def test_three_refusals_in_a_row_take_a_token_out(db: apsw.Connection) -> None:
 
 def test_success_brings_back_what_refusals_took_out(db: apsw.Connection) -> None:
     add_login(db, "one")
-    leases.count_refusal(db, 1, "refused", 1, final=True)
+    leases.count_refusal(db, 1, "refused", 1, retry_at=9, final=True)
     assert leases.store_refreshed(db, 1, "sk-ant-ort-test-one", "new", "new-refresh", 500, 2)
     assert (listed(db)["is_active"], listed(db)["inactive_reason"]) == (True, None)
 

@@ -45,7 +45,7 @@ class Refresher:
         db = self._connect()
         try:
             outcome = refresh_token(
-                db, token.id, token.secret, self._oauth, time.time, installation=True
+                db, token.id, token.secret, self._oauth, time.time, keep_pause=True
             )
         finally:
             db.close()
