@@ -14,13 +14,19 @@ TEST_PACKAGES := caddy chromium curl git haproxy man-db nginx-light openssl prom
 SYSTEM_PACKAGES := debhelper dpkg-dev iproute2 lintian mmdebstrap systemd-container
 PACKAGE_NEEDS = $(shell sed -n '/^Depends:/,/^[A-Z]/s/^ \(python3-[a-z-]*\).*/\1/p' debian/control)
 
+# Exact versions with hashes.
+PINNED := --quiet --disable-pip-version-check --no-deps --require-hashes --requirement
+NEED_NPM = command -v npm >/dev/null || tests/need.sh nodejs npm
+UV_COMPILE = .venv/pins/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate --output-file
+
 # A test that hangs fails, and the others go on.
 PYTEST_FLAGS ?= -n auto --timeout 180
 # Root installs what is missing, and runs the tests that boot a system.
 IS_ROOT := $(filter 0,$(shell id -u))
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
-.PHONY: help up deb test lint demo bench bench-peer bench-soak soak fuzz clean test-debian test-newest test-clients test-system unbooted needs
+.PHONY: help up deb test lint newest demo bench bench-peer bench-soak soak fuzz clean test-debian test-newest test-clients test-system unbooted needs
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -51,6 +57,14 @@ lint: .venv/newest/.complete  ## style and types
 	$(NEWEST)/mypy
 	shellcheck tests/*.sh .ci/run debian/airoxy.p*
 
+newest: .venv/pins/bin/uv  ## move what the tests install on to the newest versions, and run what that touches
+	$(UV_COMPILE) tests/newest.txt tests/newest.in
+	$(UV_COMPILE) tests/fuzz/pins.txt tests/fuzz/pins.in
+	@$(NEED_NPM)
+	cd tests/node && npm install --package-lock-only --save-exact --silent --no-fund --no-audit \
+		$$(sed -n 's/^    "\(.*\)": "[0-9.]*",\?$$/\1@latest/p' package.json)
+	$(MAKE) --no-print-directory lint test-newest test-clients
+
 demo:  ## airoxy in front of a fake Anthropic: requests, a stream, a failover, the account
 	@PYTHON=$(PYTHON) tests/demo.sh
 
@@ -76,9 +90,9 @@ FUZZ_SECONDS ?= 600
 fuzz: .venv/fuzz/.complete  ## what parses strange bytes, for FUZZ_SECONDS in all; finds are in build/fuzz
 	FUZZ_SECONDS=$(FUZZ_SECONDS) .venv/fuzz/bin/python -m tests.fuzz $(ONLY)
 
-.venv/fuzz/.complete: | needs
+.venv/fuzz/.complete: tests/fuzz/pins.txt | needs
 	$(PYTHON) -m venv --system-site-packages $(@D)
-	$(@D)/bin/pip install --quiet --disable-pip-version-check atheris
+	$(@D)/bin/pip install $(PINNED) $<
 	touch $@
 
 bench-peer:  ## LiteLLM, for `make bench` to compare with
@@ -120,11 +134,18 @@ needs:
 
 .venv/newest/.complete: tests/newest.txt | needs
 	$(PYTHON) -m venv $(@D)
-	$(NEWEST)/pip install --quiet --disable-pip-version-check --upgrade --requirement $<
+	$(NEWEST)/pip install $(PINNED) $<
 	touch $@
 
-.venv/node/.complete: tests/node.txt | needs
-	command -v npm >/dev/null || tests/need.sh nodejs npm
-	npm install --silent --no-fund --no-audit --prefix $(@D) $$(cat $<)
+.venv/node/.complete: tests/node/package-lock.json tests/node/package.json | needs
+	@$(NEED_NPM)
+	mkdir -p $(@D)
+	cp $^ $(@D)
+	npm ci --silent --no-fund --no-audit --prefix $(@D)
 	$(CLAUDE) --version
 	touch $@
+
+# What moves the pins on is the only thing that is not pinned.
+.venv/pins/bin/uv: | needs
+	$(PYTHON) -m venv .venv/pins
+	.venv/pins/bin/pip install --quiet --disable-pip-version-check uv
