@@ -64,12 +64,19 @@ class UpstreamSettings:
 
 @dataclass(frozen=True)
 class OAuth:
-    """How OAuth tokens are refreshed and used; no `system_line` means that none is added."""
+    """How OAuth tokens are refreshed and used; no `system_line` means that none is added, and none
+    is where one of `known_lines` stands."""
 
     endpoint: str
     client_id: str
     scope: str
     system_line: str | None
+    known_lines: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The line to add and those that do in its place; none where nothing is to be added."""
+        return () if self.system_line is None else (self.system_line, *self.known_lines)
 
 
 @dataclass(frozen=True)

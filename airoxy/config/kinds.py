@@ -140,6 +140,27 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Texts:
+    """A list of lines of text."""
+
+    wanted: str = "a list of lines of text, or []"
+
+    def read(self, node: yaml.Node) -> tuple[str, ...]:
+        if is_null(node):
+            return ()
+        if not isinstance(node, yaml.SequenceNode):
+            raise ValueError("is not a list")
+        return tuple(map(_listed_text, node.value))
+
+
+def _listed_text(node: yaml.Node) -> str:
+    try:
+        return _text(node)
+    except ValueError as error:
+        raise ValueError(f"has {shown(node)} in it, which {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """An address to listen on. Names are refused: systemd's sockets take none, and at boot there
     is nobody to ask for their address."""

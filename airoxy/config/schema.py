@@ -13,6 +13,7 @@ from airoxy.config.kinds import (
     Networks,
     Seconds,
     Text,
+    Texts,
     Url,
     Whole,
 )
@@ -144,8 +145,20 @@ SCHEMA: tuple[Setting, ...] = (
         Text(),
         "You are Claude Code, Anthropic's official CLI for Claude.",
         "The text that is put first in the system prompt of a Messages request which goes out"
-        " with an OAuth token and lacks it; Anthropic refuses such requests without it.",
+        " with an OAuth token and lacks it (behind Claude Code's note on billing, where there is"
+        " one); Anthropic refuses such requests without it.",
         null="no such text",
+    ),
+    Setting(
+        "oauth.known_lines",
+        Texts(),
+        (
+            "You are a Claude agent, built on Anthropic's Claude Agent SDK.",
+            "You are Claude Code, Anthropic's official CLI for Claude, running within the Claude"
+            " Agent SDK.",
+        ),
+        "What Anthropic's own programs say of themselves in place of oauth.system_line: a request"
+        " whose system prompt begins with one of these texts gets no other.",
     ),
     Setting(
         "metrics.allow",

@@ -99,6 +99,13 @@ def test_networks_are_listed(write: Write, written: str, read: tuple[str, ...]) 
 
 
 @pytest.mark.parametrize(
+    ("written", "read"), [("[]", ()), ("", ()), ("['I am.', 'So am I.']", ("I am.", "So am I."))]
+)
+def test_known_lines_are_listed(write: Write, written: str, read: tuple[str, ...]) -> None:
+    assert load_config(write(f"oauth:\n  known_lines: {written}\n")).oauth.known_lines == read
+
+
+@pytest.mark.parametrize(
     ("host", "addresses"),
     [
         (None, ()),

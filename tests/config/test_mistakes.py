@@ -86,6 +86,9 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_their_lines(
         ("database: ~/airoxy.db", "~/airoxy.db does not begin with /"),
         ("database: /var/lib/airoxy/", "/var/lib/airoxy/ is a directory"),
         ("database: 7", "7 is not text"),
+        ("oauth: {known_lines: I am}", "I am is not a list; give a list of lines of text"),
+        ("oauth: {known_lines: ['']}", 'has "" in it, which is empty'),
+        ("oauth: {known_lines: [[a]]}", "has a list in it, which is not text"),
         # networks
         ("metrics: {allow: 10.0.0.0/8}", "10.0.0.0/8 is not a list; give a list of networks"),
         ("metrics: {allow: [10.0.0.1/8]}", "10.0.0.1/8 in it, which is an address in 10.0.0.0/8"),

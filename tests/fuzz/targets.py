@@ -21,6 +21,7 @@ from airoxy.core.billing.usage_reader import UsageReader, form_of
 from airoxy.core.pool import Token
 from airoxy.core.request import body as bodies
 from airoxy.core.request import head as request_head
+from airoxy.core.request import system_line
 from airoxy.core.request.head import CHUNKED
 from airoxy.core.request.headers import credential, to_client, to_upstream
 from airoxy.core.request.paths import ids_in_path, is_api, limit_for
@@ -144,7 +145,7 @@ def form(data: bytes) -> None:
 def body(data: bytes) -> None:
     """A body is read as a plain reader does, and is what it was but for the line."""
     asked = bodies.read_request(data)
-    spliced = bytes(bodies.splice_system(data, LINE))
+    spliced = bytes(system_line.splice(data, (LINE,)))
     try:
         document = json.loads(data.decode())
     except (ValueError, RecursionError):
@@ -153,12 +154,15 @@ def body(data: bytes) -> None:
         assert (asked.model, asked.stream, spliced) == (None, False, data)
         return
     assert asked.stream == (document.get("stream") is True)
-    result = json.loads(spliced)
+    result, thread = json.loads(spliced), document.get("thread")
+    if isinstance(thread, dict) and thread.get("type") == "continue":
+        assert spliced == data
+        return
     if isinstance(document.get("system", ""), str):
         first = (
             result["system"] if isinstance(result["system"], str) else result["system"][0]["text"]
         )
-        assert first.startswith(LINE)
+        assert first.startswith((LINE, "x-anthropic-billing-header:"))
     assert {**result, "system": 0} == {**document, "system": 0}
 
 

@@ -1,4 +1,4 @@
-"""What airoxy has to know of a request body, and the one thing that it puts in.
+"""What airoxy has to know of a request body.
 
 The law: a body of more than some kilobytes is never parsed as a whole. Those below LARGE may be
 treated at once, larger ones by the `…_steps` generators, which pause after half a millisecond or
@@ -14,10 +14,10 @@ import json
 import re
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from airoxy.core.request import json_scan
-from airoxy.core.request.json_scan import Body, Member, Members, NotJson, Work
+from airoxy.core.request.json_scan import Body, Members, NotJson, Work
 
 #: Below this many bytes either takes less than 3 ms, whatever is sent (above, it usually does).
 LARGE = 8 * 1024
@@ -27,7 +27,6 @@ _SMALL = 4096
 _MOST_RESOURCES = 100
 #: A model's name goes into the log.
 _LONGEST_MODEL = 200
-_COPIED = 256 * 1024
 
 #: What has a model first, among members that are neither long nor nested, and from the last list on
 #: nothing that is nested deeper; as a client writes it that puts no blanks between.
@@ -41,9 +40,6 @@ _BACK = re.compile(
 _GLANCE = 128 * 1024
 
 _FILE_ID = re.compile(rb'"file_id"[ \t\n\r]{0,99}:[ \t\n\r]{0,99}"(file_[0-9A-Za-z_-]{1,200})"')
-_LIST = re.compile(rb'\[[ \t\n\r]{0,4096}(?:(\])|(\{)[ \t\n\r]{0,4096}(?=["}]))?')
-_BILLING = "x-anthropic-billing-header:"
-_NEXT_BLOCK = re.compile(rb'\}[ \t\n\r]{0,4096},[ \t\n\r]{0,4096}\{[ \t\n\r]{0,4096}(?=["}])')
 
 
 @dataclass(slots=True)
@@ -72,21 +68,6 @@ def read_request(body: Body) -> Asked:
 def read_request_steps(body: Body) -> Generator[None, None, Asked]:
     """The same with pauses."""
     return json_scan.paced(_read(body))
-
-
-def splice_system(body: Body, line: str) -> Body:
-    """`body` with `line` as the first text block of `system`.
-
-    The same object if the first block begins with it already, or if there is nothing to put it
-    into (no JSON object, or a `system` that the API will refuse). No other byte is changed: a
-    string becomes the second block's text as it is spelled. Of several `system` the last is meant.
-    """
-    return json_scan.run(_splice(body, line))
-
-
-def splice_system_steps(body: Body, line: str) -> Generator[None, None, Body]:
-    """The same with pauses."""
-    return json_scan.paced(_splice(body, line))
 
 
 def _read(body: Body) -> Work[Asked]:
@@ -156,76 +137,3 @@ def _resources(body: Body) -> Work[tuple[str, ...]]:
         if found := _FILE_ID.match(body, at):
             ids.append(found[1].decode())
     return tuple(dict.fromkeys(reversed(ids)))
-
-
-class _Edit(NamedTuple):
-    """`new` takes the place of what is at start:end."""
-
-    start: int
-    end: int
-    new: bytes
-
-
-def _splice(body: Body, line: str) -> Work[Body]:
-    try:
-        members = Members(body)
-        find = members.walk if (yield from members.has_escapes()) else members.find
-        edits = yield from _edits(members, (yield from find(b"system")), line)
-    except NotJson:
-        return body
-    return (yield from _edited(body, edits)) if edits else body
-
-
-def _edits(members: Members, system: Member | None, line: str) -> Work[list[_Edit]]:
-    body = members.body
-    block = json.dumps({"type": "text", "text": line}, separators=(",", ":")).encode()
-    if system is None:
-        comma = b"" if members.first == members.end else b","
-        return [_Edit(members.first, members.first, b'"system":[' + block + b"]" + comma)]
-    start, end = system.start, system.end
-    if body.startswith(b"[", start):
-        return (yield from _list_edits(body, start, block, line))
-    if body.startswith((b'""', b"null"), start):  # The API refuses an empty text block.
-        return [_Edit(start, end, b"[" + block + b"]")]
-    if body.startswith(b'"', start) and not _begins(body, system, line):
-        opening = b"[" + block + b',{"type":"text","text":'
-        return [_Edit(start, start, opening), _Edit(end, end, b"}]")]
-    return []
-
-
-def _list_edits(body: Body, start: int, block: bytes, line: str) -> Work[list[_Edit]]:
-    opening = _LIST.match(body, start)
-    empty, first = opening.groups() if opening else (None, None)
-    if opening and first and (yield from _carries(body, opening.end(), line)):
-        return []
-    return [_Edit(start + 1, start + 1, block if empty else block + b",")]
-
-
-def _carries(body: Body, at: int, line: str) -> Work[bool]:
-    """Whether the first text block begins with the line, but for Claude Code's note on billing,
-    which it puts before it; `at` is the first key of the first block."""
-    while True:
-        text, at = yield from json_scan.last_named(body, at, b"text")
-        if text is None or _begins(body, text, line):
-            return text is not None
-        following = _NEXT_BLOCK.match(body, at)
-        if following is None or not _begins(body, text, _BILLING):
-            return False
-        at = following.end()
-
-
-def _begins(body: Body, member: Member, line: str) -> bool:
-    return json_scan.string(body, member.start, member.end, len(line)) == line
-
-
-def _edited(body: Body, edits: list[_Edit]) -> Work[Body]:
-    # It grows as it is filled: making 30 MB of memory at once takes longer than a step may.
-    edited, at = bytearray(), 0
-    with memoryview(body) as view:
-        for start, end, new in (*edits, _Edit(len(body), len(body), b"")):
-            for piece in range(at, start, _COPIED):
-                edited += view[piece : min(start, piece + _COPIED)]
-                yield _COPIED // 4
-            edited += new
-            at = end
-    return edited

@@ -6,6 +6,7 @@ The law: the loop has a turn after every half millisecond or so of work on a lar
 from __future__ import annotations
 
 from airoxy.core.request import body as rules
+from airoxy.core.request import system_line
 from airoxy.core.request.body import LARGE, Asked
 from airoxy.server.pauses import with_pauses
 
@@ -16,10 +17,10 @@ async def read_request(body: bytes | bytearray) -> Asked:
     return await with_pauses(rules.read_request_steps(body))
 
 
-async def with_system_line(body: bytes | bytearray, line: str | None) -> bytes | bytearray:
-    """`body` as a subscription token needs it; no `line`, no change."""
-    if line is None:
+async def with_system_line(body: bytes | bytearray, lines: system_line.Lines) -> bytes | bytearray:
+    """`body` as a subscription token needs it; no `lines`, no change."""
+    if not lines:
         return body
     if len(body) < LARGE:
-        return rules.splice_system(body, line)
-    return await with_pauses(rules.splice_system_steps(body, line))
+        return system_line.splice(body, lines)
+    return await with_pauses(system_line.splice_steps(body, lines))

@@ -213,7 +213,7 @@ class Proxy:
         request, head, body = job.request, job.request.head, job.body
         job.request_log.attempted(token)
         if token.type == "oauth" and head.takes_system and isinstance(body, bytes | bytearray):
-            body = await with_system_line(body, self.config.oauth.system_line)
+            body = await with_system_line(body, self.config.oauth.lines)
         lead = head.to_upstream.get(token.type) or self._lead(head, token.type)
         exchange = self.upstream.start(request.runner)
         request.watch(exchange)

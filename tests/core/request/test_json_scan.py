@@ -10,10 +10,9 @@ from airoxy.core.request.body import (
     LARGE,
     Asked,
     read_request_steps,
-    splice_system,
-    splice_system_steps,
 )
 from airoxy.core.request.json_scan import Members, NotJson, run
+from airoxy.core.request.system_line import splice, splice_steps
 from tests.core.request.json_texts import some
 
 LINE = "You are a test."
@@ -55,14 +54,14 @@ def test_whatever_is_in_a_large_body_others_have_their_turn(content):
     pauses, asked = finished(read_request_steps(body))
     assert (asked.model, asked.stream) == ("m", False)
     assert pauses >= len(body) // 200_000
-    pauses, spliced = finished(splice_system_steps(body, LINE))
+    pauses, spliced = finished(splice_steps(body, (LINE,)))
     assert spliced[:-4].endswith(b'"\\u0073ystem":[{"type":"text","text":"You are a test.')
     assert pauses >= len(body) // 200_000
 
 
 def test_a_small_body_needs_no_pause():
     assert finished(read_request_steps(b'{"model":"m"}')) == (0, Asked("m", False, ()))
-    assert finished(splice_system_steps(b"[]", LINE)) == (0, b"[]")
+    assert finished(splice_steps(b"[]", (LINE,))) == (0, b"[]")
 
 
 @some
@@ -123,4 +122,4 @@ def test_a_tools_own_object_may_have_keys_beyond_all_bounds():
     inner = b'{"model":1,"%b":2,"n":%b}' % (b"k" * 2000, b"9" * 4200)
     body = b'{"model":"m","messages":[%b,%b],"stream":true}' % (inner, inner)
     assert finished(read_request_steps(body)) == (0, Asked("m", True, ()))
-    assert json.loads(splice_system(body, LINE))["system"] == [{"type": "text", "text": LINE}]
+    assert json.loads(splice(body, (LINE,)))["system"] == [{"type": "text", "text": LINE}]
