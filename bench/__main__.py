@@ -1,6 +1,7 @@
 """`make bench`: airoxy beside the upstream alone, nginx, and a peer if one is installed.
 
-The law: what is compared is measured in the same run, in turn, round after round; medians count.
+Invariant: figures that are compared come from the same run, measured in turn, round after round;
+the medians are shown.
 """
 
 from __future__ import annotations

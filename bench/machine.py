@@ -1,6 +1,6 @@
 """Processes under measurement: on which core they run, what CPU and memory they use.
 
-The law: CPU time is taken from the scheduler's own count (nanoseconds), for all threads of all
+Invariant: CPU time is taken from the scheduler's own count (nanoseconds), for all threads of all
 processes of a server, so that it holds whatever else the machine is doing.
 """
 

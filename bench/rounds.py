@@ -1,6 +1,6 @@
-"""What is measured of every server, in turn: requests and streams.
+"""The measurements that every server goes through in turn: requests and streams.
 
-The law: a server's CPU time is that of its own processes between two looks, never the machine's.
+Invariant: a server's CPU time is that of its own processes between two readings, not the machine's.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What is measured: the upstream alone, nginx, airoxy whole, and a peer where one is installed.
+"""The servers under measurement: the upstream alone, nginx, airoxy, and a peer if one is installed.
 
-The law: everything is started here in a directory of its own, and stopped by its process id.
+Invariant: each is started here in a directory of its own, and stopped by its process id.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`make bench-soak`: whether a worker's memory stays flat over many requests and streams.
 
-The law: after a tenth of the work the memory has its size; what comes on top later is a leak.
+After a tenth of the work the memory has reached its size; growth after that is a leak.
 """
 
 from __future__ import annotations

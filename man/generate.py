@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""Writes man/airoxy.1 and man/airoxy.yaml.5 anew: `python3 man/generate.py`.
+"""Writes man/airoxy.1 and man/airoxy.yaml.5: `python3 man/generate.py`.
 
-The law: what the program knows about itself is never written by hand. Commands and options come
-from the parser by way of argparse-manpage (4.5 or newer; older ones make broken pages), settings
-from the schema; the rest of each page is in its `.in` file, which says with @NAME@ where they go.
+Commands and options come from the parser by way of argparse-manpage (4.5 or newer; older ones make
+broken pages), settings from the schema; the rest of each page is in its `.in` file, where @NAME@
+shows where they go.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Secrets as text: a client key's form and digest, a token's type, and the mask that may be shown.
 
-The law: whatever is shown, logged or stored for showing has gone through `mask`.
+Invariant: a secret that is shown, logged or stored for showing has gone through `mask`.
 """
 
 from __future__ import annotations

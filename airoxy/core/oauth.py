@@ -1,7 +1,7 @@
 """When an OAuth token is due for a refresh, what to ask for, and what the answer means.
 
-The law: nothing that the endpoint says is repeated before secrets are cut out of it, since an
-answer may echo what it was asked.
+Invariant: nothing that the endpoint says is repeated before secrets are cut out of it, since an
+answer may echo the request.
 """
 
 from __future__ import annotations

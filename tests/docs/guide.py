@@ -1,6 +1,6 @@
-"""What a guide has its readers copy: the fenced blocks of a Markdown file, as they stand there.
+"""The fenced blocks of a guide, which its readers copy, as they are printed there.
 
-The law: a test changes nothing in a block but host names, ports, paths and secrets, and each of
+Invariant: a test changes nothing in a block but host names, ports, paths and secrets, and each of
 those must be in it.
 """
 

@@ -1,7 +1,7 @@
 """nginx, Caddy and HAProxy from the distribution, with the guide's configurations and a certificate
 of our own, on loopback ports.
 
-The law: what was started is stopped, by its own process id.
+Invariant: what was started is stopped, by its own process id.
 """
 
 from __future__ import annotations

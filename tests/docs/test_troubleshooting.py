@@ -1,6 +1,6 @@
-"""The guide to troubles quotes airoxy; here airoxy is brought to say each of it.
+"""The troubleshooting guide quotes airoxy, and airoxy really says each of these messages.
 
-The law: a message that is quoted can be provoked (`provocations`), and what can be is quoted.
+Invariant: a message that is quoted can be provoked (`provocations`), and the other way round.
 """
 
 from __future__ import annotations
