@@ -85,7 +85,7 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     token_state = TokenState(memory, shared=workers > 1)
     _recall(db, token_state)
     metric_counters = MetricCounters(memory)
-    writer = Writer(connect(), metric_counters=metric_counters)
+    writer = Writer(connect(), count=metric_counters.count)
     pool = Pool(Snapshot(db), token_state, writer, Refresher(config.oauth, connect))
     settings = config.upstream
     upstream = Upstream(

@@ -1,9 +1,8 @@
-"""The one thread that writes: log rows, last use, coolings, many in a commit.
+"""The one thread of a worker that writes: log rows, last use, cooldowns, many in a commit.
 
-The law: who hands something over never waits for the database. A locked or full disk delays the
-writing; above `LIMIT` waiting rows the newest are dropped, counted and reported. `close` writes
-what is left. A row is counted (`airoxy.server.metrics.counters`) when it comes, also while the
-disk refuses.
+Invariant: nothing that hands a row over waits for the database. A locked or full disk delays the
+writing; above `LIMIT` waiting rows the newest are dropped, counted and reported. `close` writes what
+is left. Rows are counted for the metrics as they come, also while the disk is full.
 """
 
 from __future__ import annotations
@@ -12,13 +11,12 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import apsw
 
-from airoxy.server.metrics.counters import MetricCounters
 from airoxy.store import tokens
 from airoxy.store.schema import transaction
 from airoxy.store.usage import requests
@@ -32,14 +30,14 @@ Operation = Callable[[apsw.Connection], Any]
 LIMIT = 100_000
 #: Rows of one commit: it holds the write lock for some ten milliseconds at the most.
 BATCH = 500
-#: A commit waits this long for company (seconds): fewer commits, and rows are soon to be seen.
+#: Seconds that a commit waits for more rows: fewer commits, and rows are still seen soon.
 GATHER = 0.01
 #: Pause after a failed commit, doubled up to the second (seconds).
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 #: How long `close` tries when the disk refuses (seconds).
 LAST_TRIES = 5.0
 
-#: What passes by itself or with the administrator's help: the rows wait for it.
+#: Errors that pass by themselves or with the administrator's help: the rows wait until then.
 _PASSING = (
     apsw.BusyError,
     apsw.LockedError,
@@ -66,11 +64,11 @@ class Writer:
         db: apsw.Connection,
         limit: int = LIMIT,
         *,
-        metric_counters: MetricCounters | None = None,
+        count: Callable[[Sequence[requests.Row], int], object] | None = None,
     ) -> None:
         self._db = db
         self._limit = limit
-        self._metric_counters = metric_counters
+        self._count_rows = count
         self._uncounted: deque[requests.Row] = deque()
         self._dropped_counted = 0
         self._queue: deque[requests.Row | _Task] = deque()
@@ -147,10 +145,10 @@ class Writer:
         rows = [self._uncounted.popleft() for _ in range(len(self._uncounted))]
         dropped = self.dropped - self._dropped_counted
         self._dropped_counted += dropped
-        if self._metric_counters is None or not (rows or dropped):
+        if self._count_rows is None or not (rows or dropped):
             return
         try:
-            self._metric_counters.count(rows, dropped)
+            self._count_rows(rows, dropped)
         except Exception:  # a wrong count is no reason not to write
             log.exception("Log rows could not be counted for the metrics.")
 

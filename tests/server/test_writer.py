@@ -171,7 +171,7 @@ def metric_counters():
 def test_rows_are_counted_once_even_while_the_database_refuses_them(path, metric_counters, caplog):
     locker = open_database(path)
     locker.cursor().execute("BEGIN IMMEDIATE")
-    writer = Writer(connect(path), metric_counters=metric_counters)
+    writer = Writer(connect(path), count=metric_counters.count)
     for number in range(10):
         writer.row(row(number))
     while counted(metric_counters) < 10:
@@ -190,7 +190,7 @@ def test_the_row_that_an_operation_has_written_is_counted_when_it_is_committed(
         requests.append(db, [row()])
         return row()._replace(cost_nanousd=0)
 
-    writer = Writer(connect(path), metric_counters=metric_counters)
+    writer = Writer(connect(path), count=metric_counters.count)
     writer.do(write)
     writer.close()
     ((_, counts),) = [each for each in metric_counters.read() if each[1].requests]
@@ -200,7 +200,7 @@ def test_the_row_that_an_operation_has_written_is_counted_when_it_is_committed(
 def test_dropped_rows_are_counted(path, metric_counters, caplog):
     locker = open_database(path)
     locker.cursor().execute("BEGIN IMMEDIATE")
-    writer = Writer(connect(path), limit=5, metric_counters=metric_counters)
+    writer = Writer(connect(path), limit=5, count=metric_counters.count)
     for number in range(8):
         writer.row(row(number))
     while metric_counters.dropped < 3:
@@ -212,7 +212,7 @@ def test_dropped_rows_are_counted(path, metric_counters, caplog):
 
 
 def test_a_row_that_cannot_be_counted_is_written_all_the_same(path, metric_counters, caplog):
-    writer = Writer(connect(path), metric_counters=metric_counters)
+    writer = Writer(connect(path), count=metric_counters.count)
     metric_counters.count([row()._replace(usage=Usage(input_tokens=2**63 - 1))])
     writer.row(row())
     writer.close()
