@@ -1,8 +1,8 @@
 """The one thread of a worker that writes: log rows, last use, cooldowns, many in a commit.
 
 Invariant: nothing that hands a row over waits for the database. A locked or full disk delays the
-writing; above `LIMIT` waiting rows the newest are dropped, counted and reported. `close` writes what
-is left. Rows are counted for the metrics as they come, also while the disk is full.
+writing; above `LIMIT` waiting rows the newest are dropped, counted and reported. `close` writes
+what is left. Rows are counted for the metrics as they come, also while the disk is full.
 """
 
 from __future__ import annotations

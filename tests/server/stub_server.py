@@ -24,7 +24,7 @@ from airoxy.server.metrics import load
 from airoxy.server.metrics.load import Load
 from airoxy.server.process.memory import LAYOUT
 from airoxy.server.process.serve import serve
-from airoxy.server.process.workers import Limits
+from airoxy.server.process.workers import WorkerTimeouts
 from airoxy.server.shared_memory import Layout, Record, Region, SharedMemory
 
 CONFIG = Path(sys.argv[1])
@@ -99,9 +99,9 @@ def main() -> int:
     silence = 2.0 if (HERE / "strict").exists() else 30.0
     other = Region("new", Record(field=1))
     layout = Layout(other, load.REGION) if (HERE / "layout").exists() else LAYOUT
-    limits = Limits(start=start, silence=silence, tick=0.2)
+    timeouts = WorkerTimeouts(start=start, silence=silence, tick=0.2)
     try:
-        return serve(CONFIG, find_app=find_app, limits=limits, layout=layout)
+        return serve(CONFIG, find_app=find_app, timeouts=timeouts, layout=layout)
     except AiroxyError as error:
         print(error.message, file=sys.stderr)
         return error.exit_status

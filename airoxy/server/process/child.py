@@ -1,4 +1,4 @@
-"""The parent's children: the signals they know, and how they are forked."""
+"""Children of the parent: how they are forked, the signals they obey, how they end."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ LEAVE_LATER = signal.SIGUSR1
 #: Break off what is running.
 LEAVE_NOW = signal.SIGUSR2
 
-#: What the parent reacts to; blocked where nobody could.
+#: What the parent reacts to; blocked while it cannot.
 SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
-#: The parent's affair: they reach the workers too, from a terminal or `systemctl kill`.
+#: These are for the parent; from a terminal or `systemctl kill` they reach the workers too.
 _NOT_FOR_CHILDREN = (signal.SIGHUP, signal.SIGINT)
 
 
@@ -56,19 +56,20 @@ def _run(work: Callable[[], int], closing: Iterable[socket.socket | int]) -> NoR
     except BaseException:
         log.exception("This process has failed.")
     finally:
-        # Not sys.exit: the parent's cleaning up is the parent's.
+        # Not sys.exit: what the parent has registered to be cleaned up is still in use.
         with suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(status)
 
 
-def went_as_told(status: int) -> bool:
-    """Whether this is the wait status of who left, or died of a signal to leave before it could."""
+def ended_as_told(status: int) -> bool:
+    """Whether a wait status is that of a worker that left, or was ended by a signal to leave before
+    it could handle it."""
     return -os.waitstatus_to_exitcode(status) in (0, LEAVE_SOON, LEAVE_LATER, LEAVE_NOW)
 
 
-def fate(status: int) -> str:
+def how_it_ended(status: int) -> str:
     """A wait status in words."""
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:

@@ -1,6 +1,6 @@
 """A reload: the parent executes itself anew, with the same process id and all that it holds.
 
-The law: nothing is given up before the new code has shown, in a rehearsal, that it can load itself
+Invariant: nothing is given up before the new code has shown, in a dry run, that it can load itself
 and the configuration.
 """
 
@@ -19,85 +19,84 @@ from airoxy.server.process.child import SIGNALS
 from airoxy.server.process.workers import Worker
 from airoxy.server.shared_memory import Layout, SharedMemory
 
+# The words of a handover are those of 1.0: either release may reload into the other.
 ENVIRON = "AIROXY_HANDOVER"
-_REHEARSAL = "rehearsal"
-#: The shared memory's descriptor, as 1.0 calls it: either may reload into the other.
+_DRY_RUN = "rehearsal"
 _MEMORY = "standing"
-#: What a successor needs to know of a worker, beside its line.
-_KEPT = ("pid", "heard", "born", "ready", "deaf", "streams", "leaving", "kill_at")
+#: What a successor needs to know of a worker, beside its control socket.
+_WORKER = ("pid", "heard", "born", "ready", "deaf", "streams", "leaving", "kill_at")
 
 #: Addresses that airoxy bound itself: hosts (none: all) and port.
 Addresses = tuple[tuple[str, ...], int]
 
 
 @dataclass
-class Inherited:
-    """What a parent holds. No `addresses`: the sockets are systemd's. `count` is how many workers
-    there shall be; `kept_memory` is false where the predecessor's had another layout."""
+class ParentState:
+    """What a parent holds, and its successor inherits. No `addresses`: the listeners are systemd's.
+    `count` is how many workers there shall be; `kept_memory` is false where the predecessor's had
+    another layout."""
 
-    sockets: list[socket.socket]
+    listeners: list[socket.socket]
     addresses: Addresses | None
     memory: SharedMemory
     count: int
-    kept_memory: bool = True
     workers: dict[int, Worker] = field(default_factory=dict)
+    kept_memory: bool = True
 
     def descriptors(self) -> list[int]:
-        lines = [worker.line.fileno() for worker in self.workers.values()]
-        return [*(each.fileno() for each in self.sockets), self.memory.fd, *lines]
+        controls = [worker.control.fileno() for worker in self.workers.values()]
+        return [*(each.fileno() for each in self.listeners), self.memory.fd, *controls]
 
 
 def is_dry_run(environ: MutableMapping[str, str]) -> bool:
-    return environ.get(ENVIRON) == _REHEARSAL
+    return environ.get(ENVIRON) == _DRY_RUN
 
 
 def dry_run() -> int:
     """The process id of a child that runs this command line as the reload would: exit status 0 if
     the new code and the configuration load, else what is wrong is on standard error."""
-    environ = {**os.environ, ENVIRON: _REHEARSAL}
+    environ = {**os.environ, ENVIRON: _DRY_RUN}
     return os.posix_spawn(sys.executable, _command(), environ, setsigmask=())
 
 
-def execute(inherited: Inherited, *, unless: int) -> None:
-    """Become the new code, which finds all of `estate`; or return because there is something to
-    read in `unless`. Raises OSError."""
+def execute(state: ParentState, *, unless: int) -> None:
+    """Become the new code, which inherits `state`; or return because there is something to read in
+    `unless`. Raises OSError."""
     # From here until the successor can react, signals wait.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    descriptors = inherited.descriptors()
+    descriptors = state.descriptors()
     try:
         if select.select([unless], [], [], 0)[0]:
             return
         for fd in descriptors:
             os.set_inheritable(fd, True)
-        os.execve(sys.executable, _command(), {**os.environ, ENVIRON: _written(inherited)})  # noqa: S606
+        os.execve(sys.executable, _command(), {**os.environ, ENVIRON: _written(state)})  # noqa: S606
     finally:
         for fd in descriptors:
             os.set_inheritable(fd, False)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def inherit(environ: MutableMapping[str, str], layout: Layout) -> Inherited | None:
-    """What the predecessor left, if there was one."""
-    will = environ.pop(ENVIRON, None)
-    if will is None:
+def inherit(environ: MutableMapping[str, str], layout: Layout) -> ParentState | None:
+    """What the predecessor has handed over, if there was one."""
+    written = environ.pop(ENVIRON, None)
+    if written is None:
         return None
-    left = json.loads(will)
+    left = json.loads(written)
     kept = left["layout"] == layout.fingerprint
-    inherited = Inherited(
-        sockets=[socket.socket(fileno=fd) for fd in left["sockets"]],
+    state = ParentState(
+        listeners=[socket.socket(fileno=fd) for fd in left["sockets"]],
         addresses=_addresses(left["addresses"]),
         memory=SharedMemory(layout, left[_MEMORY] if kept else None),
         count=left["count"],
+        workers={each["pid"]: _worker(each) for each in left["workers"]},
         kept_memory=kept,
     )
     if not kept:
         os.close(left[_MEMORY])  # the old workers have it, and go on with it
-    for state in left["workers"]:
-        line = socket.socket(fileno=state["line"])
-        inherited.workers[state["pid"]] = Worker(line=line, **{name: state[name] for name in _KEPT})
-    for fd in inherited.descriptors():
+    for fd in state.descriptors():
         os.set_inheritable(fd, False)
-    return inherited
+    return state
 
 
 def _addresses(left: Sequence[object] | None) -> Addresses | None:
@@ -107,18 +106,23 @@ def _addresses(left: Sequence[object] | None) -> Addresses | None:
     return tuple(hosts), port  # type: ignore[arg-type, return-value]
 
 
-def _written(inherited: Inherited) -> str:
+def _worker(left: dict[str, object]) -> Worker:
+    control = socket.socket(fileno=left["line"])  # type: ignore[arg-type]
+    return Worker(control=control, **{name: left[name] for name in _WORKER})  # type: ignore[arg-type]
+
+
+def _written(state: ParentState) -> str:
     workers = [
-        {"line": worker.line.fileno(), **{name: getattr(worker, name) for name in _KEPT}}
-        for worker in inherited.workers.values()
+        {"line": worker.control.fileno(), **{name: getattr(worker, name) for name in _WORKER}}
+        for worker in state.workers.values()
     ]
     return json.dumps(
         {
-            "sockets": [each.fileno() for each in inherited.sockets],
-            "addresses": inherited.addresses,
-            _MEMORY: inherited.memory.fd,
-            "layout": inherited.memory.layout.fingerprint,
-            "count": inherited.count,
+            "sockets": [each.fileno() for each in state.listeners],
+            "addresses": state.addresses,
+            _MEMORY: state.memory.fd,
+            "layout": state.memory.layout.fingerprint,
+            "count": state.count,
             "workers": workers,
         }
     )

@@ -1,6 +1,6 @@
-"""What systemd and its service tell each other: sockets handed in, notifications sent out.
+"""Between systemd and its service: sockets that are passed in, notifications that are sent out.
 
-The law: what systemd did not start notices nothing of all this.
+Where systemd has not started the process, none of this does anything.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def watchdog_interval(environ: Mapping[str, str]) -> float | None:
 
 
 class Notifier:
-    """The way to systemd's ear; without NOTIFY_SOCKET nobody listens."""
+    """Sends notifications to systemd, where there is a NOTIFY_SOCKET (sd_notify(3))."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._systemd = SystemdNotifier() if environ.get("NOTIFY_SOCKET") else None

@@ -1,7 +1,7 @@
 """A worker: an application on sockets that it was given, until it is told to leave.
 
-The law: who leaves closes its listeners first, then the connections that stay idle, and lets what
-is running finish; the account is written last. Its clients lose nothing.
+Invariant: a worker that leaves closes its listeners first, then the connections that stay idle, and
+lets what is running finish; its log rows are written last. Its clients lose nothing.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two signs of life to the parent.
 BEAT = 1.0
-#: Seconds that what was broken off has for its account.
-_LAST_WORDS = 2.0
+#: Seconds that requests which were broken off have to end.
+_BREAK_OFF = 2.0
 
 
-class ServerApp(Protocol):
-    """What a worker serves; `aclose` comes after the last request."""
+class Application(Protocol):
+    """What a worker serves (`airoxy.server.app`); `aclose` comes after the last request."""
 
     @property
     def answer(self) -> Callable[[Request], Awaitable[None]]: ...
@@ -49,19 +49,19 @@ class ServerApp(Protocol):
 
 
 #: configuration, shared memory, number of workers
-OpenServer = Callable[[Any, SharedMemory, int], ServerApp]
+OpenServer = Callable[[Any, SharedMemory, int], Application]
 
 
 @dataclass(frozen=True)
 class DrainDeadline:
-    """Seconds: how long an idle connection may still begin a request, and a request may last."""
+    """Seconds in which an idle connection may still begin a request, and a request may last."""
 
     idle: float
     running: float
 
 
-#: A successor accepts: nothing is in a hurry. Else clients wait for the next start, or for systemd
-#: to lose patience (TimeoutStopSec, 90 s).
+#: With LEAVE_LATER a successor accepts already. With LEAVE_SOON clients wait for the next start,
+#: and systemd kills what is left after 90 s (TimeoutStopSec).
 DRAIN_DEADLINES = {
     LEAVE_LATER: DrainDeadline(30.0, 3600.0),
     LEAVE_SOON: DrainDeadline(0.25, 75.0),
@@ -70,21 +70,21 @@ DRAIN_DEADLINES = {
 
 
 def run(
-    open_app: Callable[[], ServerApp],
+    open_app: Callable[[], Application],
     sockets: Sequence[socket.socket],
-    line: socket.socket,
+    control: socket.socket,
     certificate: Certificate | None = None,
     *,
     shared: bool = False,
 ) -> int:
-    """Serve `sockets`, with an `identity` by TLS, until a signal or the end of `line`; the exit
-    status. `shared`: other workers serve them, too."""
-    faulthandler.enable()  # a hanging worker is told to abort, and says where it hung
+    """Serve `sockets`, by TLS where there is a `certificate`, until a signal comes or `control` is
+    closed; the exit status. `shared`: other workers serve them, too."""
+    faulthandler.enable()  # a hanging worker is told to abort, and logs where it hung
     keep_freed_memory()
     # Not asyncio.run: it would wait for threads that look names up.
     loop = uvloop.new_event_loop()
     tls = server_context(certificate) if certificate else None
-    loop.run_until_complete(_Serving(sockets, line, tls, shared).run(open_app))
+    loop.run_until_complete(_Serving(sockets, control, tls, shared).run(open_app))
     return 0
 
 
@@ -92,53 +92,53 @@ class _Serving:
     def __init__(
         self,
         sockets: Sequence[socket.socket],
-        line: socket.socket,
+        control: socket.socket,
         tls: TLSContext | None,
         shared: bool,
     ) -> None:
         self._shared = shared
         self._sockets = sockets
-        self._line = line
+        self._control = control
         self._tls = tls
         self._leaving = asyncio.Event()
         self._idle_limit = math.inf
         self._end = math.inf
         self._server: HTTPServer
 
-    async def run(self, open_app: Callable[[], ServerApp]) -> None:
+    async def run(self, open_app: Callable[[], Application]) -> None:
         app = open_app()
         await app.startup()
         self._server = HTTPServer(app.answer, self._sockets, self._tls, shared=self._shared)
-        self._obey_orders()
+        self._watch_signals_and_parent()
         await self._server.start(BACKLOG)
-        # What is there now stays: the collector need not look at it again.
+        # What is there now stays: the garbage collector need not look at it again.
         gc.freeze()
         gc.enable()
-        self._tell(b"ready")
+        self._report(b"ready")
         beating = asyncio.create_task(self._beat(app))
         await self._leaving.wait()
         self._server.close()
-        self._tell(b"deaf")
+        self._report(b"deaf")
         await self._finish()
         beating.cancel()
-        self._tell(b"bye")
+        self._report(b"bye")
         await app.aclose()
 
-    # Orders
+    # The parent
 
-    def _obey_orders(self) -> None:
+    def _watch_signals_and_parent(self) -> None:
         loop = asyncio.get_running_loop()
         for signum, deadline in DRAIN_DEADLINES.items():
             loop.add_signal_handler(signum, self._leave, deadline)
-        self._line.setblocking(False)
-        loop.add_reader(self._line, self._on_line)
+        self._control.setblocking(False)
+        loop.add_reader(self._control, self._on_control)
 
-    def _on_line(self) -> None:
-        """The parent says nothing; the line ends with it."""
+    def _on_control(self) -> None:
+        """The parent sends nothing; the control socket is closed when it ends."""
         with suppress(BlockingIOError, ConnectionError):
-            if self._line.recv(64):
+            if self._control.recv(64):
                 return
-        asyncio.get_running_loop().remove_reader(self._line)
+        asyncio.get_running_loop().remove_reader(self._control)
         log.warning("The parent is gone; this worker leaves too.")
         self._leave(DRAIN_DEADLINES[LEAVE_SOON])
 
@@ -148,16 +148,14 @@ class _Serving:
         self._end = min(self._end, now + deadline.running)
         self._leaving.set()
 
-    # Signs of life
-
-    async def _beat(self, app: ServerApp) -> None:
+    async def _beat(self, app: Application) -> None:
         while True:
-            self._tell(b"beat %d %d %d" % app.load)
+            self._report(b"beat %d %d %d" % app.load)
             await asyncio.sleep(BEAT)
 
-    def _tell(self, words: bytes) -> None:
+    def _report(self, words: bytes) -> None:
         with suppress(OSError):  # a parent that is gone, or too busy to listen
-            self._line.send(words)
+            self._control.send(words)
 
     # Leaving
 
@@ -184,8 +182,8 @@ class _Serving:
         await self._until_ended()
 
     async def _until_ended(self) -> None:
-        """What was broken off writes its account, unless it is stubborn."""
-        for _ in range(int(_LAST_WORDS / 0.01)):
+        """Wait until what was broken off has left its log rows, but not for ever."""
+        for _ in range(int(_BREAK_OFF / 0.01)):
             if not self._server.running:
                 return
             await asyncio.sleep(0.01)

@@ -1,10 +1,10 @@
-"""The crew: the workers of a parent, as it sees them, and what happens to those that hang or die.
+"""The workers of a parent as the parent sees them: started, heard, and killed where they hang.
 
-The law: what a worker and its parent tell each other holds between releases, since a reload puts a
-new parent over old workers. A worker says `ready`, `beat STREAMS CONNECTIONS WAITING` (a Load;
-other releases may say less or more), `deaf` (it accepts no more) and `bye` (it writes its account
-to the end) on its line, one packet each, and leaves when the line ends; the parent sends the
-signals of `airoxy.server.process.child`.
+Invariant: what a worker and its parent tell each other holds between releases, because a reload
+puts a new parent over old workers. On its control socket a worker sends, one packet each, `ready`,
+`beat STREAMS CONNECTIONS WAITING` (a Load; other releases may send fewer or more figures), `deaf`
+(it accepts no more connections) and `bye` (it only writes its log rows). It leaves when the control
+socket is closed. The parent sends the signals of `airoxy.server.process.child`.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Seconds. A worker's own limits for leaving (`process.worker`) are a little shorter."""
+class WorkerTimeouts:
+    """Seconds. A worker's own deadlines for leaving (`process.worker`) are a little shorter."""
 
     start: float = 60.0  # from the fork to `ready`
-    silence: float = 20.0  # of a worker that should beat
+    silence: float = 20.0  # without a beat
     kill_grace: float = 5.0  # from SIGABRT to SIGKILL
-    break_off: float = 15.0  # breaking off what runs, and writing the account of it
+    break_off: float = 15.0  # to break off what runs and write its log rows
     stop: float = 85.0  # systemd's TimeoutStopSec is 90
-    retire: float = 3660.0  # an answer of an hour is the longest that a reload waits for
-    flush: float = 30.0  # writing out the account
-    rehearsal: float = 30.0
-    longest_pause: float = 30.0  # between two workers that die of their start
+    retire: float = 3660.0  # a reload waits for answers of up to an hour
+    flush: float = 30.0  # to write the last log rows
+    dry_run: float = 30.0  # to load the new code and the configuration
+    longest_pause: float = 30.0  # between two workers that fail to start
     tick: float = 1.0  # how late any of these may be noticed
 
 
@@ -46,19 +46,19 @@ class Worker:
     """One server process. Times are of the monotonic clock, which outlasts an exec."""
 
     pid: int
-    line: socket.socket
+    control: socket.socket
     born: float
-    heard: float  # when it last said something, or was born
+    heard: float  # when it last sent something, or was born
     ready: bool = False
-    deaf: bool = False
+    deaf: bool = False  # it accepts no more connections
     streams: int = 0
     connections: int = 0
     waiting: int = 0
-    former: bool = False  # of before the reload that is under way
+    old: bool = False  # of before the reload that is under way
     leaving: bool = False
-    unresponsive: bool = False  # hangs, and was told to say where
+    unresponsive: bool = False  # it hangs, and was told to abort
     kill_at: float = math.inf
-    speaks: bool = True  # its end of the line is open
+    connected: bool = True  # its end of the control socket is open
 
     def leave(self, how: signal.Signals, kill_at: float) -> None:
         self.leaving = True
@@ -69,54 +69,58 @@ class Worker:
         with suppress(ProcessLookupError):
             os.kill(self.pid, signum)
 
-    def listen(self, now: float, limits: Limits) -> None:
-        """Take in all that it has said since the last time."""
+    def read_control(self, now: float, timeouts: WorkerTimeouts) -> None:
+        """Take in all that it has sent since the last time."""
         try:
-            while words := self.line.recv(64).split():
-                self.heard = now
-                if words[0] == b"ready":
-                    self.ready = True
-                elif words[0] == b"beat":
-                    load = Load(*map(int, words[1 : 1 + len(Load._fields)]))
-                    self.streams, self.connections, self.waiting = load
-                elif words[0] == b"deaf":
-                    self.deaf = self.leaving = True  # perhaps somebody else told it to
-                elif words[0] == b"bye":
-                    self.heard = math.inf  # it cannot beat any more
-                    self.kill_at = min(self.kill_at, now + limits.flush)
-            self.speaks = False
+            while words := self.control.recv(64).split():
+                self._take_in(words, now, timeouts)
+            self.connected = False
         except BlockingIOError:
             pass
         except OSError:
-            self.speaks = False
+            self.connected = False
 
-    def keep_in_check(self, now: float, limits: Limits) -> None:
-        """Nobody outstays, and nobody hangs."""
-        patience = limits.silence if self.ready else limits.start
+    def _take_in(self, words: list[bytes], now: float, timeouts: WorkerTimeouts) -> None:
+        self.heard = now
+        match words[0]:
+            case b"ready":
+                self.ready = True
+            case b"beat":
+                load = Load(*map(int, words[1 : 1 + len(Load._fields)]))
+                self.streams, self.connections, self.waiting = load
+            case b"deaf":
+                self.deaf = self.leaving = True  # perhaps somebody else told it to leave
+            case b"bye":
+                self.heard = math.inf  # it does not beat any more
+                self.kill_at = min(self.kill_at, now + timeouts.flush)
+
+    def enforce_timeouts(self, now: float, timeouts: WorkerTimeouts) -> None:
+        """Kill it if its time is over; abort it if it is silent, so that it logs where it hangs."""
+        patience = timeouts.silence if self.ready else timeouts.start
         if now >= self.kill_at:
             self.kill_at = math.inf
             self.signal(signal.SIGKILL)
         elif not self.unresponsive and now - self.heard > patience:
             log.warning("Worker %d hangs; it is killed.", self.pid)
             self.unresponsive = True
-            self.kill_at = now + limits.kill_grace
-            self.signal(signal.SIGABRT)  # it says where it hung
+            self.kill_at = now + timeouts.kill_grace
+            self.signal(signal.SIGABRT)
 
 
 class Workers:
     """`workers` are by process id."""
 
-    def __init__(self, workers: dict[int, Worker], limits: Limits) -> None:
+    def __init__(self, workers: dict[int, Worker], timeouts: WorkerTimeouts) -> None:
         self.workers = workers
-        self._limits = limits
-        self._strikes = 0
-        self._recruit_at = 0.0
+        self._timeouts = timeouts
+        self._failed_starts = 0
+        self._spawn_at = 0.0
         self._checked_at = math.inf
 
     @property
     def current(self) -> list[Worker]:
         """Those that are meant to stay."""
-        return [each for each in self.workers.values() if not (each.former or each.leaving)]
+        return [each for each in self.workers.values() if not (each.old or each.leaving)]
 
     @property
     def leaving(self) -> list[Worker]:
@@ -133,46 +137,47 @@ class Workers:
         closing: Iterable[socket.socket | int],
         now: float,
     ) -> None:
-        """Fill the crew up to `count`, unless the last ones died of their start just now. A recruit
-        works on its line and holds none of `closing`. Raises OSError."""
-        while now >= self._recruit_at and len(self.current) < count:
+        """Start workers up to `count`, unless the last ones have just failed to start. `work` gets
+        the worker's end of the control socket; a worker closes `closing`. Raises OSError."""
+        while now >= self._spawn_at and len(self.current) < count:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             ours.setblocking(False)
-            # A line that a colleague held open too would not end with the parent.
-            lines = [each.line for each in self.workers.values()]
+            # With a copy of it in another worker, a control socket would outlive the parent.
+            controls = [each.control for each in self.workers.values()]
             with theirs:
                 try:
-                    pid = fork(partial(work, theirs), [*closing, *lines, ours])
+                    pid = fork(partial(work, theirs), [*closing, *controls, ours])
                 except OSError:
                     ours.close()
                     raise
             self.workers[pid] = Worker(pid, ours, born=now, heard=now)
 
     def postpone(self, now: float, *, worked: bool) -> None:
-        """Who worked is replaced at once, however often; who dies of its start, ever later."""
-        self._strikes = 0 if worked else self._strikes + 1
-        if self._strikes > 1:
-            pause = 0.5 * 2.0 ** min(self._strikes - 2, 20)
-            self._recruit_at = now + min(pause, self._limits.longest_pause)
+        """A worker that worked is replaced at once, however often; one that fails to start after
+        a pause that doubles."""
+        self._failed_starts = 0 if worked else self._failed_starts + 1
+        if self._failed_starts > 1:
+            pause = 0.5 * 2.0 ** min(self._failed_starts - 2, 20)
+            self._spawn_at = now + min(pause, self._timeouts.longest_pause)
 
     def check(self, now: float) -> None:
-        """Hear what the workers say, and look after those that say nothing."""
+        """Read what the workers send, and look after those that send nothing."""
         for worker in self.workers.values():
-            if worker.speaks:
-                worker.listen(now, self._limits)
-        if now - self._checked_at > self._limits.tick + self._limits.silence / 2:
+            if worker.connected:
+                worker.read_control(now, self._timeouts)
+        if now - self._checked_at > self._timeouts.tick + self._timeouts.silence / 2:
             # The whole service was stopped (SIGSTOP, a paused machine): all have been silent.
             for worker in self.workers.values():
                 worker.heard = max(worker.heard, now)
         self._checked_at = now
         for worker in self.workers.values():
-            worker.keep_in_check(now, self._limits)
+            worker.enforce_timeouts(now, self._timeouts)
 
     def reap(self, pid: int) -> Worker | None:
-        """Forget the dead worker, if it was one of ours."""
+        """Forget the worker that has ended, if it was one of ours."""
         worker = self.workers.pop(pid, None)
         if worker:
-            worker.line.close()
+            worker.control.close()
         return worker
 
     def dismiss(self, how: signal.Signals, kill_at: float) -> None:
@@ -181,7 +186,7 @@ class Workers:
 
     @property
     def load(self) -> Load:
-        """What all workers are at, as of their last signs of life."""
+        """What all workers are at, as of their last beats."""
         workers = self.workers.values()
         return Load(
             streams=sum(worker.streams for worker in workers),
@@ -190,7 +195,7 @@ class Workers:
         )
 
     def figures(self, count: int) -> str:
-        """What an operator wants to see at a glance."""
+        """What `systemctl status` shows of them."""
         ready = [each for each in self.current if each.ready]
         text = f"{len(ready)} of {count} workers, {_streams(ready)}"
         if self.leaving:

@@ -49,13 +49,13 @@ def test_a_reload_is_told_to_systemd(begin: Begin) -> None:
 
 def test_former_workers_end_when_their_streams_do(begin: Begin) -> None:
     service = begin()
-    former = os.pidfd_open(service.worker())
+    predecessor = os.pidfd_open(service.worker())
     stream = service.open_stream()
     service.reload()
     service.wait_status("1 leaving with 1 open stream")
     service.finish_streams()
     assert stream.read() == b"last\n"
-    assert has_ended(former)
+    assert has_ended(predecessor)
 
 
 def test_a_reload_changes_the_number_of_workers(begin: Begin) -> None:
@@ -223,14 +223,14 @@ def test_a_handover_of_1_0_is_taken_over(layout: int | str) -> None:
             "deaf": False, "streams": 2, "leaving": False, "kill_at": math.inf,
         }],
     }  # fmt: skip
-    inherited = inherit({ENVIRON: json.dumps(left)}, LAYOUT)
-    assert inherited
-    with contextlib.closing(inherited.memory):
-        assert inherited.addresses == (("127.0.0.1",), 3800)
-        assert inherited.workers[7].streams == 2
-        assert not inherited.kept_memory
-        assert inherited.memory.words(LAYOUT.regions[0])[0] == 0
-    for each in (other_end, inherited.sockets[0], inherited.workers[7].line):
+    state = inherit({ENVIRON: json.dumps(left)}, LAYOUT)
+    assert state
+    with contextlib.closing(state.memory):
+        assert state.addresses == (("127.0.0.1",), 3800)
+        assert state.workers[7].streams == 2
+        assert not state.kept_memory
+        assert state.memory.words(LAYOUT.regions[0])[0] == 0
+    for each in (other_end, state.sockets[0], state.workers[7].line):
         each.close()
 
 

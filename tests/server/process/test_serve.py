@@ -15,7 +15,7 @@ import pytest
 
 from airoxy.server.process.child import LEAVE_LATER, LEAVE_SOON
 from airoxy.server.process.worker import DRAIN_DEADLINES
-from airoxy.server.process.workers import Limits
+from airoxy.server.process.workers import WorkerTimeouts
 from tests.program import ROOT
 from tests.server.service import Crowd, Service, has_ended
 
@@ -239,7 +239,7 @@ def test_the_unit_gives_workers_the_time_they_take() -> None:
         for name in ("TimeoutStopSec", "WatchdogSec")
     )
     # What is broken off has two seconds for its last words, the account five for its last tries.
-    assert DRAIN_DEADLINES[LEAVE_SOON].running + 7 < Limits().stop < patience
-    assert DRAIN_DEADLINES[LEAVE_LATER].running + 7 < Limits().retire
+    assert DRAIN_DEADLINES[LEAVE_SOON].running + 7 < WorkerTimeouts().stop < patience
+    assert DRAIN_DEADLINES[LEAVE_LATER].running + 7 < WorkerTimeouts().retire
     # While a worker hangs systemd hears nothing, and should not lose patience before we do.
-    assert Limits().kill_grace + watchdog / 2 < watchdog
+    assert WorkerTimeouts().kill_grace + watchdog / 2 < watchdog

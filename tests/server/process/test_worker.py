@@ -25,8 +25,8 @@ class Solo:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.line.settimeout(PATIENCE)
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.control.settimeout(PATIENCE)
         self._clients: list[socket.socket] = []
         fds = [self.listener.fileno(), theirs.fileno()]
         self.process = subprocess.Popen(
@@ -44,12 +44,12 @@ class Solo:
         self.process.wait()
         assert self.process.stderr
         self.process.stderr.close()
-        for each in (self.listener, self.line, *self._clients):
+        for each in (self.listener, self.control, *self._clients):
             each.close()
 
     def hear(self, words: bytes) -> None:
         """Wait until it says so."""
-        while (said := self.line.recv(64)) != words:
+        while (said := self.control.recv(64)) != words:
             assert said.startswith(b"beat "), said
 
     def leave(self, how: signal.Signals) -> None:
@@ -93,7 +93,7 @@ def test_it_adds_no_header_to_an_answer(worker: Solo) -> None:
 def test_it_tells_how_many_streams_are_open(worker: Solo) -> None:
     worker.hear(b"beat 0 0 0")
     answered(worker.client(), b"GET /stream HTTP/1.1\r\nhost: a\r\n\r\n")
-    while worker.line.recv(64) != b"beat 1 0 0":
+    while worker.control.recv(64) != b"beat 1 0 0":
         pass
 
 
@@ -164,7 +164,7 @@ def test_who_leaves_now_breaks_off_and_writes_its_account(worker: Solo, tmp_path
 
 
 def test_it_leaves_with_its_parent(worker: Solo) -> None:
-    worker.line.close()
+    worker.control.close()
     assert worker.process.wait(PATIENCE) == 0
 
 
