@@ -79,6 +79,7 @@ class Pool:
                 )
             )
         if verdict.deactivate:
+            self.token_state.deactivate(token, now)
             self.writer.do(
                 partial(
                     tokens.deactivate,
@@ -86,7 +87,8 @@ class Pool:
                     reason=verdict.deactivate,
                     secret=token.secret,
                     now=now / 1e9,
-                )
+                ),
+                lambda: self.token_state.deactivation_written(token, time.time_ns()),
             )
 
     def nothing_ready(self, wanted: Wanted) -> AiroxyError:
@@ -111,7 +113,7 @@ class Pool:
 
     def all_ready(self) -> list[Token]:
         """The tokens that could serve a request for a model of which none is cooling."""
-        return self._ready(self.snapshot.tokens, rules.EVERY_CLASS, ())
+        return self._ready(self._active(), rules.EVERY_CLASS, ())
 
     def _take(self, wanted: Wanted) -> Token | None:
         candidates = self._candidates(wanted)
@@ -136,5 +138,8 @@ class Pool:
 
     def _candidates(self, wanted: Wanted) -> Collection[Token]:
         if wanted.pinned is None:
-            return self.snapshot.tokens
-        return [token for token in self.snapshot.tokens if token.id == wanted.pinned]
+            return self._active()
+        return [token for token in self._active() if token.id == wanted.pinned]
+
+    def _active(self) -> Collection[Token]:
+        return self.token_state.active(self.snapshot.tokens, time.time_ns())

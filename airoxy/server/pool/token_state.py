@@ -1,4 +1,5 @@
-"""When each upstream token was last used and for what it is cooling down, shared by all workers.
+"""When each upstream token was last used, for what it is cooling down, and whether it has just been
+deactivated, shared by all workers.
 
 Invariant: the pool chooses by this memory; the database only outlives it. A token's slot follows
 from its id, so that no worker waits for another to allocate one.
@@ -7,24 +8,41 @@ from its id, so that no worker waits for another to allocate one.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
+from functools import lru_cache
 from hashlib import blake2b
 
 from airoxy.core.pool import EVERY_CLASS, Token
 from airoxy.server.shared_memory import Record, Region, SharedMemory
 
 SLOTS = 4096
-#: Model classes for which a token can cool down at once; the cooldown that ends first gives way.
-_COOLDOWNS = 10
+#: Scopes (endpoint group and model class) for which a token can cool down at once; the cooldown
+#: that ends first gives way.
+_COOLDOWNS = 16
+#: A cooldown of every endpoint group, as opposed to one.
+EVERY_GROUP = "*"
+#: So long a deactivation holds without the database, and so long (ns) after it was written there:
+#: by then every worker has read it.
+_UNWRITTEN, _WRITTEN = 86_400 * 10**9, 10**9
 
 # Times are Unix nanoseconds.
-_ENTRY = Record(model_class=1, until=1, set_at=1)
-_SLOT = Record(token_id=1, last_used=1, cooldowns=_COOLDOWNS * _ENTRY)
-_STATE = Record(latest_use=1, latest_cooldown=1, slots=SLOTS * _SLOT)
+_ENTRY = Record(scope=1, until=1, set_at=1)
+_SLOT = Record(
+    token_id=1,
+    last_used=1,
+    inactive_secret=1,
+    inactive_since=1,
+    inactive_until=1,
+    cooldowns=_COOLDOWNS * _ENTRY,
+)
+_STATE = Record(latest_use=1, latest_cooldown=1, latest_inactive=1, slots=SLOTS * _SLOT)
 REGION = Region("token_state", _STATE, locks={"choice": 1})
 
 _LATEST_USE, _LATEST_COOLDOWN = _STATE.at["latest_use"], _STATE.at["latest_cooldown"]
+_LATEST_INACTIVE = _STATE.at["latest_inactive"]
 _FIRST_SLOT = _STATE.at["slots"]
 _LAST_USED, _ENTRIES = _SLOT.at["last_used"], _SLOT.at["cooldowns"]
+_SECRET, _SINCE, _INACTIVE = (_SLOT.at[f"inactive_{name}"] for name in ("secret", "since", "until"))
 _UNTIL, _SET_AT = _ENTRY.at["until"], _ENTRY.at["set_at"]
 _EMPTY = memoryview(bytes(_SLOT.size * 8)).cast("q")
 
@@ -66,35 +84,73 @@ class TokenState:
         """Whether a look at the cooldowns is worth it: nearly always, there is none."""
         return self._words[_LATEST_COOLDOWN] > now * 1e9
 
-    def cooling_until(self, token: Token, model_class: str) -> float:
-        """When the token is ready for `model_class`, in Unix seconds; 0 if it is."""
+    def cooling_until(self, token: Token, model_class: str, group: str = EVERY_GROUP) -> float:
+        """When the token is ready for these, in Unix seconds; 0 if it is."""
         words, base = self._words, _base(token.id)
         if words[base] != token.id or not words[base + _ENTRIES]:
             return 0.0  # it has never cooled down
         until = 0
-        asked = _code(model_class)
+        scopes = _scopes(group, model_class)
         for entry in _entries(base):
-            code = words[entry]
-            if not code:
+            scope = words[entry]
+            if not scope:
                 break
-            if code in (asked, _EVERY) and words[entry + _SET_AT] > token.reset_at:
+            if scope in scopes and words[entry + _SET_AT] > token.reset_at:
                 until = max(until, words[entry + _UNTIL])
         return until / 1e9
 
-    def cool(self, token_id: int, model_class: str, until: float, set_at_ns: int) -> None:
-        """The token cools down for `model_class` until the Unix second `until`."""
-        code, until_ns = _code(model_class), int(until * 1e9)
+    def cool(
+        self,
+        token_id: int,
+        model_class: str,
+        until: float,
+        set_at_ns: int,
+        group: str = EVERY_GROUP,
+    ) -> None:
+        """The token cools down for these until the Unix second `until`."""
+        scope, until_ns = _scopes(group, model_class)[0], int(until * 1e9)
         # Another worker may look for a place at the same moment.
         with self._lock:
             words, entries = self._words, _entries(self._slot(token_id))
             entry = next(
-                (each for each in entries if words[each] in (0, code)),
+                (each for each in entries if words[each] in (0, scope)),
                 min(entries, key=lambda each: words[each + _UNTIL]),
             )
             words[_LATEST_COOLDOWN] = max(until_ns, words[_LATEST_COOLDOWN])
             words[entry + _UNTIL] = until_ns
             words[entry + _SET_AT] = set_at_ns
-            words[entry] = code  # last: from now on it is read
+            words[entry] = scope  # last: from now on it is read
+
+    def deactivate(self, token: Token, now_ns: int) -> None:
+        """No worker uses the token any more, unless it gets a new secret or is reset."""
+        with self._lock:
+            words, base = self._words, self._slot(token.id)
+            words[base + _INACTIVE] = until = now_ns + _UNWRITTEN
+            words[base + _SINCE] = now_ns
+            words[base + _SECRET] = _number(token.secret)
+            words[_LATEST_INACTIVE] = max(until, words[_LATEST_INACTIVE])
+
+    def deactivation_written(self, token: Token, now_ns: int) -> None:
+        """From now on the database says whether the token is active."""
+        with self._lock:
+            base = self._slot(token.id)
+            if self._words[base + _SECRET] == _number(token.secret):
+                self._words[base + _INACTIVE] = now_ns + _WRITTEN
+
+    def active(self, tokens: Collection[Token], now_ns: int) -> Collection[Token]:
+        """Those that are not deactivated; the database may not know it yet."""
+        if self._words[_LATEST_INACTIVE] <= now_ns:  # nearly always
+            return tokens
+        return [token for token in tokens if not self._is_inactive(token, now_ns)]
+
+    def _is_inactive(self, token: Token, now_ns: int) -> bool:
+        words, base = self._words, _base(token.id)
+        return (
+            words[base + _INACTIVE] > now_ns
+            and words[base] == token.id
+            and words[base + _SINCE] > token.reset_at
+            and words[base + _SECRET] == _number(token.secret)
+        )
 
     def _slot(self, token_id: int) -> int:
         """The first word of the token's slot, emptied if it was another token's."""
@@ -113,16 +169,14 @@ def _entries(base: int) -> range:
     return range(base + _ENTRIES, base + _SLOT.size, _ENTRY.size)
 
 
-def _code(model_class: str) -> int:
-    """A number for a name; 0 is none."""
-    code = _codes.get(model_class)
-    if code is None:
-        if len(_codes) >= 1000:  # model names come from clients: keep the table bounded
-            _codes.clear()
-        digest = blake2b(model_class.encode(), digest_size=8).digest()
-        code = _codes[model_class] = int.from_bytes(digest, "little", signed=True) or 1
-    return code
+@lru_cache(maxsize=1000)  # model names come from clients
+def _scopes(group: str, model_class: str) -> tuple[int, ...]:
+    """The numbers of this scope, and of the wider ones that include it."""
+    groups, classes = (group, EVERY_GROUP), (model_class, EVERY_CLASS)
+    return tuple(_number(f"{each}\0{name}") for each in groups for name in classes)
 
 
-_codes: dict[str, int] = {}
-_EVERY = _code(EVERY_CLASS)
+def _number(text: str) -> int:
+    """A word for a text; 0 is none."""
+    digest = blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True) or 1

@@ -8,6 +8,8 @@ import sqlite3
 import threading
 import time
 
+import pytest
+
 from tests.fake_anthropic import FakeAnthropic
 from tests.program import Airoxy
 from tests.server.pool.pooled import ONE, THREE, TWO, ask, listed
@@ -136,3 +138,23 @@ def test_what_a_command_changes_holds_from_the_next_request_on(pool, upstream):
     assert ask(airoxy, key).status == 200
     airoxy.cli("api-key", "remove", key_id)
     assert ask(airoxy, key).status == 401
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_deactivated_token_is_asked_once_even_while_the_database_cannot_be_written(
+    install, upstream, workers
+):
+    airoxy = install(workers=workers).start()
+    for name, secret in (("one", ONE), ("two", TWO)):
+        airoxy.token(secret, name=name)
+    key = airoxy.key()
+    upstream.revoke(ONE)
+    with contextlib.closing(sqlite3.connect(airoxy.database)) as locker:
+        locker.execute("BEGIN IMMEDIATE")
+        assert [ask(airoxy, key).status for _ in range(8)] == [200] * 8
+        assert upstream.tokens.count(ONE) == 1
+        locker.rollback()
+    deadline = time.monotonic() + 20
+    while listed(airoxy)["one"]["is_active"]:
+        assert time.monotonic() < deadline
+    assert upstream.tokens.count(ONE) == 1

@@ -1,11 +1,12 @@
 import multiprocessing
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from airoxy.core.pool import EVERY_CLASS, Token
-from airoxy.server.pool.token_state import REGION, SLOTS, TokenState
+from airoxy.server.pool.token_state import EVERY_GROUP, REGION, SLOTS, TokenState
 from airoxy.server.shared_memory import SharedMemory
 
 FORK = multiprocessing.get_context("fork")
@@ -73,13 +74,53 @@ def test_a_reset_token_has_no_cooling_from_before(token_state):
     assert token_state.cooling_until(token(1, reset_at=10), "claude-opus-4") == 60
 
 
-def test_with_more_classes_than_places_the_one_that_ends_first_gives_way(token_state):
-    for number in range(11):
+def test_with_more_scopes_than_places_the_one_that_ends_first_gives_way(token_state):
+    for number in range(17):
         token_state.cool(1, f"class {number}", 100 + number, set_at_ns=10)
     assert token_state.cooling_until(token(1), "class 0") == 0
-    assert [token_state.cooling_until(token(1), f"class {n}") for n in range(1, 11)] == [
-        100 + n for n in range(1, 11)
+    assert [token_state.cooling_until(token(1), f"class {n}") for n in range(1, 17)] == [
+        100 + n for n in range(1, 17)
     ]
+
+
+@pytest.mark.parametrize(
+    ("cools", "group", "model_class", "cooling"),
+    [
+        (("messages", "claude-opus-4"), "messages", "claude-opus-4", True),
+        (("messages", "claude-opus-4"), "count_tokens", "claude-opus-4", False),
+        (("messages", "claude-opus-4"), "messages", "claude-sonnet-4", False),
+        (("files", EVERY_CLASS), "files", "", True),
+        (("files", EVERY_CLASS), "messages", "claude-opus-4", False),
+        ((EVERY_GROUP, "claude-opus-4"), "batches", "claude-opus-4", True),
+        ((EVERY_GROUP, EVERY_CLASS), "others", "anything", True),
+    ],
+)
+def test_a_cooldown_holds_for_its_endpoint_group_and_model_class(
+    token_state, cools, group, model_class, cooling
+):
+    token_state.cool(1, cools[1], 50, set_at_ns=10, group=cools[0])
+    assert (token_state.cooling_until(token(1), model_class, group) == 50) is cooling
+
+
+def test_a_deactivated_token_is_not_used_until_it_has_a_new_secret(token_state):
+    dead, other = token(1), token(2)
+    token_state.deactivate(dead, 100)
+    assert token_state.active([dead, other], 101) == [other]
+    renewed = replace(dead, secret="sk-ant-api-new")
+    assert token_state.active([renewed, other], 101) == [renewed, other]
+
+
+def test_a_deactivated_token_is_used_again_when_it_is_reset(token_state):
+    token_state.deactivate(token(1), 100)
+    assert token_state.active([token(1, reset_at=99)], 101) == []
+    assert token_state.active([token(1, reset_at=100)], 101) == [token(1, reset_at=100)]
+
+
+def test_what_the_database_knows_of_a_deactivation_counts_a_second_later(token_state):
+    token_state.deactivate(token(1), 100)
+    token_state.deactivation_written(token(1), 200)
+    assert token_state.active([token(1)], 300) == []
+    assert token_state.active([token(1)], 200 + 10**9) == [token(1)]
 
 
 def test_a_later_token_in_the_same_slot_inherits_nothing(token_state):

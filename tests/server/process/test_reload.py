@@ -47,7 +47,7 @@ def test_a_reload_is_told_to_systemd(begin: Begin) -> None:
     service.wait_journal("Reloaded.")
 
 
-def test_former_workers_end_when_their_streams_do(begin: Begin) -> None:
+def test_old_workers_end_when_their_streams_do(begin: Begin) -> None:
     service = begin()
     predecessor = os.pidfd_open(service.worker())
     stream = service.open_stream()
@@ -119,7 +119,7 @@ def test_code_that_cannot_be_imported_keeps_what_runs(begin: Begin, tmp_path: Pa
     assert service.worker() == before
 
 
-def test_a_configuration_spoilt_after_the_rehearsal_keeps_what_runs(
+def test_a_configuration_spoilt_after_the_dry_run_keeps_what_runs(
     begin: Begin, tmp_path: Path
 ) -> None:
     service = begin(max_attempts=4)
@@ -191,7 +191,7 @@ def test_a_reload_to_another_layout_makes_a_new_memory_and_says_so(
     assert stream.read() == b"last\n"
     (tmp_path / "layout").unlink()
     service.reload()
-    service.wait_for(lambda: len(service.children) == 1, "end of the former worker")
+    service.wait_for(lambda: len(service.children) == 1, "end of the old worker")
     assert service.worker() in service.children
 
 
@@ -230,18 +230,18 @@ def test_a_handover_of_1_0_is_taken_over(layout: int | str) -> None:
         assert state.workers[7].streams == 2
         assert not state.kept_memory
         assert state.memory.words(LAYOUT.regions[0])[0] == 0
-    for each in (other_end, state.sockets[0], state.workers[7].line):
+    for each in (other_end, state.listeners[0], state.workers[7].control):
         each.close()
 
 
 def test_reloads_leave_nothing_behind(begin: Begin) -> None:
     service = begin(workers=2)
     service.reload()
-    service.wait_for(lambda: len(service.children) == 2, "end of the former workers")
+    service.wait_for(lambda: len(service.children) == 2, "end of the old workers")
     before = service.descriptors()
     for _ in range(5):
         service.reload()
-    service.wait_for(lambda: len(service.children) == 2, "end of the former workers")
+    service.wait_for(lambda: len(service.children) == 2, "end of the old workers")
     deadline = time.monotonic() + PATIENCE
     while service.descriptors() != before:  # what a worker leaves is closed soon after its end
         assert time.monotonic() < deadline, (service.descriptors(), before)

@@ -100,7 +100,7 @@ def test_a_killed_worker_is_replaced_and_nobody_is_refused(begin: Begin) -> None
     assert service.process.poll() is None
 
 
-def test_who_leaves_of_its_own_accord_is_replaced_before_it_has_left(begin: Begin) -> None:
+def test_a_worker_that_leaves_by_itself_is_replaced_before_it_has_left(begin: Begin) -> None:
     service = begin()
     first, stream = service.worker(), service.open_stream()
     os.kill(first, signal.SIGTERM)
@@ -110,7 +110,7 @@ def test_who_leaves_of_its_own_accord_is_replaced_before_it_has_left(begin: Begi
     assert stream.read() == b"last\n"
 
 
-def test_workers_that_die_of_their_start_are_tried_again(begin: Begin, tmp_path: Path) -> None:
+def test_workers_that_fail_to_start_are_tried_again(begin: Begin, tmp_path: Path) -> None:
     service = begin()
     (tmp_path / "broken").touch()
     os.kill(service.worker(), signal.SIGKILL)

@@ -121,7 +121,7 @@ def test_the_last_answer_says_that_it_is_the_last(worker: Solo, how: signal.Sign
     assert worker.process.wait(PATIENCE) == 0
 
 
-def test_who_is_leaving_accepts_no_more_and_refuses_nobody(worker: Solo) -> None:
+def test_a_leaving_worker_accepts_no_more_and_refuses_nobody(worker: Solo) -> None:
     stream = worker.client()
     answered(stream, b"GET /stream HTTP/1.1\r\nhost: a\r\n\r\n")
     worker.leave(LEAVE_LATER)
@@ -152,7 +152,7 @@ def test_a_request_that_is_being_sent_is_answered(worker: Solo) -> None:
     assert read_all(client).endswith(b"\r\n\r\nhalf whole")
 
 
-def test_who_leaves_now_breaks_off_and_writes_its_account(worker: Solo, tmp_path: Path) -> None:
+def test_leaving_now_breaks_off_and_writes_the_log_rows(worker: Solo, tmp_path: Path) -> None:
     stream = worker.client()
     answered(stream, b"GET /stream HTTP/1.1\r\nhost: a\r\n\r\n")
     worker.leave(LEAVE_LATER)
