@@ -127,7 +127,7 @@ def test_a_hanging_worker_says_where_and_is_replaced(begin: Begin, tmp_path: Pat
         client.request("GET", "/hang")
         service.wait_journal(f"Worker {hanging} was killed by SIGABRT.")
     assert "Fatal Python error: Aborted" in service.journal
-    assert "in asgi" in service.journal
+    assert "in answer" in service.journal
     assert service.worker() != hanging
 
 
