@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -109,6 +110,9 @@ def _tightest(context: Context, key: Mapping[str, Any]) -> str:
 
 def _show(context: Context, args: Namespace) -> None:
     key = keys.find_key(context.database, args.id)
+    if args.as_command:
+        words = ("airoxy", "api-key", "add", "--name", key["name"], *cli_limits.options(key), "-")
+        return context.say(shlex.join(words))
     if args.json:
         return context.json(cli_limits.with_use(context.database, key, context.now()))
     return _tell(context, key)
@@ -154,6 +158,12 @@ def _toggle(context: Context, args: Namespace) -> None:
 
 def _show_arguments(parser: ArgumentParser) -> None:
     add_id(parser, "api-key")
+    parser.add_argument(
+        "--as-command",
+        action="store_true",
+        help="show the command that adds the key to another host, where it reads the key on"
+        " standard input",
+    )
     add_json(parser)
 
 

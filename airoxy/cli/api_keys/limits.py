@@ -83,6 +83,15 @@ def facts(key: Row) -> Iterator[tuple[str, str]]:
             yield limit.label, text
 
 
+def options(key: Row) -> list[str]:
+    """The options by which another key gets the same limits and note."""
+    words = []
+    for limit in LIMITS:
+        if key[limit.column]:
+            words += [limit.option, limit.unit.write(key[limit.column])]
+    return [*words, "--note", key["note"]] if key["note"] else words
+
+
 def _shown(limit: Limit, key: Row) -> str:
     value = key[limit.column]
     return limit.unset if value is None else limit.text.format(limit.unit.show(value))

@@ -20,10 +20,12 @@ _MODEL = re.compile(r"[A-Za-z0-9._:@/\[\]*?-]{1,100}")
 @dataclass(frozen=True, slots=True)
 class Unit:
     """`read` makes a value of what was typed at a Unix time, or raises InvalidInput without a full
-    stop; `show` makes text of a value; `pack` and `unpack` lead to the database and back."""
+    stop; `show` makes text of a value for people, and `write` what `read` takes; `pack` and
+    `unpack` lead to the database and back."""
 
     read: Callable[[str, float], Any]
     show: Callable[[Any], str]
+    write: Callable[[Any], str]
     #: The end of the column's name.
     suffix: str = ""
     pack: Callable[[Any], Any] = lambda value: value
@@ -107,8 +109,16 @@ def _unpacked(text: str | None) -> tuple[str, ...]:
     return tuple((text or "").split())
 
 
-MONEY = Unit(_money, exact_dollars, suffix="_nanousd")
-COUNT = Unit(_count, "{:,}".format)
-MODELS = Unit(_models, ", ".join, pack=_packed, unpack=_unpacked)
-PATHS = Unit(_paths, ", ".join, pack=_packed, unpack=_unpacked)
-MOMENT = Unit(_end, moment)
+def _plain_dollars(amount: int) -> str:
+    return exact_dollars(amount).strip("$").replace(",", "")
+
+
+def _iso(when: float) -> str:
+    return datetime.datetime.fromtimestamp(when, datetime.UTC).isoformat()
+
+
+MONEY = Unit(_money, exact_dollars, _plain_dollars, suffix="_nanousd")
+COUNT = Unit(_count, "{:,}".format, str)
+MODELS = Unit(_models, ", ".join, ",".join, pack=_packed, unpack=_unpacked)
+PATHS = Unit(_paths, ", ".join, ",".join, pack=_packed, unpack=_unpacked)
+MOMENT = Unit(_end, moment, _iso)

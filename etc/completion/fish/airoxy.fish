@@ -65,6 +65,7 @@ complete --command airoxy --condition '__airoxy_at api-key set' --long-option no
 complete --command airoxy --condition '__airoxy_at api-key list' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at api-key list' --long-option json --description 'print one JSON document'
 complete --command airoxy --condition '__airoxy_at api-key show' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at api-key show' --long-option as-command --description 'show the command that adds the key to another host, where it reads the key on standard input'
 complete --command airoxy --condition '__airoxy_at api-key show' --long-option json --description 'print one JSON document'
 complete --command airoxy --condition '__airoxy_at api-key remove' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at api-key toggle' --long-option help --description 'show this help message and exit'

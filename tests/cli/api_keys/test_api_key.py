@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shlex
 import time
 
 import pytest
@@ -67,6 +68,28 @@ def test_what_is_no_client_key_is_not_taken(airoxy, text):
     refused = airoxy.run("api-key", "add", "-", "--name", "laptop", stdin=text)
     assert refused.returncode == 2
     assert refused.stderr == "airoxy: A client key is ak- and 40 letters and digits.\n"
+
+
+def test_a_key_is_shown_as_the_command_that_adds_it_to_another_host(airoxy, install):
+    limits = [
+        "--spend-per-day", "1234.5", "--spend-per-month", "20000", "--requests-per-minute", "1000",
+        "--tokens-per-minute", "2000000", "--concurrent", "8",
+        "--models", "claude-haiku-*,claude-x", "--paths", "/v1/agents*", "--expires", "2099-12-31",
+        "--note", "the team's 'blue' laptop",
+    ]  # fmt: skip
+    made = airoxy.json("api-key", "add", "--name", "blue laptop", *limits)
+    program, *words = shlex.split(airoxy.cli("api-key", "show", "1", "--as-command"))
+    assert program == "airoxy"
+    other = install()
+    assert other.json(*words, stdin=made["key"])["key"] == made["key"]
+    [here], [there] = airoxy.json("api-key", "list"), other.json("api-key", "list")
+    assert {**here, "created_at": 0} == {**there, "created_at": 0}
+
+
+def test_a_key_without_limits_is_shown_as_a_short_command(airoxy):
+    airoxy.key("laptop")
+    told = airoxy.cli("api-key", "show", "1", "--as-command")
+    assert told == "airoxy api-key add --name laptop -\n"
 
 
 @pytest.mark.parametrize("command", ["remove", "toggle"])
