@@ -1,118 +1,222 @@
-"""The most that a request can use, read from it before it is sent; and the models of a batch.
+"""The most that a request can use, and the models that may be billed, read before it is sent.
 
 The estimate is an upper one, and cheap. Text has two bytes or more for each token, whatever the
 language; so has nearly everything that is written as JSON. Not included is what the body only
-names: images and documents by URL or by the id of a file, and what server tools find.
+names: images and documents by URL or by the id of a file, what server tools find, and what the
+account has of a message thread.
 """
 
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from airoxy.core.request import json_scan
-from airoxy.core.request.json_scan import Body, Members, NotJson, Work
+from airoxy.core.request.json_scan import Body, Member, Members, NotJson, Work
+from airoxy.core.request.model_scan import ANY, ModelScan
 
 #: No text has more tokens than one in so many bytes.
 BYTES_PER_TOKEN = 2
-#: No model writes more; who asks for more is refused by the API.
-_MOST_TOKENS = 10_000_000
+#: What an advisor is taken to be called, and to write each time, where the request does not say.
+ADVISOR_USES, ADVISOR_TOKENS = 5, 4096
+#: No model writes more, and no tool is used more often; the API refuses who asks for more.
+_MOST_TOKENS, _MOST_USES = 10_000_000, 1000
 #: A number, or a word such as "fast" (bytes).
 _SHORT = 64
-
-#: A key `model`, however it is spelled.
-_KEY = re.compile(rb'"(?:m|\\u006[dD])(?:o|\\u006[fF])(?:d|\\u0064)(?:e|\\u0065)(?:l|\\u006[cC])"')
-#: What follows it: no value, as it was none but a string, or one that is a string or is not. Blanks
-#: and strings have bounds, so that each is one match; what exceeds them is not clear.
-_VALUE = re.compile(
-    rb"[ \t\n\r]{0,256}(?:[,}\]]|"
-    rb':[ \t\n\r]{0,256}(?:("(?:[^"\\]|\\.){0,400}")|[^ \t\n\r"]))',
-    re.DOTALL,
-)
-#: More than the longest key, and the longest key with its value (bytes).
-_LONGEST_KEY, _LONGEST_PAIR = 32, 2048
 _LONGEST_MODEL = 200
-_CLOSING = ord("}")
+
+#: What is the client's own, of whatever it may speak.
+_CONTENT = frozenset((
+    "messages", "system", "metadata", "stop_sequences", "tool_choice", "thread", "diagnostics",
+    "output_format", "output_config", "response_format", "functions",
+))  # fmt: skip
+_SCHEMAS = frozenset(("input_schema", "input_examples", "parameters"))
+#: So much is parsed at once, and in all (bytes); what is more is searched.
+_PARSED, _PARSED_IN_ALL = 32 * 1024, 1024 * 1024
+
+
+class Call(NamedTuple):
+    """One model at work, with its tokens at the most; its name is None where nobody knows it."""
+
+    model: str | None
+    input_tokens: int
+    output_tokens: int
 
 
 class Estimate(NamedTuple):
-    """Tokens; `fast` is whether the dearer service is asked for."""
+    """`models` may be billed, None being one that is not clear; `fast` is whether the dearer
+    service is asked for."""
 
-    input_tokens: int = 0
-    output_tokens: int = 0
+    calls: tuple[Call, ...] = ()
+    models: tuple[str | None, ...] = ()
     fast: bool = False
 
     @property
     def tokens(self) -> int:
-        return self.input_tokens + self.output_tokens
+        return sum(call.input_tokens + call.output_tokens for call in self.calls)
+
+
+class _Advisor(NamedTuple):
+    model: str | None
+    uses: int
+    tokens: int
+
+
+class _Object(list[tuple[str, Any]]):
+    """A JSON object with all its members: of two with one name nobody knows which the API takes."""
+
+    def get(self, name: str) -> Any:
+        return next((value for key, value in self if key == name), None)
 
 
 def read_estimate(body: Body) -> Work[Estimate]:
-    """What the Messages request `body` asks for."""
-    most, fast = 0, False
+    """What the request `body` asks for. Raises json_scan.TooManyMembers."""
+    reader = _Reader(body)
     try:
-        members = Members(body)
-        most = _tokens((yield from _value(members, b"max_tokens")))
-        fast = (yield from _value(members, b"speed")) == "fast"
+        yield from json_scan.walk(Members(body), reader.take)
     except NotJson:
-        pass
-    return Estimate(-(-len(body) // BYTES_PER_TOKEN), most, fast)
+        reader = _Reader(body)
+    return reader.estimate()
 
 
-def read_models(body: Body) -> Work[list[str | None]]:
-    """Each `model` of the object that `body` is, None for one that is no string; of several, nobody
-    knows which the API takes. None of what is no object."""
-    found: list[str | None] = []
+class _Reader:
+    """Takes the members of a request, one after the other."""
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+        self._models: list[str | None] = []
+        self._fallbacks: list[str | None] = []
+        self._advisors: list[_Advisor] = []
+        self._output = 0
+        self._fast = False
+        self._left = _PARSED_IN_ALL
+
+    def take(self, member: Member) -> Work[None]:
+        match _name(member.key):
+            case "model":
+                self._models.append(_model(self._value(member.start, member.end)))
+            case "max_tokens" | "max_completion_tokens":
+                self._output = max(self._output, self._number(member))
+            case "speed":
+                self._fast |= self._value(member.start, member.end) == "fast"
+            case "fallbacks":
+                yield from self._take_fallbacks(member)
+            case name if name not in _CONTENT and self._body[member.start] in b"[{":
+                yield from self._take_parts(member)
+
+    def estimate(self) -> Estimate:
+        input_ = -(-len(self._body) // BYTES_PER_TOKEN)
+        own = self._models or [None]
+        # The model reads everything again after each of the advisors' answers.
+        rounds = 1 + sum(advisor.uses for advisor in self._advisors)
+        calls = [
+            Call(_known(model), input_ * rounds, self._output) for model in own + self._fallbacks
+        ]
+        for advisor in self._advisors:
+            read = (input_ + self._output) * advisor.uses
+            calls.append(Call(advisor.model, read, advisor.tokens * advisor.uses))
+        models = (*self._models, *self._fallbacks, *(each.model for each in self._advisors))
+        return Estimate(tuple(calls), models, self._fast)
+
+    def _take_fallbacks(self, member: Member) -> Work[None]:
+        value = self._value(member.start, member.end)
+        yield 30 * (member.end - member.start)
+        if isinstance(value, list) and not isinstance(value, _Object):
+            for each in value:
+                own = [m for m, _ in _models_in(each)] if isinstance(each, list) else [_model(each)]
+                self._fallbacks += own or [None]
+        elif value is not None or self._body[member.start : member.start + 4] != b"null":
+            self._fallbacks.append(ANY if isinstance(value, str) else None)
+
+    def _take_parts(self, member: Member) -> Work[None]:
+        """Tools, and whatever may have a model of its own."""
+        start, end = member.start, member.end
+        spans = [(start, end)]
+        if end - start > _PARSED and self._body[start] == ord("["):
+            spans = yield from json_scan.elements(self._body, start)
+        for start, end in spans:
+            yield 2000 + (end - start)
+            part = bytes(self._body[start:end])
+            if b'"model"' not in part and b"\\u00" not in part and b'"advisor' not in part:
+                continue
+            if len(part) <= min(_PARSED, self._left):
+                self._left -= len(part)
+                yield 60 * len(part)
+                self._advisors += _advisors(_parsed(part))
+            else:
+                yield 20 * len(part)
+                models = ModelScan().feed(part + b"}")
+                self._advisors += [_Advisor(each, ADVISOR_USES, ADVISOR_TOKENS) for each in models]
+
+    def _value(self, start: int, end: int) -> Any:
+        """What is no longer than it should be; None is what is not clear."""
+        if self._body[start] == ord('"'):
+            return json_scan.string(self._body, start, end, _LONGEST_MODEL)
+        return _parsed(bytes(self._body[start:end])) if end - start <= _PARSED else None
+
+    def _number(self, member: Member) -> int:
+        if member.end - member.start > _SHORT:
+            return 0
+        return _bounded(self._value(member.start, member.end), _MOST_TOKENS) or 0
+
+
+def _name(key: bytes) -> str:
+    text = key.decode("utf-8", "replace")
+    if "\\" not in text:
+        return text
+    return json_scan.string(b'"' + key + b'"', 0, len(key) + 2, _LONGEST_MODEL) or ""
+
+
+def _parsed(text: bytes) -> Any:
     try:
-        members = Members(body)
-        at = members.first
-        while body[at] != _CLOSING:
-            here = yield from json_scan.member(body, at)
-            if _KEY.fullmatch(b'"' + here.key + b'"'):
-                found.append(json_scan.string(body, here.start, here.end, _LONGEST_MODEL))
-            at = here.next
-    except NotJson:
-        return []
-    return found
-
-
-class ModelScan:
-    """Finds the models of a batch in its pieces, wherever they are cut: the string of every `model`
-    at any depth, since to know the depth is to parse it all. What a tool calls so is among them."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, piece: bytes) -> list[str | None]:
-        """Those that are complete now; None for one that is not clear."""
-        data = self._rest + piece
-        found: list[str | None] = []
-        for key in _KEY.finditer(data):
-            value = _VALUE.match(data, key.end())
-            if value is None and len(data) - key.start() < _LONGEST_PAIR:
-                self._rest = data[key.start() :]
-                return found
-            if value is None:
-                found.append(None)
-            elif value[1]:
-                found.append(json_scan.string(data, *value.span(1), _LONGEST_MODEL))
-        self._rest = data[-_LONGEST_KEY:]
-        return found
-
-
-def _value(members: Members, name: bytes) -> Work[Any]:
-    member = yield from members.find(name)
-    if member is None or member.end - member.start > _SHORT:
-        return None
-    try:
-        return json.loads(bytes(members.body[member.start : member.end]))
-    except ValueError:
+        return json.loads(text, object_pairs_hook=_Object)
+    except (ValueError, RecursionError):
         return None
 
 
-def _tokens(value: object) -> int:
+def _model(value: Any) -> str | None:
+    """Of `"name"` or `{"id": "name"}`."""
+    if isinstance(value, _Object):
+        value = value.get("id")
+    return value if isinstance(value, str) else None
+
+
+def _known(model: str | None) -> str | None:
+    return None if model == ANY else model
+
+
+def _models_in(value: Any) -> Iterator[tuple[str | None, _Object]]:
+    """Each `model` at any depth, but in schemas, and the object that it stands in."""
+    left = [value]
+    while left:
+        part = left.pop()
+        if isinstance(part, _Object):
+            for name, inner in part:
+                if name == "model" and (model := _model(inner)) is not None:
+                    yield model, part
+                elif name not in _SCHEMAS:
+                    left.append(inner)
+        elif isinstance(part, list):
+            left += part
+
+
+def _advisors(value: Any) -> Iterator[_Advisor]:
+    """What is not clear is an advisor of an unknown model."""
+    if value is None:
+        yield _Advisor(None, ADVISOR_USES, ADVISOR_TOKENS)
+    for model, part in _models_in(value):
+        uses = _bounded(part.get("max_uses"), _MOST_USES) or ADVISOR_USES
+        tokens = _bounded(part.get("max_tokens"), _MOST_TOKENS) or ADVISOR_TOKENS
+        yield _Advisor(model, uses, tokens)
+    for part in value if isinstance(value, list) else ():
+        if isinstance(part, _Object) and str(part.get("type")).startswith("advisor"):
+            if not any(True for _ in _models_in(part)):
+                yield _Advisor(None, ADVISOR_USES, ADVISOR_TOKENS)
+
+
+def _bounded(value: object, most: int) -> int | None:
     """Of what is no such number the API makes an error, which costs nothing."""
-    if not isinstance(value, int | float) or not value > 0:
-        return 0
-    return int(min(value, _MOST_TOKENS))
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        return None
+    return int(min(value, most))

@@ -17,6 +17,7 @@ from airoxy.calendar import day_number, day_of
 from airoxy.core.billing.usage import PER_MINUTE
 from airoxy.core.limits.measures import MINUTE, PERIODS, Use
 from airoxy.core.limits.table import LIMITS, Limits
+from airoxy.core.request.paths import CHAT, MESSAGES
 from airoxy.errors import Conflict
 from airoxy.store.keys import no_key
 from airoxy.store.migrations import BLOCK
@@ -111,7 +112,7 @@ def last_minute(db: apsw.Connection, key_id: int, now: float) -> list[SecondOfUs
     rows = run(
         db,
         "SELECT requested_at, requested_at + duration_ms,"
-        f" iif(rtrim(endpoint, '/') = '/v1/messages', {' + '.join(PER_MINUTE)}, 0)"
+        f" iif(rtrim(endpoint, '/') IN ('{MESSAGES}', '{CHAT}'), {' + '.join(PER_MINUTE)}, 0)"
         " FROM (SELECT DISTINCT block FROM blocks WHERE api_key_id = ?1 AND newest >= ?3) AS b"
         f" CROSS JOIN requests AS r ON r.id BETWEEN b.block * {BLOCK}"
         f" AND b.block * {BLOCK} + {BLOCK - 1}"

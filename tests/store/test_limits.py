@@ -105,6 +105,7 @@ def test_of_the_last_minute_requests_count_when_they_came_and_tokens_at_their_en
         row(time="12:00:02", attempts=0, status_code=429, duration_ms=1),
         row(time="12:00:30", endpoint="/v1/messages/batches/msgbatch_1/results", duration_ms=0),
         row(time="12:00:40", api_key_id=2),
+        row(time="12:00:50", endpoint="/v1/chat/completions", duration_ms=0),
         row(time="11:59:50", duration_ms=5000),
     )
     found = limits.last_minute(db, 1, now)
@@ -113,5 +114,7 @@ def test_of_the_last_minute_requests_count_when_they_came_and_tokens_at_their_en
         (second + 3, 0, 100),
         (second + 4, 0, 100),
         (second + 30, 1, 0),
+        (second + 50, 0, 100),
+        (second + 50, 1, 0),
     ]
     assert limits.last_minute(db, 3, now) == []

@@ -13,13 +13,16 @@ from airoxy.core.limits.table import LIMITS, Limits
 _MEASURED = tuple((limit.name, limit.measure) for limit in LIMITS if limit.measure)
 
 
-def refusal(limits: Limits, use: Use, now: float, *, costs: bool) -> Refusal | None:
+def refusal(
+    limits: Limits, use: Use, now: float, *, costs: bool, rates: bool = True
+) -> Refusal | None:
     """Of the limits that are reached the one that opens last. `costs`: the request is one of those
-    that cost money and tokens; others are held against requests alone."""
+    that cost money and tokens; others are held against requests alone. Without `rates` it is among
+    the requests already."""
     found: Refusal | None = None
     for name, measure in _MEASURED:
         most = getattr(limits, name)
-        if most is None or (measure.costs and not costs):
+        if most is None or not (costs if measure.costs else rates):
             continue
         refused = measure.refuse(most, use, now)
         # Of two that open at the same time money says more, and of that the longer period.

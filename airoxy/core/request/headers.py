@@ -51,10 +51,10 @@ def passed_to_upstream(headers: Headers, token_type: str) -> Headers:
     return _as_claude_code(passed) if token_type == "oauth" else passed
 
 
-def credential_for(token: Token) -> tuple[bytes, bytes]:
-    """The header that has the token's secret."""
+def credential_for(token: Token, *, bearer: bool = False) -> tuple[bytes, bytes]:
+    """The header that has the token's secret; `bearer` is for an endpoint that takes no other."""
     secret = token.secret.encode(errors="replace")
-    if token.type == "oauth":
+    if bearer or token.type == "oauth":
         return b"authorization", b"Bearer " + secret
     return b"x-api-key", secret
 

@@ -9,7 +9,6 @@ moment, and never missed.
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import time
 from collections.abc import AsyncIterator, Callable
@@ -20,24 +19,22 @@ import apsw
 
 from airoxy.calendar import day_of
 from airoxy.core.billing.pricing import PriceTable, most_nanousd
-from airoxy.core.estimate import Estimate, ModelScan, read_estimate, read_models
+from airoxy.core.estimate import Estimate, read_estimate
 from airoxy.core.limits.measures import PERIODS, Refusal, Use, wait_of
 from airoxy.core.limits.refusal import refusal
 from airoxy.core.limits.table import Limits
 from airoxy.core.request.json_scan import paced
-from airoxy.core.request.paths import BATCHES, MESSAGES
-from airoxy.errors import AiroxyError, Forbidden, OverLimit, OverSpend
+from airoxy.core.request.paths import BATCHES, CHAT, MESSAGES, Cost
+from airoxy.errors import AiroxyError, OverLimit, OverSpend
 from airoxy.server.http.head import RequestHead
 from airoxy.server.limits.counters import LimitCounters
+from airoxy.server.limits.models import check_batch, check_models
 from airoxy.server.limits.reservations import Reservation
 from airoxy.server.pauses import with_pauses
 from airoxy.store import schema
 from airoxy.store.limits import last_minute, spent
 
 Body = bytes | bytearray | AsyncIterator[bytes]
-
-#: Of a collected batch so much is looked through at once (bytes).
-_STEP = 128 * 1024
 
 
 @dataclass
@@ -52,44 +49,68 @@ class Limiter:
     _spent: dict[int, tuple[datetime.date, dict[str, int]]] = field(default_factory=dict)
     _fresh: set[int] = field(default_factory=set)
 
-    async def let_in(
-        self, head: RequestHead, body: Body, limits: Limits, key_id: int, model: str | None
-    ) -> tuple[Body, Reservation | None]:
-        """Hold what the request may use. Also gives its body, which is looked at as it passes where
-        it is too large to be held. Raises Forbidden, OverLimit."""
-        if limits.models:
-            body = await _within(limits, head, body, model)
-        held = await self._admit(head, body, limits, key_id, model) if limits.metered else None
-        return body, held
-
-    async def _admit(
-        self, head: RequestHead, body: Body, limits: Limits, key_id: int, model: str | None
-    ) -> Reservation:
-        path = head.path.rstrip("/")
-        asks = head.method == "POST" and path == MESSAGES
-        estimate, nanousd = Estimate(), 0
-        if asks and (limits.spend or limits.tokens_per_minute is not None):
-            if isinstance(body, bytes | bytearray):
-                estimate = await with_pauses(paced(read_estimate(body)))
-            nanousd = most_nanousd(
-                self.prices,
-                model,
-                day_of(time.time()),
-                estimate[:2],
-                fast=estimate.fast,
-            )
-        costs = asks or (head.method == "POST" and path == BATCHES)
+    def admit(self, head: RequestHead, limits: Limits, key_id: int) -> Reservation:
+        """Count the request and let it run, before anything of its body is looked at. Raises
+        OverLimit."""
         now = time.time()
         with self.limit_counters.turn():
             slot = self._slot(key_id, now)
-            decide = partial(refusal, limits, now=now, costs=costs)
-            refused = decide(self._use(slot, key_id, limits, now))
-            if refused and self.limit_counters.forget_dead(slot):
-                refused = decide(self._use(slot, key_id, limits, now))
-            if refused:
-                raise _error(refused, now)
+            self._refuse(slot, key_id, limits, now, costs=head.cost is Cost.COUNTED)
             self.limit_counters.count(slot, int(now), requests=1)
-            return Reservation(self.limit_counters, key_id, slot, nanousd, estimate.tokens)
+            return Reservation(self.limit_counters, key_id, slot)
+
+    async def look(
+        self,
+        head: RequestHead,
+        body: Body,
+        limits: Limits,
+        reservation: Reservation | None,
+        model: str | None,
+    ) -> Body:
+        """Hold what the request may use. Also gives its body, which is looked at as it passes where
+        it is too large to be held. Raises Forbidden, OverLimit, InvalidInput."""
+        if head.method in ("GET", "HEAD"):
+            return body
+        path = head.path.rstrip("/")
+        if path == BATCHES:
+            return await check_batch(limits, body) if limits.models else body
+        asks = path in (MESSAGES, CHAT) and head.cost is Cost.COUNTED
+        holds = asks and (limits.spend or limits.tokens_per_minute is not None)
+        if not isinstance(body, bytes | bytearray) or not (holds or limits.models):
+            return body
+        estimate = await with_pauses(paced(read_estimate(body)))
+        if limits.models and (estimate.models or asks or head.takes_system):
+            check_models(limits, estimate.models or (model,))
+        if holds and reservation is not None:
+            self._hold(limits, reservation, estimate, model)
+        return body
+
+    def _hold(
+        self, limits: Limits, reservation: Reservation, estimate: Estimate, model: str | None
+    ) -> None:
+        now = time.time()
+        nanousd = sum(
+            most_nanousd(
+                self.prices, call.model or model, day_of(now), call[1:], fast=estimate.fast
+            )
+            for call in estimate.calls
+        )
+        with self.limit_counters.turn():
+            slot, key_id = reservation.slot, reservation.key_id
+            if self.limit_counters.find(key_id) == slot:
+                self._refuse(slot, key_id, limits, now, costs=True, rates=False)
+            reservation.hold(nanousd, estimate.tokens)
+
+    def _refuse(
+        self, slot: int, key_id: int, limits: Limits, now: float, *, costs: bool, rates: bool = True
+    ) -> None:
+        """Raise OverLimit where one more request is above a limit."""
+        decide = partial(refusal, limits, now=now, costs=costs, rates=rates)
+        refused = decide(self._use(slot, key_id, limits, now))
+        if refused and self.limit_counters.forget_dead(slot):
+            refused = decide(self._use(slot, key_id, limits, now))
+        if refused:
+            raise _error(refused, now)
 
     def _slot(self, key_id: int, now: float) -> int:
         """The key's place in what is shared; a new one begins with what the log has."""
@@ -135,63 +156,6 @@ class Limiter:
         except apsw.Error:
             pass  # the snapshot says so
         return costs
-
-
-async def _within(limits: Limits, head: RequestHead, body: Body, model: str | None) -> Body:
-    """`body`, if it asks for no model but those of the key."""
-    if head.method != "POST":
-        return body
-    if head.path.rstrip("/") == BATCHES:
-        pieces = _steps(body) if isinstance(body, bytes | bytearray) else body
-        checked = _checked(limits, pieces)
-        if pieces is body:
-            return checked
-        async for _ in checked:
-            await asyncio.sleep(0)
-    elif isinstance(body, bytes | bytearray):
-        models = await with_pauses(paced(read_models(body)))
-        for each in models:
-            _check(limits, each)
-        if not models and head.takes_system:
-            _check(limits, model)
-    return body
-
-
-async def _steps(body: bytes | bytearray) -> AsyncIterator[bytes]:
-    for start in range(0, len(body), _STEP):
-        yield bytes(body[start : start + _STEP])
-
-
-async def _checked(limits: Limits, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The pieces of a batch, the last not before all is seen: without its end it is no batch."""
-    scan, found, last = ModelScan(), False, b""
-    async for piece in pieces:
-        for model in scan.feed(piece):
-            found = True
-            _check(limits, model)
-        if last:
-            yield last
-        last = piece
-    if not found:
-        _check(limits, None)
-    yield last
-
-
-def _check(limits: Limits, model: str | None) -> None:
-    if model is None:
-        raise Forbidden(
-            "This API key is limited to certain models, and the model of this request cannot be"
-            " read."
-        )
-    if not limits.allows(model):
-        raise Forbidden(
-            f"This API key may not use the model {_shown(model)}; it may use"
-            f" {', '.join(limits.models)}."
-        )
-
-
-def _shown(model: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in model)
 
 
 def _error(refused: Refusal, now: float) -> AiroxyError:

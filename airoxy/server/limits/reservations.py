@@ -13,24 +13,26 @@ from airoxy.store.usage.requests import Row
 
 
 class Reservation:
-    """`nanousd` and `tokens` are the most that the request can use."""
+    """Made when the request begins to run."""
 
-    def __init__(
-        self, counters: LimitCounters, key_id: int, slot: int, nanousd: int, tokens: int
-    ) -> None:
+    def __init__(self, counters: LimitCounters, key_id: int, slot: int) -> None:
         self._counters = counters
-        self._key_id, self._slot = key_id, slot
-        self._nanousd, self._tokens = nanousd, tokens
-        self._counts_tokens = tokens > 0
+        self.key_id, self.slot = key_id, slot
+        self._nanousd = self._tokens = 0
         self._running = True
         self._row: Row | None = None
-        counters.hold(slot, key_id, running=1, nanousd=nanousd, tokens=tokens)
+        counters.hold(slot, key_id, running=1)
+
+    def hold(self, nanousd: int, tokens: int) -> None:
+        """The most that the request can use, which is looked at once."""
+        self._nanousd, self._tokens = nanousd, tokens
+        self._counters.hold(self.slot, self.key_id, nanousd=nanousd, tokens=tokens)
 
     def leave(self) -> None:
         """The request no longer runs."""
         if self._running:
             self._running = False
-            self._counters.hold(self._slot, self._key_id, running=-1)
+            self._counters.hold(self.slot, self.key_id, running=-1)
 
     def count(self, make_row: Callable[[], Row]) -> Row:
         """The request's row, made once; what it says takes the place of what was held."""
@@ -40,19 +42,19 @@ class Reservation:
         counters = self._counters
         with counters.turn():
             counters.hold(
-                self._slot,
-                self._key_id,
+                self.slot,
+                self.key_id,
                 nanousd=-self._nanousd,
                 tokens=-self._tokens,
                 unwritten=row.cost_nanousd,
             )
-            if self._counts_tokens and counters.find(self._key_id) == self._slot:
+            if self._tokens and counters.find(self.key_id) == self.slot:
                 used = row.usage.tokens_per_minute
-                counters.count(self._slot, int(time.time()), tokens=used)
+                counters.count(self.slot, int(time.time()), tokens=used)
         return row
 
     def written(self, row: Row, loop: asyncio.AbstractEventLoop) -> None:
         """The row is in the database (called by the writer's thread)."""
         loop.call_soon_threadsafe(
-            partial(self._counters.hold, self._slot, self._key_id, unwritten=-row.cost_nanousd)
+            partial(self._counters.hold, self.slot, self.key_id, unwritten=-row.cost_nanousd)
         )

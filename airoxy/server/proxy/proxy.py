@@ -20,7 +20,7 @@ from airoxy.core.limits.table import Limits
 from airoxy.core.pool import Token, Verdict
 from airoxy.core.request.body import Asked
 from airoxy.core.request.headers import credential_for, passed_to_upstream
-from airoxy.core.request.paths import Cost, creates
+from airoxy.core.request.paths import CHAT, Cost, creates
 from airoxy.errors import AiroxyError, ConnectFailed, InternalError
 from airoxy.journal import about
 from airoxy.server.http.head import RequestHead
@@ -110,10 +110,12 @@ class Proxy:
         head = request.head
         check_access(limits, head.cost, head.path)
         request_log.uncounted = head.cost is Cost.UNKNOWN
+        if limits is not None and limits.metered:
+            request_log.reservation = self.limiter.admit(head, limits, request_log.key_id)
         job = await self._read(request, request_log)
         if limits is not None:
-            job.body, request_log.reservation = await self.limiter.let_in(
-                head, job.body, limits, request_log.key_id, request_log.model
+            job.body = await self.limiter.look(
+                head, job.body, limits, request_log.reservation, request_log.model
             )
         answer = await self._answer(job)
         try:
@@ -217,7 +219,8 @@ class Proxy:
         lead = head.to_upstream.get(token.type) or self._lead(head, token.type)
         exchange = self.upstream.start(request.runner)
         request.watch(exchange)
-        await exchange.send(lead + lines(credential_for(token)), body, length=request.length)
+        credential = credential_for(token, bearer=head.path.startswith(CHAT))
+        await exchange.send(lead + lines(credential), body, length=request.length)
         if not request.ended:
             request.forget()  # an early answer
         request.watch(exchange)

@@ -1,7 +1,7 @@
 import pytest
 
 from airoxy.core.pool import Token
-from airoxy.core.request.headers import credential, to_client, to_upstream
+from airoxy.core.request.headers import credential, credential_for, to_client, to_upstream
 
 API_KEY = Token(1, "one", "api_key", "sk-ant-api-test-one", None, 0)
 OAUTH = Token(2, "two", "oauth", "sk-ant-oat-test-two", 2_000_000_000, 0)
@@ -179,3 +179,11 @@ def test_an_answer_passes_less_what_is_hop_by_hop():
 )
 def test_client_keys_come_from_both_headers_whatever_is_in_them(headers, keys):
     assert credential(headers) == keys
+
+
+def test_where_only_bearer_is_taken_a_key_is_one():
+    assert credential_for(API_KEY, bearer=True) == (
+        b"authorization",
+        b"Bearer " + API_KEY.secret.encode(),
+    )
+    assert credential_for(API_KEY) == (b"x-api-key", API_KEY.secret.encode())

@@ -50,6 +50,61 @@ def test_what_might_be_another_model_is_forbidden(airoxy, upstream, body):
     assert not upstream.requests
 
 
+ADVISOR = {"type": "advisor_20260301", "name": "advisor", "model": OPUS}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": [ADVISOR]},
+        {"tools": [{"name": "x", "description": "x" * 100_000}, ADVISOR]},
+        {"fallbacks": [{"model": OPUS}]},
+        {"fallbacks": "default"},
+        {"later": {"deep": [{"model": OPUS}]}},
+    ],
+    ids=lambda fields: str(fields)[:30],
+)
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+def test_a_model_that_may_answer_beside_the_one_that_is_asked_is_forbidden(
+    served, fake, fields, path
+):
+    fake.clear()
+    key = limited(served, "--models", "claude-haiku-*")
+    answer = ask(served, key, model=HAIKU, path=path, **fields)
+    assert (answer.status, answer.json()["error"]["type"]) == (403, "permission_error")
+    assert not fake.requests
+    both = limited(served, "--models", f"claude-haiku-*,{OPUS}")
+    wanted = 403 if fields.get("fallbacks") == "default" else 200
+    assert ask(served, both, model=HAIKU, path=path, **fields).status == wanted
+    assert ask(served, limited(served), model=HAIKU, path=path, **fields).status == 200
+
+
+def test_what_tools_and_texts_call_a_model_is_nobodys_concern(served):
+    key = limited(served, "--models", "claude-haiku-*")
+    said = [{"role": "user", "content": [{"type": "text", "text": '{"model":"gpt"}'}]}]
+    schema = {"type": "object", "properties": {"model": {"type": "string", "default": OPUS}}}
+    tool = {"name": "order", "input_schema": schema, "input_examples": [{"model": OPUS}]}
+    assert ask(served, key, model=HAIKU, messages=said, tools=[tool]).status == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions"])
+def test_chat_completions_are_held_to_the_models_as_messages_are(served, fake, path):
+    fake.clear()
+    fake.script(path="/v1/chat/completions", times=None).json({"choices": []})
+    key = limited(served, "--models", "claude-haiku-*")
+    assert ask(served, key, model=HAIKU, path=path).status == 200
+    assert ask(served, key, model=OPUS, path=path).status == 403
+    assert served.request("POST", path, b'{"messages":[]}', key=key).status == 403
+
+
+@pytest.mark.parametrize("fallbacks", ["default", [{"model": OPUS}]])
+def test_a_batch_with_fallbacks_to_another_model_is_forbidden(served, fallbacks):
+    key = limited(served, "--models", "claude-haiku-*")
+    params = {"model": HAIKU, "max_tokens": 5, "messages": [], "fallbacks": fallbacks}
+    batch = {"requests": [{"custom_id": "1", "params": params}]}
+    assert served.request("POST", "/v1/messages/batches", batch, key=key).status == 403
+
+
 @pytest.mark.parametrize("size", [100, 300_000, 6_000_000])
 def test_a_batch_with_another_model_is_forbidden(airoxy, upstream, size):
     key = limited(airoxy, "--models", "claude-haiku-*")

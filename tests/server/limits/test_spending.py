@@ -35,6 +35,37 @@ def test_a_burst_spends_no_more_than_the_limit_and_one_request(airoxy, held, spa
     assert 0 < wait <= 86400 * (1 if span == "day" else 31)
 
 
+ADVISOR = {
+    "type": "advisor_20260301", "name": "advisor", "model": "claude-fable-5-2",
+    "max_uses": 2, "max_tokens": 1000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fields", "most"),
+    [
+        ({"tools": [ADVISOR]}, "0.08"),  # 2 times 1000 tokens at 40 dollars a million
+        ({"fallbacks": [{"model": "claude-fable-5-2"}], "max_tokens": 500}, "0.03"),
+        ({"path": "/v1/chat/completions", "max_tokens": 1000}, "0.02"),
+        ({"path": "/v1/chat/completions", "max_completion_tokens": 1000}, "0.02"),
+    ],
+    ids=["advisor", "fallback", "chat", "completion"],
+)
+def test_what_may_be_billed_is_held(airoxy, upstream, fields, most):
+    """So much is below what may be billed, and one more request is too many."""
+    key = limited(airoxy, "--spend-per-day", most)
+    path = fields.get("path", "/v1/messages")
+    held = upstream.script(path=path, times=None).hold()
+    first = threading.Thread(target=ask, args=(airoxy, key), kwargs=fields)
+    first.start()
+    held.wait_arrived()
+    answer = ask(airoxy, key)
+    held.open()
+    first.join()
+    told, _ = refused(answer, "billing_error")
+    assert "running requests" in told
+
+
 def test_what_costs_nothing_goes_through_when_the_money_is_spent(airoxy):
     key = limited(airoxy, "--spend-per-day", "0.000000001")
     assert ask(airoxy, key).status == 200
