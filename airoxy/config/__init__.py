@@ -60,6 +60,7 @@ class UpstreamSettings:
     url: str
     connect_timeout: float
     read_timeout: float
+    proxy: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ class OAuth:
     scope: str
     system_line: str | None
     known_lines: tuple[str, ...] = ()
+    #: That of `upstream`, through which tokens are refreshed as well.
+    proxy: str | None = None
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -145,7 +148,7 @@ def make_config(
     top |= {
         "tls": Tls(**sections["tls"]),
         "upstream": UpstreamSettings(**sections["upstream"]),
-        "oauth": OAuth(**sections["oauth"]),
+        "oauth": OAuth(**sections["oauth"], proxy=sections["upstream"]["proxy"]),
         "metrics": Metrics(**sections["metrics"]),
     }
     return Config(source=source, lines=lines or {}, **top)

@@ -233,6 +233,22 @@ class Url:
 
 
 @dataclass(frozen=True, slots=True)
+class ProxyUrl:
+    """The http address of an HTTP proxy. Without a password: everybody may read the file."""
+
+    wanted: str = "an address like http://proxy.example:3128"
+
+    def read(self, node: yaml.Node) -> str:
+        address = Url().read(node)
+        parts = urlsplit(address)
+        if parts.scheme != "http":
+            raise ValueError("is not an http URL")
+        if parts.path:
+            raise ValueError("has a path")
+        return address
+
+
+@dataclass(frozen=True, slots=True)
 class AbsolutePath:
     """A file, named from the root on."""
 

@@ -11,6 +11,7 @@ from airoxy.config.kinds import (
     Host,
     Kind,
     Networks,
+    ProxyUrl,
     Seconds,
     Text,
     Texts,
@@ -121,6 +122,15 @@ SCHEMA: tuple[Setting, ...] = (
         Seconds(86400),
         600.0,
         "How long upstream may be silent in the middle of a request, in seconds.",
+    ),
+    Setting(
+        "upstream.proxy",
+        ProxyUrl(),
+        None,
+        "The HTTP proxy through which airoxy reaches upstream and refreshes OAuth tokens. One that"
+        " wants a password has to be named in the environment of the service and of"
+        " airoxy-refresh-tokens.service instead.",
+        null="the one that https_proxy, http_proxy, all_proxy and no_proxy of the environment name",
     ),
     Setting(
         "oauth.endpoint",

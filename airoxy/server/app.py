@@ -36,7 +36,7 @@ from airoxy.server.shared_memory import SharedMemory
 from airoxy.server.writer import Writer
 from airoxy.store import tokens
 from airoxy.store.schema import open_database
-from airoxy.upstream.origin import proxy_from_environ
+from airoxy.upstream.origin import proxy_for
 from airoxy.upstream.upstream import Upstream
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
         settings.url,
         connect_timeout=settings.connect_timeout,
         read_timeout=settings.read_timeout,
-        proxy=proxy_from_environ(settings.url, environ),
+        proxy=proxy_for(settings.url, settings.proxy, environ),
     )
     # Prices are read now: the first request that is written may find no descriptor left.
     limiter = Limiter(

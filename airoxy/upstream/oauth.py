@@ -16,7 +16,7 @@ from airoxy.config import OAuth
 from airoxy.core.oauth import Answer, Unavailable, clean, payload, read_answer
 from airoxy.errors import ConfigError
 from airoxy.upstream.dial import default_tls
-from airoxy.upstream.origin import parse_proxy, proxy_from_environ
+from airoxy.upstream.origin import parse_proxy, proxy_for
 
 #: For the whole exchange and for each step of it; the endpoint answers within a second.
 TIMEOUT = 30.0
@@ -28,7 +28,7 @@ _ANSWER_LIMIT = 64 * 1024
 def refresh(oauth: OAuth, refresh_token: str, clock: Callable[[], float] = time.time) -> Answer:
     """Ask `oauth.endpoint` once. Blocks for up to a minute at the very worst."""
     try:
-        with _client(oauth.endpoint) as client:
+        with _client(oauth) as client:
             status, headers, body = _post(client, oauth, refresh_token)
     except httpx.TimeoutException:
         return Unavailable(f"the OAuth endpoint did not answer within {TIMEOUT:g} seconds")
@@ -38,9 +38,9 @@ def refresh(oauth: OAuth, refresh_token: str, clock: Callable[[], float] = time.
     return read_answer(status, body, headers.get("retry-after"), refresh_token, clock())
 
 
-def _client(endpoint: str) -> httpx.Client:
+def _client(oauth: OAuth) -> httpx.Client:
     """The same proxy and the same authorities as for requests, whatever httpx would choose."""
-    proxy = proxy_from_environ(endpoint, os.environ)
+    proxy = proxy_for(oauth.endpoint, oauth.proxy, os.environ)
     if proxy is not None:
         parse_proxy(proxy)
     transport = httpx.HTTPTransport(

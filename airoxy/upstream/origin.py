@@ -75,6 +75,11 @@ def parse_proxy(url: str) -> HTTPProxy:
     return HTTPProxy(host, port, authorization)
 
 
+def proxy_for(url: str, configured: str | None, environ: Mapping[str, str]) -> str | None:
+    """The URL of the proxy to use for `url`: the configured one, or that of the environment."""
+    return configured or proxy_from_environ(url, environ)
+
+
 def proxy_from_environ(url: str, environ: Mapping[str, str]) -> str | None:
     """The proxy that https_proxy, http_proxy, all_proxy and no_proxy name for `url`, by the rules
     of Python's urllib: lower case wins, and HTTP_PROXY does not count in a CGI script, where a

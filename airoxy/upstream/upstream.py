@@ -36,7 +36,7 @@ class Upstream:
         idle_age: float = IDLE_AGE,
         max_idle: int = MAX_IDLE,
     ) -> None:
-        """Times in seconds. `proxy` is a URL (see origin.proxy_from_environ): HTTPS goes through
+        """Times in seconds. `proxy` is a URL (see origin.proxy_for): HTTPS goes through
         it by CONNECT, plain HTTP in absolute form, as proxies expect. Raises ConfigError."""
         origin = parse_origin(url)
         http_proxy = parse_proxy(proxy) if proxy else None

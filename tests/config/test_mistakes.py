@@ -69,6 +69,9 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_their_lines(
         # host
         ("host: on", "on (to YAML a truth value) is not an address"),
         ("host: 1:30", "1:30 is not an IP address"),
+        ("upstream: {proxy: 'https://p.example:3128'}", "is not an http URL"),
+        ("upstream: {proxy: 'http://u:test@p.example:3128'}", "has a user name or password in it"),
+        ("upstream: {proxy: 'http://p.example:3128/x'}", "has a path"),
         ("host: proxy.example.net", "proxy.example.net is not an IP address"),
         ("host: 010.0.0.1", "010.0.0.1 is not an IP address"),
         ("host: 'fe80::1%eth0'", '"fe80::1%eth0" is not an IP address'),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airoxy.errors import ConfigError
-from airoxy.upstream.origin import Origin, parse_origin, parse_proxy, proxy_from_environ
+from airoxy.upstream.origin import Origin, parse_origin, parse_proxy, proxy_for, proxy_from_environ
 
 
 @pytest.mark.parametrize(
@@ -123,3 +123,9 @@ def test_the_rules_are_those_of_urllib(
         bypassed = proxy_bypass_environment("api.anthropic.com")
         expected = None if bypassed else getproxies_environment().get(scheme)
         assert proxy_from_environ(url, os.environ) == expected
+
+
+def test_a_configured_proxy_takes_precedence_over_the_environment():
+    environ = {"https_proxy": "http://q:2", "no_proxy": "api.anthropic.com"}
+    assert proxy_for(HTTPS, "http://p:1", environ) == "http://p:1"
+    assert proxy_for(HTTPS, None, {"https_proxy": "http://q:2"}) == "http://q:2"

@@ -33,20 +33,21 @@ def upstream(installation: Installation) -> Iterator[Finding]:
         text = "The clock cannot be compared while upstream is out of reach."
         yield Finding(WARN, text, check="clock")
         return
-    yield Finding(OK, f"{config.url} answers (status {status} to a request without a key).")
+    way = f", through {config.proxy}" if config.proxy else ""
+    yield Finding(OK, f"{config.url} answers{way} (status {status} to a request without a key).")
     yield _clock(date, (before + installation.context.now()) / 2)
 
 
 async def _knock(upstream: UpstreamSettings, environ: Mapping[str, str]) -> tuple[int, str]:
     """Status and Date of the answer to a request without a credential. Raises AiroxyError."""
-    from airoxy.upstream.origin import proxy_from_environ
+    from airoxy.upstream.origin import proxy_for
     from airoxy.upstream.upstream import Upstream
 
     client = Upstream(
         upstream.url,
         connect_timeout=min(upstream.connect_timeout, _TIMEOUT),
         read_timeout=_TIMEOUT,
-        proxy=proxy_from_environ(upstream.url, environ),
+        proxy=proxy_for(upstream.url, upstream.proxy, environ),
     )
     try:
         head = [(b"host", client.host), (b"user-agent", b"airoxy-doctor")]
