@@ -21,6 +21,7 @@ from airoxy.journal import about
 from airoxy.server.endpoints import small_endpoints
 from airoxy.server.http.errors import answer_error
 from airoxy.server.http.request import Request
+from airoxy.server.http.response import Response
 from airoxy.server.limits.counters import LimitCounters
 from airoxy.server.limits.limiter import Limiter
 from airoxy.server.metrics.counters import MetricCounters
@@ -41,7 +42,7 @@ from airoxy.upstream.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
-Answer = Callable[[Request], Awaitable[None]]
+Answer = Callable[[Request, Response], Awaitable[None]]
 
 
 @dataclass
@@ -110,15 +111,15 @@ def create_app(proxy: Answer, health: Health, metrics: MetricsEndpoint) -> Answe
     """The proxy and the small endpoints, and their errors as answers."""
     small = small_endpoints(health, metrics, _unforeseen)
 
-    async def answer(request: Request) -> None:
+    async def answer(request: Request, response: Response) -> None:
         try:
-            await (proxy if request.head.is_api else small)(request)
+            await (proxy if request.head.is_api else small)(request, response)
         except AiroxyError as error:
-            answer_error(request, error)
+            answer_error(response, error)
         except Exception as error:
             report = _unforeseen(error)
-            if not request.begun:  # else it is broken off
-                answer_error(request, report)
+            if not response.begun:  # else it is broken off
+                answer_error(response, report)
 
     return answer
 

@@ -17,6 +17,7 @@ from airoxy import __version__
 from airoxy.errors import AiroxyError, NotFound
 from airoxy.server.http.errors import error_document, error_headers
 from airoxy.server.http.request import ClientLeft, Request
+from airoxy.server.http.response import Response
 from airoxy.server.metrics.endpoint import MetricsEndpoint
 from airoxy.server.metrics.health import Health
 
@@ -28,7 +29,7 @@ def small_endpoints(
     health: Health,
     metrics: MetricsEndpoint,
     report: Callable[[Exception], AiroxyError],
-) -> Callable[[Request], Awaitable[None]]:
+) -> Callable[[Request, Response], Awaitable[None]]:
     """What answers them; `report` says of an unforeseen exception what the client is told."""
     app = falcon.asgi.App()
     app.add_route("/", _Root())
@@ -105,10 +106,10 @@ def _render(response: falcon.asgi.Response, error: AiroxyError) -> None:
     response.set_headers(error_headers(error))
 
 
-def _through_asgi(app: ASGI) -> Callable[[Request], Awaitable[None]]:
+def _through_asgi(app: ASGI) -> Callable[[Request, Response], Awaitable[None]]:
     """`app` as what answers a request. Bodies are collected, answers may stream."""
 
-    async def answer(request: Request) -> None:
+    async def answer(request: Request, response: Response) -> None:
         heard = False
 
         async def receive() -> Message:
@@ -123,13 +124,13 @@ def _through_asgi(app: ASGI) -> Callable[[Request], Awaitable[None]]:
             return {"type": "http.disconnect"}
 
         async def send(message: Message) -> None:
-            await request.drain()
+            await response.drain()
             if request.left:
                 return
             if message["type"] == "http.response.start":
-                request.begin(message["status"], list(message.get("headers", ())))
+                response.begin(message["status"], list(message.get("headers", ())))
             else:
-                request.write(message.get("body", b""), more=message.get("more_body", False))
+                response.write(message.get("body", b""), more=message.get("more_body", False))
 
         # Falcon may ask for the task that it runs in, and the connection's runner is none.
         await asyncio.ensure_future(app(_scope(request), receive, send))

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from typing import Any
 from unittest import mock
 
-from airoxy.server.http.connection import ClientConnection, ServerState
+from airoxy.server.http.connection import ClientConnection
 from airoxy.server.http.request import ClientLeft, Request
+from airoxy.server.http.response import Response
+from airoxy.server.http.server_state import ServerState
+
+#: A descriptor at which nothing ever arrives.
+_SILENT = os.eventfd(0)
 
 Asked = tuple[str, bytes, tuple[tuple[bytes, bytes], ...], bytes]
 
@@ -18,7 +24,7 @@ class Transport(asyncio.Transport):
 
     def __init__(self) -> None:
         super().__init__()
-        self.closed = False
+        self.closed = self.ended = False
         self.written = b""
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
@@ -26,9 +32,7 @@ class Transport(asyncio.Transport):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         where = ("127.0.0.1", 1)
-        sock = mock.Mock(
-            family=socket.AF_INET, getsockname=lambda: where, getpeername=lambda: where
-        )
+        sock = mock.Mock(family=socket.AF_INET, fileno=lambda: _SILENT)
         return {"socket": sock, "sockname": where, "peername": where}.get(name, default)
 
     def write(self, data: Any) -> None:
@@ -39,6 +43,12 @@ class Transport(asyncio.Transport):
         self.closed = True
 
     abort = close
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = True
 
     def is_closing(self) -> bool:
         return self.closed
@@ -54,15 +64,15 @@ async def conversation(pieces: list[bytes]) -> tuple[list[Asked], list[bytes], b
     connection was closed in the end."""
     asked: list[Asked] = []
 
-    async def answer(request: Request) -> None:
+    async def answer(request: Request, response: Response) -> None:
         head = request.head
         try:
             body = bytes(await request.body())
         except ClientLeft:
             return
         asked.append((head.method, head.raw_path, tuple(head.headers), body))
-        request.begin(200, [])
-        request.write(b"", more=False)
+        response.begin(200, [])
+        response.write(b"", more=False)
 
     state = ServerState(answer)
     connection = ClientConnection(state)
@@ -84,4 +94,4 @@ async def conversation(pieces: list[bytes]) -> tuple[list[Asked], list[bytes], b
         await asyncio.sleep(0)
     assert not state.runners
     lines = [line for line in transport.written.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
-    return asked, lines, transport.closed
+    return asked, lines, transport.closed or transport.ended

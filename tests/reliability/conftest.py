@@ -47,14 +47,14 @@ class Watched(Airoxy):
 def install(
     tmp_path: Path, upstream: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Watched]]:
-    """Sets up an airoxy in front of the fake; `limits` are its constants for connections, `url`
+    """Sets up an airoxy in front of the fake; `timeouts` are for its clients, `url`
     another upstream."""
     made: list[Watched] = []
 
     def install(
-        limits: dict[str, float] | None = None, url: str = upstream.url, **settings: Any
+        timeouts: dict[str, float] | None = None, url: str = upstream.url, **settings: Any
     ) -> Watched:
-        monkeypatch.setenv("AIROXY_TEST_LIMITS", json.dumps(limits or {}))
+        monkeypatch.setenv("AIROXY_TEST_TIMEOUTS", json.dumps(timeouts or {}))
         made.append(Watched(tmp_path / f"airoxy-{len(made)}", url, **settings))
         return made[-1]
 

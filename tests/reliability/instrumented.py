@@ -1,6 +1,6 @@
 """airoxy with shorter time limits, whose /health also tells what it holds: `python3 -m` this.
 
-AIROXY_TEST_LIMITS is a JSON object of constants in airoxy.server.http.connection;
+AIROXY_TEST_TIMEOUTS is a JSON object of fields of airoxy.server.http.server_state.Timeouts;
 AIROXY_TEST_CLOCK is a file with the seconds by which the wall clock is wrong.
 """
 
@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from airoxy.server.http import connection
+from airoxy.server.http import listener
+from airoxy.server.http.server_state import Timeouts
 from airoxy.server.metrics.health import Health
 
 _plain = Health.read
@@ -41,9 +42,7 @@ def _set_clock(offset: Path) -> None:
 def main() -> int:
     if clock := os.environ.get("AIROXY_TEST_CLOCK"):
         _set_clock(Path(clock))
-    for name, value in json.loads(os.environ.get("AIROXY_TEST_LIMITS", "{}")).items():
-        assert hasattr(connection, name)
-        setattr(connection, name, value)
+    listener.TIMEOUTS = Timeouts(**json.loads(os.environ.get("AIROXY_TEST_TIMEOUTS", "{}")))
     Health.read = _read  # type: ignore[method-assign]
     from airoxy.cli import main
 

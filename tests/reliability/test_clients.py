@@ -23,14 +23,14 @@ from tests.reliability.raw import HELLO, STREAM, Client, request
     "beginning", [b"", b"GET /v1/models HTTP/1.1\r\nhost: a\r\n"], ids=["nothing", "half a head"]
 )
 def test_who_does_not_finish_a_head_is_hung_up_on(install, upstream, beginning):
-    airoxy = install({"HEAD_TIME": 0.3}).start()
+    airoxy = install({"head": 0.3}).start()
     with Client(airoxy) as client:
         client.send(beginning)
         assert client.rest() == b""
 
 
 def test_a_head_byte_by_byte_gets_no_more_time_than_any(install, upstream):
-    airoxy = install({"HEAD_TIME": 0.3}).start()
+    airoxy = install({"head": 0.3}).start()
     with Client(airoxy) as client:
         client.send(b"GET /v1/models HTTP/1.1\r\nx-slow: ")
         deadline = time.monotonic() + 10
@@ -41,7 +41,7 @@ def test_a_head_byte_by_byte_gets_no_more_time_than_any(install, upstream):
 
 
 def test_who_falls_silent_within_a_body_is_told_and_hung_up_on(install, upstream):
-    airoxy = install({"BODY_SILENCE": 0.3}).start()
+    airoxy = install({"body": 0.3}).start()
     airoxy.token(TOKEN)
     key = airoxy.key()
     whole = request(key)
@@ -58,7 +58,7 @@ def test_who_falls_silent_within_a_body_is_told_and_hung_up_on(install, upstream
 
 
 def test_who_falls_silent_within_an_upload_ends_it_upstream_too(install, upstream):
-    airoxy = install({"BODY_SILENCE": 0.3}).start()
+    airoxy = install({"body": 0.3}).start()
     airoxy.token(TOKEN)
     size = 5_000_000
     with Client(airoxy) as client:
@@ -69,7 +69,7 @@ def test_who_falls_silent_within_an_upload_ends_it_upstream_too(install, upstrea
 
 
 def test_a_body_that_comes_slowly_but_steadily_is_taken(install, upstream):
-    airoxy = install({"BODY_SILENCE": 1.0, "HEAD_TIME": 0.3}).start()
+    airoxy = install({"body": 1.0, "head": 0.3}).start()
     airoxy.token(TOKEN)
     whole = request(airoxy.key())
     with Client(airoxy) as client:
@@ -97,7 +97,7 @@ def test_who_asks_whether_its_body_may_come_is_told_once(airoxy, key, upstream):
 
 
 def test_an_upstream_that_takes_its_time_is_not_the_clients_silence(install, upstream):
-    airoxy = install({"BODY_SILENCE": 0.2}).start()
+    airoxy = install({"body": 0.2}).start()
     airoxy.token(TOKEN)
     hold = upstream.script().hold()
     with Client(airoxy) as client:
@@ -109,7 +109,7 @@ def test_an_upstream_that_takes_its_time_is_not_the_clients_silence(install, ups
 
 
 def test_the_rest_of_a_refused_body_is_taken_for_a_while_only(install, upstream):
-    airoxy = install({"LINGER": 0.5}).start()
+    airoxy = install({"linger": 0.5}).start()
     with Client(airoxy) as client:
         client.send(request("ak-" + "x" * 40, b"." * 1_000_000)[:500_000])
         assert client.answer().status == 401
@@ -212,7 +212,7 @@ def wait_still(figure, pause: float = 0.3) -> int:
 
 
 def test_who_leaves_answers_lie_is_given_up_by_the_kernel(install, upstream):
-    airoxy = install({"UNREAD_TIME": 1}).start()
+    airoxy = install({"unread": 1}).start()
     airoxy.token(TOKEN)
     before = airoxy.held()
     upstream.script().flood(1 << 30)

@@ -53,7 +53,7 @@ class StubApp:
         with (HERE / "closed").open("a") as closed:
             closed.write(f"{os.getpid()}\n")
 
-    async def answer(self, request: Any) -> None:
+    async def answer(self, request: Any, response: Any) -> None:
         try:
             body = bytes(await request.body())
         except ClientLeft:
@@ -61,21 +61,21 @@ class StubApp:
         if request.head.path == "/hang":
             time.sleep(60)
         elif request.head.path == "/stream":
-            await self.stream(request)
+            await self.stream(request, response)
         else:
             answer = body if request.head.path == "/body" else self.who.encode()
-            request.begin(200, [(b"content-length", b"%d" % len(answer))])
-            request.write(answer, more=False)
+            response.begin(200, [(b"content-length", b"%d" % len(answer))])
+            response.write(answer, more=False)
 
-    async def stream(self, request: Any) -> None:
+    async def stream(self, request: Any, response: Any) -> None:
         """A first piece at once, and the last one when the file `go` is there."""
         self.streams_open += 1
         try:
-            request.begin(200, [])
-            request.write(b"first\n", more=True)
+            response.begin(200, [])
+            response.write(b"first\n", more=True)
             while not (HERE / "go").exists() and not request.left:
                 await asyncio.sleep(0.01)
-            request.write(b"last\n", more=False)
+            response.write(b"last\n", more=False)
         finally:
             self.streams_open -= 1
 

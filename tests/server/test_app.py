@@ -15,7 +15,7 @@ from airoxy.server.app import create_app
 class Broken:
     """A resource, and a proxy, with a mistake in it."""
 
-    async def __call__(self, request: Any) -> None:
+    async def __call__(self, *_: Any) -> None:
         raise RuntimeError("what went wrong")
 
     def read(self, *_: Any) -> Any:
@@ -23,7 +23,7 @@ class Broken:
 
 
 class Asked:
-    """A request, with what it was answered."""
+    """A request and its response."""
 
     begun = left = False
     client = ("127.0.0.1", 1)
@@ -58,7 +58,7 @@ def test_the_journal_has_the_reason_and_the_client_has_none(
 ) -> None:
     broken: Any = Broken()
     asked: Any = Asked(path)
-    asyncio.run(create_app(broken, broken, broken)(asked))
+    asyncio.run(create_app(broken, broken, broken)(asked, asked))
     document = json.loads(asked.body_told)
     error = document["error"]
     assert (asked.status, error["type"]) == (500, "api_error")

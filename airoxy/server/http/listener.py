@@ -15,9 +15,13 @@ from typing import Any
 import uvicorn
 
 from airoxy.server.http.acceptor import Acceptor
-from airoxy.server.http.connection import ClientConnection, ServerState
+from airoxy.server.http.connection import ClientConnection
 from airoxy.server.http.request import Request
+from airoxy.server.http.response import Response
+from airoxy.server.http.server_state import ServerState, Timeouts
 from airoxy.server.http.tls import TLSContext
+
+TIMEOUTS = Timeouts()
 
 
 class HTTPServer:
@@ -25,7 +29,7 @@ class HTTPServer:
 
     def __init__(
         self,
-        answer: Callable[[Request], Awaitable[None]],
+        answer: Callable[[Request, Response], Awaitable[None]],
         sockets: Sequence[socket.socket],
         tls: TLSContext | None,
         *,
@@ -34,7 +38,7 @@ class HTTPServer:
         self._sockets = list(sockets)
         self._tls = tls
         self._shared = shared
-        self._state = ServerState(answer, secure=tls is not None)
+        self._state = ServerState(answer, secure=tls is not None, timeouts=TIMEOUTS)
         self._acceptors: list[Acceptor] = []
         self._server: uvicorn.Server | None = None
 

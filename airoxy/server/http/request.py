@@ -1,6 +1,6 @@
 """What the client sends: its body, collected or streamed through, and the news that it has left.
 
-The law: a body is held in memory once (a small one for a moment twice). What is larger than
+Invariant: a body is held in memory once (a small one for a moment twice). What is larger than
 STREAM_ABOVE at an upload endpoint is never collected.
 """
 
@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from airoxy.core.request.head import CHUNKED
 from airoxy.core.request.paths import STREAM_ABOVE, is_upload
 from airoxy.errors import TooLarge
+from airoxy.server.http.flow import Flow
 from airoxy.server.http.head import RequestHead
-from airoxy.server.http.response import Response
 from airoxy.server.http.runner import Runner
-from airoxy.upstream.exchange import Exchange
-
-if TYPE_CHECKING:
-    from airoxy.server.http.connection import ClientConnection
+from airoxy.server.http.states import GONE, HAS_BODY, Exchange
+from airoxy.upstream.exchange import Exchange as UpstreamExchange
 
 #: Of a body that nobody waits for at the moment so much is taken in (bytes).
 HIGH_WATER = 64 * 1024
@@ -31,32 +29,30 @@ class ClientLeft(Exception):
     """The client has closed its connection; nobody's fault, and nobody is to be answered."""
 
 
-class Request(Response):
-    """One request: what came, and its answer. `length` of the body is None if it is not known;
-    `ended` says that all of it has arrived, `left` that the client has closed its connection."""
+class Inlet(Protocol):
+    """What a request needs of its connection."""
+
+    flow: Flow
+    transport: asyncio.Transport
+
+    def send_continue(self) -> None:
+        """Tell the client that its body is welcome."""
+
+
+class Request:
+    """One request. `length` is of its body, None if it is not known."""
 
     __slots__ = (
-        "_collected",
-        "_enough",
-        "_exchange",
-        "_expects",
-        "_forgets",
-        "_pieces",
-        "_size",
-        "_waiter",
-        "_wanted",
-        "ended",
-        "left",
-        "length",
-        "runner",
+        "_collected", "_enough", "_exchange", "_expects", "_inlet", "_pieces", "_size", "_waiter",
+        "_watched", "head", "length", "runner",
     )  # fmt: skip
 
-    def __init__(self, connection: ClientConnection, head: RequestHead, runner: Runner) -> None:
-        super().__init__(connection, head)
+    def __init__(self, exchange: Exchange, inlet: Inlet, head: RequestHead, runner: Runner) -> None:
+        self.head = head
         self.runner = runner
         self.length = None if head.length == CHUNKED else head.length
-        self.ended = not head.length
-        self.left = False
+        self._exchange = exchange
+        self._inlet = inlet
         #: The client may be waiting to hear that its body is welcome.
         self._expects = head.expects
         self._pieces: list[bytes] = []
@@ -64,11 +60,26 @@ class Request(Response):
         self._size = 0
         #: Above this many bytes there is something to do before all are there.
         self._enough = 0
-        self._wanted = self._forgets = False
         self._waiter: asyncio.Future[None] | None = None
-        self._exchange: Exchange | None = None
+        self._watched: UpstreamExchange | None = None
 
-    # For the proxy.
+    # For the application.
+
+    @property
+    def ended(self) -> bool:
+        """All of the body has arrived."""
+        return self._exchange.state in HAS_BODY
+
+    @property
+    def left(self) -> bool:
+        """The client is gone: nobody is there to be answered."""
+        return self._exchange.state in GONE
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        """The address and port that it came from, where the connection still knows."""
+        peer = self._inlet.transport.get_extra_info("peername")
+        return peer[:2] if peer else None
 
     async def body(self) -> bytes | bytearray | AsyncIterator[bytes]:
         """All of it, or an iterator over what is too large. Raises TooLarge, ClientLeft."""
@@ -98,73 +109,66 @@ class Request(Response):
             if not self._size:
                 await self._more()
 
-    def watch(self, exchange: Exchange) -> None:
+    def watch(self, exchange: UpstreamExchange) -> None:
         """From now on the client's leaving aborts `exchange`, whatever it is waiting for. Raises
         ClientLeft."""
         if self.left:
             raise ClientLeft
-        self._exchange = exchange
+        self._watched = exchange
 
     def forget(self) -> None:
         """There is nothing left to abort, and nobody needs what of the body may still come."""
-        self._exchange = None
+        self._watched = None
         if not self.ended:
-            self._forgets = True
             self._pieces.clear()
-            self._connection.resume_reading()
+            self._collected = None
+            self._size = 0
 
     async def until_left(self) -> None:
         """Wait until the client has left."""
         while not self.left:
             await self._wait()
 
-    @property
-    def client(self) -> tuple[str, int] | None:
-        """The address and port that it came from, where the connection still knows."""
-        peer = self._connection.transport.get_extra_info("peername")
-        return peer[:2] if peer else None
-
     # For the connection.
 
+    @property
+    def awaits_continue(self) -> bool:
+        """The client asked whether its body may come, and was not told."""
+        return self._expects
+
     def take(self, piece: bytes) -> None:
-        """The next bytes of the body; of an answered request nothing is kept."""
-        if self._forgets or self.complete:
-            return
+        """The next bytes of the body."""
         self._size += len(piece)
         if self._collected is None:
             self._pieces.append(piece)
         else:
             self._collected += piece
-        if self._size > HIGH_WATER and not self._wanted:
-            self._connection.pause_reading()
+        if self._size > HIGH_WATER and self._waiter is None:
+            self._inlet.flow.pause_reading()
         if self._size > self._enough:
-            self._wake()
-
-    def end(self) -> None:
-        """The body is whole."""
-        self.ended = True
-        self._wake()
+            self.wake()
 
     def leave(self) -> None:
         """The client has left."""
-        self.left = True
-        if self._exchange is not None:
-            self._exchange.abort(ClientLeft())
-        self._wake()
+        if self._watched is not None:
+            self._watched.abort(ClientLeft())
+        self.wake()
+
+    def wake(self) -> None:
+        """Something has changed."""
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     async def _more(self) -> None:
         if self.left:
             raise ClientLeft
-        self._wanted = True
         if self._expects:
             self._expects = False
-            if not self.begun and not self._size:
-                self._connection.say_continue()
-        self._connection.resume_reading()
-        try:
-            await self._wait()
-        finally:
-            self._wanted = False
+            if not self._size:
+                self._inlet.send_continue()
+        self._inlet.flow.resume_reading()
+        await self._wait()
         if self.left:
             raise ClientLeft
         if self._size > _SMALL and self._collected is None:
@@ -189,8 +193,3 @@ class Request(Response):
     async def _wait(self) -> None:
         self._waiter = asyncio.get_running_loop().create_future()
         await self._waiter
-
-    def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)

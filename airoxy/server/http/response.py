@@ -1,23 +1,29 @@
 """The answer to one request, framed as its client understands it.
 
-The law: what is there together goes out in one write. Only a complete answer ends as one: what
-breaks off ends with its connection, by a reset where the end of the connection would end the answer
-(HTTP/1.0, which knows no chunks).
+Invariant: only a complete answer ends as one. What breaks off ends with its connection, by a reset
+where the end of the connection would end the answer (HTTP/1.0, which knows no chunks).
 """
 
 from __future__ import annotations
 
 import http
-import socket
-import struct
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from airoxy.core.request.headers import Headers
+from airoxy.server.http.flow import Flow
 from airoxy.server.http.head import RequestHead
-
-if TYPE_CHECKING:
-    from airoxy.server.http.connection import ClientConnection
+from airoxy.server.http.states import (
+    ANSWERING,
+    BEGIN,
+    DEAF,
+    EARLY,
+    END,
+    GONE,
+    LAST_END,
+    UNANSWERED,
+    Exchange,
+)
 
 #: Sent with each answer that is to be its connection's last.
 CLOSE = (b"connection", b"close")
@@ -30,59 +36,77 @@ _STATUS_LINES = {
 }
 
 
+class Outlet(Protocol):
+    """What a response needs of its connection."""
+
+    flow: Flow
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the answer that begins now has to be the connection's last."""
+
+    def write(self, data: bytes) -> None: ...
+    def drop_body(self) -> None:
+        """Nobody needs what of the body may still come."""
+
+    def answered(self) -> None:
+        """An answer is complete."""
+
+    def break_off(self, *, reset: bool) -> None:
+        """End the connection, because an answer will never be complete."""
+
+
 class Response:
-    """`begun` with its head, `complete` with its last byte."""
+    """What is there together goes out in one write."""
 
-    __slots__ = (
-        "_chunked",
-        "_connection",
-        "_last",
-        "_left",
-        "_unsent",
-        "begun",
-        "complete",
-        "head",
-    )
+    __slots__ = ("_chunked", "_exchange", "_head", "_is_last", "_left", "_outlet", "_unsent")
 
-    def __init__(self, connection: ClientConnection, head: RequestHead) -> None:
-        self.head = head
-        self.begun = self.complete = False
-        self._connection = connection
-        self._last = head.last
+    def __init__(self, exchange: Exchange, outlet: Outlet, head: RequestHead) -> None:
+        self._exchange = exchange
+        self._outlet = outlet
+        self._head = head
+        self._is_last = head.last
         self._unsent = b""
         self._chunked = False
         #: Bytes that the head has promised; None if it has not said how many.
         self._left: int | None = None
 
+    @property
+    def begun(self) -> bool:
+        """It is too late for another answer."""
+        return self._exchange.state not in UNANSWERED
+
     def begin(self, status: int, headers: Headers) -> None:
-        """Goes out with the first piece, or with `flush`."""
+        """The head; it goes out with the first piece, or with `flush`."""
         for name, value in headers:
             if name == b"content-length":
                 self._left = int(value)
-        head = self.head
+        head, outlet, exchange = self._head, self._outlet, self._exchange
         more: Sequence[tuple[bytes, bytes]] = ()
         if status in _BODILESS or head.method == "HEAD":
             self._left = 0
         elif self._left is None:
             if head.is_http_1_0:
-                self._last = True
+                self._is_last = True
             else:
                 self._chunked = True
                 more = (_CHUNKED,)
         if CLOSE in headers:
-            self._last = True
-        elif self._last or self._connection.leaving:
-            self._last = True
+            self._is_last = True
+        elif self._is_last or exchange.state is DEAF or outlet.is_last:
+            self._is_last = True
             more = (*more, CLOSE)
         lines = map(b": ".join, (*headers, *more))
-        self._unsent = b"\r\n".join((_STATUS_LINES[status], *lines, b"", b""))
-        self.begun = True
+        first = _STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status
+        self._unsent = b"\r\n".join((first, *lines, b"", b""))
+        if exchange.on(BEGIN) is EARLY:
+            outlet.drop_body()
 
     def flush(self) -> None:
         """Send the head by itself, because the body is yet to come."""
         unsent, self._unsent = self._unsent, b""
         if unsent:
-            self._connection.write(unsent)
+            self._send(unsent)
 
     def write(self, piece: bytes, *, more: bool) -> None:
         """A piece of the body; without `more` the last one, perhaps empty."""
@@ -95,40 +119,37 @@ class Response:
             elif not more:
                 after = b"0\r\n\r\n"
         elif self._left is not None:
-            if self.head.method == "HEAD":
+            if self._head.method == "HEAD":
                 piece = b""
             self._left -= len(piece)
         # Copying costs less than a second system call.
-        self._connection.write(before + piece + after if before or after else piece)
+        self._send(before + piece + after if before or after else piece)
         if not more:
             self._finish()
 
     async def drain(self) -> None:
         """Wait while the client does not read."""
-        if self._connection.write_paused:
-            await self._connection.drained()
+        if self._outlet.flow.write_paused:
+            await self._outlet.flow.drain()
 
-    def is_last(self) -> None:
-        """Close the connection behind the answer."""
-        self._last = True
+    def abandon(self) -> None:
+        """Nobody answers any more: what is not complete is broken off."""
+        if self._exchange.state in ANSWERING:
+            self._break_off()
 
-    def break_off(self) -> None:
-        """End the connection within the answer, or before it."""
-        self.flush()
-        transport = self._connection.transport
-        if self._last and self._left is None and not self._chunked and self.begun:
-            # To close without lingering is to reset; the last bytes may be lost with it.
-            sock = transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            transport.abort()
-        else:
-            transport.close()
+    def _send(self, data: bytes) -> None:
+        if self._exchange.state not in GONE:
+            self._outlet.write(data)
 
     def _finish(self) -> None:
         if self._left:
-            self.break_off()  # it is shorter than it has promised
+            self._break_off()  # it is shorter than it has promised
             return
-        self.complete = True
-        if self._last:
-            self._connection.transport.close()
-        self._connection.answered()
+        self._exchange.on(LAST_END if self._is_last else END)
+        self._outlet.answered()
+
+    def _break_off(self) -> None:
+        self.flush()
+        # The end of the connection would be the answer's end.
+        ends_by_close = self.begun and self._left is None and not self._chunked
+        self._outlet.break_off(reset=ends_by_close)

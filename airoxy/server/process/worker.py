@@ -22,6 +22,7 @@ import uvloop
 from airoxy.config.certificate import Certificate
 from airoxy.server.http.listener import HTTPServer
 from airoxy.server.http.request import Request
+from airoxy.server.http.response import Response
 from airoxy.server.http.tls import TLSContext, server_context
 from airoxy.server.metrics.load import Load
 from airoxy.server.process.binding import BACKLOG
@@ -41,7 +42,7 @@ class Application(Protocol):
     """What a worker serves (`airoxy.server.app`); `aclose` comes after the last request."""
 
     @property
-    def answer(self) -> Callable[[Request], Awaitable[None]]: ...
+    def answer(self) -> Callable[[Request, Response], Awaitable[None]]: ...
     @property
     def load(self) -> Load: ...
     async def startup(self) -> None: ...

@@ -25,6 +25,7 @@ from airoxy.errors import AiroxyError, ConnectFailed, InternalError
 from airoxy.journal import about
 from airoxy.server.http.head import RequestHead
 from airoxy.server.http.request import ClientLeft, Request
+from airoxy.server.http.response import Response
 from airoxy.server.limits.limiter import Limiter
 from airoxy.server.pool.pool import Pool, Wanted
 from airoxy.server.proxy import affinity
@@ -74,7 +75,7 @@ class Proxy:
     _renewed_at: float = 0.0
     _ended: list[RequestLog] = field(default_factory=list)
 
-    async def __call__(self, request: Request) -> None:
+    async def __call__(self, request: Request, response: Response) -> None:
         now = time.time()
         if not 0 <= now - self._renewed_at < SNAPSHOT_TTL:
             self.pool.snapshot.renew()
@@ -83,19 +84,19 @@ class Proxy:
         request_log = RequestLog(key_id, request.head.path, now)
         self.running += 1
         try:
-            await self._serve(request, request_log, limits)
+            await self._serve(request, response, request_log, limits)
         except ClientLeft:
             request_log.client_left()
         except AiroxyError as error:
             request_log.failed(error)
-            if not request.begun:
+            if not response.begun:
                 raise
             # The answer has begun: it is broken off.
         except Exception as error:
             failure = InternalError()
             log.exception("A request has failed.", extra=about(failure.request_id))
             request_log.failed(failure)
-            if not request.begun:
+            if not response.begun:
                 raise failure from error
         except asyncio.CancelledError:
             request_log.stopped()
@@ -105,7 +106,11 @@ class Proxy:
             self._account(request_log)
 
     async def _serve(
-        self, request: Request, request_log: RequestLog, limits: Limits | None
+        self,
+        request: Request,
+        response: Response,
+        request_log: RequestLog,
+        limits: Limits | None,
     ) -> None:
         head = request.head
         check_access(limits, head.cost, head.path)
@@ -124,7 +129,7 @@ class Proxy:
             elif head.method == "DELETE":
                 affinity.forget(head.path, answer.status, self.pool.writer)
             counted = partial(self._count, request_log) if request_log.reservation else None
-            await relay(answer, request, request_log, counted)
+            await relay(answer, response, request_log, counted)
         finally:
             answer.close()
             request.forget()

@@ -165,7 +165,7 @@ def _(scene: Scene) -> str:
 @says("The request's body did not arrive in time.")
 def _(scene: Scene) -> str:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIROXY_TEST_LIMITS", '{"BODY_SILENCE": 0.3}')
+        patch.setenv("AIROXY_TEST_LIMITS", '{"body": 0.3}')
         patch.setattr(Airoxy, "module", "tests.reliability.instrumented")
         airoxy, key = scene.running()
     head = f"POST /v1/messages HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\ncontent-length: 9\r\n\r\n"

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from airoxy.server.http.connection import ClientConnection, ServerState
+from airoxy.server.http.connection import ClientConnection
+from airoxy.server.http.server_state import ServerState
 from tests.fuzz.wire import Transport
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: airoxy\r\n\r\n"
@@ -24,7 +25,7 @@ class Limited(Transport):
 async def _limits(clients: int, *, secure: bool) -> list[int | None]:
     """What `clients` are told that come one after the other and wait for their answers."""
 
-    async def answer(_: object) -> None:
+    async def answer(*_: object) -> None:
         await asyncio.Event().wait()
 
     state = ServerState(answer, secure=secure)
