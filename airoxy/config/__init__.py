@@ -55,12 +55,14 @@ class Tls:
 
 @dataclass(frozen=True)
 class UpstreamSettings:
-    """Where requests go. Timeouts are seconds."""
+    """Where requests go. Timeouts are seconds; `account_errors` are what an answer with status 400
+    says of an account that cannot pay."""
 
     url: str
     connect_timeout: float
     read_timeout: float
     proxy: str | None = None
+    account_errors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,19 @@ SCHEMA: tuple[Setting, ...] = (
         null="the one that https_proxy, http_proxy, all_proxy and no_proxy of the environment name",
     ),
     Setting(
+        "upstream.account_errors",
+        Texts(),
+        (
+            "credit balance is too low",
+            "reached your specified API usage limits",
+            "organization has been disabled",
+            "workspace has been disabled",
+        ),
+        "What upstream says in an answer with status 400 where an account cannot pay or is"
+        " disabled. The token then rests until the date in the answer, or for an hour, and the"
+        " request goes to the next one.",
+    ),
+    Setting(
         "oauth.endpoint",
         Url("an address like https://platform.claude.com/v1/oauth/token"),
         "https://platform.claude.com/v1/oauth/token",

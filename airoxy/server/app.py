@@ -30,6 +30,7 @@ from airoxy.server.metrics.health import Health
 from airoxy.server.metrics.load import Load, read_load
 from airoxy.server.pool.pool import Pool
 from airoxy.server.pool.refresher import Refresher
+from airoxy.server.pool.refusals import Refusals
 from airoxy.server.pool.snapshot import Snapshot
 from airoxy.server.pool.token_state import TokenState
 from airoxy.server.proxy.proxy import Proxy
@@ -87,7 +88,9 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     _recall(db, token_state)
     metric_counters = MetricCounters(memory)
     writer = Writer(connect(), count=metric_counters.count)
-    pool = Pool(Snapshot(db), token_state, writer, Refresher(config.oauth, connect))
+    pool = Pool(
+        Snapshot(db), token_state, Refusals(memory), writer, Refresher(config.oauth, connect)
+    )
     settings = config.upstream
     upstream = Upstream(
         settings.url,
@@ -137,4 +140,7 @@ def _recall(db: apsw.Connection, token_state: TokenState) -> None:
     for row in tokens.list_tokens(db, now):
         token_state.recall(row["id"], row["last_used_at"] or 0)
     for cooling in tokens.coolings(db, now):
-        token_state.cool(cooling.token_id, cooling.model_class, cooling.until, cooling.set_at_ns)
+        group, model_class = cooling.scope
+        token_state.cool(
+            cooling.token_id, model_class, cooling.until, cooling.set_at_ns, group=group
+        )

@@ -294,6 +294,23 @@ CREATE TRIGGER api_keys_changed AFTER UPDATE ON api_keys
 BEGIN UPDATE meta SET generation = generation + 1; END;
 """
 
+# A cooldown is of one endpoint group; those from before are of all.
+_COOLDOWN_GROUPS = """
+ALTER TABLE cooldowns RENAME TO cooldowns_of_all;
+CREATE TABLE cooldowns (
+    token_id INTEGER NOT NULL REFERENCES tokens (id),
+    endpoint_group TEXT NOT NULL,
+    model_class TEXT NOT NULL,
+    until REAL NOT NULL,
+    reason TEXT NOT NULL,
+    set_at INTEGER NOT NULL,               -- nanoseconds
+    PRIMARY KEY (token_id, endpoint_group, model_class)
+) STRICT, WITHOUT ROWID;
+INSERT INTO cooldowns
+SELECT token_id, '*', model_class, until, reason, set_at FROM cooldowns_of_all;
+DROP TABLE cooldowns_of_all;
+"""
+
 #: Step n brings `user_version` to n.
 MIGRATIONS: tuple[str, ...] = (
     _KEYS_AND_TOKENS + _GENERATION + _REQUESTS,
@@ -303,6 +320,7 @@ MIGRATIONS: tuple[str, ...] = (
     _LIMITS,
     _USAGE_MARKS,
     _PATHS,
+    _COOLDOWN_GROUPS,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1

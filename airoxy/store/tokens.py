@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from airoxy.core.pool import Token
+from airoxy.core.pool import Scope, Token
 from airoxy.errors import Conflict, NotFound
 from airoxy.store.schema import run, transaction
 
@@ -34,11 +34,11 @@ _LISTED = (
 )
 
 
-class StoredCooling(NamedTuple):
+class StoredCooldown(NamedTuple):
     """`until` in Unix seconds."""
 
     token_id: int
-    model_class: str
+    scope: Scope
     until: float
     reason: str
     set_at_ns: int
@@ -91,7 +91,7 @@ def list_tokens(db: apsw.Connection, now: float) -> list[dict[str, Any]]:
     is not `is_readable` is encrypted under a key that cannot be found."""
     resting: dict[int, list[dict[str, Any]]] = {}
     for cooling in coolings(db, now):
-        shown = {"model_class": cooling.model_class, "until": cooling.until}
+        shown = {**cooling.scope._asdict(), "until": cooling.until}
         resting.setdefault(cooling.token_id, []).append(shown | {"reason": cooling.reason})
     columns = ", ".join(_LISTED)
     rows = run(db, f"SELECT {columns} FROM tokens WHERE removed_at IS NULL ORDER BY id")
@@ -206,32 +206,35 @@ def deactivate(db: apsw.Connection, token_id: int, reason: str, secret: str, now
 def cool(
     db: apsw.Connection,
     token_id: int,
-    model_class: str,
+    scope: Scope,
     until: float,
     reason: str,
     set_at_ns: int,
 ) -> None:
-    """The token rests for `model_class` until then, unless it was reset since or is removed."""
+    """The token is not used for `scope` until then, unless it was reset since or is removed."""
     run(
         db,
-        "INSERT INTO cooldowns SELECT id, ?, ?, ?, ? FROM tokens"
-        " WHERE id = ? AND removed_at IS NULL AND reset_at < ?4"
+        "INSERT INTO cooldowns (token_id, endpoint_group, model_class, until, reason, set_at)"
+        " SELECT id, ?, ?, ?, ?, ? FROM tokens"
+        " WHERE id = ? AND removed_at IS NULL AND reset_at < ?5"
         " ON CONFLICT DO UPDATE SET until = excluded.until, reason = excluded.reason,"
         " set_at = excluded.set_at WHERE excluded.set_at >= set_at",
-        (model_class, until, reason, set_at_ns, token_id),
+        (*scope, until, reason, set_at_ns, token_id),
     )
 
 
-def coolings(db: apsw.Connection, now: float) -> list[StoredCooling]:
-    """Those in force, by token and class."""
+def coolings(db: apsw.Connection, now: float) -> list[StoredCooldown]:
+    """Those in force, by token and scope."""
     rows = run(
         db,
-        "SELECT c.token_id, c.model_class, c.until, c.reason, c.set_at FROM cooldowns AS c"
+        "SELECT c.token_id, c.endpoint_group, c.model_class, c.until, c.reason, c.set_at"
+        " FROM cooldowns AS c"
         " JOIN tokens AS t ON t.id = c.token_id"
-        " WHERE c.until > ? AND t.removed_at IS NULL AND c.set_at > t.reset_at",
+        " WHERE c.until > ? AND t.removed_at IS NULL AND c.set_at > t.reset_at"
+        " ORDER BY c.token_id, c.endpoint_group, c.model_class",
         (now,),
     )
-    return [StoredCooling(*row) for row in rows]
+    return [StoredCooldown(row[0], Scope(*row[1:3]), *row[3:]) for row in rows]
 
 
 # Logins of Claude Code that are taken over

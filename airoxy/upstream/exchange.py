@@ -67,21 +67,23 @@ class Exchange:
         answer = self._answer
         return answer is not None and (answer.size > 0 or answer.complete)
 
-    async def send(self, head: bytes, body: Body = None, *, length: int | None = None) -> None:
+    async def send(
+        self, head: bytes, body: Body = None, *, length: int | None = None, once: bool = False
+    ) -> None:
         """Send the request and wait for the head of the answer.
 
         `head` is Upstream.head()'s. A bytearray must not change until the answer's head is there.
         An iterator is sent with content-length if `length` (bytes) is given, else chunked, and
-        always over a fresh connection, because it could not be repeated. Anything else is repeated
-        once, unnoticed, if a kept-alive connection turns out to have been closed before any byte
-        of the answer.
+        always over a fresh connection, because it could not be repeated; so is what must happen
+        `once`. Anything else is repeated once, unnoticed, if a kept-alive connection turns out to
+        have been closed before any byte of the answer.
 
         Raises ConnectFailed, UpstreamTimeout, UpstreamBroken, what the iterator raises, and
         InvalidInput if the iterator's length is not `length`.
         """
         if self._error is not None:
             raise self._error
-        repeatable = body is None or isinstance(body, (bytes, bytearray))
+        repeatable = not once and (body is None or isinstance(body, (bytes, bytearray)))
         head = _framed(head, body, length)
         try:
             connection = self._pool.take() if repeatable else None
@@ -92,6 +94,18 @@ class Exchange:
         except BaseException:
             self._drop()
             raise
+
+    async def peek(self, enough: int, seconds: float) -> bytes:
+        """What has arrived of the body, which stays to be read: as soon as it is `enough` bytes,
+        or no more can come, or so many seconds have passed."""
+        answer = self._answer
+        if answer is not None and answer.size < enough and not answer.complete:
+            await self._wait_for(answer, enough, seconds)
+        return self.arrived()
+
+    def arrived(self) -> bytes:
+        """What has arrived of the body by now, and stays to be read."""
+        return self._answer.look() if self._answer is not None else b""
 
     async def read(self) -> bytes:
         """All of the body that has arrived since the last call, at least a byte; b"" at the end.
@@ -218,6 +232,26 @@ class Exchange:
             task.cancel()
             task.add_done_callback(_close_late)
             raise
+
+    async def _wait_for(self, answer: UpstreamResponse, enough: int, seconds: float) -> None:
+        late = False
+
+        def give_up() -> None:
+            nonlocal late
+            late = True
+            self._wake()
+
+        timer = asyncio.get_running_loop().call_later(seconds, give_up)
+        try:
+            while answer.size < enough and not (answer.complete or late):
+                connection = self._connection
+                if self._error is not None:
+                    raise self._error
+                if connection is None or connection.fault is not None:
+                    return  # read() tells
+                await self._wait()
+        finally:
+            timer.cancel()
 
     def _take(self, answer: UpstreamResponse) -> bytes:
         data = answer.take()

@@ -87,6 +87,12 @@ class UpstreamResponse:
         self.size = 0
         return data
 
+    def look(self) -> bytes:
+        """The same, which stays to be taken."""
+        if len(self.pieces) != 1:
+            self.pieces[:] = (b"".join(self.pieces),)
+        return self.pieces[0]
+
     def discard(self) -> None:
         """Read no further, whatever comes."""
         self._parser = None

@@ -1,16 +1,13 @@
 import datetime
-import json
 from collections import Counter
 
 import pytest
 
 from airoxy.core import pool
-from airoxy.core.pool import ANSWER, NEXT, REFRESH, Cooling, Token, Verdict
+from airoxy.core.pool import EVERYTHING, Scope, Token
 
 NOW = datetime.datetime(2026, 11, 22, 12, tzinfo=datetime.UTC).timestamp()
-DECEMBER = datetime.datetime(2026, 12, 1, tzinfo=datetime.UTC).timestamp()
 KEY = Token(1, "one", "api_key", "sk-ant-api-test-one", None, 0)
-OAUTH = Token(2, "two", "oauth", "sk-ant-oat-test-two", int(NOW) + 60, 0)
 
 
 def token(number: int, expires_at: int | None = None) -> Token:
@@ -19,10 +16,6 @@ def token(number: int, expires_at: int | None = None) -> Token:
 
 def never_cooling(_: Token) -> float:
     return 0
-
-
-def error(message: str, **error: object) -> bytes:
-    return json.dumps({"type": "error", "error": {"message": message, **error}}).encode()
 
 
 @pytest.mark.parametrize(
@@ -100,57 +93,21 @@ def test_sessions_agree_on_hosts_where_ids_and_secrets_differ_but_names_do_not()
         assert a.name == b.name
 
 
-SPEND = error("spend", details={"error_code": pool.SPEND_LIMIT})
-FOUR = "claude-opus-4"
-
-LIMITED, SPENT = "rate limited", "spend limit reached"
-
-
-def refused(said: str) -> Verdict:
-    return Verdict("next", None, f"Anthropic answered 401: {said}")
-
-
-def cooling(model_class: str, until: float, reason: str) -> Verdict:
-    return Verdict("next", Cooling(model_class, until, reason))
-
-
-OTHERS = (200, 204, 302, 400, 402, 404, 409, 413, 500, 502, 504)
-VERDICTS = [
-    # who, status, headers, body, refreshed -> verdict
-    (KEY, 429, {b"retry-after": b"30"}, b"", cooling(FOUR, NOW + 30, LIMITED)),
-    (KEY, 429, {b"retry-after": b"86400"}, b"", cooling(FOUR, NOW + 3600, LIMITED)),
-    (KEY, 429, {b"retry-after": b"soon"}, b"", NEXT),
-    (KEY, 429, {b"retry-after": b"0"}, b"", NEXT),
-    (KEY, 429, {}, error("Error"), NEXT),
-    (KEY, 429, {}, SPEND, cooling("*", DECEMBER, SPENT)),
-    (KEY, 429, {b"retry-after": b"5"}, SPEND, cooling("*", DECEMBER, SPENT)),
-    (KEY, 429, {}, b'"enforced_spend_limit_reached', NEXT),
-    (KEY, 529, {b"retry-after": b"30"}, b"", NEXT),
-    (OAUTH, 401, {}, b"", REFRESH),
-    (KEY, 401, {}, error("invalid x-api-key"), refused("invalid x-api-key")),
-    (KEY, 401, {}, b"<html>", refused("no reason given")),
-    (KEY, 403, {}, b"", NEXT),
-    (OAUTH, 403, {}, b"", NEXT),
-    *((KEY, status, {}, b"", ANSWER) for status in OTHERS),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("who", "status", "headers", "body", "verdict"), VERDICTS)
-def test_an_answer_decides(who, status, headers, body, verdict):
-    assert pool.judge(who, status, headers, body, FOUR, NOW, refreshed=False) == verdict
-
-
-def test_a_401_after_the_refresh_deactivates_an_oauth_token():
-    verdict = pool.judge(OAUTH, 401, {}, error("expired"), FOUR, NOW, refreshed=True)
-    assert verdict == Verdict("next", None, "Anthropic answered 401: expired")
-
-
-def test_an_error_message_is_one_line_of_bounded_length():
-    assert pool.error_message(error("a\n b")) == "a b"
-    assert len(pool.error_message(error("x" * 1000))) == 300
-    assert pool.error_message(b"[" * 100_000) is None
-    assert pool.error_message(b'{"error": "text"}') is None
-
-
 def test_a_token_does_not_show_its_secret():
     assert KEY.secret not in repr(KEY)
+
+
+@pytest.mark.parametrize(
+    ("scope", "words"),
+    [
+        (EVERYTHING, ""),
+        (Scope("messages", "claude-opus-5-5"), "claude-opus-5-5"),
+        (Scope("messages", ""), "messages"),
+        (Scope("*", "claude-opus-4"), "claude-opus-4"),
+        (Scope("count_tokens", "claude-opus-4"), "count_tokens claude-opus-4"),
+        (Scope("files", ""), "files"),
+        (Scope("batches"), "batches"),
+    ],
+)
+def test_a_scope_is_told_in_a_word_or_two(scope, words):
+    assert str(scope) == words

@@ -40,7 +40,7 @@ def readings(metric_counters: MetricCounters) -> Readings:
     token = {
         "id": 7, "name": "one", "type": "oauth", "is_active": True, "inactive_reason": None,
         "refresh_failures": 0, "expires_at": 2_000_000_000,
-        "coolings": [{"model_class": "*", "until": 2e9, "reason": "rate limited"}],
+        "coolings": [{"group": "*", "model_class": "*", "until": 2e9, "reason": "rate limited"}],
     }  # fmt: skip
     return Readings(
         counted=metric_counters.read(),

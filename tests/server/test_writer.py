@@ -10,6 +10,7 @@ import apsw
 import pytest
 
 from airoxy.core.billing.usage import Usage
+from airoxy.core.pool import Scope
 from airoxy.server.metrics.counters import REGION, MetricCounters
 from airoxy.server.shared_memory import SharedMemory
 from airoxy.server.writer import Writer
@@ -74,7 +75,11 @@ def test_an_operation_and_the_last_use_are_written_with_the_rows(path):
     writer = Writer(connect(path))
     writer.used(token, 5_000)
     writer.used(token, 7_000)
-    writer.do(lambda db: tokens.cool(db, token, "claude-opus-4", 2e9, "rate limited", 6_000))
+    writer.do(
+        lambda db: tokens.cool(
+            db, token, Scope("messages", "claude-opus-4"), 2e9, "rate limited", 6_000
+        )
+    )
     writer.close()
     listed = tokens.list_tokens(db, 0)[0]
     assert listed["last_used_at"] == 7_000

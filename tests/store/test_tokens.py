@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from airoxy.core.pool import Token
+from airoxy.core.pool import EVERYTHING, Scope, Token
 from airoxy.errors import Conflict, NotFound
 from airoxy.store import leases, resources, tokens
 from airoxy.store.schema import open_database, run
@@ -132,10 +132,16 @@ def test_the_operators_word_needs_no_reason(db: apsw.Connection) -> None:
 
 def test_a_cooling_holds_until_its_time(db: apsw.Connection) -> None:
     add_token(db, "one")
-    tokens.cool(db, 1, "claude-opus-4", 20.5, "rate limited", 10 * SECOND)
-    assert tokens.coolings(db, 20) == [(1, "claude-opus-4", 20.5, "rate limited", 10 * SECOND)]
+    tokens.cool(db, 1, Scope("messages", "claude-opus-4"), 20.5, "rate limited", 10 * SECOND)
+    scope = Scope("messages", "claude-opus-4")
+    assert tokens.coolings(db, 20) == [(1, scope, 20.5, "rate limited", 10 * SECOND)]
     assert listed(db, 20)["coolings"] == [
-        {"model_class": "claude-opus-4", "until": 20.5, "reason": "rate limited"}
+        {
+            "group": "messages",
+            "model_class": "claude-opus-4",
+            "until": 20.5,
+            "reason": "rate limited",
+        }
     ]
     assert tokens.coolings(db, 20.5) == []
     assert listed(db, 21)["coolings"] == []
@@ -143,16 +149,19 @@ def test_a_cooling_holds_until_its_time(db: apsw.Connection) -> None:
 
 def test_the_latest_cooling_of_a_class_counts(db: apsw.Connection) -> None:
     add_token(db, "one")
-    tokens.cool(db, 1, "a", 90, "first", 1)
-    tokens.cool(db, 1, "b", 50, "other class", 1)
-    tokens.cool(db, 1, "a", 40, "third", 3)
-    tokens.cool(db, 1, "a", 99, "late on its way", 2)
-    assert [(c.model_class, c.until) for c in tokens.coolings(db, 0)] == [("a", 40), ("b", 50)]
+    tokens.cool(db, 1, Scope("messages", "a"), 90, "first", 1)
+    tokens.cool(db, 1, Scope("messages", "b"), 50, "other class", 1)
+    tokens.cool(db, 1, Scope("messages", "a"), 40, "third", 3)
+    tokens.cool(db, 1, Scope("messages", "a"), 99, "late on its way", 2)
+    assert [(c.scope.model_class, c.until) for c in tokens.coolings(db, 0)] == [
+        ("a", 40),
+        ("b", 50),
+    ]
 
 
 def test_reset_clears_everything_that_keeps_a_token_away(db: apsw.Connection) -> None:
     add_login(db, "one")
-    tokens.cool(db, 1, "*", 90, "spend limit reached", 5 * SECOND)
+    tokens.cool(db, 1, EVERYTHING, 90, "spend limit reached", 5 * SECOND)
     leases.count_refusal(db, 1, "refused", 5, retry_at=9, final=True)
     tokens.reset_token(db, 1, 10)
     row = listed(db)
@@ -166,9 +175,9 @@ def test_a_cooling_from_before_the_reset_that_comes_late_does_not_count(
 ) -> None:
     add_token(db, "one")
     tokens.reset_token(db, 1, 10)
-    tokens.cool(db, 1, "*", 90, "late", 9 * SECOND)
+    tokens.cool(db, 1, EVERYTHING, 90, "late", 9 * SECOND)
     assert tokens.coolings(db, 11) == []
-    tokens.cool(db, 1, "*", 90, "new", 11 * SECOND)
+    tokens.cool(db, 1, EVERYTHING, 90, "new", 11 * SECOND)
     assert len(tokens.coolings(db, 11)) == 1
 
 
@@ -176,21 +185,21 @@ def test_a_reset_counts_even_where_the_clock_was_set_back_since_the_cooling(
     db: apsw.Connection,
 ) -> None:
     add_token(db, "one")
-    tokens.cool(db, 1, "*", 9000, "limit", 5000 * SECOND)
+    tokens.cool(db, 1, EVERYTHING, 9000, "limit", 5000 * SECOND)
     tokens.reset_token(db, 1, 10)
     assert tokens.usable_tokens(db)[0].reset_at == 5000 * SECOND
 
 
 def test_a_token_that_is_gone_is_not_cooled(db: apsw.Connection) -> None:
     tokens.remove_token(db, add_token(db, "one"), 5)
-    tokens.cool(db, 1, "*", 90, "limit", 6 * SECOND)
-    tokens.cool(db, 99, "*", 90, "limit", 6 * SECOND)
+    tokens.cool(db, 1, EVERYTHING, 90, "limit", 6 * SECOND)
+    tokens.cool(db, 99, EVERYTHING, 90, "limit", 6 * SECOND)
     assert tokens.coolings(db, 0) == []
 
 
 def test_cooling_and_deactivation_survive_a_restart(db: apsw.Connection) -> None:
     add_token(db, "one")
-    tokens.cool(db, 1, "*", 90, "limit", SECOND)
+    tokens.cool(db, 1, EVERYTHING, 90, "limit", SECOND)
     tokens.deactivate(db, 1, "said 401", "sk-ant-api-test-one", 1)
     again = open_database(Path(db.filename))
     assert listed(again, 5) == listed(db, 5)

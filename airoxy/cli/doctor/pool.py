@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding
 from airoxy.cli.installation import Installation
 from airoxy.cli.show import span
+from airoxy.core.pool import EVERYTHING
 from airoxy.errors import AiroxyError
 
 if TYPE_CHECKING:
@@ -94,7 +95,11 @@ def _pool(rows: list[dict[str, Any]], now: float) -> Finding:
     if not usable:
         text = f"None of the {len(rows)} tokens can be used, so no request can be forwarded."
         return Finding(FAIL, text, "sudo airoxy token list")
-    resting = [row for row in usable if any(c["model_class"] == "*" for c in row["coolings"])]
+    resting = [
+        row
+        for row in usable
+        if any((c["group"], c["model_class"]) == EVERYTHING for c in row["coolings"])
+    ]
     if len(resting) == len(usable):
         first = min(cooling["until"] for row in resting for cooling in row["coolings"])
         text = f"Every usable token is cooling; the first is ready in {span(first - now)}."

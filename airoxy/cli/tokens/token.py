@@ -12,6 +12,7 @@ from airoxy.cli.show import name_argument, past, span
 from airoxy.cli.tokens import auto, key
 from airoxy.cli.tokens.terms import TERMS
 from airoxy.core.keys import token_type
+from airoxy.core.pool import Scope
 from airoxy.errors import EXIT_FAILED, InvalidInput
 from airoxy.store import leases, tokens
 
@@ -122,11 +123,15 @@ def state(row: Mapping[str, Any], now: float) -> str:
     if row["expires_at"] and row["expires_at"] <= now:
         return "expired"
     coolings = [
-        f"cooling {'' if cooling['model_class'] == '*' else cooling['model_class'] + ' '}"
-        f"{span(cooling['until'] - now)} ({cooling['reason']})"
+        f"cooling {_scope(cooling)}{span(cooling['until'] - now)} ({cooling['reason']})"
         for cooling in row["coolings"]
     ]
     return ", ".join(coolings) or "ready"
+
+
+def _scope(cooling: Mapping[str, Any]) -> str:
+    scope = str(Scope(cooling["group"], cooling["model_class"]))
+    return f"{scope} " if scope else ""
 
 
 def _expiry(row: Mapping[str, Any], now: float) -> str:

@@ -33,6 +33,16 @@ _COUNTED = frozenset((MESSAGES, CHAT, BATCHES))
 _FREE_POST = re.compile(r"/v1/(?:messages/count_tokens|messages/batches/[^/]+/cancel|files)")
 _FREE_DELETE = re.compile(r"/v1/(?:messages/batches|files)/[^/]+")
 
+#: Anthropic limits these apart from each other; all else is "others".
+_GROUPS = {
+    MESSAGES: "messages",
+    CHAT: "messages",
+    "/v1/complete": "messages",
+    COUNT_TOKENS: "count_tokens",
+}
+#: What a subscription's token is for.
+_OPEN_TO_OAUTH = (MESSAGES, COUNT_TOKENS, "/v1/models")
+
 
 class Cost(enum.Enum):
     """What is known of the cost of a request by its method and path."""
@@ -93,6 +103,23 @@ def creates(method: str, path: str) -> bool:
     not to what names its model or asks for an answer."""
     path = path.rstrip("/")
     return method == "POST" and path not in (MESSAGES, CHAT, COUNT_TOKENS, "/v1/complete")
+
+
+def endpoint_group(path: str) -> str:
+    """The group of endpoints whose limits a path shares."""
+    if group := _GROUPS.get(path.rstrip("/")):
+        return group
+    if _is_in(path, BATCHES):
+        return "batches"
+    return "files" if _is_in(path, FILES) else "others"
+
+
+def is_open_to(token_type: str, path: str) -> bool:
+    """Whether tokens of that type may use an endpoint, so that a refusal can mean the token."""
+    if token_type == "oauth":
+        path = path.rstrip("/")
+        return path in _OPEN_TO_OAUTH or path.startswith("/v1/models/")
+    return not _is_in(path.lower(), ORGANIZATIONS)
 
 
 def _is_in(path: str, collection: str) -> bool:

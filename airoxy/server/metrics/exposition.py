@@ -26,7 +26,7 @@ from prometheus_client.registry import Collector
 
 from airoxy import __version__
 from airoxy.core.billing.usage import USAGE
-from airoxy.core.pool import EVERY_CLASS, model_class
+from airoxy.core.pool import EVERY_CLASS, EVERY_GROUP, model_class
 from airoxy.server.metrics.counters import BOUNDS, OTHER, CounterLabels, CounterValues
 from airoxy.server.metrics.readings import Readings
 
@@ -213,12 +213,14 @@ class _Families(Collector):
         """Some client may have made up the class of any but the models that are known."""
         family = GaugeMetricFamily(
             _COOLING,
-            "Until when the token rests for a class of models, while it does (Unix time).",
+            "Until when the token cools down for Messages with a class of models (Unix time).",
             labels=("token", "model_class"),
         )
         for token in self._readings.stored.tokens:
             until: dict[str, float] = {}
             for cooling in token["coolings"]:
+                if cooling["group"] not in ("messages", EVERY_GROUP):
+                    continue
                 named = cooling["model_class"]
                 named = named if named in classes or named == EVERY_CLASS else OTHER
                 until[named] = max(cooling["until"], until.get(named, 0.0))

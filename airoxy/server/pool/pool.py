@@ -1,101 +1,127 @@
-"""The pool at work: picks a token for a request and makes a verdict come true.
+"""The pool of upstream tokens at work: chooses one for a request, and carries verdicts out.
 
-The law: what is decided is core.pool's; here the present state is handed to it and the outcome is
-shared with the other workers at once, and with the database soon.
+Invariant: a verdict (`core.verdict`) holds in all workers at once, and in the database soon.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import math
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 
 from airoxy.core import pool as rules
-from airoxy.core.pool import Token, Verdict
+from airoxy.core.pool import EVERYTHING, Scope, Token
+from airoxy.core.verdict import MOST_UNKNOWN_REFUSALS, SHORT_RETRY, Cooldown, Verdict
 from airoxy.errors import AiroxyError, AllCooling, NoTokens
+from airoxy.journal import about
 from airoxy.server.pool.refresher import Refresher
+from airoxy.server.pool.refusals import Refusals
 from airoxy.server.pool.snapshot import Snapshot
 from airoxy.server.pool.token_state import TokenState
 from airoxy.server.writer import Writer
 from airoxy.store import tokens
+
+log = logging.getLogger(__name__)
+
+#: Seconds that a request waits in all for a token of its own or for an overloaded upstream; a
+#: first wait may be as long as SHORT_RETRY.
+PATIENCE = 4.0
+#: Clocks of sleeping and of cooldowns differ by less (seconds).
+_MARGIN = 0.002
 
 
 @dataclass(slots=True)
 class Wanted:
     """What a request asks of the pool, and what it has had already."""
 
-    model_class: str
+    scope: Scope
     session: bytes | None = None
     pinned: int | None = None
     tried: set[int] = field(default_factory=set)
     refreshed: set[int] = field(default_factory=set)
+    waited: float = 0.0
+
+    @property
+    def patience(self) -> float:
+        """How long it may wait once more."""
+        return PATIENCE - self.waited if self.waited else SHORT_RETRY
+
+    def again(self, token: Token) -> None:
+        """The token may be tried once more."""
+        self.tried.discard(token.id)
 
 
 @dataclass(frozen=True)
 class Pool:
     snapshot: Snapshot
     token_state: TokenState
+    refusals: Refusals
     writer: Writer
     refresher: Refresher
 
-    async def next(self, wanted: Wanted) -> Token | None:
-        """The token to try next, marked used; an expired one, renewed, where no other is ready."""
+    async def next(self, wanted: Wanted, request_id: str | None = None) -> Token | None:
+        """The token to try next, marked used; an expired one, renewed, where no other is ready.
+
+        A conversation waits a little for its own, whose account has its cache."""
         token = self._take(wanted)
+        while isinstance(token, float):
+            await self.pause(wanted, token - time.time() + _MARGIN)
+            token = self._take(wanted)
         if token is None:
             now = time.time()
             for expired in self._candidates(wanted):
-                if expired.expired(now) and await self.refresh(wanted, expired):
-                    return self._take(wanted)
-        if token is not None:
+                if expired.expired(now) and await self.refresh(wanted, expired, request_id):
+                    token = self._take(wanted, wait=False)
+                    break
+        if isinstance(token, Token):
             wanted.tried.add(token.id)
-        return token
+            return token
+        return None
 
-    async def refresh(self, wanted: Wanted, token: Token) -> bool:
+    async def pause(self, wanted: Wanted, seconds: float) -> None:
+        """Wait, which the request can do only so often."""
+        wanted.waited += max(seconds, 0.0)
+        await asyncio.sleep(seconds)
+
+    def has_another(self, wanted: Wanted) -> bool:
+        """Whether a token that was not tried yet is ready."""
+        return bool(self._ready(self._candidates(wanted), wanted.scope, wanted.tried))
+
+    async def refresh(self, wanted: Wanted, token: Token, request_id: str | None = None) -> bool:
         """Renew an OAuth token, once per request; True if it may be tried (again)."""
         if token.id in wanted.refreshed:
             return False
         wanted.refreshed.add(token.id)
-        if not await self.refresher.refresh(token):
+        if not await self.refresher.refresh(token, request_id):
             return False
         self.snapshot.renew()
-        wanted.tried.discard(token.id)
+        wanted.again(token)
         return True
 
-    def act(self, token: Token, verdict: Verdict) -> None:
-        """Cool or deactivate the token, here at once and in the database soon."""
-        now = time.time_ns()
-        if cooling := verdict.cooling:
-            self.token_state.cool(token.id, cooling.model_class, cooling.until, now)
-            self.writer.do(
-                partial(
-                    tokens.cool,
-                    token_id=token.id,
-                    model_class=cooling.model_class,
-                    until=cooling.until,
-                    reason=cooling.reason,
-                    set_at_ns=now,
-                )
-            )
-        if verdict.deactivate:
-            self.token_state.deactivate(token, now)
-            self.writer.do(
-                partial(
-                    tokens.deactivate,
-                    token_id=token.id,
-                    reason=verdict.deactivate,
-                    secret=token.secret,
-                    now=now / 1e9,
-                ),
-                lambda: self.token_state.deactivation_written(token, time.time_ns()),
-            )
+    def act(self, token: Token, verdict: Verdict, request_id: str | None) -> None:
+        """Cool or deactivate the token; each is one line in the journal."""
+        if verdict.cooldown is not None:
+            self._cool(token, verdict.cooldown, request_id)
+        if verdict.deactivate is not None:
+            self._deactivate(token, verdict.deactivate, request_id)
+        if verdict.unknown_refusal and self.refusals.count(token.id) >= MOST_UNKNOWN_REFUSALS:
+            reason = f"Anthropic answered 401 {MOST_UNKNOWN_REFUSALS} times in a row"
+            self._deactivate(token, reason, request_id)
+
+    def succeeded(self, token: Token) -> None:
+        """An answer shows that the token works."""
+        self.refusals.clear(token.id)
 
     def nothing_ready(self, wanted: Wanted) -> AiroxyError:
         """Why no token could be tried."""
         now = time.time()
         until = [
-            self.token_state.cooling_until(token, wanted.model_class)
+            self._cooling_until(token, wanted.scope)
             for token in self._candidates(wanted)
             if not token.expired(now)
         ]
@@ -106,35 +132,97 @@ class Pool:
                 else "The access token that this batch or file belongs to is not available"
             )
         wait = max(1, math.ceil(min(until) - now))
+        scope = f" for {wanted.scope}" if str(wanted.scope) else ""
         return AllCooling(
-            f"All access tokens are rate limited; the first is ready in {wait} seconds",
+            f"All access tokens are rate limited{scope}; the first is ready in {wait} seconds",
             headers=(("retry-after", str(wait)),),
         )
 
     def all_ready(self) -> list[Token]:
         """The tokens that could serve a request for a model of which none is cooling."""
-        return self._ready(self._active(), rules.EVERY_CLASS, ())
+        return self._ready(self._active(), EVERYTHING, ())
 
-    def _take(self, wanted: Wanted) -> Token | None:
+    def _cool(self, token: Token, cooldown: Cooldown, request_id: str | None) -> None:
+        now = time.time_ns()
+        group, model_class = cooldown.scope
+        before = self._cooling_until(token, cooldown.scope)
+        self.token_state.cool(token.id, model_class, cooldown.until, now, group)
+        self.writer.do(
+            partial(
+                tokens.cool,
+                token_id=token.id,
+                scope=cooldown.scope,
+                until=cooldown.until,
+                reason=cooldown.reason,
+                set_at_ns=now,
+            )
+        )
+        if before * 1e9 < now:  # requests that were under way together are told once
+            log.warning(
+                "Token %d (%s) cools down for %s until %s: %s",
+                token.id,
+                token.name,
+                cooldown.scope if str(cooldown.scope) else "everything",
+                datetime.fromtimestamp(cooldown.until, UTC).strftime("%Y-%m-%d %H:%M:%SZ"),
+                cooldown.reason,
+                extra=about(request_id),
+            )
+
+    def _deactivate(self, token: Token, reason: str, request_id: str | None) -> None:
+        now = time.time_ns()
+        known = not self.token_state.active((token,), now)
+        self.token_state.deactivate(token, now)
+        self.refusals.clear(token.id)
+        self.writer.do(
+            partial(
+                tokens.deactivate,
+                token_id=token.id,
+                reason=reason,
+                secret=token.secret,
+                now=now / 1e9,
+            ),
+            lambda: self.token_state.deactivation_written(token, time.time_ns()),
+        )
+        if not known:
+            log.warning(
+                "Token %d (%s) is deactivated: %s",
+                token.id,
+                token.name,
+                reason,
+                extra=about(request_id),
+            )
+
+    def _take(self, wanted: Wanted, *, wait: bool = True) -> Token | float | None:
+        """A token, marked used; or until when (Unix time) the conversation's own is cooling."""
         candidates = self._candidates(wanted)
+        patience = wanted.patience if wait and wanted.session else 0.0
         with self.token_state.turn():
-            able = self._ready(candidates, wanted.model_class, wanted.tried)
+            able = self._ready(candidates, wanted.scope, wanted.tried, patience)
             token = rules.choose(able, self.token_state.last_used, wanted.session)
             if token is None:
                 return None
+            if patience and (until := self._cooling_until(token, wanted.scope)) > time.time():
+                return until
             used = self.token_state.mark_used(token.id, time.time_ns())
         self.writer.used(token.id, used)
         return token
 
     def _ready(
-        self, candidates: Collection[Token], model_class: str, tried: Collection[int]
+        self,
+        candidates: Collection[Token],
+        scope: Scope,
+        tried: Collection[int],
+        patience: float = 0.0,
     ) -> list[Token]:
-        now, token_state = time.time(), self.token_state
-        if not token_state.any_cools(now):
+        now = time.time()
+        if not self.token_state.any_cools(now):
             return rules.ready(candidates, None, now, tried)
         return rules.ready(
-            candidates, lambda token: token_state.cooling_until(token, model_class), now, tried
+            candidates, lambda token: self._cooling_until(token, scope) - patience, now, tried
         )
+
+    def _cooling_until(self, token: Token, scope: Scope) -> float:
+        return self.token_state.cooling_until(token, scope.model_class, scope.group)
 
     def _candidates(self, wanted: Wanted) -> Collection[Token]:
         if wanted.pinned is None:

@@ -1,6 +1,6 @@
-"""Renews expired OAuth tokens for the requests that meet them, once for all who wait.
+"""Renews expired OAuth tokens for the requests that meet them, once for all that wait.
 
-The law: within this process one task renews a token, however many requests wait for it; between
+Invariant: within this process one task renews a token, however many requests wait for it; between
 processes the lease in the database sees to that (jobs.refresh).
 """
 
@@ -16,6 +16,7 @@ import apsw
 from airoxy.config import OAuth
 from airoxy.core.pool import Token
 from airoxy.jobs.refresh import refresh_token
+from airoxy.journal import about
 
 log = logging.getLogger(__name__)
 
@@ -29,19 +30,19 @@ class Refresher:
         self._running: dict[int, asyncio.Task[bool]] = {}
         self._told: dict[int, str] = {}
 
-    async def refresh(self, token: Token) -> bool:
+    async def refresh(self, token: Token, request_id: str | None = None) -> bool:
         """True if the database now has a newer secret than `token`'s."""
         task = self._running.get(token.id)
         if task is None:
-            task = self._running[token.id] = asyncio.create_task(self._refresh(token))
+            task = self._running[token.id] = asyncio.create_task(self._refresh(token, request_id))
             task.add_done_callback(lambda _: self._running.pop(token.id, None))
         # A client that leaves must not take the others' refresh with it.
         return await asyncio.shield(task)
 
-    async def _refresh(self, token: Token) -> bool:
-        return await asyncio.to_thread(self._refresh_here, token)
+    async def _refresh(self, token: Token, request_id: str | None) -> bool:
+        return await asyncio.to_thread(self._refresh_here, token, request_id)
 
-    def _refresh_here(self, token: Token) -> bool:
+    def _refresh_here(self, token: Token, request_id: str | None) -> bool:
         db = self._connect()
         try:
             outcome = refresh_token(
@@ -52,7 +53,8 @@ class Refresher:
         if self._told.get(token.id) != outcome.message:  # once, not for each request
             self._told[token.id] = outcome.message
             level = logging.INFO if outcome.renewed else logging.WARNING
-            log.log(level, "Token %d (%s): %s", token.id, token.name, outcome.message)
+            where = about(request_id)
+            log.log(level, "Token %d (%s): %s", token.id, token.name, outcome.message, extra=where)
         return outcome.renewed
 
     async def aclose(self) -> None:

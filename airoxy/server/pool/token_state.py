@@ -12,15 +12,13 @@ from collections.abc import Collection
 from functools import lru_cache
 from hashlib import blake2b
 
-from airoxy.core.pool import EVERY_CLASS, Token
+from airoxy.core.pool import EVERY_CLASS, EVERY_GROUP, Token
 from airoxy.server.shared_memory import Record, Region, SharedMemory
 
 SLOTS = 4096
 #: Scopes (endpoint group and model class) for which a token can cool down at once; the cooldown
 #: that ends first gives way.
 _COOLDOWNS = 16
-#: A cooldown of every endpoint group, as opposed to one.
-EVERY_GROUP = "*"
 #: So long a deactivation holds without the database, and so long (ns) after it was written there:
 #: by then every worker has read it.
 _UNWRITTEN, _WRITTEN = 86_400 * 10**9, 10**9

@@ -5,7 +5,9 @@ from __future__ import annotations
 from airoxy.server.limits import counters as limit_counters
 from airoxy.server.metrics import counters as metric_counters
 from airoxy.server.metrics import load
-from airoxy.server.pool import token_state
+from airoxy.server.pool import refusals, token_state
 from airoxy.server.shared_memory import Layout
 
-LAYOUT = Layout(load.REGION, token_state.REGION, metric_counters.REGION, limit_counters.REGION)
+LAYOUT = Layout(
+    load.REGION, token_state.REGION, refusals.REGION, metric_counters.REGION, limit_counters.REGION
+)

@@ -1,66 +1,41 @@
-"""The way of a request under /v1/: authenticated, given a token, forwarded, passed back, counted.
-
-The law: the loop in `_answer` is core.pool's table of verdicts, acted upon; no byte of an answer
-has gone to the client while another token may still be tried.
-"""
+"""The way of a request under /v1/: authenticated, limited, forwarded, passed back, counted."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import partial
 
 from airoxy.config import Config
-from airoxy.core import pool as rules
 from airoxy.core.limits.access import check_access
 from airoxy.core.limits.table import Limits
-from airoxy.core.pool import Token, Verdict
+from airoxy.core.pool import Scope, model_class
 from airoxy.core.request.body import Asked
-from airoxy.core.request.headers import credential_for, passed_to_upstream
-from airoxy.core.request.paths import CHAT, Cost, creates
-from airoxy.errors import AiroxyError, ConnectFailed, InternalError
+from airoxy.core.request.paths import Cost, creates, endpoint_group
+from airoxy.errors import AiroxyError, InternalError
 from airoxy.journal import about
-from airoxy.server.http.head import RequestHead
 from airoxy.server.http.request import ClientLeft, Request
 from airoxy.server.http.response import Response
 from airoxy.server.limits.limiter import Limiter
 from airoxy.server.pool.pool import Pool, Wanted
 from airoxy.server.proxy import affinity
+from airoxy.server.proxy.attempts import Attempts, Job
 from airoxy.server.proxy.authentication import authenticate
-from airoxy.server.proxy.body import read_request, with_system_line
-from airoxy.server.proxy.relay import AnswerSource, hold, relay
+from airoxy.server.proxy.body import read_request
+from airoxy.server.proxy.relay import AnswerSource, relay
 from airoxy.server.proxy.request_log import RequestLog
-from airoxy.upstream.exchange import Exchange
-from airoxy.upstream.upstream import Upstream, lines
+from airoxy.upstream.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
-#: Answers that may mean another token; all others are the client's.
-_JUDGED = frozenset((401, 403, 429, 529))
 #: So long (seconds) the row of a request waits for others.
 ROW_DELAY = 0.005
 #: For so long (seconds) the snapshot is not looked after again. The command that changes something
 #: needs longer to end after its commit, so what it did holds from the next request on.
 SNAPSHOT_TTL = 0.004
 _UNREAD = Asked(None, False, ())
-
-
-@dataclass(slots=True)
-class _Job:
-    """One request over all its attempts."""
-
-    request: Request
-    request_log: RequestLog
-    wanted: Wanted
-    body: bytes | bytearray | AsyncIterator[bytes]
-
-    @property
-    def repeatable(self) -> bool:
-        """A body that is streamed through is gone once it is sent."""
-        return isinstance(self.body, bytes | bytearray)
 
 
 @dataclass
@@ -74,6 +49,9 @@ class Proxy:
     running: int = 0
     _renewed_at: float = 0.0
     _ended: list[RequestLog] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._attempts = Attempts(self.config, self.pool, self.upstream)
 
     async def __call__(self, request: Request, response: Response) -> None:
         now = time.time()
@@ -122,7 +100,7 @@ class Proxy:
             job.body = await self.limiter.look(
                 head, job.body, limits, request_log.reservation, request_log.model
             )
-        answer = await self._answer(job)
+        answer: AnswerSource = await self._attempts.answer(job)
         try:
             if creates(head.method, head.path) and 200 <= answer.status < 300:
                 answer = await affinity.remember(answer, request_log.token_id, self.pool.writer)
@@ -175,80 +153,15 @@ class Proxy:
             count = partial(affinity.count_once, row=row, batch_id=request_log.batch_id)
             self.pool.writer.do(count, written)
 
-    async def _read(self, request: Request, request_log: RequestLog) -> _Job:
+    async def _read(self, request: Request, request_log: RequestLog) -> Job:
         head = request.head
         body = await request.body()
         asked = await read_request(body) if isinstance(body, bytes | bytearray) else _UNREAD
         request_log.model, request_log.is_stream = asked.model, asked.stream
         resources = (*head.ids, *asked.resources) if head.ids else asked.resources
         wanted = Wanted(
-            rules.model_class(asked.model),
+            Scope(endpoint_group(head.path), model_class(asked.model)),
             None if self.config.affinity == "none" else head.session,
             affinity.token_of(resources, self.pool.snapshot) if resources else None,
         )
-        return _Job(request, request_log, wanted, body)
-
-    async def _answer(self, job: _Job) -> AnswerSource:
-        """Send until an answer is the client's; the last one when no token is left to try."""
-        last: AnswerSource | None = None
-        unreachable: ConnectFailed | None = None
-        wanted = job.wanted
-        while len(wanted.tried) < self.config.max_attempts:
-            token = await self.pool.next(wanted)
-            if token is None:
-                break
-            try:
-                response = await self._send(job, token)
-            except ConnectFailed as error:
-                if unreachable or not job.repeatable:
-                    raise
-                unreachable = error
-                continue
-            if response.status not in _JUDGED:
-                return response
-            verdict, last = await self._judge(wanted, token, response)
-            self.pool.act(token, verdict)
-            if not job.repeatable:
-                break
-            if verdict.then == "refresh":
-                await self.pool.refresh(wanted, token)
-        if last is None:
-            raise unreachable or self.pool.nothing_ready(wanted)
-        return last
-
-    async def _send(self, job: _Job, token: Token) -> Exchange:
-        request, head, body = job.request, job.request.head, job.body
-        job.request_log.attempted(token)
-        if token.type == "oauth" and head.takes_system and isinstance(body, bytes | bytearray):
-            body = await with_system_line(body, self.config.oauth.lines)
-        lead = head.to_upstream.get(token.type) or self._lead(head, token.type)
-        exchange = self.upstream.start(request.runner)
-        request.watch(exchange)
-        credential = credential_for(token, bearer=head.path.startswith(CHAT))
-        await exchange.send(lead + lines(credential), body, length=request.length)
-        if not request.ended:
-            request.forget()  # an early answer
-        request.watch(exchange)
-        return exchange
-
-    def _lead(self, head: RequestHead, token_type: str) -> bytes:
-        passed = passed_to_upstream(head.headers, token_type)
-        host = (b"host", self.upstream.host)
-        lead = self.upstream.head(head.method.encode(), head.target, [host, *passed])
-        head.to_upstream[token_type] = lead
-        return lead
-
-    async def _judge(
-        self, wanted: Wanted, token: Token, response: Exchange
-    ) -> tuple[Verdict, AnswerSource]:
-        held = await hold(response)
-        verdict = rules.judge(
-            token,
-            held.status,
-            dict(held.headers),
-            held.text(),
-            wanted.model_class,
-            time.time(),
-            refreshed=token.id in wanted.refreshed,
-        )
-        return verdict, held
+        return Job(request, request_log, wanted, body)

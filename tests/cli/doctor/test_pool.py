@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import Any
 
 from airoxy.cli.doctor.finding import FAIL, FIXED, WARN
+from airoxy.core.pool import EVERYTHING
 from airoxy.store import tokens
 from airoxy.store.schema import open_database
 from tests.cli.doctor.ward import Ward
@@ -79,6 +80,6 @@ def test_tokens_of_which_none_can_be_used_are_a_fault(ward: Ward) -> None:
 
 def test_tokens_that_are_all_cooling_are_told(ward: Ward) -> None:
     with closing(open_database(ward.database)) as db:
-        tokens.cool(db, 1, "*", ward.now + 600, "429", int(ward.now * 1e9))
+        tokens.cool(db, 1, EVERYTHING, ward.now + 600, "429", int(ward.now * 1e9))
     found = ward.complaints()["tokens"]
     assert (found.state, "the first is ready in 10m" in found.text) == (WARN, True)

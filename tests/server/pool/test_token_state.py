@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from airoxy.core.pool import EVERY_CLASS, Token
-from airoxy.server.pool.token_state import EVERY_GROUP, REGION, SLOTS, TokenState
+from airoxy.core.pool import EVERY_CLASS, EVERY_GROUP, Token
+from airoxy.server.pool.token_state import REGION, SLOTS, TokenState
 from airoxy.server.shared_memory import SharedMemory
 
 FORK = multiprocessing.get_context("fork")

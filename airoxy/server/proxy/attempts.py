@@ -1,0 +1,177 @@
+"""The attempts of one request: tokens are chosen, asked and judged until an answer is the client's.
+
+Invariant: no byte of an answer goes to the client while another token may still be tried; the last
+answer goes to it as it came.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from airoxy.config import Config
+from airoxy.core.pool import Token
+from airoxy.core.request.headers import credential_for, passed_to_upstream
+from airoxy.core.request.paths import CHAT, creates
+from airoxy.core.verdict import ANSWER, JUDGED, Reply, Situation, Verdict, judge, needs_body
+from airoxy.errors import ConnectFailed
+from airoxy.server.http.head import RequestHead
+from airoxy.server.http.request import Request
+from airoxy.server.pool.pool import Pool, Wanted
+from airoxy.server.proxy.body import with_system_line
+from airoxy.server.proxy.peek import begins_overloaded, peek_error, peek_now
+from airoxy.server.proxy.request_log import RequestLog
+from airoxy.upstream.exchange import Exchange
+from airoxy.upstream.upstream import Upstream, lines
+
+_OVERLOADED = 529
+_ASCII_ESCAPE = re.compile(rb"\\u00([0-7][0-9a-fA-F])")
+
+
+@dataclass(slots=True)
+class Job:
+    """One request over all its attempts."""
+
+    request: Request
+    request_log: RequestLog
+    wanted: Wanted
+    body: bytes | bytearray | AsyncIterator[bytes]
+    overloads: int = 0
+    refusals: int = 0
+
+    @property
+    def repeatable(self) -> bool:
+        """A body that is streamed through is gone once it is sent."""
+        return isinstance(self.body, bytes | bytearray)
+
+    def situation(self, token: Token) -> Situation:
+        """What `judge` has to know of the request."""
+        head, wanted = self.request.head, self.wanted
+        return Situation(
+            wanted.scope,
+            head.path,
+            conversation=wanted.session is not None,
+            from_browser=any(name == b"origin" for name, _ in head.headers),
+            refreshed=token.id in wanted.refreshed,
+            overloads=self.overloads,
+            refusals=self.refusals,
+            said_by_client=self.says,
+        )
+
+    def says(self, words: str) -> bool:
+        """Whether the body has these words: an error may repeat what the client made up."""
+        if not isinstance(self.body, bytes | bytearray):
+            return False
+        body = _ASCII_ESCAPE.sub(lambda found: bytes((int(found[1], 16),)), self.body)
+        return words.lower().encode() in body.lower()
+
+
+@dataclass(frozen=True)
+class Attempts:
+    config: Config
+    pool: Pool
+    upstream: Upstream
+
+    async def answer(self, job: Job) -> Exchange:
+        """The answer that is the client's; the last one where no token is left to try."""
+        last: Exchange | None = None
+        unreachable: ConnectFailed | None = None
+        wanted = job.wanted
+        try:
+            while len(wanted.tried) < self.config.max_attempts:
+                token = await self.pool.next(wanted, request_id_of(last))
+                if token is None:
+                    break
+                try:
+                    exchange = await self._send(job, token)
+                except ConnectFailed as error:
+                    if unreachable or not job.repeatable:
+                        raise
+                    unreachable = error
+                    continue
+                if last is not None:
+                    last.close()
+                last = exchange
+                verdict = await self._judge(job, token, exchange)
+                if verdict.then == "answer" or not await self._go_on(job, token, verdict, exchange):
+                    break
+            if last is None:
+                raise unreachable or self.pool.nothing_ready(wanted)
+            job.request.watch(last)
+        except BaseException:
+            if last is not None:
+                last.close()
+            raise
+        return last
+
+    async def _send(self, job: Job, token: Token) -> Exchange:
+        request, head, body = job.request, job.request.head, job.body
+        job.request_log.attempted(token)
+        if token.type == "oauth" and head.takes_system and isinstance(body, bytes | bytearray):
+            body = await with_system_line(body, self.config.oauth.lines)
+        lead = head.to_upstream.get(token.type) or self._lead(head, token.type)
+        exchange = self.upstream.start(request.runner)
+        request.watch(exchange)
+        # What makes something must not be done twice.
+        once = not head.takes_system and creates(head.method, head.path)
+        credential = lines(credential_for(token, bearer=head.path.startswith(CHAT)))
+        await exchange.send(lead + credential, body, length=request.length, once=once)
+        if not request.ended:
+            request.forget()  # an early answer
+        request.watch(exchange)
+        return exchange
+
+    def _lead(self, head: RequestHead, token_type: str) -> bytes:
+        passed = passed_to_upstream(head.headers, token_type)
+        host = (b"host", self.upstream.host)
+        lead = self.upstream.head(head.method.encode(), head.target, [host, *passed])
+        head.to_upstream[token_type] = lead
+        return lead
+
+    async def _judge(self, job: Job, token: Token, exchange: Exchange) -> Verdict:
+        status = exchange.status
+        if status < 300:
+            self.pool.succeeded(token)
+            if not job.request_log.is_stream or not await begins_overloaded(exchange):
+                return ANSWER
+            status = _OVERLOADED
+        elif status not in JUDGED:
+            return ANSWER
+        headers, now = dict(exchange.headers), time.time()
+        if needs_body(status, headers, job.wanted.scope, now):
+            body = await peek_error(exchange)
+        else:
+            body = peek_now(exchange)
+        reply = Reply(status, headers, body)
+        phrases = self.config.upstream.account_errors
+        verdict = judge(token, reply, job.situation(token), now, phrases)
+        self.pool.act(token, verdict, request_id_of(exchange))
+        job.overloads += status == _OVERLOADED
+        job.refusals += status == 401 and verdict.deactivate is None and verdict.then != "refresh"
+        return verdict
+
+    async def _go_on(self, job: Job, token: Token, verdict: Verdict, exchange: Exchange) -> bool:
+        """Prepare the next attempt; False if there can be none."""
+        wanted = job.wanted
+        if not job.repeatable:
+            return False
+        if verdict.then == "refresh":
+            await self.pool.refresh(wanted, token, request_id_of(exchange))
+        patient = verdict.pause <= wanted.patience
+        if verdict.then == "again" and patient:
+            wanted.again(token)
+        if verdict.pause and verdict.cooldown is None:  # else the pool waits until it is over
+            if not patient or not (verdict.then == "again" or self.pool.has_another(wanted)):
+                return False
+            await self.pool.pause(wanted, verdict.pause)
+        return True
+
+
+def request_id_of(exchange: Exchange | None) -> str | None:
+    """The id that Anthropic gave to a request."""
+    if exchange is None:
+        return None
+    found = (value for name, value in exchange.headers if name == b"request-id")
+    return next(found, b"").decode("latin-1")[:100] or None

@@ -1,0 +1,55 @@
+"""Looking into an upstream answer before it is decided whose it is; nothing is taken out of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from airoxy.core.error_document import ErrorDocument
+from airoxy.server.proxy.decode import Decoder
+from airoxy.upstream.exchange import Exchange
+
+#: An error document is smaller (bytes), and arrives with its head or soon after (seconds).
+LIMIT, PATIENCE = 64 * 1024, 1.0
+
+_ERROR_EVENT = b"event: error"
+_OVERLOADED = "overloaded_error"
+
+
+async def peek_error(exchange: Exchange) -> bytes:
+    """As much of an error's body as comes soon, decoded."""
+    return _decoded(exchange, await exchange.peek(LIMIT, PATIENCE))
+
+
+def peek_now(exchange: Exchange) -> bytes:
+    """What is there of an error's body already, decoded."""
+    return _decoded(exchange, exchange.arrived())
+
+
+async def begins_overloaded(exchange: Exchange) -> bool:
+    """Whether a stream's first event says that Anthropic is overloaded: a 529 in all but name. It
+    is waited for a little, and only then the client gets the head of the answer."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + PATIENCE
+    size = 0
+    while (left := deadline - loop.time()) > 0:
+        arrived = await exchange.peek(size + 1, left)
+        beginning = _decoded(exchange, arrived).lstrip()[:LIMIT]
+        if not (beginning.startswith(_ERROR_EVENT) or _ERROR_EVENT.startswith(beginning)):
+            return False
+        event, end, _ = beginning.replace(b"\r\n", b"\n").partition(b"\n\n")
+        if end:
+            return _is_overloaded(event)
+        if len(arrived) == size or len(beginning) >= LIMIT or exchange.complete:
+            return False  # no more can come, or it is no event of Anthropic's
+        size = len(arrived)
+    return False
+
+
+def _decoded(exchange: Exchange, body: bytes) -> bytes:
+    encoding = dict(exchange.headers).get(b"content-encoding")
+    return Decoder(encoding.decode("latin-1")).decode(body) if encoding else body
+
+
+def _is_overloaded(event: bytes) -> bool:
+    lines = (line[5:].lstrip() for line in event.split(b"\n") if line.startswith(b"data:"))
+    return ErrorDocument(b"\n".join(lines)).type == _OVERLOADED
