@@ -1,6 +1,6 @@
 """airoxy with shorter time limits, whose /health also tells what it holds: `python3 -m` this.
 
-AIROXY_TEST_TIMEOUTS is a JSON object of fields of airoxy.server.http.server_state.Timeouts;
+AIROXY_TEST_TIMEOUTS is a JSON object of fields of airoxy.server.http.deadline.Timeouts;
 AIROXY_TEST_CLOCK is a file with the seconds by which the wall clock is wrong.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from airoxy.server.http import listener
-from airoxy.server.http.server_state import Timeouts
+from airoxy.server.http.deadline import Timeouts
 from airoxy.server.metrics.health import Health
 
 _plain = Health.read

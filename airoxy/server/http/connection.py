@@ -16,9 +16,8 @@ from typing import ClassVar, cast
 from airoxy.core.request import head as request_head
 from airoxy.core.request.head import CHUNKED
 from airoxy.errors import AiroxyError, InvalidInput
-from airoxy.server.http import rest
 from airoxy.server.http.chunks import Chunks
-from airoxy.server.http.deadline import Deadline
+from airoxy.server.http.deadline import MOST_REST, Deadline, Rest
 from airoxy.server.http.errors import last_answer
 from airoxy.server.http.flow import Flow
 from airoxy.server.http.head import RequestHead, read_head
@@ -78,7 +77,7 @@ class ClientConnection(asyncio.Protocol):
         self._left = 0
         self._chunks: Chunks | None = None
         self._deadline = Deadline(self.loop, self._expire)
-        self._rest = rest.Rest(self._deadline, state.timeouts)
+        self._rest = Rest(self._deadline, state.timeouts)
 
     # What the event loop tells.
 
@@ -139,7 +138,7 @@ class ClientConnection(asyncio.Protocol):
         return (
             self._state.leaving
             or self._left == CHUNKED
-            or self._left > rest.MOST
+            or self._left > MOST_REST
             # A client that was not told to send its body may send it, or the next request.
             or request.awaits_continue
         )

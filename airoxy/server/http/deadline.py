@@ -1,19 +1,47 @@
-"""A moment by which something has to have happened, and which is put off all the time.
-
-The law: one timer runs, and is left alone when the moment moves away from it. When it goes off it
-looks where the moment is now. So putting off costs a comparison.
-"""
+"""How long a client may take, and how much is read from it that nobody wants."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+
+#: The rest of a body is read to its end, and the connection goes on, if there is no more of it than
+#: this: twice the largest body of a message (bytes).
+MOST_REST = 64 * 1024 * 1024
+#: Of what has no end that is near so much is read, or as much again as was taken before (bytes).
+LEAST_REST = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """What a client may take its time for, in seconds."""
+
+    #: To begin its first request, and for any request's head.
+    head: float = 60.0
+    #: To send more of a body: what nginx gives, and far more than a hiccup of a mobile network
+    #: takes.
+    body: float = 60.0
+    #: To begin its next request. The client should be the first to give a connection up, and Go's
+    #: keeps one for 90.
+    idle: float = 120.0
+    #: To send the rest of a body that nobody waits for, since it may only then look for the answer;
+    #: and to send more of it. These are nginx's, too.
+    linger: float = 30.0
+    linger_silence: float = 5.0
+    #: To read what it was sent; Claude Code gives up after as much.
+    unread: int = 300
 
 
 class Deadline:
-    """`at` is a time of the event loop's, `math.inf` where nothing has to happen; `passed` is
-    called when it has passed."""
+    """A moment by which something has to have happened, and which is put off all the time: `at` is
+    a time of the event loop's, `math.inf` where nothing has to happen. `passed` is called when it
+    has passed.
+
+    One timer runs, and is left alone when the moment moves away from it; when it goes off it looks
+    where the moment is now. So putting off costs a comparison.
+    """
 
     __slots__ = ("_loop", "_passed", "_timer", "at")
 
@@ -48,3 +76,30 @@ class Deadline:
             self.set(self.at)
         else:
             self._passed()
+
+
+class Rest:
+    """How much of a body that nobody wants is still read, and for how long; begins with `wait`."""
+
+    __slots__ = ("_deadline", "_end", "_left", "_timeouts")
+
+    def __init__(self, deadline: Deadline, timeouts: Timeouts) -> None:
+        self._deadline = deadline
+        self._timeouts = timeouts
+        self._left = 0
+        self._end = 0.0
+
+    def wait(self, now: float, left: int, taken: int) -> None:
+        """Of a body `left` bytes are to come, if that is known, and `taken` were wanted."""
+        self._left = left if 0 < left <= MOST_REST else max(LEAST_REST, taken)
+        self._end = now + self._timeouts.linger
+        self.more(now)
+
+    def more(self, now: float) -> None:
+        """Something has come, and more may."""
+        self._deadline.set(min(now + self._timeouts.linger_silence, self._end))
+
+    def is_over(self, dropped: int) -> bool:
+        """Whether it is enough, after so many bytes more."""
+        self._left -= dropped
+        return self._left <= 0
