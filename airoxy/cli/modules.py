@@ -16,6 +16,7 @@ MODULES = {
     "prices": "cli.stats.prices",
     "config": "cli.config",
     "backup": "cli.backup",
+    "restore": "cli.restore",
     "units": "cli.system.services",
     "doctor": "cli.doctor",
     "package": "cli.system.package",

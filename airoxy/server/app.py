@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from os import environ
@@ -15,7 +16,7 @@ from os import environ
 import apsw
 
 from airoxy.config import Config
-from airoxy.errors import AiroxyError, InternalError
+from airoxy.errors import AiroxyError, InternalError, StoreError
 from airoxy.jobs.refresh import report_interrupted
 from airoxy.journal import about
 from airoxy.server.endpoints import small_endpoints
@@ -76,12 +77,11 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     """Everything of one worker, wired. Raises StoreError."""
     connect = partial(open_database, config.database)
     db = connect()
-    report_interrupted(db)
-    # That the tokens cannot be opened is to be said now; and the first request shall not wait for
-    # the import of what opens them.
+    with suppress(StoreError):  # without the tokens' key, which the snapshot reports
+        report_interrupted(db)
+    # The first request must not wait for the import of what decrypts the tokens.
     import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401
 
-    tokens.usable_tokens(db)
     # The request path reads what it can at once and never waits for a lock.
     db.setbusytimeout(0)
     token_state = TokenState(memory, shared=workers > 1)

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from airoxy.cli.doctor.finding import FAIL, OK, Finding
-from airoxy.cli.doctor.restore import dated, restore
 from airoxy.cli.installation import Installation
 from airoxy.cli.system.listeners import holders
+from airoxy.cli.system.replacement import dated, restore
 
 
 def soundness(installation: Installation) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from typing import Any
 from airoxy import __version__
 from airoxy.server.metrics.load import Load
 from airoxy.server.pool.pool import Pool
+from airoxy.server.pool.snapshot import Snapshot
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Health:
         snapshot, writer = self.pool.snapshot, self.pool.writer
         snapshot.renew()
         ready = len(self.pool.all_ready())
-        reason = None if ready else _reason(len(snapshot.tokens))
+        reason = None if ready else _reason(snapshot)
         body: dict[str, Any] = {
             "status": "unavailable" if reason else "ok",
             "version": __version__,
@@ -43,7 +44,9 @@ class Health:
         return 503 if reason else 200, body
 
 
-def _reason(tokens: int) -> str:
-    if tokens:
+def _reason(snapshot: Snapshot) -> str:
+    if snapshot.locked:
+        return "The access tokens cannot be decrypted, because their key is not here: airoxy doctor"
+    if snapshot.tokens:
         return "Every access token is cooling or expired: airoxy token list"
     return "There is no active access token: airoxy token add"

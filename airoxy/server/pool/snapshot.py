@@ -1,7 +1,7 @@
 """The client keys and tokens in memory, renewed when the database says that they changed.
 
-The law: what a command commits holds from the next request on, and a request never waits for the
-database: where it cannot be read at the moment, what was known last holds.
+Invariant: what a command commits holds from the next request on, and a request never waits for the
+database: if it cannot be read at the moment, what was known last holds.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class Snapshot:
         self.limits: dict[int, Limits] = {}
         self.tokens: tuple[Token, ...] = ()
         self.readable = True
+        #: Why the tokens cannot be decrypted; everything but them is served then.
+        self.locked: str | None = None
 
     def renew(self) -> None:
         """Two microseconds where nothing was committed; our own log rows cost one look more."""
@@ -48,8 +50,18 @@ class Snapshot:
         if generation != self._generation:
             self.keys = keys.active_digests(self._db)
             self.limits = limits.limits_in_force(self._db)
+            self._read_tokens()
+            # With a key that is missing, the next commit is reason enough to look for it again.
+            self._generation = -1 if self.locked else generation
+
+    def _read_tokens(self) -> None:
+        try:
             self.tokens = tuple(tokens.usable_tokens(self._db))
-            self._generation = generation
+            self.locked = None
+        except StoreError as error:
+            if self.locked is None:
+                log.error("%s Until then no request can be forwarded.", error)
+            self.tokens, self.locked = (), str(error)
 
     def token_of(self, resource_id: str) -> int | None:
         """The id of the token that made a batch or file, where airoxy saw it made."""

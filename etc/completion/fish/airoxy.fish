@@ -1,7 +1,7 @@
 # Completion of airoxy(1). Written by etc/completion/generate.py; do not edit.
 
 function __airoxy_at --description 'Whether this is the command typed so far'
-    set --local known "api-key" "api-key add" "api-key set" "api-key list" "api-key show" "api-key remove" "api-key toggle" "token" "token add" "token auto" "token list" "token remove" "token toggle" "token reset" "token refresh" "token rotate-key" "logs" "stats" "top" "prices" "config" "config show" "config check" "backup" "start" "stop" "restart" "reload" "status" "doctor" "update" "uninstall" "import-php" "serve" "job" "job refresh-tokens" "job tidy-log" "job pass-certificate"
+    set --local known "api-key" "api-key add" "api-key set" "api-key list" "api-key show" "api-key remove" "api-key toggle" "token" "token add" "token auto" "token list" "token remove" "token toggle" "token reset" "token refresh" "token rotate-key" "logs" "stats" "top" "prices" "config" "config show" "config check" "backup" "restore" "start" "stop" "restart" "reload" "status" "doctor" "update" "uninstall" "import-php" "serve" "job" "job refresh-tokens" "job tidy-log" "job pass-certificate"
     set --local command
     for word in (commandline --tokenize --cut-at-cursor --current-process)[2..]
         contains -- (string trim "$command $word") $known; and set --append command $word
@@ -18,6 +18,7 @@ complete --command airoxy --condition '__airoxy_at ' --arguments top --descripti
 complete --command airoxy --condition '__airoxy_at ' --arguments prices --description 'Show the prices, and apply them again'
 complete --command airoxy --condition '__airoxy_at ' --arguments config --description 'Show and check the configuration'
 complete --command airoxy --condition '__airoxy_at ' --arguments backup --description 'Copy the database to a file'
+complete --command airoxy --condition '__airoxy_at ' --arguments restore --description 'Put a backup in the place of the database'
 complete --command airoxy --condition '__airoxy_at ' --arguments start --description 'Start airoxy: its socket and its service'
 complete --command airoxy --condition '__airoxy_at ' --arguments stop --description 'Stop airoxy: its service and its socket'
 complete --command airoxy --condition '__airoxy_at ' --arguments restart --description 'Restart airoxy, with changed units and addresses too'
@@ -126,6 +127,8 @@ complete --command airoxy --condition '__airoxy_at config check' --long-option h
 complete --command airoxy --condition '__airoxy_at backup' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at backup' --long-option force --description 'replace FILE if it is there'
 complete --command airoxy --condition '__airoxy_at backup' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at restore' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at restore' --long-option drill --description 'disable the OAuth tokens in it and the timer that refreshes them: a refresh token works once, and practice must not use up those of production'
 complete --command airoxy --condition '__airoxy_at start' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at stop' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at restart' --long-option help --description 'show this help message and exit'

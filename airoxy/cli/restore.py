@@ -1,0 +1,137 @@
+"""`airoxy restore FILE`: a backup takes the place of the database."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from airoxy.cli.command import Command, Context
+from airoxy.cli.installation import Installation
+from airoxy.cli.system.replacement import dated, replace_database
+from airoxy.cli.system.system import SERVICE, require_root, show, systemctl
+from airoxy.errors import AiroxyError, InvalidInput
+
+_TIMER = "airoxy-refresh-tokens.timer"
+_DRILL = "disabled for a restore drill"
+_DESCRIPTION = (
+    "Put a backup in the place of the database. Its integrity and version are checked, the service"
+    " is stopped meanwhile and started again, and the old database is kept beside the new one. A"
+    " backup from an older version is migrated when the service opens it. Tokens whose encryption"
+    " key is not here are unreadable until it is put back; everything else works without it."
+)
+
+
+@dataclass
+class _Content:
+    """What is in the backup."""
+
+    tokens: int = 0
+    oauth: int = 0
+    readable: bool = True
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", type=Path, help="the backup")
+    parser.add_argument(
+        "--drill",
+        action="store_true",
+        help="disable the OAuth tokens in it and the timer that refreshes them: a refresh token"
+        " works once, and practice must not use up those of production",
+    )
+
+
+def _run(context: Context, args: Namespace) -> None:
+    installation = Installation(context)
+    if installation.has_units:
+        require_root("restore FILE")
+    backup = args.file.absolute()
+    if backup == installation.database:
+        raise InvalidInput(f"{backup} is the database itself; name a backup.")
+    if not backup.is_file():
+        raise InvalidInput(f"{backup} is not a file that can be read; name a backup.")
+    content = _Content()
+
+    def prepare(copy: Path) -> None:
+        _check(backup, copy)
+        _look(copy, installation.key, content, drill=args.drill, now=context.now())
+
+    if args.drill and installation.has_units:
+        systemctl("disable", "--now", _TIMER)
+    kept = replace_database(installation, backup, "replaced", prepare)
+    context.say(f"{dated(backup)} is in the place of the database.")
+    if kept.exists():
+        context.say(f"The one before is kept as {kept}.")
+    for note in _notes(content, drill=args.drill):
+        context.say(note)
+    if installation.has_units and show([SERVICE], ["ActiveState"])[0]["ActiveState"] != "active":
+        context.say("The service was not running; start it: sudo airoxy start")
+
+
+def _check(backup: Path, copy: Path) -> None:
+    """Refuse what could not be opened. Raises AiroxyError."""
+    from airoxy.store.inspection import damage, identity
+    from airoxy.store.migrations import MIGRATIONS
+    from airoxy.store.schema import APPLICATION_ID
+
+    if reason := damage(copy):
+        raise AiroxyError(f"{backup} is damaged ({reason}); nothing has been changed.")
+    application, version = identity(copy)
+    if application != APPLICATION_ID:
+        raise AiroxyError(f"{backup} is no database of airoxy's; nothing has been changed.")
+    if version > len(MIGRATIONS):
+        raise AiroxyError(
+            f"{backup} was written by a newer airoxy (version {version}, this one knows"
+            f" {len(MIGRATIONS)}); upgrade airoxy first. Nothing has been changed."
+        )
+
+
+def _look(copy: Path, key: bytes | None, content: _Content, *, drill: bool, now: float) -> None:
+    from airoxy.store.inspection import open_as_it_is
+    from airoxy.store.migrations import SEALED_SINCE
+    from airoxy.store.schema import run
+
+    with closing(open_as_it_is(copy, key)) as db:
+        if drill:
+            run(
+                db,
+                "UPDATE tokens SET is_active = 0, inactive_reason = ?, inactive_since = ?"
+                " WHERE type = 'oauth' AND is_active",
+                (_DRILL, int(now)),
+            )
+        ((content.tokens, oauth, version),) = run(
+            db,
+            "SELECT count(*), sum(type = 'oauth'), (SELECT user_version FROM pragma_user_version)"
+            " FROM tokens WHERE removed_at IS NULL",
+        )
+        content.oauth = oauth or 0
+        if content.tokens and version >= SEALED_SINCE:
+            content.readable = bool(run(db, "SELECT key_fits()")[0][0])
+
+
+def _notes(content: _Content, *, drill: bool) -> list[str]:
+    notes = []
+    if not content.readable:
+        notes.append(
+            f"Its {content.tokens} tokens are encrypted with a key that is not here, and unreadable"
+            " until it is put back (docs/operators-guide.md, Restore). Everything else works."
+        )
+    if drill:
+        notes.append(
+            f"This is a drill: {content.oauth} OAuth tokens are disabled, and so is the timer that"
+            " refreshes tokens. Do not enable them while production uses the same ones."
+        )
+    elif content.oauth:
+        notes.append(
+            f"{content.oauth} of its tokens are OAuth tokens: one that was refreshed after the"
+            " backup was made is spent. `sudo airoxy token refresh` shows which; log in again then."
+        )
+    return notes
+
+
+COMMANDS = (
+    Command(
+        "restore", "Put a backup in the place of the database", _run, _add_arguments, _DESCRIPTION
+    ),
+)
