@@ -235,3 +235,115 @@ def test_what_goes_wrong_inside_is_raised_when_it_stops():
         post(upstream)
     with pytest.raises(RuntimeError, match="planted"):
         upstream.stop()
+
+
+def test_who_an_anthropic_program_is_may_be_said_in_three_ways_behind_the_billing_note(upstream):
+    agent = "You are a Claude agent, built on Anthropic's Claude Agent SDK."
+    within = f"{CLAUDE_CODE[:-1]}, running within the Claude Agent SDK."
+    note = {"type": "text", "text": "x-anthropic-billing-header: cc_version=2"}
+    for line in (CLAUDE_CODE, agent, within):
+        blocks = [note, {"type": "text", "text": line}]
+        assert post(upstream, OAUTH, system=line)[0] == 200
+        assert post(upstream, OAUTH, system=blocks)[0] == 200
+        assert post(upstream, OAUTH, system=blocks[::-1])[0] == 400
+    assert post(upstream, OAUTH, system=[note])[0] == 429
+
+
+def test_a_browser_without_consent_is_refused(upstream):
+    origin = ONE | {"origin": "https://app.example"}
+    status, _, error = post(upstream, origin)
+    assert (status, error["error"]["type"]) == (401, "authentication_error")
+    assert "CORS requests must set" in error["error"]["message"]
+    consent = {"anthropic-dangerous-direct-browser-access": "true"}
+    assert post(upstream, origin | consent)[0] == 200
+
+
+def test_a_subscription_tells_its_windows_with_every_answer(upstream):
+    upstream.set_quota(
+        "sk-ant-oat-test-one", five_hour=("allowed", 0.5, 1795350000),
+        seven_day_opus=("allowed_warning", 0.97, 1795400000),
+    )  # fmt: skip
+    _, headers, _ = post(upstream, OAUTH, system=CLAUDE_CODE)
+    told = {k.lower(): v for k, v in headers.items() if "unified" in k}
+    assert told == {
+        "anthropic-ratelimit-unified-status": "allowed_warning",
+        "anthropic-ratelimit-unified-reset": "1795400000",
+        "anthropic-ratelimit-unified-5h-status": "allowed",
+        "anthropic-ratelimit-unified-5h-utilization": "0.5",
+        "anthropic-ratelimit-unified-5h-reset": "1795350000",
+        "anthropic-ratelimit-unified-7d_opus-status": "allowed_warning",
+        "anthropic-ratelimit-unified-7d_opus-utilization": "0.97",
+        "anthropic-ratelimit-unified-7d_opus-reset": "1795400000",
+    }
+    assert "anthropic-ratelimit-unified-status" not in post(upstream, TWO)[1]
+
+
+def text(words, **more):
+    return {"type": "text", "text": words, **more}
+
+
+def test_each_account_has_a_prompt_cache_of_its_own(upstream):
+    upstream.keep_conversations()
+    short = {"type": "ephemeral"}
+    long = short | {"ttl": "1h"}
+    asked = {
+        "system": [text("s" * 4000, cache_control=long)],
+        "messages": [
+            {"role": "user", "content": [text("a" * 400), text("b" * 400, cache_control=short)]},
+            {"role": "user", "content": "c" * 400},
+        ],
+    }
+
+    def counts(usage):
+        created = usage["cache_creation"]
+        return (
+            usage["cache_read_input_tokens"], created["ephemeral_1h_input_tokens"],
+            created["ephemeral_5m_input_tokens"], usage["input_tokens"],
+        )  # fmt: skip
+
+    first = counts(post(upstream, **asked)[2]["usage"])
+    assert all(part > 100 for part in first[1:])
+    assert first[0] == 0
+    total = sum(first)
+    assert counts(post(upstream, TWO, **asked)[2]["usage"]) == first
+    assert counts(post(upstream, **asked)[2]["usage"]) == (total - first[3], 0, 0, first[3])
+    asked["messages"][0]["content"][0] = text("other")
+    assert counts(post(upstream, **asked)[2]["usage"])[:2] == (first[1], 0)
+    del asked["system"]
+    assert counts(post(upstream, **asked, cache_control=short)[2]["usage"])[0] == 0
+
+
+def test_the_caches_last_block_may_be_the_whole_requests(upstream):
+    upstream.keep_conversations()
+    turns = [{"role": "user", "content": "a" * 400}]
+    for _ in range(2):
+        usage = post(upstream, messages=turns, cache_control={"type": "ephemeral"})[2]["usage"]
+    assert usage["cache_read_input_tokens"] > 100
+    assert usage["input_tokens"] == 0
+
+
+def test_a_thread_goes_on_in_its_account_only(upstream):
+    upstream.keep_conversations()
+    turns = [{"role": "user", "content": "a" * 400}]
+    first = post(upstream, messages=turns, thread={"type": "create"})[2]
+    go_on = {"type": "continue", "previous_message_id": first["id"]}
+    status, _, error = post(upstream, TWO, messages=turns, thread=go_on)
+    assert (status, error["error"]["details"]["error_code"]) == (404, "thread_not_found")
+    assert post(upstream, messages=turns, thread=go_on, system="s")[0] == 400
+    second = post(upstream, messages=turns, thread=go_on)[2]
+    assert second["usage"]["input_tokens"] > 2 * first["usage"]["input_tokens"]
+    asked = {"diagnostics": {"previous_message_id": second["id"]}}
+    assert post(upstream, **asked)[0] == 200
+    assert post(upstream, TWO, **asked)[0] == 404
+
+
+def test_the_endpoint_in_openais_form_takes_an_api_key_as_a_bearer_token(upstream):
+    path = "/v1/chat/completions"
+    bearer = {"authorization": "Bearer sk-ant-api-test-one"}
+    status, _, told = ask(upstream, "POST", path, bearer, HELLO)
+    assert (status, told["usage"]["completion_tokens"]) == (200, 12)
+    assert told["choices"][0]["message"]["content"].startswith("Hello!")
+    for options, lines in (({}, 0), ({"stream_options": {"include_usage": True}}, 1)):
+        stream = ask(upstream, "POST", path, bearer, HELLO | {"stream": True} | options)[2]
+        assert stream.endswith(b"data: [DONE]\n\n")
+        assert stream.count(b'"usage"') == lines

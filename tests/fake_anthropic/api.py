@@ -11,12 +11,22 @@ from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any
 
-from tests.fake_anthropic import messages
+from tests.fake_anthropic import messages, openai
+from tests.fake_anthropic.conversations import Conversations
 from tests.fake_anthropic.encodings import encoder
 from tests.fake_anthropic.resources import Refused, Resources, account, fields, page
 from tests.fake_anthropic.wire import Exchange, Seen
 
-SYSTEM_LINE = "You are Claude Code, Anthropic's official CLI for Claude."
+CLAUDE_CODE = "You are Claude Code, Anthropic's official CLI for Claude"
+SYSTEM_LINES = (
+    f"{CLAUDE_CODE}.",
+    "You are a Claude agent, built on Anthropic's Claude Agent SDK.",
+    f"{CLAUDE_CODE}, running within the Claude Agent SDK.",
+)
+BILLING = "x-anthropic-billing-header:"
+CORS_CONSENT = "anthropic-dangerous-direct-browser-access"
+#: Here an API key comes as a bearer token.
+OPENAI_PATH = "/v1/chat/completions"
 OAUTH_BETAS = {"oauth-2025-04-20", "claude-code-20250219"}
 CLIENT_ID = "9d1c250a-e61b-44d9-88ed-5944d1962f5e"
 OAUTH_PATH = "/v1/oauth/token"
@@ -45,18 +55,21 @@ def credentials(seen: Seen) -> list[str]:
 
 def check_credentials(seen: Seen, revoked: set[str]) -> None:
     """Refuse what Anthropic refuses; the rules are those of its two kinds of token."""
+    if seen.all("origin") and seen.all(CORS_CONSENT) != ["true"]:
+        raise Refused(401, f"CORS requests must set '{CORS_CONSENT}' header")
     given = credentials(seen)
     if not given:
         raise Refused(401, "x-api-key header is required")
     if len(given) > 1:
         raise Refused(401, "Only one of x-api-key and authorization may be given, once")
-    by_key = bool(seen.all("x-api-key"))
+    openai = seen.path == OPENAI_PATH and given[0].startswith("sk-ant-api")
+    by_key = bool(seen.all("x-api-key")) or openai
     if given[0] in revoked or not given[0].startswith("sk-ant-api" if by_key else "sk-ant-oat"):
         raise Refused(401, "invalid x-api-key" if by_key else "Invalid bearer token")
     betas = {b.strip() for v in seen.all("anthropic-beta") for b in v.split(",")}
     if not by_key and not betas >= OAUTH_BETAS:
         raise Refused(401, "OAuth authentication is currently not supported.")
-    if not seen.all("anthropic-version"):
+    if not seen.all("anthropic-version") and not openai:
         raise Refused(400, "anthropic-version: header is required")
 
 
@@ -68,6 +81,10 @@ class Api:
         self.usage: dict[str, Any] = {}
         self.expires_in = 28800
         self.numbers = itertools.count(1)
+        #: Headers about the windows of a subscription, by its account.
+        self.quotas: dict[str, dict[str, str]] = {}
+        #: Where the usage is what caches and threads make of it; None: always the same.
+        self.conversations: Conversations | None = None
         self._resources = Resources(self)
         self._refreshes: dict[str, int] = {}
 
@@ -76,7 +93,7 @@ class Api:
         try:
             await self._route(x)
         except Refused as refused:
-            await self.refuse(x, refused.status, refused.message)
+            await self.refuse(x, refused.status, refused.message, details=refused.details)
 
     async def _route(self, x: Exchange) -> None:
         parts = x.seen.path.strip("/").split("/")
@@ -91,6 +108,8 @@ class Api:
             case ["POST", "messages", "count_tokens"]:
                 fields(x.seen)
                 await self.json(x, {"input_tokens": messages.USAGE["input_tokens"]})
+            case ["POST", "chat", "completions"]:
+                await self._completion(x)
             case ["GET", "models", *rest]:
                 await self._models(x, *rest)
             case [method, "messages", "batches", *rest]:
@@ -113,6 +132,7 @@ class Api:
             ("Date", formatdate(usegmt=True)),
             ("Content-Type", content_type),
             *limits,
+            *self.quotas.get(account(x.seen.token or ""), {}).items(),
             ("request-id", f"req_{next(self.numbers):024d}"),
             ("anthropic-organization-id", "00000000-0000-4000-8000-000000000000"),
             ("Server", "cloudflare"),
@@ -153,18 +173,31 @@ class Api:
 
     def compose(self, seen: Seen, **said: Any) -> dict[str, Any]:
         """The message for a request; `said` as for `messages.message`, and `model`."""
-        said["usage"] = self.usage | (said.get("usage") or {})
-        model = said.pop("model", None) or fields(seen)["model"]
-        return messages.message(next(self.numbers), model, **said)
+        asked, whose = fields(seen), account(seen.token or "")
+        counts: dict[str, Any] = {}
+        if self.conversations:
+            asked = self.conversations.asked(whose, asked)
+            counts = self.conversations.usage(whose, asked)
+        said["usage"] = counts | self.usage | (said.get("usage") or {})
+        model = said.pop("model", None) or asked["model"]
+        message = messages.message(next(self.numbers), model, **said)
+        if self.conversations:
+            self.conversations.answered(whose, asked, message)
+        return message
 
     def check_system(self, seen: Seen) -> None:
-        """A subscription's token serves Claude Code only, and says so oddly."""
-        system = fields(seen).get("system") or ""
+        """A subscription's token serves Anthropic's own programs only, and says so oddly."""
+        if seen.token is None or not seen.token.startswith("sk-ant-oat"):
+            return
+        asked = fields(seen)
+        if (asked.get("thread") or {}).get("type") == "continue":
+            return  # who it is was said when the thread began
+        system = asked.get("system") or ""
         texts = [system] if isinstance(system, str) else [block["text"] for block in system]
-        said = [text for text in texts if not text.startswith("x-anthropic-billing-header:")]
-        first = said[0] if said else ""
-        oauth = seen.token is not None and seen.token.startswith("sk-ant-oat")
-        if oauth and not first.startswith(SYSTEM_LINE):
+        rest = list(itertools.dropwhile(lambda text: text.startswith(BILLING), texts))
+        if any(text.startswith(BILLING) for text in rest):
+            raise Refused(400, "system: the billing header has to come first")
+        if not rest or not rest[0].startswith(SYSTEM_LINES):
             raise Refused(429, "Error")
 
     async def message(self, x: Exchange, *, encoding: str = "", **said: Any) -> None:
@@ -178,6 +211,18 @@ class Api:
         for event in messages.events(whole):
             await x.piece(made.piece(event))
         await x.piece(made.end())
+        await x.end()
+
+    async def _completion(self, x: Exchange) -> None:
+        """Answer in OpenAI's form."""
+        asked = fields(x.seen)
+        whole = openai.completion(self.compose(x.seen))
+        if not asked.get("stream"):
+            return await self.json(x, whole)
+        await self.begin_stream(x)
+        told = bool((asked.get("stream_options") or {}).get("include_usage"))
+        for event in openai.events(whole, include_usage=told):
+            await x.piece(event)
         await x.end()
 
     async def begin_stream(self, x: Exchange, encoding: str = "") -> None:

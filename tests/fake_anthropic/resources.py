@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class Refused(Exception):
     """Answered as an error in Anthropic's shape."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, details: dict[str, Any] | None = None) -> None:
         super().__init__(message)
-        self.status, self.message = status, message
+        self.status, self.message, self.details = status, message, details
 
 
 def account(token: str) -> str:

@@ -13,10 +13,19 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from tests.fake_anthropic.api import OAUTH_PATH, Api, credentials
+from tests.fake_anthropic.conversations import Conversations
+from tests.fake_anthropic.resources import account
 from tests.fake_anthropic.script import Script, Step
 from tests.fake_anthropic.wire import Exchange, Line, Seen, now
 
 T = TypeVar("T")
+#: What Anthropic's headers call the windows of a subscription.
+WINDOWS = {
+    "five_hour": "5h",
+    "seven_day": "7d",
+    "seven_day_opus": "7d_opus",
+    "seven_day_sonnet": "7d_sonnet",
+}
 
 
 def is_api(seen: Seen) -> bool:
@@ -142,6 +151,24 @@ class FakeAnthropic:
     def set_usage(self, **counts: Any) -> None:
         """Usage that every message reports from now on; fields not named stay as usual."""
         self.api.usage = counts
+
+    def keep_conversations(self) -> None:
+        """From now on usage is what each account's prompt cache makes of it, and message threads
+        go on where they began."""
+        self.api.conversations = Conversations()
+
+    def set_quota(self, token: str, **windows: tuple[str, float, int]) -> None:
+        """Windows of a subscription: `five_hour=("allowed", 0.5, RESET)` and so on; names are those
+        of Anthropic's headers (5h, 7d, 7d_opus), with words for numbers where Python needs them."""
+        named = {WINDOWS.get(name, name): window for name, window in windows.items()}
+        worst = max(named.values(), key=lambda window: window[1])
+        head = "anthropic-ratelimit-unified"
+        told = {f"{head}-status": worst[0], f"{head}-reset": str(worst[2])}
+        for name, (status, utilization, reset) in named.items():
+            told[f"{head}-{name}-status"] = status
+            told[f"{head}-{name}-utilization"] = str(utilization)
+            told[f"{head}-{name}-reset"] = str(reset)
+        self.api.quotas[account(token)] = told
 
     # What it was asked
 
