@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.fake_anthropic import FakeAnthropic, Seen
-from tests.fake_anthropic.api import OAUTH_BETAS, SYSTEM_LINE
+from tests.fake_anthropic.api import OAUTH_BETAS, SYSTEM_LINES
 from tests.program import Airoxy
 
 TOKEN = "sk-ant-api-test-one"
@@ -274,7 +274,7 @@ def test_a_head_tells_the_length_of_what_it_does_not_send(both):
     assert (lengths(direct), direct.body) == (lengths(through), through.body) == ([b"5"], b"")
 
 
-LINE = SYSTEM_LINE.encode()
+LINE = SYSTEM_LINES[0].encode()
 BLOCK = b'{"type":"text","text":"%s"}' % LINE
 
 #: What the client sends, and what is put in after which part of it.
