@@ -48,14 +48,15 @@ def _words(value: object) -> str:
 
 
 def _check(context: Context, args: Namespace) -> None:
-    from airoxy.config.certificate import is_hidden, read_certificate
+    from airoxy.cli.system.certificate import check_certificate
+    from airoxy.config.certificate import is_hidden
 
     config = load_config(args.file or context.config_path, context.environ)
     _ = config.pricing  # the shipped price table may have mistakes
     if is_hidden(config):
         context.warn("Only root may look at certificate and key: sudo airoxy config check")
     else:
-        read_certificate(config)
+        check_certificate(config, context.now(), context.warn)
     if config.source is None:
         return context.say(f"There is no {DEFAULT_PATH}; everything is at its default.")
     return context.say(f"{config.source} is fine.")
@@ -78,7 +79,9 @@ GROUP = Group(
             _check,
             _add_file,
             "Name every mistake in the configuration, with its line. Certificate and key are looked"
-            " at, too. The exit status is 78 when there is a mistake.",
+            " at, too: a pair that cannot be served, has expired or is not valid yet is a mistake;"
+            " names that do not fit this machine, and an issuer that it does not trust, are warned"
+            " of. The exit status is 78 when there is a mistake.",
         ),
     ),
 )

@@ -42,7 +42,7 @@ def _restart(context: Context, _: Namespace) -> None:
 
 def _reload(context: Context, _: Namespace) -> None:
     _require("reload")
-    _check_configuration(context)
+    _check_configuration(context, strict=True)
     if show([SERVICE], ["ActiveState"])[0]["ActiveState"] not in ("active", "reloading"):
         raise AiroxyError("airoxy.service does not run; try: sudo airoxy start")
     stale = _catch_up()
@@ -72,11 +72,12 @@ def _require(command: str) -> None:
     require_root(command)
 
 
-def _check_configuration(context: Context) -> None:
-    from airoxy.config.certificate import read_certificate
+def _check_configuration(context: Context, *, strict: bool = False) -> None:
+    """A certificate that has expired is better than no service, but no reason to take it over."""
+    from airoxy.cli.system.certificate import check_certificate
 
     _ = context.config.pricing
-    read_certificate(context.config)
+    check_certificate(context.config, context.now(), context.warn, strict=strict)
 
 
 def _addresses() -> str:
@@ -121,7 +122,8 @@ COMMANDS = (
         _reload,
         description="Put configuration, certificate and program into force without losing a"
         " connection or a stream. A configuration with mistakes is refused, with all of them and"
-        " exit status 78; so is a certificate that cannot be served.",
+        " exit status 78; so is a certificate that cannot be served, has expired or is not"
+        " valid yet.",
     ),
     Command("status", "Show how socket, service and timers are doing", status, add_json),
 )

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from airoxy.cli.doctor.certificate import Parsed
 from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding
+from airoxy.cli.system.certificate import Parsed
 from tests.cli.doctor.ward import Ward
 from tests.upstream.certificates import Authority
 
