@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import datetime
 import http.client
 import json
 import os
@@ -280,6 +281,11 @@ class Answer:
 
     def __repr__(self) -> str:
         return f"<{self.status} {self.body[:500]!r}>"
+
+
+def unix(text: str) -> float:
+    """A time as JSON has it, in Unix seconds."""
+    return datetime.datetime.fromisoformat(text).timestamp()
 
 
 def environment() -> dict[str, str]:

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.show import moment
+from airoxy.cli.show import moment, rfc3339
 
 _DESCRIPTION = (
     "Copy the database to FILE: keys, tokens, detailed requests and all sums, as they are at this"
@@ -30,7 +30,7 @@ def _run(context: Context, args: Namespace) -> None:
     size = _copy(path, target, replace=args.force)
     key = _key_of(path)
     if args.json:
-        copy = {"file": str(target), "bytes": size, "taken_at": taken_at}
+        copy = {"file": str(target), "bytes": size, "taken_at": rfc3339(taken_at)}
         return context.json(copy | {"key": key and str(key)})
     context.say(
         f"{target}: everything up to {moment(taken_at)} UTC, {size / 1e6:,.1f} MB, checked."

@@ -67,6 +67,18 @@ class Context:
         become_owner(path)
         return open_database(path, key=key)
 
+    def key_id(self, text: str, *, removed: bool = False) -> int:
+        """The client key that is meant by its id or name. Raises NotFound."""
+        from airoxy.store.names import find_id
+
+        return find_id(self.database, "api_keys", text, removed=removed)
+
+    def token_id(self, text: str, *, removed: bool = False) -> int:
+        """The token that is meant by its id or name. Raises NotFound."""
+        from airoxy.store.names import find_id
+
+        return find_id(self.database, "tokens", text, removed=removed)
+
     def now(self) -> float:
         return self.clock()
 
@@ -143,7 +155,19 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
+def add_words(parser: argparse.ArgumentParser, **words: str) -> None:
+    """Positional words, each of which may be left out: what they are called, and their help."""
+    for number, (metavar, text) in enumerate(words.items()):
+        parser.add_argument(f"word{number}", metavar=metavar, nargs="?", help=text)
+
+
+def given_words(args: argparse.Namespace) -> list[str]:
+    """Those that were given, in their order."""
+    found = (getattr(args, f"word{number}", None) for number in range(4))
+    return [word for word in found if word is not None]
+
+
 def add_id(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
-        "id", metavar="ID", type=int, help=f"the {what}'s id, as `airoxy {what} list` shows it"
+        "id", metavar="ID", help=f"the {what}'s id or name, as `airoxy {what} list` shows them"
     )

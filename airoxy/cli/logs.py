@@ -15,7 +15,7 @@ from typing import Any
 from airoxy.cli.command import Command, Context, add_json
 from airoxy.cli.formats import cut, dollars, duration, short
 from airoxy.core.billing.usage import HEADINGS
-from airoxy.store import keys, schema, tokens
+from airoxy.store import schema
 from airoxy.store.usage import requests
 
 #: How often a follower looks whether something was written (seconds).
@@ -59,8 +59,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
     day = parser.add_mutually_exclusive_group()
     day.add_argument("--today", action="store_true", help="only today's")
     day.add_argument("--date", type=_date, metavar="DATE", help="only this day's (2026-11-22)")
-    parser.add_argument("--token", type=int, metavar="ID", help="only those with this token")
-    parser.add_argument("--key", type=int, metavar="ID", help="only those with this client key")
+    parser.add_argument("--token", metavar="ID", help="only those with this token (id or name)")
+    parser.add_argument("--key", metavar="ID", help="only those with this client key (id or name)")
     parser.add_argument(
         "--follow", action="store_true", help="go on with those that come, until Ctrl-C"
     )
@@ -82,14 +82,12 @@ def _date(text: str) -> datetime.date:
 
 def _run(context: Context, args: Namespace) -> None:
     db = context.database
-    if args.token is not None:
-        tokens.check_token(db, args.token)
-    if args.key is not None:
-        keys.check_key(db, args.key)
-    wanted = {
+    token_id = None if args.token is None else context.token_id(args.token, removed=True)
+    key_id = None if args.key is None else context.key_id(args.key, removed=True)
+    wanted: dict[str, Any] = {
         "day": context.today() if args.today else args.date,
-        "token_id": args.token,
-        "key_id": args.key,
+        "token_id": token_id,
+        "key_id": key_id,
     }
     if args.follow:
         return _follow(context, args, wanted)

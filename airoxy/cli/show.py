@@ -1,11 +1,15 @@
-"""How times and names look to a person, and what name may be given."""
+"""How times look to people and programs, and how names and lengths of time are typed."""
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 NAME_LENGTH = 64
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def name_argument(text: str) -> str:
@@ -14,6 +18,29 @@ def name_argument(text: str) -> str:
     if not name or len(name) > NAME_LENGTH or not name.isprintable():
         raise argparse.ArgumentTypeError(f"a name is 1 to {NAME_LENGTH} printable characters")
     return name
+
+
+def length_argument(text: str) -> int:
+    """A length of time in seconds: 90, 15m, 8h, 30d, 2w."""
+    found = re.fullmatch(r"([0-9]{1,9})([smhdw]?)", text.strip().lower(), re.ASCII)
+    if not found or not int(found[1]):
+        raise argparse.ArgumentTypeError("a length of time looks like 90 (seconds), 15m, 8h or 30d")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def rfc3339(seconds: float | None) -> str | None:
+    """A Unix time for programs: "2026-11-22T17:18:44Z"; to the millisecond where it is no whole
+    second."""
+    if seconds is None:
+        return None
+    exact = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    text = exact.isoformat(timespec="milliseconds" if exact.microsecond else "seconds")
+    return text.replace("+00:00", "Z")
+
+
+def with_times(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The row with the Unix times of these fields as programs get them."""
+    return {**row, **{name: rfc3339(row[name]) for name in names if name in row}}
 
 
 def moment(seconds: float | None) -> str:

@@ -45,6 +45,11 @@ def token_type(secret: str) -> str:
         return "oauth"
     if secret.startswith("sk-ant-ort"):
         raise InvalidInput("That is a refresh token; give the access token (sk-ant-oat…) first.")
+    if secret.startswith("sk-ant-admin"):
+        raise InvalidInput(
+            "That is an Admin API key, with which no model can be used; give an API key"
+            " (sk-ant-api…) or an OAuth token (sk-ant-oat…)."
+        )
     if not secret.startswith("sk-ant-"):
         raise InvalidInput("An Anthropic access token begins with sk-ant-; this one does not.")
     if not secret.isascii() or not secret.isprintable() or " " in secret:

@@ -13,7 +13,7 @@ from airoxy.errors import Conflict, NotFound
 from airoxy.store.schema import run, transaction
 
 #: The fields of a key as they are shown: its own, then its limits.
-FIELDS = ("id", "name", "masked", "is_active", "created_at", "note")
+FIELDS = ("id", "name", "masked", "is_active", "created_at", "note", "pool")
 _COLUMNS = (*FIELDS, *(limit.column for limit in LIMITS))
 
 
@@ -91,15 +91,15 @@ def toggle_key(db: apsw.Connection, key_id: int) -> bool:
     return bool(found[0][0])
 
 
+def set_active(db: apsw.Connection, key_id: int, active: bool) -> None:
+    """Enable or disable; one that is as wanted stays as it is. Raises NotFound."""
+    if find_key(db, key_id)["is_active"] != active:
+        toggle_key(db, key_id)
+
+
 def active_digests(db: apsw.Connection) -> dict[bytes, int]:
     """The ids of the keys that are let in, by digest."""
     return dict(run(db, "SELECT digest, id FROM api_keys WHERE is_active AND removed_at IS NULL"))
-
-
-def check_key(db: apsw.Connection, key_id: int) -> None:
-    """A key with this id is or was there: it may have history. Raises NotFound."""
-    if not run(db, "SELECT 1 FROM api_keys WHERE id = ?", (key_id,)):
-        raise no_key(key_id)
 
 
 def no_key(key_id: int) -> NotFound:

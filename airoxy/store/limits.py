@@ -25,7 +25,7 @@ from airoxy.store.schema import run, transaction
 
 #: The limits of a key, by their columns, and what else may be set.
 _LIMITS = {limit.column: limit for limit in LIMITS}
-SETTABLE = (*_LIMITS, "note", "name")
+SETTABLE = (*_LIMITS, "note", "name", "pool")
 
 #: A request that came longer ago and ended in the last minute is not looked for (milliseconds).
 _LONGEST_MS = 600_000

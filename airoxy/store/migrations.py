@@ -275,6 +275,59 @@ WHERE model <> '' AND input_tokens + output_tokens + cache_write_5m_tokens
     + cache_write_1h_tokens + cache_read_tokens > 0;
 """
 
+# Which tokens are preferred, for whom they are, and what they may be used for; NULL is no pool and
+# no limit. `changes` has a row for each key and token, with a higher id after each change, so that
+# the request path reads only what has changed.
+_TOKEN_SETTINGS = (
+    """
+ALTER TABLE tokens ADD COLUMN note TEXT;
+ALTER TABLE tokens ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tokens ADD COLUMN pool TEXT;
+ALTER TABLE tokens ADD COLUMN spend_per_day_nanousd INTEGER;
+ALTER TABLE tokens ADD COLUMN spend_per_month_nanousd INTEGER;
+ALTER TABLE tokens ADD COLUMN concurrent_requests INTEGER;
+ALTER TABLE api_keys ADD COLUMN pool TEXT;
+
+CREATE TRIGGER tokens_set AFTER UPDATE OF priority, pool, spend_per_day_nanousd,
+    spend_per_month_nanousd, concurrent_requests ON tokens
+BEGIN UPDATE meta SET generation = generation + 1; END;
+CREATE TRIGGER api_keys_set AFTER UPDATE OF pool ON api_keys
+BEGIN UPDATE meta SET generation = generation + 1; END;
+
+CREATE TABLE quota_windows (               -- of subscriptions, as the last answer had them
+    token_id INTEGER NOT NULL REFERENCES tokens (id),
+    name TEXT NOT NULL,                    -- 5h, 7d, 7d_opus
+    used REAL NOT NULL,                    -- a share, 1 is all of it
+    resets_at INTEGER NOT NULL,
+    seen_at INTEGER NOT NULL,
+    PRIMARY KEY (token_id, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE changes (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,                    -- the table
+    changed INTEGER NOT NULL,              -- the row in it
+    UNIQUE (kind, changed)
+) STRICT;
+"""
+    + "".join(
+        f"""
+CREATE TRIGGER {table}_change_{event.lower()} AFTER {event} ON {table}
+BEGIN INSERT OR REPLACE INTO changes (kind, changed) VALUES ('{table}', {row}.id); END;
+"""
+        for table in ("api_keys", "tokens")
+        for event, row in (("INSERT", "NEW"), ("DELETE", "OLD"))
+    )
+    + """
+CREATE TRIGGER api_keys_change_update AFTER UPDATE ON api_keys
+BEGIN INSERT OR REPLACE INTO changes (kind, changed) VALUES ('api_keys', NEW.id); END;
+CREATE TRIGGER tokens_change_update AFTER UPDATE OF name, type, token, expires_at, is_active,
+    reset_at, removed_at, priority, pool, spend_per_day_nanousd, spend_per_month_nanousd,
+    concurrent_requests ON tokens
+BEGIN INSERT OR REPLACE INTO changes (kind, changed) VALUES ('tokens', NEW.id); END;
+"""
+)
+
 
 def usage_column(name: str) -> str:
     """The step that adds a field of `airoxy.core.billing.usage`."""
@@ -321,6 +374,7 @@ MIGRATIONS: tuple[str, ...] = (
     _USAGE_MARKS,
     _PATHS,
     _COOLDOWN_GROUPS,
+    _TOKEN_SETTINGS,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1

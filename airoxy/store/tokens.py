@@ -31,7 +31,17 @@ _LISTED = (
     "retry_refresh_at",
     "last_used_at",
     "created_at",
+    "note",
+    "priority",
+    "pool",
+    "spend_per_day_nanousd",
+    "spend_per_month_nanousd",
+    "concurrent_requests",
 )
+#: The columns of a Token.
+_LOADED = "id, name, type, unseal(token), expires_at, reset_at"
+#: What may be set of a token.
+SETTABLE = ("name", *_LISTED[_LISTED.index("note") :])
 
 
 class StoredCooldown(NamedTuple):
@@ -59,7 +69,7 @@ def add_token(
 ) -> int:
     """The new token's id. Raises Conflict for a name or a secret that is there already."""
     with transaction(db):
-        _refuse_known(db, name, token, refresh_token)
+        refuse_known(db, name, token, refresh_token)
         ((token_id,),) = run(
             db,
             "INSERT INTO tokens (name, type, token, refresh_token, expires_at, created_at,"
@@ -71,7 +81,8 @@ def add_token(
     return int(token_id)
 
 
-def _refuse_known(db: apsw.Connection, name: str, token: str, refresh_token: str | None) -> None:
+def refuse_known(db: apsw.Connection, name: str, token: str, refresh_token: str | None) -> None:
+    """Raises Conflict for a name or a secret that is there already."""
     if run(db, "SELECT 1 FROM tokens WHERE name = ? AND removed_at IS NULL", (name,)):
         raise Conflict(
             f"A token named {name!r} is there already; choose another name or remove it first."
@@ -102,6 +113,40 @@ def list_tokens(db: apsw.Connection, now: float) -> list[dict[str, Any]]:
         row["is_active"] = bool(row["is_active"])
         row["coolings"] = resting.get(row["id"], [])
     return listed
+
+
+def find_token(db: apsw.Connection, token_id: int, now: float) -> dict[str, Any]:
+    """The one with this id, as it is listed. Raises NotFound."""
+    for row in list_tokens(db, now):
+        if row["id"] == token_id:
+            return row
+    raise _no_token(token_id)
+
+
+def set_token(db: apsw.Connection, token_id: int, changes: Mapping[str, Any]) -> None:
+    """Change those of SETTABLE that are named. Raises NotFound, Conflict."""
+    columns = [name for name in SETTABLE if name in changes]
+    with transaction(db):
+        if "name" in changes and run(
+            db,
+            "SELECT 1 FROM tokens WHERE name = ? AND id <> ? AND removed_at IS NULL",
+            (changes["name"], token_id),
+        ):
+            raise Conflict(f"Another token is named {changes['name']!r}; choose another name.")
+        assignments = ", ".join(f"{name} = ?" for name in columns)
+        _change(db, token_id, assignments, tuple(changes[name] for name in columns))
+
+
+def set_active(db: apsw.Connection, token_id: int, active: bool, now: float) -> None:
+    """Enable or disable; one that is as wanted stays as it is. Raises NotFound."""
+    if _change(db, token_id, "id = id", ()) != active:
+        toggle_token(db, token_id, now)
+
+
+def load_token(db: apsw.Connection, token_id: int) -> Token | None:
+    """With its secret, active or not; None where that cannot be decrypted."""
+    rows = run(db, f"SELECT {_LOADED} FROM tokens WHERE id = ?", (token_id,))
+    return Token(*rows[0]) if rows and rows[0][3] is not None else None
 
 
 def names(db: apsw.Connection) -> dict[int, str]:
@@ -149,12 +194,6 @@ def reset_token(db: apsw.Connection, token_id: int, now: float) -> None:
         run(db, "DELETE FROM cooldowns WHERE token_id = ?", (token_id,))
 
 
-def check_token(db: apsw.Connection, token_id: int) -> None:
-    """A token with this id is or was there: it may have history. Raises NotFound."""
-    if not run(db, "SELECT 1 FROM tokens WHERE id = ?", (token_id,)):
-        raise _no_token(token_id)
-
-
 def _change(db: apsw.Connection, token_id: int, changes: str, values: tuple[Any, ...]) -> int:
     """Whether the token is active then."""
     found = run(
@@ -178,9 +217,7 @@ def usable_tokens(db: apsw.Connection) -> list[Token]:
     """Those that are active, by id, the expired ones too, less what is damaged. Raises StoreError
     where their key cannot be found."""
     rows = run(
-        db,
-        "SELECT id, name, type, unseal(token), expires_at, reset_at FROM tokens"
-        " WHERE is_active AND removed_at IS NULL ORDER BY id",
+        db, f"SELECT {_LOADED} FROM tokens WHERE is_active AND removed_at IS NULL ORDER BY id"
     )
     return [Token(*row) for row in rows if row[3] is not None]
 

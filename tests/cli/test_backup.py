@@ -16,6 +16,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from airoxy.cli.show import rfc3339
 from airoxy.cli.system import credential
 from airoxy.errors import Conflict, InvalidInput, StoreError
 from airoxy.store import backup, tokens
@@ -66,7 +67,7 @@ def test_the_copy_is_the_database_in_one_file(
 def test_json_says_what_there_is(typed: Typed, target: Path, clock: Clock) -> None:
     told = json.loads(typed("backup", str(target), "--json"))
     size = target.stat().st_size
-    assert told == {"file": str(target), "bytes": size, "taken_at": clock.now, "key": None}
+    assert told == {"file": str(target), "bytes": size, "taken_at": rfc3339(clock.now), "key": None}
 
 
 def test_where_the_key_to_the_tokens_is_is_said(

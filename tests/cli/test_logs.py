@@ -126,7 +126,6 @@ def test_filters_choose_and_add_up(db: apsw.Connection, typed: Typed) -> None:
         ("--date", "2026-02-30"),
         ("--date", "22.11.2026"),
         ("--today", "--date", "2026-11-22"),
-        ("--key", "alice"),
     ],
 )
 def test_what_cannot_be_meant_is_wrong_usage(typed: Typed, words: tuple[str, ...]) -> None:

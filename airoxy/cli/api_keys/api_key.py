@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airoxy.cli.api_keys import limits as cli_limits
-from airoxy.cli.command import Command, Context, Group, add_id, add_json
+from airoxy.cli.command import Command, Context, Group, add_id, add_json, add_words, given_words
+from airoxy.cli.confirm import add_yes, agreed
 from airoxy.cli.formats import bar
-from airoxy.cli.show import moment, name_argument
+from airoxy.cli.show import moment, name_argument, with_times
 from airoxy.core.keys import given_key, new_key
-from airoxy.errors import InvalidInput
+from airoxy.errors import EXIT_FAILED, InvalidInput
 from airoxy.store import keys
 from airoxy.store.limits import set_limits
 from airoxy.store.schema import transaction
@@ -31,37 +32,47 @@ _LIMITS = (
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "key",
-        nargs="?",
-        choices=("-",),
-        metavar="-",
-        help="take the key on standard input, one that another host of yours has made",
+    add_words(
+        parser,
+        NAME="whom the key is for",
+        KEY="- takes the key from standard input, one that another host of yours has made",
     )
-    parser.add_argument("--name", required=True, type=name_argument, help="whom the key is for")
+    parser.add_argument("--name", type=name_argument, help="whom the key is for")
     cli_limits.add_arguments(parser, new=True)
     add_json(parser)
 
 
 def _add(context: Context, args: Namespace) -> None:
     changes = cli_limits.changes(args, context.now())
-    key = given_key(context.input.readline().strip()) if args.key else new_key(secrets.choice)
+    name, given = _name(args), "-" in given_words(args)
+    key = given_key(context.input.readline().strip()) if given else new_key(secrets.choice)
     db = context.database
     with transaction(db):
-        key_id = keys.add_key(db, args.name, key, context.now())
+        key_id = keys.add_key(db, name, key, context.now())
         if changes:
             set_limits(db, key_id, changes)
     if args.json:
-        return context.json({"id": key_id, "name": args.name, "key": key})
-    context.say(f"Key {key_id} for {args.name}, shown this once:\n\n    {key}\n")
+        return context.json({"id": key_id, "name": name, "key": key})
+    context.say(f"Key {key_id} for {name}, shown this once:\n\n    {key}\n")
     context.say("The client sends it as x-api-key or as Authorization: Bearer.")
     return None
+
+
+def _name(args: Namespace) -> str:
+    names = [word for word in (*given_words(args), args.name) if word not in ("-", None)]
+    if len(names) != 1:
+        raise InvalidInput("Say once whom the key is for: airoxy api-key add NAME")
+    try:
+        return name_argument(names[0])
+    except ArgumentTypeError as error:
+        raise InvalidInput(f"{error}.") from None
 
 
 def _set_arguments(parser: ArgumentParser) -> None:
     add_id(parser, "api-key")
     parser.add_argument("--name", type=name_argument, help="whom the key is for")
     cli_limits.add_arguments(parser, new=False)
+    add_json(parser)
 
 
 def _set(context: Context, args: Namespace) -> None:
@@ -70,17 +81,18 @@ def _set(context: Context, args: Namespace) -> None:
         changes["name"] = args.name
     if not changes:
         raise InvalidInput("Say what to change: `airoxy api-key set --help` lists it.")
-    set_limits(context.database, args.id, changes)
-    _tell(context, keys.find_key(context.database, args.id))
+    key_id = context.key_id(args.id)
+    set_limits(context.database, key_id, changes)
+    _tell(context, keys.find_key(context.database, key_id), json=args.json)
 
 
 def _list(context: Context, args: Namespace) -> None:
     db, now = context.database, context.now()
     rows = [cli_limits.with_use(db, key, now) for key in keys.list_keys(db)]
     if args.json:
-        return context.json(rows)
+        return context.json([_document(row) for row in rows])
     if not rows:
-        return context.say("No keys yet: airoxy api-key add --name NAME")
+        return context.say("No keys yet: airoxy api-key add NAME")
     context.table(
         (
             (
@@ -109,23 +121,28 @@ def _tightest(context: Context, key: Mapping[str, Any]) -> str:
 
 
 def _show(context: Context, args: Namespace) -> None:
-    key = keys.find_key(context.database, args.id)
+    key = keys.find_key(context.database, context.key_id(args.id))
     if args.as_command:
         words = ("airoxy", "api-key", "add", "--name", key["name"], *cli_limits.options(key), "-")
         return context.say(shlex.join(words))
-    if args.json:
-        return context.json(cli_limits.with_use(context.database, key, context.now()))
-    return _tell(context, key)
+    return _tell(context, key, json=args.json)
 
 
-def _tell(context: Context, key: Mapping[str, Any]) -> None:
+def _document(key: Mapping[str, Any]) -> dict[str, Any]:
+    """The key as JSON has it."""
+    return with_times(key, ("created_at", "expires_at"))
+
+
+def _tell(context: Context, key: Mapping[str, Any], *, json: bool) -> None:
     key = cli_limits.with_use(context.database, key, context.now())
+    if json:
+        return context.json(_document(key))
     context.say(f"Key {key['id']}: {key['name']}")
     for name, text in _facts(key, context.now()):
         context.say(f"  {name:<12}{text}")
     found = cli_limits.meters(key)
     if not found:
-        return
+        return None
     context.say()
     context.table(
         (
@@ -135,6 +152,7 @@ def _tell(context: Context, key: Mapping[str, Any]) -> None:
         ("LIMIT", "USED", "OF", "SHARE", ""),
         right=("USED", "OF", "SHARE"),
     )
+    return None
 
 
 def _facts(key: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
@@ -143,17 +161,62 @@ def _facts(key: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
     yield "created", f"{moment(key['created_at'])} UTC"
     if key["note"]:
         yield "note", key["note"]
+    if key["pool"]:
+        yield "pool", key["pool"]
     yield from cli_limits.facts(key)
 
 
-def _remove(context: Context, args: Namespace) -> None:
-    keys.remove_key(context.database, args.id, context.now())
-    context.say(f"Key {args.id} is removed; its history stays.")
+def _remove_arguments(parser: ArgumentParser) -> None:
+    add_id(parser, "api-key")
+    add_yes(parser)
+    add_json(parser)
+
+
+def _remove(context: Context, args: Namespace) -> int | None:
+    key_id = context.key_id(args.id)
+    name = keys.find_key(context.database, key_id)["name"]
+    if not agreed(context, args, f"Remove key {key_id} ({name}) for good?"):
+        context.warn("Nothing has been removed.")
+        return EXIT_FAILED
+    keys.remove_key(context.database, key_id, context.now())
+    if args.json:
+        context.json({"id": key_id, "name": name, "removed": True})
+    else:
+        context.say(f"Key {key_id} ({name}) is removed; its history stays.")
+    return None
 
 
 def _toggle(context: Context, args: Namespace) -> None:
-    active = keys.toggle_key(context.database, args.id)
-    context.say(f"Key {args.id} is {'active' if active else 'disabled'} now.")
+    key_id = context.key_id(args.id)
+    keys.toggle_key(context.database, key_id)
+    _say_state(context, args, key_id)
+
+
+def _enable(context: Context, args: Namespace) -> None:
+    _set_active(context, args, active=True)
+
+
+def _disable(context: Context, args: Namespace) -> None:
+    _set_active(context, args, active=False)
+
+
+def _set_active(context: Context, args: Namespace, *, active: bool) -> None:
+    key_id = context.key_id(args.id)
+    keys.set_active(context.database, key_id, active)
+    _say_state(context, args, key_id)
+
+
+def _say_state(context: Context, args: Namespace, key_id: int) -> None:
+    key = keys.find_key(context.database, key_id)
+    if args.json:
+        return context.json(_document(cli_limits.with_use(context.database, key, context.now())))
+    state = "active" if key["is_active"] else "disabled"
+    return context.say(f"Key {key_id} ({key['name']}) is {state} now.")
+
+
+def _change_arguments(parser: ArgumentParser) -> None:
+    add_id(parser, "api-key")
+    add_json(parser)
 
 
 def _show_arguments(parser: ArgumentParser) -> None:
@@ -187,7 +250,9 @@ GROUP = Group(
         ),
         Command("list", "List the keys, masked, with their use of a limit", _list, add_json),
         Command("show", "Show a key with all its limits", _show, _show_arguments),
-        Command("remove", "Remove a key for good", _remove, lambda p: add_id(p, "api-key")),
-        Command("toggle", "Disable a key, or enable it", _toggle, lambda p: add_id(p, "api-key")),
+        Command("enable", "Let a key in", _enable, _change_arguments),
+        Command("disable", "Let a key in no more", _disable, _change_arguments),
+        Command("toggle", "Disable a key, or enable it", _toggle, _change_arguments),
+        Command("remove", "Remove a key for good", _remove, _remove_arguments),
     ),
 )

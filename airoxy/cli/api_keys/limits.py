@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from airoxy.cli.show import name_argument
 from airoxy.core.limits.table import LIMITS, Limit
 from airoxy.errors import InvalidInput
 from airoxy.store.limits import recorded_use
@@ -25,13 +26,18 @@ def add_arguments(parser: ArgumentParser, *, new: bool) -> None:
     for limit in LIMITS:
         parser.add_argument(limit.option, metavar=limit.metavar, help=limit.help + without)
     parser.add_argument("--note", metavar="TEXT", help="what to remember of the key" + without)
+    parser.add_argument(
+        "--pool",
+        metavar="NAME",
+        help="use only the tokens of this pool" + without,
+    )
 
 
 def changes(args: Namespace, now: float) -> dict[str, Any]:
     """What the options say, by column. Raises InvalidInput."""
     readers = [(limit.option, limit.column, limit.unit.read) for limit in LIMITS]
     found = {}
-    for option, column, read in [*readers, ("--note", "note", _note)]:
+    for option, column, read in [*readers, ("--note", "note", note), ("--pool", "pool", pool)]:
         text = getattr(args, option[2:].replace("-", "_"))
         if text is None:
             continue
@@ -42,7 +48,16 @@ def changes(args: Namespace, now: float) -> dict[str, Any]:
     return found
 
 
-def _note(text: str, _: float) -> str:
+def pool(text: str, _: float) -> str:
+    """A pool's name as it was typed. Raises InvalidInput."""
+    try:
+        return name_argument(text)
+    except ArgumentTypeError as error:
+        raise InvalidInput(str(error)) from None
+
+
+def note(text: str, _: float) -> str:
+    """A note as it was typed. Raises InvalidInput."""
     if not text or len(text) > _NOTE_LENGTH or not text.isprintable():
         raise InvalidInput(f"a note is 1 to {_NOTE_LENGTH} printable characters")
     return text
@@ -89,7 +104,10 @@ def options(key: Row) -> list[str]:
     for limit in LIMITS:
         if key[limit.column]:
             words += [limit.option, limit.unit.write(key[limit.column])]
-    return [*words, "--note", key["note"]] if key["note"] else words
+    for column in ("note", "pool"):
+        if key[column]:
+            words += [f"--{column}", key[column]]
+    return words
 
 
 def _shown(limit: Limit, key: Row) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 from argparse import ArgumentParser, Namespace
+from typing import Any
 
 from airoxy.calendar import first_of_next_month
 from airoxy.cli.command import Command, Context, add_json
@@ -12,7 +13,6 @@ from airoxy.cli.formats import dollars
 from airoxy.cli.stats.tables import Totals, show_groups
 from airoxy.core.billing.usage import USAGE
 from airoxy.errors import InvalidInput
-from airoxy.store import keys, tokens
 from airoxy.store.usage import requests
 from airoxy.store.usage.daily import GROUPS
 
@@ -43,8 +43,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
         metavar="YYYY-MM",
         help="only this month, or that one",
     )
-    parser.add_argument("--token", type=int, metavar="ID", help="only with this token")
-    parser.add_argument("--key", type=int, metavar="ID", help="only with this client key")
+    parser.add_argument("--token", metavar="ID", help="only with this token (id or name)")
+    parser.add_argument("--key", metavar="ID", help="only with this client key (id or name)")
     parser.add_argument("--by", choices=GROUPS, help="divided by day, model, token or client key")
     parser.add_argument(
         "--report", choices=("month",), help="the report on --month (default: this one)"
@@ -69,12 +69,15 @@ def _run(context: Context, args: Namespace) -> None:
     if args.format:
         raise InvalidInput("--format goes with --report.")
     db = context.database
-    if args.token is not None:
-        tokens.check_token(db, args.token)
-    if args.key is not None:
-        keys.check_key(db, args.key)
+    token_id = None if args.token is None else context.token_id(args.token, removed=True)
+    key_id = None if args.key is None else context.key_id(args.key, removed=True)
     since, until = _days(today, args)
-    wanted = {"since": since, "until": until, "token_id": args.token, "key_id": args.key}
+    wanted: dict[str, Any] = {
+        "since": since,
+        "until": until,
+        "token_id": token_id,
+        "key_id": key_id,
+    }
     if not args.by:
         totals = requests.totals(db, **wanted)
         return context.json(totals) if args.json else _show(context, totals)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from airoxy.cli.command import Context
-from airoxy.cli.show import past, span
+from airoxy.cli.show import past, span, with_times
 from airoxy.cli.system.health import HealthAnswer, Own, ask_health, own_server
 from airoxy.cli.system.system import SERVICE, SOCKET, TIMERS, moment, require_systemd, show
 from airoxy.config import Tls, make_config, read_document
@@ -63,10 +63,10 @@ class Status:
 
     def document(self) -> dict[str, Any]:
         return {
-            "socket": {**asdict(self.socket), "listen": [bare(line) for line in self.listen]},
-            "service": {**asdict(self.service), "pid": self.pid, "text": self.text},
+            "socket": {**_document(self.socket), "listen": [bare(line) for line in self.listen]},
+            "service": {**_document(self.service), "pid": self.pid, "text": self.text},
             "health": asdict(self.health) if self.health else None,
-            "timers": [asdict(timer) for timer in self.timers],
+            "timers": [_document(timer) for timer in self.timers],
         }
 
     def rows(self, now: float) -> Iterator[tuple[str, ...]]:
@@ -78,6 +78,10 @@ class Status:
             yield self.health.url, str(state), "", str(self.health)
         for timer in self.timers:
             yield *timer.cells(), timer.text(now)
+
+
+def _document(unit: UnitState) -> dict[str, Any]:
+    return with_times(asdict(unit), ("since", "last_run", "next_run"))
 
 
 def run(context: Context, args: Namespace) -> int:

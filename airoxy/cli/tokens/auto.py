@@ -12,18 +12,18 @@ import stat
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airoxy.cli.command import Context, add_json
+from airoxy.cli.tokens.add import free_name
 from airoxy.cli.tokens.terms import TERMS
 from airoxy.core.credentials import Credentials, parse
 from airoxy.errors import InvalidInput
 from airoxy.store import tokens
 
 if TYPE_CHECKING:
-    import apsw
+    pass
 
 FILE = Path(".claude/.credentials.json")
 #: The real file has about a kilobyte.
@@ -121,7 +121,7 @@ def _import(context: Context, found: Found, dry_run: bool) -> dict[str, object]:
     db = context.database
     known = tokens.by_refresh_token(db, login.refresh_token)
     if known is None:
-        name = _free_name(db, found.user)
+        name = free_name(context, found.user)
         token_id = None if dry_run else _add(context, name, login)
         done = "would be added" if dry_run else "added"
         return {**result, "id": token_id, "name": name, "result": f"{done} as {name}"}
@@ -143,9 +143,3 @@ def _add(context: Context, name: str, login: Credentials) -> int:
         expires_at=login.expires_at,
         now=context.now(),
     )
-
-
-def _free_name(db: apsw.Connection, user: str) -> str:
-    """The user's name, or with a number behind it: a login renewed elsewhere is a new token."""
-    names = (user if number == 1 else f"{user}-{number}" for number in count(1))
-    return next(name for name in names if tokens.is_free(db, name))

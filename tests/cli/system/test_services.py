@@ -203,10 +203,10 @@ def test_status_as_json_is_one_object(run: Run, served: FakeSystemd, airoxy: Air
     assert shown["socket"]["listen"] == [f"127.0.0.1:{airoxy.port}"]
     assert shown["service"]["state"] == "active"
     assert shown["service"]["pid"] == 85
-    assert shown["service"]["since"] == 1795345200
+    assert shown["service"]["since"] == "2026-11-22T11:00:00Z"
     assert shown["health"]["status"] == 503
     assert "token add" in shown["health"]["body"]["reason"]
-    assert [timer["next_run"] for timer in shown["timers"]] == [1795370400] * 2
+    assert [timer["next_run"] for timer in shown["timers"]] == ["2026-11-22T18:00:00Z"] * 2
 
 
 def test_status_of_what_is_stopped_starts_nothing(

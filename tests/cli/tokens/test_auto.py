@@ -6,7 +6,7 @@ import os
 import pytest
 
 from airoxy.cli.tokens import auto
-from tests.program import Airoxy
+from tests.program import Airoxy, unix
 
 
 def login(number: int, expires_at: int = 1_900_000_000) -> str:
@@ -36,7 +36,7 @@ def test_a_login_is_added_under_its_owners_name_and_the_terms_are_shown(airoxy, 
     assert done.returncode == 0
     assert "Anthropic's terms" in done.stderr
     (row,) = airoxy.json("token", "list")
-    assert (row["type"], row["expires_at"]) == ("oauth", 1_900_000_000)
+    assert (row["type"], unix(row["expires_at"])) == ("oauth", 1_900_000_000)
     assert row["name"] == auto.read(file).user
 
 
@@ -48,7 +48,7 @@ def test_a_known_refresh_token_is_updated_where_the_file_is_newer(airoxy, file):
     file.write_text(json.dumps(newer))
     assert "updated" in airoxy.cli("token", "auto", "--path", str(file))
     (row,) = airoxy.json("token", "list")
-    assert row["expires_at"] == 1_900_000_999
+    assert unix(row["expires_at"]) == 1_900_000_999
     assert row["masked"].endswith("0002")
 
 

@@ -9,7 +9,7 @@ import termios
 
 import pytest
 
-from tests.program import PYTHON, ROOT, Airoxy, environment
+from tests.program import PYTHON, ROOT, Airoxy, environment, unix
 
 KEY = "sk-ant-api-test-one-0001"
 OAUTH, REFRESH = "sk-ant-oat-test-one-0001", "sk-ant-ort-test-one-0001"
@@ -35,7 +35,7 @@ def test_an_oauth_token_needs_its_refresh_token_and_shows_the_terms(airoxy):
     assert '"type": "oauth"' in done.stdout
     assert "Anthropic's terms" in done.stderr
     row = airoxy.json("token", "list")[0]
-    assert 28700 < row["expires_at"] - row["created_at"] <= 28800
+    assert 28700 < unix(row["expires_at"]) - unix(row["created_at"]) <= 28800
     assert "refresh_token" not in row
     refused = airoxy.run("token", "add", OAUTH + "2", "--name", "other")
     assert refused.returncode == 2
@@ -45,7 +45,7 @@ def test_an_oauth_token_needs_its_refresh_token_and_shows_the_terms(airoxy):
 def test_expires_in_is_taken(airoxy):
     airoxy.cli("token", "add", OAUTH, REFRESH, "--name", "pair", "--expires-in", "60")
     row = airoxy.json("token", "list")[0]
-    assert 55 < row["expires_at"] - row["created_at"] <= 60
+    assert 55 < unix(row["expires_at"]) - unix(row["created_at"]) <= 60
     refused = airoxy.run("token", "add", OAUTH, REFRESH, "--name", "two", "--expires-in", "0")
     assert refused.returncode == 2
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from tests.fake_anthropic.api import OAUTH_PATH
-from tests.program import Airoxy
+from tests.program import Airoxy, unix
 from tests.server.pool.pooled import OAUTH, OAUTH_REFRESH, TWO, ask, listed
 
 
@@ -52,7 +52,7 @@ def _add_expiring(airoxy: Airoxy) -> None:
     """An OAuth pair that has expired."""
     pair = f"{OAUTH} {OAUTH_REFRESH}"
     airoxy.cli("token", "add", "-", "--name", "pair", "--expires-in", "1", stdin=pair)
-    while listed(airoxy)["pair"]["expires_at"] > time.time():
+    while unix(listed(airoxy)["pair"]["expires_at"]) > time.time():
         pass
 
 

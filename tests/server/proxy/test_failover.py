@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.program import Airoxy
+from tests.program import Airoxy, unix
 from tests.server.pool.pooled import OAUTH, OAUTH_REFRESH, ONE, THREE, TWO, ask, listed
 
 
@@ -32,7 +32,7 @@ def test_a_429_with_retry_after_cools_the_token_for_that_class_only(pool, upstre
     assert upstream.tokens == [ONE, TWO]
     cooling = wait_until(airoxy, "one", lambda row: row["coolings"])["coolings"][0]
     assert cooling["model_class"] == "claude-opus-5-5"
-    assert 25 < cooling["until"] - time.time() <= 30
+    assert 25 < unix(cooling["until"]) - time.time() <= 30
     for _ in range(4):
         ask(airoxy, key)
     assert ONE not in upstream.tokens[2:]
@@ -55,7 +55,7 @@ def test_a_spend_limit_cools_every_class_until_the_month_is_over(pool, upstream,
     assert ask(airoxy, key, stream=stream).status == 200
     cooling = wait_until(airoxy, "one", lambda row: row["coolings"])["coolings"][0]
     assert cooling["model_class"] == "*"
-    assert time.gmtime(cooling["until"])[2:6] == (1, 0, 0, 0)
+    assert time.gmtime(unix(cooling["until"]))[2:6] == (1, 0, 0, 0)
     for model in ("claude-haiku-4-5", "claude-sonnet-5", "claude-opus-5-5"):
         ask(airoxy, key, model=model)
     assert upstream.tokens.count(ONE) == 1

@@ -1,0 +1,157 @@
+"""`airoxy token set`, `enable`, `disable`, `toggle`, `reset` and `remove`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import Any
+
+from airoxy.cli.api_keys.limits import NONE, note, pool
+from airoxy.cli.command import Context, add_id, add_json
+from airoxy.cli.confirm import add_yes, agreed
+from airoxy.cli.show import name_argument
+from airoxy.cli.tokens.table import document, show
+from airoxy.core.limits.units import COUNT, MONEY
+from airoxy.errors import EXIT_FAILED, InvalidInput
+from airoxy.store import tokens
+
+_MOST_PRIORITY = 1000
+
+
+def set_arguments(parser: ArgumentParser) -> None:
+    without = f"; `{NONE}` takes it away"
+    add_id(parser, "token")
+    parser.add_argument("--name", type=name_argument, help="what to call it")
+    parser.add_argument("--note", metavar="TEXT", help="what to remember of the token" + without)
+    parser.add_argument(
+        "--priority",
+        metavar="N",
+        help="of the tokens that are ready those with the highest number are used (default: 0)",
+    )
+    parser.add_argument(
+        "--pool",
+        metavar="NAME",
+        help="the pool that it belongs to, for client keys that may use that pool only" + without,
+    )
+    parser.add_argument(
+        "--spend-per-day",
+        metavar="USD",
+        help="dollars after which the token is not used for the rest of the day, UTC" + without,
+    )
+    parser.add_argument(
+        "--spend-per-month",
+        metavar="USD",
+        help="dollars after which it is not used for the rest of the month, UTC" + without,
+    )
+    parser.add_argument(
+        "--concurrent", metavar="N", help="requests that may run with it at once" + without
+    )
+    add_json(parser)
+
+
+def run_set(context: Context, args: Namespace) -> None:
+    changes = _changes(args, context.now())
+    if args.name is not None:
+        changes["name"] = args.name
+    if not changes:
+        raise InvalidInput("Say what to change: `airoxy token set --help` lists it.")
+    token_id = context.token_id(args.id)
+    tokens.set_token(context.database, token_id, changes)
+    show(context, tokens.find_token(context.database, token_id, context.now()), json=args.json)
+
+
+#: Option, column, how its text is read.
+_READERS = (
+    ("note", "note", note),
+    ("priority", "priority", lambda text, _: _priority(text)),
+    ("pool", "pool", pool),
+    ("spend_per_day", "spend_per_day_nanousd", MONEY.read),
+    ("spend_per_month", "spend_per_month_nanousd", MONEY.read),
+    ("concurrent", "concurrent_requests", COUNT.read),
+)
+
+
+def _changes(args: Namespace, now: float) -> dict[str, Any]:
+    """What the options say, by column. Raises InvalidInput."""
+    found: dict[str, Any] = {}
+    for option, column, read in _READERS:
+        text = getattr(args, option)
+        if text is None:
+            continue
+        nothing = 0 if column == "priority" else None
+        try:
+            found[column] = nothing if text.strip().lower() == NONE else read(text.strip(), now)
+        except InvalidInput as error:
+            raise InvalidInput(f"--{option.replace('_', '-')}: {error.message}.") from None
+    return found
+
+
+def _priority(text: str) -> int:
+    try:
+        number = int(text[:12])
+    except ValueError:
+        raise InvalidInput(f"{text!r} is no whole number") from None
+    if abs(number) > _MOST_PRIORITY:
+        raise InvalidInput(f"{text} is out of range; give -{_MOST_PRIORITY} to {_MOST_PRIORITY}")
+    return number
+
+
+def change_arguments(parser: ArgumentParser) -> None:
+    add_id(parser, "token")
+    add_json(parser)
+
+
+def run_toggle(context: Context, args: Namespace) -> None:
+    token_id = context.token_id(args.id)
+    tokens.toggle_token(context.database, token_id, context.now())
+    _say_state(context, token_id, args)
+
+
+def run_enable(context: Context, args: Namespace) -> None:
+    _set_active(context, args, active=True)
+
+
+def run_disable(context: Context, args: Namespace) -> None:
+    _set_active(context, args, active=False)
+
+
+def _set_active(context: Context, args: Namespace, *, active: bool) -> None:
+    token_id = context.token_id(args.id)
+    tokens.set_active(context.database, token_id, active, context.now())
+    _say_state(context, token_id, args)
+
+
+def _say_state(context: Context, token_id: int, args: Namespace) -> None:
+    row = tokens.find_token(context.database, token_id, context.now())
+    if args.json:
+        return context.json(document(row))
+    state = "active" if row["is_active"] else "disabled"
+    return context.say(f"Token {token_id} ({row['name']}) is {state} now.")
+
+
+def run_reset(context: Context, args: Namespace) -> None:
+    token_id = context.token_id(args.id)
+    tokens.reset_token(context.database, token_id, context.now())
+    row = tokens.find_token(context.database, token_id, context.now())
+    if args.json:
+        return context.json(document(row))
+    return context.say(f"Token {token_id} ({row['name']}) is active and not cooling.")
+
+
+def remove_arguments(parser: ArgumentParser) -> None:
+    add_id(parser, "token")
+    add_yes(parser)
+    add_json(parser)
+
+
+def run_remove(context: Context, args: Namespace) -> int | None:
+    token_id = context.token_id(args.id)
+    row = tokens.find_token(context.database, token_id, context.now())
+    if not agreed(context, args, f"Remove token {token_id} ({row['name']}) for good?"):
+        context.warn("Nothing has been removed.")
+        return EXIT_FAILED
+    tokens.remove_token(context.database, token_id, context.now())
+    if args.json:
+        context.json({"id": token_id, "name": row["name"], "removed": True})
+    else:
+        context.say(f"Token {token_id} ({row['name']}) is removed; its history stays.")
+    return None
