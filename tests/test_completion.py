@@ -39,7 +39,7 @@ def test_a_command_is_found_behind_options() -> None:
 
 
 def test_options_of_the_command_are_offered() -> None:
-    assert offered("airoxy", "token", "add", "--n") == ["--name"]
+    assert offered("airoxy", "token", "add", "--na") == ["--name"]
 
 
 def test_a_file_is_offered_where_a_file_belongs(tmp_path: Path) -> None:

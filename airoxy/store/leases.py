@@ -25,7 +25,7 @@ class Lease(NamedTuple):
     token: str
     refresh_token: str
     refresh_pauses: int
-    refresh_failures: int
+    refresh_failures: int = 0
 
     def __repr__(self) -> str:
         return f"Lease(id={self.id}, name={self.name!r})"
