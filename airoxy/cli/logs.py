@@ -23,7 +23,12 @@ LOOK = 0.2
 #: Requests that a follower takes at once.
 _AT_ONCE = 1000
 
-_ENDINGS = {"complete": "", "client_left": " left", "upstream_failed": " fail"}
+_ENDINGS = {
+    "complete": "",
+    "client_left": " left",
+    "upstream_failed": " fail",
+    "worker_killed": " kill",
+}
 
 
 def _summed(names: tuple[str, ...], row: Mapping[str, Any]) -> str:
@@ -48,7 +53,7 @@ _ERROR_INDENT, _ERROR_WIDTH = 16, 100
 _DESCRIPTION = (
     "Show the newest requests. WRITE and READ are tokens written to and read from the prompt "
     "cache; a status with 'left' is of a client that went away, with 'fail' of an answer that "
-    "broke off. All times are UTC."
+    "broke off, with 'kill' of one that ran when its worker process was killed. All times are UTC."
 )
 
 

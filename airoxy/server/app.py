@@ -36,6 +36,7 @@ from airoxy.server.pool.snapshot import Snapshot
 from airoxy.server.pool.token_state import TokenState
 from airoxy.server.proxy.proxy import Proxy
 from airoxy.server.shared_memory import SharedMemory
+from airoxy.server.unwritten import UnwrittenRequests
 from airoxy.server.writer import Writer
 from airoxy.store import tokens
 from airoxy.store.schema import open_database
@@ -53,6 +54,7 @@ class ServerApp:
 
     answer: Answer
     proxy: Proxy
+    unwritten: UnwrittenRequests
     db: apsw.Connection
 
     @property
@@ -63,12 +65,21 @@ class ServerApp:
     async def startup(self) -> None:
         """Nothing has to wait for the loop."""
 
+    def recover(self) -> None:
+        """Write what workers that were killed have left; called every second."""
+        try:
+            self.proxy.adopt(self.db)
+        except Exception:  # the requests that are running matter more
+            log.exception("What a worker has left could not be written.")
+
     async def aclose(self) -> None:
         """Let refreshes finish, and write out what the account still holds."""
         await self.proxy.pool.refresher.aclose()
         await self.proxy.upstream.aclose()
         self.proxy.settle()
+        self.recover()
         self.proxy.pool.writer.close()
+        self.unwritten.close()
         self.proxy.limiter.limit_counters.close()
         self.db.close()
 
@@ -87,7 +98,8 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     token_state = TokenState(memory, shared=workers > 1)
     _recall(db, token_state)
     metric_counters = MetricCounters(memory)
-    writer = Writer(connect(), count=metric_counters.count)
+    unwritten = UnwrittenRequests(memory)
+    writer = Writer(connect(), count=metric_counters.count, unwritten=unwritten)
     pool = Pool(
         Snapshot(db), token_state, Refusals(memory), writer, Refresher(config.oauth, connect)
     )
@@ -102,12 +114,14 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     limiter = Limiter(
         LimitCounters(memory), lambda key: key in pool.snapshot.limits, db, config.pricing
     )
-    proxy = Proxy(config, pool, upstream, limiter)
+    proxy = Proxy(config, pool, upstream, limiter, unwritten)
     load = partial(read_load, memory)
     health = Health(pool, time.monotonic(), load)
     read = partial(connect, readonly=True)
     metrics = MetricsEndpoint(config.metrics.allow, pool, metric_counters, read, load)
-    return ServerApp(create_app(proxy, health, metrics), proxy, db)
+    app = ServerApp(create_app(proxy, health, metrics), proxy, unwritten, db)
+    app.recover()
+    return app
 
 
 def create_app(proxy: Answer, health: Health, metrics: MetricsEndpoint) -> Answer:

@@ -12,11 +12,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import apsw
 
+from airoxy.server.unwritten import UnwrittenRequests
 from airoxy.store import tokens
 from airoxy.store.schema import transaction
 from airoxy.store.usage import requests
@@ -52,8 +52,12 @@ _PASSING = (
 
 
 class _Task(NamedTuple):
-    operation: Operation
+    """A row or an operation, and its slot in the memory of unwritten requests."""
+
+    row: requests.Row | None
+    operation: Operation | None
     committed: Callable[[], Any] | None
+    slot: int | None
 
 
 class Writer:
@@ -65,13 +69,15 @@ class Writer:
         limit: int = LIMIT,
         *,
         count: Callable[[Sequence[requests.Row], int], object] | None = None,
+        unwritten: UnwrittenRequests | None = None,
     ) -> None:
+        self._unwritten = unwritten
         self._db = db
         self._limit = limit
         self._count_rows = count
-        self._uncounted: deque[requests.Row] = deque()
+        self._uncounted: deque[tuple[requests.Row, int | None]] = deque()
         self._dropped_counted = 0
-        self._queue: deque[requests.Row | _Task] = deque()
+        self._queue: deque[_Task] = deque()
         self._used: dict[int, int] = {}
         self._at_once = BATCH
         self._work = threading.Event()
@@ -87,26 +93,39 @@ class Writer:
         """What is not in the database yet."""
         return len(self._queue)
 
-    def row(self, row: requests.Row, committed: Callable[[], Any] | None = None) -> None:
-        """Write a row; `committed` as for `do`."""
+    def row(
+        self,
+        row: requests.Row,
+        committed: Callable[[], Any] | None = None,
+        slot: int | None = None,
+        *,
+        counted: bool = False,
+    ) -> None:
+        """Write a row, whose `slot` is freed then; `committed` as for `do`. `counted`: the metrics
+        have it already."""
         if len(self._queue) >= self._limit:
             self.dropped += 1
+            self._free([slot])
             return
-        if committed:
-            self.do(partial(requests.append, rows=[row]), committed)
-        else:
-            self._queue.append(row)
-            self._wake()
-        self._uncounted.append(row)
+        self._queue.append(_Task(row, None, committed, slot))
+        if not counted:
+            self._uncounted.append((row, slot))
+        self._wake()
 
     def used(self, token_id: int, now_ns: int) -> None:
         """Only the latest use of a token is written, with the next rows."""
         self._used[token_id] = now_ns
 
-    def do(self, operation: Operation, committed: Callable[[], Any] | None = None) -> None:
+    def do(
+        self,
+        operation: Operation,
+        committed: Callable[[], Any] | None = None,
+        slot: int | None = None,
+    ) -> None:
         """Run `operation` inside one of the writer's next transactions, and call `committed` (in
-        the writer's thread) when others can see what it did."""
-        self._queue.append(_Task(operation, committed))
+        the writer's thread) when others can see what it did. With a `slot`, what it inserts last is
+        the row of this slot."""
+        self._queue.append(_Task(None, operation, committed, slot))
         self._wake()
 
     def close(self) -> None:
@@ -127,9 +146,8 @@ class Writer:
             self._work.clear()
             if not self._stopping:
                 time.sleep(GATHER)
-            committed = self._commit()
             self._count()
-            if committed:
+            if self._commit():
                 pause = FIRST_PAUSE
             elif self._stopping and time.monotonic() > self._deadline:
                 log.error("%d log rows are lost: %s", self.backlog, self.trouble)
@@ -137,12 +155,14 @@ class Writer:
             else:
                 time.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
-            if self._stopping or self._queue:
+            if self._stopping or self._queue or self._uncounted:
                 self._work.set()
+        self._count()
         self._db.close()
 
     def _count(self) -> None:
-        rows = [self._uncounted.popleft() for _ in range(len(self._uncounted))]
+        uncounted = [self._uncounted.popleft() for _ in range(len(self._uncounted))]
+        rows = [row for row, _ in uncounted]
         dropped = self.dropped - self._dropped_counted
         self._dropped_counted += dropped
         if self._count_rows is None or not (rows or dropped):
@@ -151,6 +171,8 @@ class Writer:
             self._count_rows(rows, dropped)
         except Exception:  # a wrong count is no reason not to write
             log.exception("Log rows could not be counted for the metrics.")
+        if self._unwritten:
+            self._unwritten.count(slot for _, slot in uncounted if slot is not None)
 
     def _commit(self) -> bool:
         """One transaction; False if the database refused for now and all of it must wait."""
@@ -165,7 +187,7 @@ class Writer:
             # One of them is impossible: find it by going singly, and leave that one out.
             self._used = used | self._used
             if self._at_once == 1 and self._queue:
-                self._queue.popleft()
+                self._free([self._queue.popleft().slot])
                 log.error("Something could not be written and is left out: %r", error)
             self._at_once = 1 if self._at_once > 1 else BATCH
             return True
@@ -176,20 +198,38 @@ class Writer:
         db = self._db
         # By index: others append meanwhile, and that ends an iteration over a deque.
         batch = [self._queue[i] for i in range(min(self._at_once, len(self._queue)))]
-        rows = [item for item in batch if isinstance(item, requests.Row)]
         with transaction(db):
-            if rows:
-                requests.append(db, rows)
-            tasks = [item for item in batch if isinstance(item, _Task)]
-            done = [task.operation(db) for task in tasks]
+            self._append([(task.row, task.slot) for task in batch if task.row])
+            done = [self._operate(task) for task in batch if task.operation]
             if used:
                 tokens.note_used(db, used)
         for _ in batch:
             self._queue.popleft()
-        self._uncounted += [row for row in done if isinstance(row, requests.Row)]
-        for task in tasks:
+        self._free([task.slot for task in batch])
+        self._uncounted += [(row, None) for row in done if isinstance(row, requests.Row)]
+        for task in batch:
             if task.committed:
                 task.committed()
+
+    def _append(self, rows: list[tuple[requests.Row, int | None]]) -> None:
+        if not rows:
+            return
+        requests.append(self._db, [row for row, _ in rows])
+        if self._unwritten:
+            first = self._db.last_insert_rowid() - len(rows) + 1
+            for row_id, (_, slot) in enumerate(rows, first):
+                if slot is not None:
+                    self._unwritten.inserted(slot, row_id)
+
+    def _operate(self, task: _Task) -> Any:
+        done = task.operation(self._db) if task.operation else None
+        if self._unwritten and task.slot is not None:
+            self._unwritten.inserted(task.slot, self._db.last_insert_rowid())
+        return done
+
+    def _free(self, slots: list[int | None]) -> None:
+        if self._unwritten:
+            self._unwritten.free(slot for slot in slots if slot is not None)
 
     def _in_trouble(self, trouble: str) -> None:
         if self.trouble is None:

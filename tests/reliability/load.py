@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import Counter
@@ -14,14 +15,19 @@ import apsw
 from tests.reliability.conftest import Watched
 from tests.reliability.raw import HELLO, STREAM, Client, request
 
+MODEL = b"claude-opus-5-5"
+
 
 class Load:
-    """Clients that ask without a pause; what became of every request, by its outcome."""
+    """Clients that ask without a pause; what became of every request, by its outcome. Each request
+    asks for a model of its own name; `whole` are those of answers that came to their end."""
 
     def __init__(self, airoxy: Watched, key: str, clients: int = 4) -> None:
         self.airoxy, self.key = airoxy, key
         self.outcomes: Counter[str] = Counter()
         self.request_ids: set[str] = set()
+        self.whole: set[str] = set()
+        self._numbers = itertools.count()
         self.durations: list[float] = []
         self._more = threading.Condition()
         self._stopping = False
@@ -57,9 +63,10 @@ class Load:
         client = None
         while not self._stopping:
             started = time.monotonic()
+            model = b"%b-%d" % (MODEL, next(self._numbers))
             try:
                 client = client or Client(self.airoxy)
-                outcome = self._ask(client, body)
+                outcome = self._ask(client, body.replace(MODEL, model))
             except ConnectionRefusedError:
                 outcome = "refused"
             except OSError:
@@ -70,6 +77,7 @@ class Load:
             with self._more:
                 self.outcomes[outcome] += 1
                 if outcome == "whole":
+                    self.whole.add(model.decode())
                     self.durations.append(time.monotonic() - started)
                 self._more.notify_all()
         if client:
@@ -81,7 +89,7 @@ class Load:
             return "broken"
         assert answer.status == 200, answer
         # A stream that looks complete is complete.
-        assert (b"message_stop" if body is STREAM else b'"end_turn"') in answer.body
+        assert (b"message_stop" if b'"stream"' in body else b'"end_turn"') in answer.body
         self.request_ids.add(answer.headers[b"request-id"].decode())
         return "whole"
 

@@ -43,6 +43,9 @@ class StubApp:
     def load(self) -> Load:
         return Load(self.streams_open)
 
+    def recover(self) -> None:
+        """Nothing is lost here."""
+
     async def startup(self) -> None:
         if (HERE / "broken").exists():
             raise StoreError("The stub is broken.")

@@ -58,12 +58,15 @@ class UsageReader:
         "_max_line",
         "_message",
         "_skipping",
+        "changes",
         "error_message",
         "finished",
         "resource_id",
     )
 
     def __init__(self, form: str) -> None:
+        #: How often something was read that may have changed what is known.
+        self.changes = 0
         self.error_message: str | None = None
         self.resource_id: str | None = None
         self.finished = False
@@ -145,6 +148,7 @@ class UsageReader:
 
     def _read(self, document: Mapping[str, Any]) -> None:
         """An SSE event, or a whole answer: what is looked for has the same names in both."""
+        self.changes += 1
         message = document.get("message")
         if isinstance(message, dict):
             self._message.read(message)
@@ -159,6 +163,7 @@ class UsageReader:
             self.resource_id = bounded_text(document.get("id"), MODEL_LENGTH) or self.resource_id
 
     def _take_result(self, line: Mapping[str, Any]) -> None:
+        self.changes += 1
         result = line.get("result")
         answer = result.get("message") if isinstance(result, dict) else None
         if not isinstance(answer, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airoxy.server import unwritten
 from airoxy.server.limits import counters as limit_counters
 from airoxy.server.metrics import counters as metric_counters
 from airoxy.server.metrics import load
@@ -9,5 +10,10 @@ from airoxy.server.pool import refusals, token_state
 from airoxy.server.shared_memory import Layout
 
 LAYOUT = Layout(
-    load.REGION, token_state.REGION, refusals.REGION, metric_counters.REGION, limit_counters.REGION
+    load.REGION,
+    token_state.REGION,
+    refusals.REGION,
+    metric_counters.REGION,
+    limit_counters.REGION,
+    unwritten.REGION,
 )

@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 
+import apsw
+
 from airoxy.config import Config
 from airoxy.core.limits.access import check_access
 from airoxy.core.limits.table import Limits
@@ -26,6 +28,8 @@ from airoxy.server.proxy.authentication import authenticate
 from airoxy.server.proxy.body import read_request
 from airoxy.server.proxy.relay import AnswerSource, relay
 from airoxy.server.proxy.request_log import RequestLog
+from airoxy.server.unwritten import Unwritten, UnwrittenRequests
+from airoxy.store.usage import requests
 from airoxy.upstream.upstream import Upstream
 
 log = logging.getLogger(__name__)
@@ -46,9 +50,11 @@ class Proxy:
     pool: Pool
     upstream: Upstream
     limiter: Limiter
+    unwritten: UnwrittenRequests | None = None
     running: int = 0
     _renewed_at: float = 0.0
     _ended: list[RequestLog] = field(default_factory=list)
+    _adopted: list[Unwritten] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._attempts = Attempts(self.config, self.pool, self.upstream)
@@ -59,7 +65,7 @@ class Proxy:
             self.pool.snapshot.renew()
             self._renewed_at = now
         key_id, limits = authenticate(request.head.digests, self.pool.snapshot, now)
-        request_log = RequestLog(key_id, request.head.path, now)
+        request_log = RequestLog(key_id, request.head.path, now, self.unwritten)
         self.running += 1
         try:
             await self._serve(request, response, request_log, limits)
@@ -106,8 +112,7 @@ class Proxy:
                 answer = await affinity.remember(answer, request_log.token_id, self.pool.writer)
             elif head.method == "DELETE":
                 affinity.forget(head.path, answer.status, self.pool.writer)
-            counted = partial(self._count, request_log) if request_log.reservation else None
-            await relay(answer, response, request_log, counted)
+            await relay(answer, response, request_log, partial(self._before_end, request_log))
         finally:
             answer.close()
             request.forget()
@@ -122,12 +127,12 @@ class Proxy:
             asyncio.get_running_loop().call_later(ROW_DELAY, self.settle)
         self._ended.append(request_log)
 
-    def _count(self, request_log: RequestLog) -> None:
-        """Count a request of a key with limits before its client has the end of the answer, so that
-        its next request does not meet what is held for this one."""
+    def _before_end(self, request_log: RequestLog) -> None:
+        """Before its client has the end of the answer, a request is kept for its row; with limits
+        it is counted too, so that the key's next one does not meet what is held for this one."""
+        request_log.end()
         reservation = request_log.reservation
         if reservation is not None:
-            request_log.end()
             reservation.count(partial(request_log.row, self.limiter.prices))
             reservation.leave()
 
@@ -148,10 +153,32 @@ class Proxy:
             row = reservation.count(partial(request_log.row, self.limiter.prices))
             written = partial(reservation.written, row, asyncio.get_running_loop())
         if request_log.batch_id is None:
-            self.pool.writer.row(row, written)
+            self.pool.writer.row(row, written, request_log.slot)
         else:
             count = partial(affinity.count_once, row=row, batch_id=request_log.batch_id)
-            self.pool.writer.do(count, written)
+            self.pool.writer.do(count, written, request_log.slot)
+
+    def adopt(self, db: apsw.Connection) -> None:
+        """Write the rows of workers that were killed. While `db` cannot be read nobody knows which
+        of them are written: they wait for the next call."""
+        if self.unwritten is None:
+            return
+        self._adopted += self.unwritten.adopt()
+        while self._adopted:
+            left = self._adopted.pop()
+            request_log = RequestLog.adopted(left)
+            row = request_log.row(self.limiter.prices)
+            try:
+                written = bool(left.row_id) and requests.is_written(db, left.row_id, row)
+            except apsw.Error:
+                self._adopted.append(left)
+                return
+            if written:
+                self.unwritten.free([left.slot])
+            elif request_log.batch_id is None:
+                self.pool.writer.row(row, slot=left.slot, counted=left.counted)
+            else:
+                self._write(request_log)
 
     async def _read(self, request: Request, request_log: RequestLog) -> Job:
         head = request.head

@@ -106,6 +106,19 @@ def append(db: apsw.Connection, rows: Sequence[Row]) -> None:
     cursor.executemany(_INSERT_ONE, written[rest:])
 
 
+def is_written(db: apsw.Connection, row_id: int, row: Row) -> bool:
+    """Whether the row of this id is that of the same request."""
+    same = (row.requested_at_ms, row.api_key_id, row.token_id, row.endpoint, row.request_id)
+    return bool(
+        run(
+            db,
+            "SELECT 1 FROM requests WHERE id = ? AND requested_at = ? AND api_key_id = ?"
+            " AND token_id IS ? AND endpoint = ? AND request_id IS ?",
+            (row_id, *same),
+        )
+    )
+
+
 def without_counts(row: Row) -> Row:
     """The same request, with nothing to pay for."""
     return row._replace(usage=Usage(), cost_nanousd=0, cost_inputs=None)
@@ -170,7 +183,8 @@ def failures(db: apsw.Connection, after_id: int, limit: int) -> list[dict[str, A
         run(
             db,
             f"SELECT {', '.join(FIELDS)} FROM request_log WHERE id > ?"
-            " AND (status_code >= 400 OR ending = 'upstream_failed') ORDER BY id DESC LIMIT ?",
+            " AND (status_code >= 400 OR ending IN ('upstream_failed', 'worker_killed'))"
+            " ORDER BY id DESC LIMIT ?",
             (after_id, limit),
         )
     )

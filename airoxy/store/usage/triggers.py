@@ -21,7 +21,7 @@ _GROUP = ("day", "api_key_id", "token_id", "model")
 #: What is summed of a request where it is not the column of the same name.
 _SUMMED = {
     "requests": "1",
-    "failed": "NEW.status_code >= 400 OR NEW.ending = 'upstream_failed'",
+    "failed": "NEW.status_code >= 400 OR NEW.ending IN ('upstream_failed', 'worker_killed')",
     "estimated": "NEW.is_estimate",
 }
 #: How the view shows a column where it is not as it is.

@@ -1,0 +1,237 @@
+"""Requests that have no row in the database yet, in memory that outlives the worker.
+
+A request has a slot from before it is sent upstream until its row is committed. When a worker is
+killed, another one adopts its slots and writes the rows.
+
+Invariant: a slot is valid whenever its worker is killed. What is noted later goes into the area
+that is not in use, and one word says which is. Before a row is committed its slot has the row's id,
+so that whoever adopts the slot can see whether it was.
+"""
+
+from __future__ import annotations
+
+import marshal
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from airoxy.server.shared_memory import FileLock, Record, Region, SharedMemory
+
+#: Workers that can have slots at once: those of a few reloads together.
+PLACES = 256
+#: Slots are had by blocks; pages that no request touches cost nothing.
+BLOCKS, _PER_BLOCK = 512, 64
+#: Characters of a path and of a model's name that are kept.
+_PATH, _MODEL = 208, 128
+_SMALL, _LARGE = 128, 330  # words of the two areas
+
+_SLOT = Record(
+    row_id=1,
+    counted=1,
+    current=1,  # which area is in use: its byte offset in the slot, above 32 bits its length
+    token_id=1,
+    attempts=1,
+    key_id=1,
+    began_ms=1,
+    flags=1,
+    path=_PATH // 8,
+    model=_MODEL // 8,
+    used=1,
+    small=_SMALL,
+    large=_LARGE,
+)
+_REGION = Record(owners=BLOCKS, slots=BLOCKS * _PER_BLOCK * _SLOT)
+REGION = Region("unwritten", _REGION, locks={"turn": 1, "place": PLACES})
+
+#: The fields from `row_id` to `used`, which is written last.
+_BEGIN = struct.Struct(f"<8q{_PATH}s{_MODEL}sq")
+_ROW_ID, _COUNTED, _CURRENT = _SLOT.at["row_id"], _SLOT.at["counted"], _SLOT.at["current"]
+_TOKEN, _ATTEMPTS, _USED = _SLOT.at["token_id"], _SLOT.at["attempts"], _SLOT.at["used"]
+_STREAM, _UNCOUNTED, _HAS_MODEL = 1, 2, 4
+#: Where they begin in a slot, and how long they are (bytes).
+_SMALL_AREA = (_SLOT.at["small"] * 8, _SMALL * 8)
+_LARGE_AREA = (_SLOT.at["large"] * 8, _LARGE * 8)
+
+
+@dataclass(frozen=True)
+class Unwritten:
+    """What a slot says: what was asked, and as `progress` what was noted of the answer last. There
+    may be a row of the id `row_id`, and `counted` says that the metrics have it already."""
+
+    slot: int
+    row_id: int
+    key_id: int
+    path: str
+    began_ms: int
+    model: str | None
+    is_stream: bool
+    uncounted: bool
+    token_id: int
+    attempts: int
+    counted: bool
+    progress: tuple[Any, ...] | None
+
+
+class UnwrittenRequests:
+    """This worker's slots in `memory`; a slot is the number of its first word."""
+
+    def __init__(self, memory: SharedMemory) -> None:
+        self._memory = memory
+        self._words = memory.words(REGION)
+        self._bytes = self._words.cast("B")
+        self._turn = memory.lock(REGION, "turn")
+        self._free: list[int] = []
+        with self._turn:
+            self.place = self._take_place()
+
+    # A request
+
+    def begin(
+        self,
+        key_id: int,
+        path: str,
+        began_ms: int,
+        model: str | None,
+        token_id: int,
+        *,
+        is_stream: bool,
+        uncounted: bool,
+    ) -> int | None:
+        """A slot for a request that is about to be sent; None where there is none left."""
+        if not self._free and not self._take_block():
+            return None
+        slot = self._free.pop()
+        flags = is_stream * _STREAM + uncounted * _UNCOUNTED + (model is not None) * _HAS_MODEL
+        _BEGIN.pack_into(
+            self._bytes, slot * 8,
+            0, 0, 0, token_id, 1, key_id, began_ms, flags,
+            path.encode(), (model or "").encode(), 1,
+        )  # fmt: skip
+        return slot
+
+    def retry(self, slot: int, token_id: int) -> None:
+        """The request goes out again, with this token."""
+        self._words[slot + _TOKEN] = token_id
+        self._words[slot + _ATTEMPTS] += 1
+
+    def note(self, slot: int, progress: tuple[Any, ...]) -> bool:
+        """Keep `progress` (of what marshal takes) in the place of what was noted before; False if
+        it is too long."""
+        written = marshal.dumps(progress)
+        start, size = _LARGE_AREA
+        if self._words[slot + _CURRENT] & 0xFFFFFFFF == start:
+            start, size = _SMALL_AREA
+        if len(written) > size:
+            return False
+        at = slot * 8 + start
+        self._bytes[at : at + len(written)] = written
+        self._words[slot + _CURRENT] = len(written) << 32 | start
+        return True
+
+    # The writer
+
+    def inserted(self, slot: int, row_id: int) -> None:
+        """The transaction that inserts this row is about to be committed."""
+        self._words[slot + _ROW_ID] = row_id
+
+    def count(self, slots: Iterable[int]) -> None:
+        """The metrics have these."""
+        for slot in slots:
+            self._words[slot + _COUNTED] = 1
+
+    def free(self, slots: Iterable[int]) -> None:
+        """These are in the database, or given up."""
+        for slot in slots:
+            self._words[slot + _USED] = 0
+            self._free.append(slot)
+
+    def close(self) -> None:
+        """Give the blocks back, but for those that still have something to be written."""
+        with self._turn:
+            for block in range(BLOCKS):
+                if self._words[block] == self.place + 1 and not self._used_slots(block):
+                    self._words[block] = 0
+        self._free.clear()
+        self._bytes.release()
+
+    # Workers that were killed
+
+    def adopt(self) -> list[Unwritten]:
+        """Take over the slots of workers that have ended; they are to be written, and freed."""
+        owners = set(self._words[:BLOCKS].tolist()) - {0, self.place + 1}
+        found: list[Unwritten] = []
+        for place in (owner - 1 for owner in owners):
+            lock = self._place_lock(place)
+            if lock.try_acquire():  # its worker lives no more
+                try:
+                    found += self._adopt(place)
+                finally:
+                    lock.release()
+        return found
+
+    def _adopt(self, place: int) -> list[Unwritten]:
+        found = []
+        with self._turn:
+            for block in range(BLOCKS):
+                if self._words[block] == place + 1:
+                    used = self._used_slots(block)
+                    found += [self._read(slot) for slot in used]
+                    self._words[block] = self.place + 1
+                    self._free += [slot for slot in _slots(block) if slot not in used]
+        return found
+
+    def _read(self, slot: int) -> Unwritten:
+        values = _BEGIN.unpack_from(self._bytes, slot * 8)
+        row_id, counted, current, token_id, attempts, key_id, began_ms, flags, path, model, _ = (
+            values
+        )
+        progress = None
+        if current:
+            at = slot * 8 + (current & 0xFFFFFFFF)
+            written = self._bytes[at : at + (current >> 32)]
+            progress = marshal.loads(written)  # noqa: S302 - airoxy wrote it
+        return Unwritten(
+            slot,
+            row_id,
+            key_id,
+            path.rstrip(b"\0").decode(errors="ignore"),
+            began_ms,
+            model.rstrip(b"\0").decode(errors="ignore") if flags & _HAS_MODEL else None,
+            bool(flags & _STREAM),
+            bool(flags & _UNCOUNTED),
+            token_id,
+            attempts,
+            bool(counted),
+            progress,
+        )
+
+    # Blocks and places
+
+    def _take_block(self) -> bool:
+        with self._turn:
+            for block in range(BLOCKS):
+                if not self._words[block]:
+                    self._words[block] = self.place + 1
+                    self._free += reversed(_slots(block))
+                    return True
+        return False
+
+    def _take_place(self) -> int:
+        """A place that no worker has, and from which nothing is left to be adopted."""
+        owned = set(self._words[:BLOCKS].tolist())
+        for place in range(PLACES):
+            if place + 1 not in owned and self._place_lock(place).try_acquire():
+                return place
+        raise RuntimeError(f"More than {PLACES} workers are running; restart airoxy.")
+
+    def _used_slots(self, block: int) -> list[int]:
+        return [slot for slot in _slots(block) if self._words[slot + _USED]]
+
+    def _place_lock(self, place: int) -> FileLock:
+        return self._memory.lock(REGION, "place", place)
+
+
+def _slots(block: int) -> range:
+    first = _REGION.at["slots"] + block * _PER_BLOCK * _SLOT.size
+    return range(first, first + _PER_BLOCK * _SLOT.size, _SLOT.size)
