@@ -40,7 +40,7 @@ DECODED_LIMIT = 64 << 20
 
 class RequestLog:
     """`now` is the Unix time of the request; lengths of time are of the monotonic clock.
-    `reservation` is what is held for it where its key has limits, `unwritten` where it is kept until
+    `reservation` is what is held for it where its key has limits; in `unwritten` it is kept until
     its row is written."""
 
     def __init__(
