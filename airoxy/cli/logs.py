@@ -8,7 +8,7 @@ import json
 import re
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -37,7 +37,8 @@ def _summed(names: tuple[str, ...], row: Mapping[str, Any]) -> str:
 
 # Head, width (negative: a number), and what is in it. Of a fixed width, since who follows cannot
 # know what will come; 120 columns in all.
-_COLUMNS: tuple[tuple[str, int, Callable[[Mapping[str, Any]], str]], ...] = (
+Column = tuple[str, int, Callable[[Mapping[str, Any]], str]]
+_COLUMNS: tuple[Column, ...] = (
     ("TIME (UTC)", 14, lambda r: r["requested_at"][5:19].replace("T", " ")),
     ("KEY", 10, lambda r: r["api_key_name"] or str(r["api_key_id"])),
     ("TOKEN", 10, lambda r: r["token_name"] or "-"),
@@ -48,12 +49,21 @@ _COLUMNS: tuple[tuple[str, int, Callable[[Mapping[str, Any]], str]], ...] = (
     ("STATUS", 8, lambda r: f"{r['status_code']}{_ENDINGS[r['ending']]}"),
     ("TOOK", -5, lambda r: duration(r["duration_ms"])),
 )
+#: What `--wide` adds.
+_MORE: tuple[Column, ...] = (
+    ("TRIES", -5, lambda r: str(r["attempts"])),
+    ("FIRST", -5, lambda r: "-" if r["ttfb_ms"] is None else duration(r["ttfb_ms"])),
+    ("ENDING", 15, lambda r: r["ending"]),
+    ("REQUEST ID", 28, lambda r: r["request_id"] or "-"),
+)
 _ERROR_INDENT, _ERROR_WIDTH = 16, 100
 
 _DESCRIPTION = (
     "Show the newest requests. WRITE and READ are tokens written to and read from the prompt "
     "cache; a status with 'left' is of a client that went away, with 'fail' of an answer that "
-    "broke off, with 'kill' of one that ran when its worker process was killed. All times are UTC."
+    "broke off, with 'kill' of one that ran when its worker process was killed. With --wide, TRIES "
+    "is how many tokens were tried, FIRST the time to the first byte of the answer, and REQUEST ID "
+    "Anthropic's. All times are UTC."
 )
 
 
@@ -66,6 +76,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
     day.add_argument("--date", type=_date, metavar="DATE", help="only this day's (2026-11-22)")
     parser.add_argument("--token", metavar="ID", help="only those with this token (id or name)")
     parser.add_argument("--key", metavar="ID", help="only those with this client key (id or name)")
+    parser.add_argument(
+        "--wide", action="store_true", help="also attempts, first byte, ending and request id"
+    )
     parser.add_argument(
         "--follow", action="store_true", help="go on with those that come, until Ctrl-C"
     )
@@ -101,8 +114,9 @@ def _run(context: Context, args: Namespace) -> None:
         return context.json(rows)
     if not rows:
         return context.say("No such requests." if any(wanted.values()) else "No requests yet.")
-    _head(context)
-    return _show(context, rows)
+    columns = _columns(args)
+    _head(context, columns)
+    return _show(context, columns, rows)
 
 
 def _follow(context: Context, args: Namespace, wanted: Mapping[str, Any]) -> None:
@@ -111,15 +125,16 @@ def _follow(context: Context, args: Namespace, wanted: Mapping[str, Any]) -> Non
     with schema.snapshot(db):
         last = requests.last_id(db)
         rows = requests.newest(db, limit=args.limit, **wanted)[::-1]
-    show = _show_json if args.json else _show
+    columns = _columns(args)
+    show = partial(_show_json, context) if args.json else partial(_show, context, columns)
     if not args.json:
-        _head(context)
-    show(context, rows)
+        _head(context, columns)
+    show(rows)
     while True:
         seen = schema.data_version(db)
         while rows := requests.newest(db, limit=_AT_ONCE, after_id=last, **wanted):
             last = rows[-1]["id"]
-            show(context, rows)
+            show(rows)
         context.out.flush()
         while schema.data_version(db) == seen:
             time.sleep(LOOK)
@@ -130,21 +145,25 @@ def _show_json(context: Context, rows: Iterable[Mapping[str, Any]]) -> None:
         context.say(json.dumps(row, ensure_ascii=False))
 
 
-def _head(context: Context) -> None:
-    context.say(_line(head for head, _, _ in _COLUMNS))
+def _columns(args: Namespace) -> tuple[Column, ...]:
+    return _COLUMNS + _MORE if args.wide else _COLUMNS
 
 
-def _show(context: Context, rows: Iterable[Mapping[str, Any]]) -> None:
+def _head(context: Context, columns: Sequence[Column]) -> None:
+    context.say(_line(columns, (head for head, _, _ in columns)))
+
+
+def _show(context: Context, columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> None:
     for row in rows:
-        context.say(_line(cell(row) for _, _, cell in _COLUMNS))
+        context.say(_line(columns, (cell(row) for _, _, cell in columns)))
         if row["error_message"]:
             context.say(f"{'':{_ERROR_INDENT}}{cut(row['error_message'], _ERROR_WIDTH)}")
 
 
-def _line(cells: Iterable[str]) -> str:
+def _line(columns: Sequence[Column], cells: Iterable[str]) -> str:
     fitted = [
         cut(cell, width).ljust(width) if width > 0 else cut(cell, -width).rjust(-width)
-        for cell, (_, width, _) in zip(cells, _COLUMNS, strict=True)
+        for cell, (_, width, _) in zip(cells, columns, strict=True)
     ]
     return "  ".join(fitted).rstrip()
 

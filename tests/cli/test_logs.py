@@ -160,3 +160,17 @@ def test_following_goes_on_with_what_is_written(db: apsw.Connection, typed: Type
         follower.send_signal(signal.SIGINT)
         assert follower.stdout.read() == ""
         assert follower.wait() == 130
+
+
+def test_a_wide_table_has_what_a_trouble_is_told_by(db: apsw.Connection, typed: Typed) -> None:
+    append(
+        db,
+        row(
+            attempts=3, ttfb_ms=640, ending="upstream_failed", request_id="req_011CSHoEeqs5C35K2UUq"
+        ),
+        row(attempts=1, ttfb_ms=None, ending="client_left", status_code=499, request_id=None),
+    )
+    head, *lines = typed("logs", "--wide").splitlines()
+    assert head.split("TOOK")[1].split() == ["TRIES", "FIRST", "ENDING", "REQUEST", "ID"]
+    assert lines[0].split()[-4:] == ["1", "-", "client_left", "-"]
+    assert lines[1].split()[-4:] == ["3", "640ms", "upstream_failed", "req_011CSHoEeqs5C35K2UUq"]

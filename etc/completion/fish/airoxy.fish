@@ -141,6 +141,7 @@ complete --command airoxy --condition '__airoxy_at logs' --long-option today --d
 complete --command airoxy --condition '__airoxy_at logs' --long-option date --require-parameter --description 'only this day’s (2026-11-22)'
 complete --command airoxy --condition '__airoxy_at logs' --long-option token --require-parameter --description 'only those with this token (id or name)'
 complete --command airoxy --condition '__airoxy_at logs' --long-option key --require-parameter --description 'only those with this client key (id or name)'
+complete --command airoxy --condition '__airoxy_at logs' --long-option wide --description 'also attempts, first byte, ending and request id'
 complete --command airoxy --condition '__airoxy_at logs' --long-option follow --description 'go on with those that come, until Ctrl-C'
 complete --command airoxy --condition '__airoxy_at logs' --long-option json --description 'print one JSON document'
 complete --command airoxy --condition '__airoxy_at stats' --long-option help --description 'show this help message and exit'

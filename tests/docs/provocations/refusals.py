@@ -72,7 +72,7 @@ def _(scene: Scene) -> str:
     return limited(scene, "--requests-per-minute", "1", requests=2)
 
 
-@says("All access tokens are rate limited; the first is ready in … seconds")
+@says("All access tokens are rate limited for …; the first is ready in … seconds")
 def _(scene: Scene) -> str:
     scene.upstream.script().limit(retry_after=60)
     airoxy, key = scene.running()
@@ -165,7 +165,7 @@ def _(scene: Scene) -> str:
 @says("The request's body did not arrive in time.")
 def _(scene: Scene) -> str:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIROXY_TEST_LIMITS", '{"body": 0.3}')
+        patch.setenv("AIROXY_TEST_TIMEOUTS", '{"body": 0.3}')
         patch.setattr(Airoxy, "module", "tests.reliability.instrumented")
         airoxy, key = scene.running()
     head = f"POST /v1/messages HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\ncontent-length: 9\r\n\r\n"

@@ -7,11 +7,13 @@ import os
 import signal
 import socket
 import sqlite3
+import subprocess
 from typing import Any
 
 import pytest
 
 from tests.docs.provocations.scene import Scene, has_run, said, says, serve
+from tests.program import PYTHON, ROOT, environment
 
 
 @says("… is taken by another program; stop that or change `port`.")
@@ -39,6 +41,18 @@ def _forbidden(*_: Any) -> None:
 @says("… is no address of this machine; change `host`.")
 def _(scene: Scene) -> str:
     return scene.refused_to_start(host="192.0.2.1")
+
+
+@says("systemd has passed no socket to airoxy.service: …")
+def _(scene: Scene) -> str:
+    airoxy = scene.install()
+    # What systemd sets for the process that it starts is that process's own id.
+    script = 'SYSTEMD_EXEC_PID=$$ exec "$@"'
+    command = ["sh", "-c", script, "sh", PYTHON, "-m", "airoxy", "--config", airoxy.config, "serve"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60
+    )
+    return done.stderr
 
 
 @says("… there is no such setting; …")
