@@ -18,7 +18,8 @@ _SUFFIX = re.compile(r"(\[[^\]]*\]|-latest|-20[0-9]{6})+$")
 @dataclass(frozen=True, slots=True)
 class Token:
     """An upstream credential. `expires_at` is in Unix seconds and set for OAuth tokens only;
-    cooldowns that were set before `reset_at` (Unix nanoseconds) do not count."""
+    cooldowns that were set before `reset_at` (Unix nanoseconds) do not count. Of the tokens that
+    are ready those with the highest `priority` are used."""
 
     id: int
     name: str
@@ -26,6 +27,8 @@ class Token:
     secret: str = field(repr=False)
     expires_at: int | None
     reset_at: int
+    priority: int = 0
+    pool: str | None = None
 
     def expired(self, now: float) -> bool:
         return self.expires_at is not None and self.expires_at <= now
@@ -81,10 +84,10 @@ def choose(
     if not ready_tokens:
         return None
     if session:
-        return max(ready_tokens, key=lambda token: (_affinity(session, token), -token.id))
+        return max(ready_tokens, key=lambda token: (affinity(session, token), -token.id))
     return min(ready_tokens, key=last_used)
 
 
-def _affinity(session: bytes, token: Token) -> bytes:
+def affinity(session: bytes, token: Token) -> bytes:
     """Rendezvous weight. By name: it outlives a refresh and can be the same on several hosts."""
     return blake2b(session + b"\0" + token.name.encode(), digest_size=8).digest()

@@ -3,14 +3,15 @@
 # ruff: noqa: S608  (the SQL is put together from this file's own words)
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 import apsw
 
 from airoxy.core.keys import digest, mask
 from airoxy.core.limits.table import LIMITS
 from airoxy.errors import Conflict, NotFound
-from airoxy.store.schema import run, transaction
+from airoxy.store.schema import among, run, transaction
 
 #: The fields of a key as they are shown: its own, then its limits.
 FIELDS = ("id", "name", "masked", "is_active", "created_at", "note", "pool")
@@ -97,9 +98,27 @@ def set_active(db: apsw.Connection, key_id: int, active: bool) -> None:
         toggle_key(db, key_id)
 
 
+class KeyInForce(NamedTuple):
+    """What the request path knows of a key."""
+
+    id: int
+    digest: bytes
+    pool: str | None
+
+
+def keys_in_force(db: apsw.Connection, ids: Collection[int] | None = None) -> list[KeyInForce]:
+    """Those (of these ids) that are let in."""
+    rows = run(
+        db,
+        "SELECT id, digest, pool FROM api_keys WHERE is_active AND removed_at IS NULL"
+        f" AND {among(ids)}",
+    )
+    return [KeyInForce(*row) for row in rows]
+
+
 def active_digests(db: apsw.Connection) -> dict[bytes, int]:
     """The ids of the keys that are let in, by digest."""
-    return dict(run(db, "SELECT digest, id FROM api_keys WHERE is_active AND removed_at IS NULL"))
+    return {key.digest: key.id for key in keys_in_force(db)}
 
 
 def no_key(key_id: int) -> NotFound:

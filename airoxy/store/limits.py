@@ -8,7 +8,7 @@ costs were computed anew.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import apsw
@@ -21,7 +21,7 @@ from airoxy.core.request.paths import CHAT, MESSAGES
 from airoxy.errors import Conflict
 from airoxy.store.keys import no_key
 from airoxy.store.migrations import BLOCK
-from airoxy.store.schema import run, transaction
+from airoxy.store.schema import among, run, transaction
 
 #: The limits of a key, by their columns, and what else may be set.
 _LIMITS = {limit.column: limit for limit in LIMITS}
@@ -61,13 +61,13 @@ def set_limits(db: apsw.Connection, key_id: int, changes: Mapping[str, Any]) -> 
             raise no_key(key_id)
 
 
-def limits_in_force(db: apsw.Connection) -> dict[int, Limits]:
-    """Those of the keys that have any, by the key's id."""
+def limits_in_force(db: apsw.Connection, ids: Collection[int] | None = None) -> dict[int, Limits]:
+    """Those of the keys (of these ids) that have any, by the key's id."""
     columns = ", ".join(_LIMITS)
     rows = run(
         db,
         f"SELECT id, {columns} FROM api_keys WHERE is_active AND removed_at IS NULL"
-        f" AND coalesce({columns}) IS NOT NULL",
+        f" AND coalesce({columns}) IS NOT NULL AND {among(ids)}",
     )
     return {
         key_id: Limits(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,28 @@ def data_version(db: apsw.Connection) -> int:
 def generation(db: apsw.Connection) -> int:
     """Rises when keys or tokens change in what the request path reads of them."""
     return int(run(db, "SELECT generation FROM meta")[0][0])
+
+
+def changes_since(db: apsw.Connection, last: int) -> tuple[int, dict[str, list[int]]]:
+    """The keys and tokens that have changed after change number `last`, by their tables; and the
+    number of the last change."""
+    changed: dict[str, list[int]] = {"api_keys": [], "tokens": []}
+    for number, table, row in run(
+        db, "SELECT id, kind, changed FROM changes WHERE id > ? ORDER BY id", (last,)
+    ):
+        changed[table].append(row)
+        last = number
+    return last, changed
+
+
+def last_change(db: apsw.Connection) -> int:
+    """The number of the last change; see `changes_since`."""
+    return int(run(db, "SELECT ifnull(max(id), 0) FROM changes")[0][0])
+
+
+def among(ids: Collection[int] | None) -> str:
+    """A condition on the column `id`; None is no condition."""
+    return "TRUE" if ids is None else f"id IN ({', '.join(map(str, map(int, ids)))})"
 
 
 def page_size(db: apsw.Connection) -> int:

@@ -8,14 +8,14 @@ the token has another one by now, nothing happens. Secrets are encrypted (see
 # ruff: noqa: S608  (the SQL is put together from this file's own words)
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import apsw
 
 from airoxy.core.pool import Scope, Token
 from airoxy.errors import Conflict, NotFound
-from airoxy.store.schema import run, transaction
+from airoxy.store.schema import among, run, transaction
 
 _LISTED = (
     "id",
@@ -39,7 +39,7 @@ _LISTED = (
     "concurrent_requests",
 )
 #: The columns of a Token.
-_LOADED = "id, name, type, unseal(token), expires_at, reset_at"
+_LOADED = "id, name, type, unseal(token), expires_at, reset_at, priority, pool"
 #: What may be set of a token.
 SETTABLE = ("name", *_LISTED[_LISTED.index("note") :])
 
@@ -213,11 +213,13 @@ def _no_token(token_id: int) -> NotFound:
 # What the server reads and leaves
 
 
-def usable_tokens(db: apsw.Connection) -> list[Token]:
-    """Those that are active, by id, the expired ones too, less what is damaged. Raises StoreError
-    where their key cannot be found."""
+def usable_tokens(db: apsw.Connection, ids: Collection[int] | None = None) -> list[Token]:
+    """Those (of these ids) that are active, by id, the expired ones too, less what is damaged.
+    Raises StoreError where their key cannot be found."""
     rows = run(
-        db, f"SELECT {_LOADED} FROM tokens WHERE is_active AND removed_at IS NULL ORDER BY id"
+        db,
+        f"SELECT {_LOADED} FROM tokens WHERE is_active AND removed_at IS NULL"
+        f" AND {among(ids)} ORDER BY id",
     )
     return [Token(*row) for row in rows if row[3] is not None]
 

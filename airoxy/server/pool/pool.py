@@ -19,6 +19,7 @@ from airoxy.core.pool import EVERYTHING, Scope, Token
 from airoxy.core.verdict import MOST_UNKNOWN_REFUSALS, SHORT_RETRY, Cooldown, Verdict
 from airoxy.errors import AiroxyError, AllCooling, NoTokens
 from airoxy.journal import about
+from airoxy.server.pool.queues import Queues
 from airoxy.server.pool.refresher import Refresher
 from airoxy.server.pool.refusals import Refusals
 from airoxy.server.pool.snapshot import Snapshot
@@ -42,6 +43,8 @@ class Wanted:
     scope: Scope
     session: bytes | None = None
     pinned: int | None = None
+    #: The only tokens are those of this pool; None is all of them.
+    pool: str | None = None
     tried: set[int] = field(default_factory=set)
     refreshed: set[int] = field(default_factory=set)
     waited: float = 0.0
@@ -56,13 +59,24 @@ class Wanted:
         self.tried.discard(token.id)
 
 
-@dataclass(frozen=True)
 class Pool:
-    snapshot: Snapshot
-    token_state: TokenState
-    refusals: Refusals
-    writer: Writer
-    refresher: Refresher
+    """The tokens of `snapshot`, used in turn or by conversation."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        token_state: TokenState,
+        refusals: Refusals,
+        writer: Writer,
+        refresher: Refresher,
+    ) -> None:
+        self.snapshot = snapshot
+        self.token_state = token_state
+        self.refusals = refusals
+        self.writer = writer
+        self.refresher = refresher
+        self._queues = Queues(snapshot.tokens.values, token_state)
+        snapshot.watch = self._queues.changed
 
     async def next(self, wanted: Wanted, request_id: str | None = None) -> Token | None:
         """The token to try next, marked used; an expired one, renewed, where no other is ready.
@@ -140,7 +154,7 @@ class Pool:
 
     def all_ready(self) -> list[Token]:
         """The tokens that could serve a request for a model of which none is cooling."""
-        return self._ready(self._active(), EVERYTHING, ())
+        return self._ready(self._active(self.snapshot.tokens.values()), EVERYTHING, ())
 
     def _cool(self, token: Token, cooldown: Cooldown, request_id: str | None) -> None:
         now = time.time_ns()
@@ -194,11 +208,9 @@ class Pool:
 
     def _take(self, wanted: Wanted, *, wait: bool = True) -> Token | float | None:
         """A token, marked used; or until when (Unix time) the conversation's own is cooling."""
-        candidates = self._candidates(wanted)
         patience = wanted.patience if wait and wanted.session else 0.0
         with self.token_state.turn():
-            able = self._ready(candidates, wanted.scope, wanted.tried, patience)
-            token = rules.choose(able, self.token_state.last_used, wanted.session)
+            token = self._choose(wanted, patience)
             if token is None:
                 return None
             if patience and (until := self._cooling_until(token, wanted.scope)) > time.time():
@@ -206,6 +218,21 @@ class Pool:
             used = self.token_state.mark_used(token.id, time.time_ns())
         self.writer.used(token.id, used)
         return token
+
+    def _choose(self, wanted: Wanted, patience: float) -> Token | None:
+        now, scope, tried = time.time(), wanted.scope, wanted.tried
+        if wanted.pinned is not None:
+            able = self._ready(self._candidates(wanted), scope, tried, patience)
+            return able[0] if able else None
+        if wanted.session is None:
+            return self._queues.first(wanted.pool, scope, now, lambda token: token.id in tried)
+        return self._queues.of_session(
+            wanted.pool,
+            wanted.session,
+            lambda token: (
+                token.id not in tried and self._queues.ready_at(scope, token) - patience <= now
+            ),
+        )
 
     def _ready(
         self,
@@ -225,9 +252,14 @@ class Pool:
         return self.token_state.cooling_until(token, scope.model_class, scope.group)
 
     def _candidates(self, wanted: Wanted) -> Collection[Token]:
-        if wanted.pinned is None:
-            return self._active()
-        return [token for token in self._active() if token.id == wanted.pinned]
+        """The active tokens that may serve it, ready or not."""
+        tokens = self.snapshot.tokens
+        if wanted.pinned is not None:
+            mine = tokens.get(wanted.pinned)
+            return self._active([mine] if mine and wanted.pool in (None, mine.pool) else [])
+        if wanted.pool is None:
+            return self._active(tokens.values())
+        return self._active([token for token in tokens.values() if token.pool == wanted.pool])
 
-    def _active(self) -> Collection[Token]:
-        return self.token_state.active(self.snapshot.tokens, time.time_ns())
+    def _active(self, tokens: Collection[Token]) -> Collection[Token]:
+        return self.token_state.active(tokens, time.time_ns())

@@ -7,6 +7,7 @@ database: if it cannot be read at the moment, what was known last holds.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Collection
 
 import apsw
 
@@ -19,15 +20,22 @@ log = logging.getLogger(__name__)
 
 
 class Snapshot:
-    """`keys` maps a key's digest to its id, `limits` that to what limits there are; `tokens` are
-    the active ones. Call `renew` first."""
+    """`keys` maps a key's digest to its id, `limits` and `pools` that to its limits and its pool;
+    `tokens` are the active ones, by id. Call `renew` first.
+
+    `watch` is called with the id of each token that has changed and the token itself, or None where
+    it is not active any more.
+    """
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
-        self._data_version = self._generation = -1
+        self._data_version = self._generation = self._last_change = -1
+        self._digests: dict[int, bytes] = {}
         self.keys: dict[bytes, int] = {}
         self.limits: dict[int, Limits] = {}
-        self.tokens: tuple[Token, ...] = ()
+        self.pools: dict[int, str] = {}
+        self.tokens: dict[int, Token] = {}
+        self.watch: Callable[[int, Token | None], None] = lambda *_: None
         self.readable = True
         #: Why the tokens cannot be decrypted; everything but them is served then.
         self.locked: str | None = None
@@ -48,20 +56,52 @@ class Snapshot:
     def _look(self) -> None:
         generation = schema.generation(self._db)
         if generation != self._generation:
-            self.keys = keys.active_digests(self._db)
-            self.limits = limits.limits_in_force(self._db)
-            self._read_tokens()
+            with schema.snapshot(self._db):
+                self._read_changes()
             # With a key that is missing, the next commit is reason enough to look for it again.
             self._generation = -1 if self.locked else generation
 
-    def _read_tokens(self) -> None:
+    def _read_changes(self) -> None:
+        """Only what has changed is read, since thousands of tokens take a while to decrypt."""
+        if self._last_change < 0 or self.locked:
+            last = schema.last_change(self._db)
+            self._read_keys(None)
+            self._read_tokens(None)
+        else:
+            last, changed = schema.changes_since(self._db, self._last_change)
+            self._read_keys(changed["api_keys"])
+            self._read_tokens(changed["tokens"])
+        self._last_change = last
+
+    def _read_keys(self, ids: Collection[int] | None) -> None:
+        found = keys.keys_in_force(self._db, ids)
+        limited = limits.limits_in_force(self._db, ids)
+        for key_id in tuple(self._digests) if ids is None else ids:
+            self.keys.pop(self._digests.pop(key_id, b""), None)
+            self.limits.pop(key_id, None)
+            self.pools.pop(key_id, None)
+        for key in found:
+            self._digests[key.id] = key.digest
+            self.keys[key.digest] = key.id
+            if key.pool is not None:
+                self.pools[key.id] = key.pool
+        self.limits.update(limited)
+
+    def _read_tokens(self, ids: Collection[int] | None) -> None:
         try:
-            self.tokens = tuple(tokens.usable_tokens(self._db))
+            found = {token.id: token for token in tokens.usable_tokens(self._db, ids)}
             self.locked = None
         except StoreError as error:
             if self.locked is None:
                 log.error("%s Until then no request can be forwarded.", error)
-            self.tokens, self.locked = (), str(error)
+            ids, found, self.locked = None, {}, str(error)
+        for token_id in {*self.tokens, *found} if ids is None else ids:
+            token = found.get(token_id)
+            if token is None:
+                self.tokens.pop(token_id, None)
+            else:
+                self.tokens[token_id] = token
+            self.watch(token_id, token)
 
     def token_of(self, resource_id: str) -> int | None:
         """The id of the token that made a batch or file, where airoxy saw it made."""

@@ -141,6 +141,13 @@ class TokenState:
             return tokens
         return [token for token in tokens if not self._is_inactive(token, now_ns)]
 
+    def inactive_until(self, token: Token, now_ns: int) -> float:
+        """Until when (Unix seconds) the token is deactivated, as far as the database may not know
+        it yet; 0 if it is not."""
+        if self._words[_LATEST_INACTIVE] <= now_ns or not self._is_inactive(token, now_ns):
+            return 0.0
+        return self._words[_base(token.id) + _INACTIVE] / 1e9
+
     def _is_inactive(self, token: Token, now_ns: int) -> bool:
         words, base = self._words, _base(token.id)
         return (

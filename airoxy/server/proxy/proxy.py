@@ -190,5 +190,6 @@ class Proxy:
             Scope(endpoint_group(head.path), model_class(asked.model)),
             None if self.config.affinity == "none" else head.session,
             affinity.token_of(resources, self.pool.snapshot) if resources else None,
+            pool=self.pool.snapshot.pools.get(request_log.key_id),
         )
         return Job(request, request_log, wanted, body)

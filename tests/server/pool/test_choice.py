@@ -141,6 +141,65 @@ def test_what_a_command_changes_holds_from_the_next_request_on(pool, upstream):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+def test_the_highest_priority_that_is_ready_is_used(install, upstream, workers):
+    airoxy = install(workers=workers).start()
+    for name, secret in (("one", ONE), ("two", TWO), ("three", THREE)):
+        airoxy.token(secret, name=name)
+    airoxy.cli("token", "set", "two", "--priority", "5")
+    airoxy.cli("token", "set", "three", "--priority", "5")
+    key = airoxy.key()
+    session = {"x-claude-code-session-id": "0b5c1f52-aaaa-bbbb-cccc-000000000001"}
+    for number in range(8):
+        assert ask(airoxy, key, headers=session if number % 2 else {}).status == 200
+    assert set(upstream.tokens) == {TWO, THREE}
+    upstream.clear()
+    for secret in (TWO, THREE):
+        upstream.script(token=secret).limit(retry_after=60)
+    for number in range(4):
+        assert ask(airoxy, key, headers=session if number % 2 else {}).status == 200
+    assert upstream.tokens.count(ONE) == 4
+    airoxy.cli("token", "reset", "three")
+    ask(airoxy, key)
+    assert upstream.tokens[-1] == THREE
+
+
+def test_a_key_with_a_pool_uses_the_tokens_of_that_pool_only(pool, upstream):
+    airoxy, key = pool
+    airoxy.cli("token", "set", "two", "--pool", "red")
+    red = airoxy.key("red")
+    airoxy.cli("api-key", "set", "red", "--pool", "red")
+    for _ in range(3):
+        assert ask(airoxy, red).status == 200
+    assert upstream.tokens == [TWO] * 3
+    for _ in range(3):
+        ask(airoxy, key)
+    assert set(upstream.tokens[3:]) == {ONE, TWO, THREE}
+    upstream.clear()
+    upstream.script(token=TWO).limit(retry_after=60)
+    session = {"x-claude-code-session-id": "0b5c1f52-aaaa-bbbb-cccc-000000000001"}
+    for headers in ({}, session):
+        answer = ask(airoxy, red, headers=headers)
+        assert answer.status == 429
+    assert upstream.tokens == [TWO]
+    assert ask(airoxy, key).status == 200
+    airoxy.cli("token", "set", "two", "--pool", "none")
+    assert ask(airoxy, red).status == 503
+    airoxy.cli("api-key", "set", "red", "--pool", "none")
+    assert ask(airoxy, red).status == 200
+
+
+def test_what_belongs_to_a_token_out_of_the_keys_pool_is_out_of_its_reach(pool, upstream):
+    airoxy, key = pool
+    batch = airoxy.request("POST", "/v1/messages/batches", {"requests": []}, key=key).json()["id"]
+    airoxy.cli("token", "set", "two", "--pool", "red")
+    key_id = str(airoxy.json("api-key", "list")[0]["id"])
+    airoxy.cli("api-key", "set", key_id, "--pool", "red")
+    upstream.clear()
+    assert airoxy.request("GET", f"/v1/messages/batches/{batch}", key=key).status == 503
+    assert not upstream.tokens
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_deactivated_token_is_asked_once_even_while_the_database_cannot_be_written(
     install, upstream, workers
 ):

@@ -1,0 +1,84 @@
+"""The queues of tokens from which the pool takes the next one, for each pool's name."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from airoxy.core.pool import EVERYTHING, Scope, Token
+from airoxy.core.token_queue import TokenQueue
+from airoxy.server.pool.token_state import TokenState
+
+#: After so many tokens that are ready, but not for a scope, that scope gets a queue of its own.
+_MOST_PASSED = 32
+#: So many scopes have one; their names may come from clients.
+_MOST_QUEUES = 32
+
+_Name = tuple[str | None, Scope]
+
+
+class Queues:
+    """`tokens` gives the active ones when a queue is made."""
+
+    def __init__(self, tokens: Callable[[], Iterable[Token]], token_state: TokenState) -> None:
+        self._tokens, self._token_state = tokens, token_state
+        self._queues: dict[_Name, TokenQueue] = {}
+
+    def changed(self, token_id: int, token: Token | None) -> None:
+        """A token is new, has changed, or is not active any more (None)."""
+        for (pool, _), queue in self._queues.items():
+            if token is not None and pool in (None, token.pool):
+                queue.put(token)
+            else:
+                queue.drop(token_id)
+
+    def clear(self) -> None:
+        """All may have changed."""
+        self._queues.clear()
+
+    def first(
+        self, pool: str | None, scope: Scope, now: float, passed_over: Callable[[Token], bool]
+    ) -> Token | None:
+        """The token that is next for `scope`; see TokenQueue.first."""
+        own = self._queues.get((pool, scope))
+        if own is not None:
+            return own.first(now, passed_over)
+        queue = self._queue(pool, EVERYTHING)
+        if not self._token_state.any_cools(now):
+            return queue.first(now, passed_over)
+        token = queue.first(
+            now, lambda token: passed_over(token) or self.ready_at(scope, token) > now
+        )
+        if queue.passed > _MOST_PASSED:
+            self._queue(pool, scope)
+        return token
+
+    def of_session(
+        self, pool: str | None, session: bytes, is_able: Callable[[Token], bool]
+    ) -> Token | None:
+        """The conversation's own token; see TokenQueue.of_session."""
+        return self._queue(pool, EVERYTHING).of_session(session, is_able)
+
+    def ready_at(self, scope: Scope, token: Token) -> float:
+        """From when (Unix time) on the token can serve requests of this scope, as far as is known
+        now."""
+        now, state = time.time(), self._token_state
+        if token.expires_at is not None and token.expires_at <= now:
+            return math.inf
+        until = state.inactive_until(token, int(now * 1e9))
+        if state.any_cools(now):
+            return max(until, state.cooling_until(token, scope.model_class, scope.group))
+        return until
+
+    def _queue(self, pool: str | None, scope: Scope) -> TokenQueue:
+        name = (pool, scope)
+        queue = self._queues.get(name)
+        if queue is None:
+            if len(self._queues) >= _MOST_QUEUES:
+                self._queues.pop(next(iter(self._queues)))
+            tokens = (each for each in self._tokens() if pool in (None, each.pool))
+            ready_at = partial(self.ready_at, scope)
+            queue = self._queues[name] = TokenQueue(tokens, self._token_state.last_used, ready_at)
+        return queue
