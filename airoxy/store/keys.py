@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import apsw
 
 from airoxy.core.keys import digest, mask
+from airoxy.core.limits.sharing import BEFORE
 from airoxy.core.limits.table import LIMITS
 from airoxy.errors import Conflict, NotFound
 from airoxy.store.schema import among, run, transaction
@@ -60,6 +61,16 @@ def find_key(db: apsw.Connection, key_id: int) -> dict[str, Any]:
         if key["id"] == key_id:
             return key
     raise no_key(key_id)
+
+
+def sharing_as_before(db: apsw.Connection) -> list[str]:
+    """The names of the keys that share all that they make because they did so before 1.1."""
+    rows = run(
+        db,
+        "SELECT name FROM api_keys WHERE share_resources = ? AND removed_at IS NULL ORDER BY id",
+        (BEFORE,),
+    )
+    return [name for (name,) in rows]
 
 
 def names(db: apsw.Connection) -> dict[int, str]:

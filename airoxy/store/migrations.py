@@ -364,6 +364,14 @@ SELECT token_id, '*', model_class, until, reason, set_at FROM cooldowns_of_all;
 DROP TABLE cooldowns_of_all;
 """
 
+# Whose a thing is that was made in an account. Keys that are there already go on sharing all of
+# theirs, as they did, until an operator says otherwise.
+_OWNERS = """
+ALTER TABLE resources ADD COLUMN api_key_id INTEGER;        -- NULL: made before this column
+ALTER TABLE api_keys ADD COLUMN share_resources TEXT;       -- NULL: the default
+UPDATE api_keys SET share_resources = 'before';
+"""
+
 #: Step n brings `user_version` to n.
 MIGRATIONS: tuple[str, ...] = (
     _KEYS_AND_TOKENS + _GENERATION + _REQUESTS,
@@ -375,6 +383,7 @@ MIGRATIONS: tuple[str, ...] = (
     _PATHS,
     _COOLDOWN_GROUPS,
     _TOKEN_SETTINGS,
+    _OWNERS,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1

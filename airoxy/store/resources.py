@@ -1,28 +1,57 @@
-"""Batches and files, and the token in whose account they are."""
+"""What was made in an account through airoxy (batches, files, sessions …): with which upstream
+token, and by which client key."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import apsw
 
+from airoxy.core.limits.sharing import BEFORE, choice
 from airoxy.store.schema import run
 
-#: A batch is forgotten so long after it was made (seconds): Anthropic has its results for 29 days.
-BATCH_AGE = 30 * 86400
+#: A batch or container is forgotten so long after it was made (seconds): Anthropic has the results
+#: of a batch for 29 days, and containers for no longer.
+AGE = 30 * 86400
 
 
-def remember_resource(db: apsw.Connection, resource_id: str, token_id: int, now: float) -> None:
-    """A batch or file is in this token's account."""
+class Resource(NamedTuple):
+    """Whose a thing is: the token whose account it is in, the key that made it (None: it was made
+    before keys were remembered), and with whom that key shares it."""
+
+    token_id: int | None
+    key_id: int | None
+    shares: str
+
+
+def remember_resource(
+    db: apsw.Connection, resource_id: str, token_id: int, key_id: int, now: float
+) -> None:
+    """It is in this token's account, and was made by this key."""
     run(
         db,
-        "INSERT INTO resources (id, token_id, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        (resource_id, token_id, int(now)),
+        "INSERT INTO resources (id, token_id, api_key_id, created_at) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        (resource_id, token_id, key_id, int(now)),
     )
 
 
-def token_of_resource(db: apsw.Connection, resource_id: str) -> int | None:
-    """The id of the token in whose account it is, if airoxy saw it made."""
-    found = run(db, "SELECT token_id FROM resources WHERE id = ?", (resource_id,))
-    return found[0][0] if found else None
+def find_resources(db: apsw.Connection, ids: Sequence[str]) -> dict[str, Resource]:
+    """Those of the ids that airoxy saw made."""
+    rows = run(
+        db,
+        "SELECT r.id, r.token_id, r.api_key_id, iif(r.api_key_id IS NULL, ?1,"
+        " k.share_resources) FROM resources AS r"
+        " LEFT JOIN api_keys AS k ON k.id = r.api_key_id"
+        " WHERE r.id IN (SELECT value FROM json_each(?2))",
+        (BEFORE, json.dumps(ids)),
+    )
+    return {
+        resource_id: Resource(token_id, key_id, choice(shares))
+        for resource_id, token_id, key_id, shares in rows
+    }
 
 
 def claim_results(db: apsw.Connection, resource_id: str, token_id: int | None, now: float) -> bool:
@@ -56,9 +85,9 @@ def prune(db: apsw.Connection, after: str, most: int, now: float) -> tuple[str, 
     last = ids[-1][0]
     gone = run(
         db,
-        "DELETE FROM resources WHERE id > ?1 AND id <= ?2 AND CASE WHEN id GLOB 'file_*'"
-        " THEN token_id IN (SELECT id FROM tokens WHERE removed_at IS NOT NULL)"
-        " ELSE created_at < ?3 END RETURNING 1",
-        (after, last, int(now) - BATCH_AGE),
+        "DELETE FROM resources WHERE id > ?1 AND id <= ?2"
+        " AND CASE WHEN id GLOB 'msgbatch_*' OR id GLOB 'container_*' THEN created_at < ?3"
+        " ELSE token_id IN (SELECT id FROM tokens WHERE removed_at IS NOT NULL) END RETURNING 1",
+        (after, last, int(now) - AGE),
     )
     return last, len(gone)

@@ -27,6 +27,7 @@ def message(
     text: str | None = TEXT,
     tool: tuple[str, dict[str, Any]] | None = None,
     usage: dict[str, Any] | None = None,
+    container: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """An assistant's message; `usage` replaces single fields of the usual one."""
     content: list[dict[str, Any]] = [{"type": "text", "text": text}] if text else []
@@ -44,7 +45,7 @@ def message(
         "stop_reason": "tool_use" if tool else "end_turn",
         "stop_sequence": None,
         "usage": USAGE | (usage or {}),
-    }
+    } | ({"container": container} if container else {})
 
 
 def event(data: dict[str, Any]) -> bytes:

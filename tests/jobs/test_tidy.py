@@ -67,9 +67,9 @@ def test_a_batch_is_forgotten_when_anthropic_has_forgotten_its_results(
     db: apsw.Connection,
 ) -> None:
     token = add_token(db, "one")
-    resources.remember_resource(db, "msgbatch_new", token, NOON - 29 * 86400)
-    resources.remember_resource(db, "msgbatch_old", token, NOON - 31 * 86400)
-    resources.remember_resource(db, "file_old", token, NOON - 3100 * 86400)
+    resources.remember_resource(db, "msgbatch_new", token, 1, NOON - 29 * 86400)
+    resources.remember_resource(db, "msgbatch_old", token, 1, NOON - 31 * 86400)
+    resources.remember_resource(db, "file_old", token, 1, NOON - 3100 * 86400)
     tokens.remove_token(db, add_token(db, "other"), NOON)
     assert tidy_log(db, 3, NOON).forgotten == 1
     assert known(db) == ["file_old", "msgbatch_new"]
@@ -79,8 +79,8 @@ def test_a_removed_tokens_files_are_forgotten_and_its_batches_stay_counted(
     db: apsw.Connection,
 ) -> None:
     stays, goes = add_token(db, "one"), add_token(db, "two")
-    resources.remember_resource(db, "file_one", stays, NOON)
-    resources.remember_resource(db, "file_two", goes, NOON)
+    resources.remember_resource(db, "file_one", stays, 1, NOON)
+    resources.remember_resource(db, "file_two", goes, 1, NOON)
     resources.claim_results(db, "msgbatch_two", goes, NOON)
     tokens.remove_token(db, goes, NOON)
     assert "1 batches and files forgotten" in str(tidy_log(db, 3, NOON))
@@ -92,7 +92,7 @@ def test_all_are_looked_at_in_slices(db: apsw.Connection) -> None:
     token, pauses = add_token(db, "one"), []
     with transaction(db):
         for number in range(3000):
-            resources.remember_resource(db, f"msgbatch_{number}", token, (number % 2) * NOON)
+            resources.remember_resource(db, f"msgbatch_{number}", token, 1, (number % 2) * NOON)
     assert tidy_log(db, 3, NOON, pauses.append).forgotten == 1500
     assert len(known(db)) == 1500
     assert len(pauses) > 2

@@ -9,7 +9,7 @@ import pytest
 
 from airoxy.core.pool import EVERYTHING, Scope, Token
 from airoxy.errors import Conflict, NotFound
-from airoxy.store import leases, resources, tokens
+from airoxy.store import leases, tokens
 from airoxy.store.names import find_id
 from airoxy.store.schema import open_database, run
 from tests.store.account import add_login, add_token
@@ -204,28 +204,6 @@ def test_cooling_and_deactivation_survive_a_restart(db: apsw.Connection) -> None
     assert listed(again, 5) == listed(db, 5)
     assert len(tokens.coolings(again, 5)) == 1
     again.close()
-
-
-# What belongs to a token
-
-
-def test_a_batch_is_known_with_its_token(db: apsw.Connection) -> None:
-    add_token(db, "one")
-    add_token(db, "two")
-    resources.remember_resource(db, "msgbatch_one", 2, 5.5)
-    resources.remember_resource(db, "msgbatch_one", 2, 6.5)
-    assert resources.token_of_resource(db, "msgbatch_one") == 2
-    assert resources.token_of_resource(db, "msgbatch_none") is None
-
-
-@pytest.mark.parametrize("known", [True, False])
-def test_the_results_of_a_batch_are_claimed_once(db: apsw.Connection, known: bool) -> None:
-    add_token(db, "one")
-    if known:
-        resources.remember_resource(db, "msgbatch_one", 1, 5)
-    assert resources.claim_results(db, "msgbatch_one", 1, 6.5) is True
-    assert resources.claim_results(db, "msgbatch_one", 1, 7.5) is False
-    assert resources.token_of_resource(db, "msgbatch_one") == 1
 
 
 # Refreshing

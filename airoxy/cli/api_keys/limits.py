@@ -24,7 +24,8 @@ def add_arguments(parser: ArgumentParser, *, new: bool) -> None:
     """An option for each limit; `new`: there is none yet that could be taken away."""
     without = "" if new else f"; `{NONE}` takes it away"
     for limit in LIMITS:
-        parser.add_argument(limit.option, metavar=limit.metavar, help=limit.help + without)
+        told = limit.help + (without if limit.unit.has_none else "")
+        parser.add_argument(limit.option, metavar=limit.metavar, help=told)
     parser.add_argument("--note", metavar="TEXT", help="what to remember of the key" + without)
     parser.add_argument(
         "--pool",
@@ -35,14 +36,16 @@ def add_arguments(parser: ArgumentParser, *, new: bool) -> None:
 
 def changes(args: Namespace, now: float) -> dict[str, Any]:
     """What the options say, by column. Raises InvalidInput."""
-    readers = [(limit.option, limit.column, limit.unit.read) for limit in LIMITS]
+    options = [(each.option, each.column, each.unit.read, each.unit.has_none) for each in LIMITS]
     found = {}
-    for option, column, read in [*readers, ("--note", "note", note), ("--pool", "pool", pool)]:
+    also = (("--note", "note", note, True), ("--pool", "pool", pool, True))
+    for option, column, read, has_none in (*options, *also):
         text = getattr(args, option[2:].replace("-", "_"))
         if text is None:
             continue
         try:
-            found[column] = None if text.strip().lower() == NONE else read(text.strip(), now)
+            gone = has_none and text.strip().lower() == NONE
+            found[column] = None if gone else read(text.strip(), now)
         except InvalidInput as error:
             raise InvalidInput(f"{option}: {error.message}.") from None
     return found
@@ -102,8 +105,9 @@ def options(key: Row) -> list[str]:
     """The options by which another key gets the same limits and note."""
     words = []
     for limit in LIMITS:
-        if key[limit.column]:
-            words += [limit.option, limit.unit.write(key[limit.column])]
+        value = key[limit.column]
+        if value and value != limit.unit.unpack(None):
+            words += [limit.option, limit.unit.write(value)]
     for column in ("note", "pool"):
         if key[column]:
             words += [f"--{column}", key[column]]

@@ -36,6 +36,13 @@ def keys(installation: Installation) -> Iterator[Finding]:
     else:
         active = sum(row["is_active"] for row in rows)
         yield Finding(OK, f"{active} of {len(rows)} client keys are active.")
+        if isinstance(names := ask(installation, keys.sharing_as_before), list) and names:
+            text = (
+                f"Keys from before 1.1 still share their files and batches ({', '.join(names)});"
+                " keys made since share none."
+            )
+            remedy = "sudo airoxy api-key set ID --share-resources none (or all, to leave it so)"
+            yield Finding(WARN, text, remedy)
 
 
 def tokens(installation: Installation) -> Iterator[Finding]:

@@ -59,6 +59,7 @@ class UsageReader:
         "_message",
         "_skipping",
         "changes",
+        "container_id",
         "error_message",
         "finished",
         "resource_id",
@@ -69,6 +70,7 @@ class UsageReader:
         self.changes = 0
         self.error_message: str | None = None
         self.resource_id: str | None = None
+        self.container_id: str | None = None
         self.finished = False
         self._form = form
         self._max_line = MAX_RESULT_LINE if form == "jsonl" else MAX_LINE
@@ -152,6 +154,11 @@ class UsageReader:
         message = document.get("message")
         if isinstance(message, dict):
             self._message.read(message)
+            self._take_container(message)
+        elif "delta" in document:
+            self._take_container(document["delta"])
+        else:
+            self._take_container(document)
         self._message.read(document)
         error = document.get("error")
         if error is not None:
@@ -161,6 +168,11 @@ class UsageReader:
             self.finished = True
         elif kind in ("message_batch", "file"):
             self.resource_id = bounded_text(document.get("id"), MODEL_LENGTH) or self.resource_id
+
+    def _take_container(self, part: object) -> None:
+        container = part.get("container") if isinstance(part, dict) else None
+        if isinstance(container, dict):
+            self.container_id = bounded_text(container.get("id"), MODEL_LENGTH)
 
     def _take_result(self, line: Mapping[str, Any]) -> None:
         self.changes += 1

@@ -11,7 +11,7 @@ from typing import Any
 
 from airoxy.core.limits import globs
 from airoxy.core.limits.measures import DAY, MONTH, Measure, Requests, Running, Spend, Tokens
-from airoxy.core.limits.units import COUNT, MODELS, MOMENT, MONEY, PATHS, Unit
+from airoxy.core.limits.units import COUNT, MODELS, MOMENT, MONEY, PATHS, SHARING, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,12 @@ class Limits:
     paths: tuple[str, ...] = _limit(
         PATHS, "paths to open beside those that can be counted, such as '/v1/agents*'",
         metavar="GLOBS", label="paths",
+    )  # fmt: skip
+
+    share_resources: str = _limit(
+        SHARING, "with which other keys files, batches and whatever else it makes are shared: none,"
+        " those of its group (the default), or all that share with all", metavar="KEYS",
+        label="shares with",
     )  # fmt: skip
 
     @property

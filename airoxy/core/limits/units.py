@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airoxy.core.billing.money import exact_dollars, nanousd
+from airoxy.core.limits import sharing
 from airoxy.errors import InvalidInput
 
 #: A larger number is no limit; this one keeps every sum within the words of the shared memory.
@@ -30,6 +31,8 @@ class Unit:
     suffix: str = ""
     pack: Callable[[Any], Any] = lambda value: value
     unpack: Callable[[Any], Any] = lambda value: value
+    #: Whether "none" takes the limit away, and is not one of its values.
+    has_none: bool = True
 
 
 def moment(when: float) -> str:
@@ -117,8 +120,22 @@ def _iso(when: float) -> str:
     return datetime.datetime.fromtimestamp(when, datetime.UTC).isoformat()
 
 
+def _sharing(text: str, _: float) -> str:
+    if text.lower() not in sharing.CHOICES:
+        raise InvalidInput(f"{text!r} is none of {', '.join(sharing.CHOICES)}")
+    return text.lower()
+
+
 MONEY = Unit(_money, exact_dollars, _plain_dollars, suffix="_nanousd")
 COUNT = Unit(_count, "{:,}".format, str)
 MODELS = Unit(_models, ", ".join, ",".join, pack=_packed, unpack=_unpacked)
 PATHS = Unit(_paths, ", ".join, ",".join, pack=_packed, unpack=_unpacked)
+SHARING = Unit(
+    _sharing,
+    str,
+    str,
+    pack=lambda choice: None if choice == sharing.GROUP else choice,
+    unpack=sharing.choice,
+    has_none=False,
+)
 MOMENT = Unit(_end, moment, _iso)

@@ -18,13 +18,12 @@ from typing import Any
 
 from airoxy.core.request import json_scan
 from airoxy.core.request.json_scan import Body, Members, NotJson, Work
+from airoxy.core.request.resource_ids import ids_in, may_name
 
 #: Below this many bytes either takes less than 3 ms, whatever is sent (above, it usually does).
 LARGE = 8 * 1024
 #: Up to this many bytes parsing is the fastest way.
 _SMALL = 4096
-#: So many names of files are looked at, from the end of the body: one is enough to find a token.
-_MOST_RESOURCES = 100
 #: A model's name goes into the log.
 _LONGEST_MODEL = 200
 
@@ -39,12 +38,11 @@ _BACK = re.compile(
 )  # fmt: skip
 _GLANCE = 128 * 1024
 
-_FILE_ID = re.compile(rb'"file_id"[ \t\n\r]{0,99}:[ \t\n\r]{0,99}"(file_[0-9A-Za-z_-]{1,200})"')
-
 
 @dataclass(slots=True)
 class Asked:
-    """What a request asks for: `resources` are the ids of files that it names."""
+    """What a request asks for: `resources` are the ids of what it
+    names in an account, such as files."""
 
     model: str | None
     stream: bool
@@ -56,7 +54,7 @@ def read_request(body: Body) -> Asked:
     a larger body is not checked in all its parts)."""
     if asked := _at_a_glance(body):
         return asked
-    if len(body) > _SMALL or b'"file_id"' in body:
+    if len(body) > _SMALL or may_name(body):
         return json_scan.run(_read(body))
     try:
         model, stream = _parsed(body)
@@ -80,7 +78,7 @@ def _read(body: Body) -> Work[Asked]:
             model, stream = yield from _skimmed(body)
     except NotJson:
         return Asked(None, False, ())
-    return Asked(_clean(model), stream, (yield from _resources(body)))
+    return Asked(_clean(model), stream, (yield from ids_in(body, any_kind=False)))
 
 
 def _at_a_glance(body: Body) -> Asked | None:
@@ -93,7 +91,7 @@ def _at_a_glance(body: Body) -> Asked | None:
     front, back = _FRONT.match(body), _BACK.fullmatch(body, body.rfind(b"]") + 1)
     if front is None or back is None or body.rfind(b'"model"') > front.start(1):
         return None
-    if body.rfind(b"\\u00") >= 0 or body.rfind(b'"file_id"') >= 0:
+    if may_name(body):
         return None
     if back[1] is None and body.rfind(b'"stream"') >= 0:
         return None
@@ -126,14 +124,3 @@ def _clean(model: Any) -> str | None:
         return None
     model = model[:_LONGEST_MODEL]
     return (model if model.isprintable() else "".join(filter(str.isprintable, model))) or None
-
-
-def _resources(body: Body) -> Work[tuple[str, ...]]:
-    at, ids = len(body), []
-    for _ in range(_MOST_RESOURCES):
-        at = yield from json_scan.rfind(body, b'"file_id"', at)
-        if at < 0:
-            break
-        if found := _FILE_ID.match(body, at):
-            ids.append(found[1].decode())
-    return tuple(dict.fromkeys(reversed(ids)))

@@ -80,7 +80,20 @@ def ids_in_path(path: str) -> tuple[str, ...]:
         parts = parts[1:]
     elif parts[:1] in (["messages"], ["models"], ["chat"], ["organizations"]):
         return ()
-    return tuple(part for part in parts[1:] if _ID.fullmatch(part))
+    return tuple(part for part in parts[1:] if is_id(part))
+
+
+def ids_in_query(query: bytes) -> tuple[str, ...]:
+    """The ids that select what a list shows, or where it begins."""
+    if b"_" not in query:
+        return ()
+    values = (pair.partition(b"=")[2] for pair in query.split(b"&"))
+    return tuple(value for value in map(bytes.decode, values) if is_id(value))
+
+
+def is_id(text: str) -> bool:
+    """Whether it has the form of Anthropic's ids."""
+    return _ID.fullmatch(text) is not None
 
 
 def limit_for(path: str) -> int:

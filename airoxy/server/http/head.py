@@ -13,7 +13,14 @@ from airoxy.core.keys import digest
 from airoxy.core.request import head as request_head
 from airoxy.core.request.head import CHUNKED
 from airoxy.core.request.headers import Headers, credential
-from airoxy.core.request.paths import cost_of, ids_in_path, is_api, limit_for, takes_system
+from airoxy.core.request.paths import (
+    cost_of,
+    ids_in_path,
+    ids_in_query,
+    is_api,
+    limit_for,
+    takes_system,
+)
 
 SESSION_HEADER = b"x-claude-code-session-id"
 
@@ -45,7 +52,7 @@ class RequestHead:
         self.target = self.raw_path + b"?" + self.query if self.query else self.raw_path
         self.is_api = is_api(self.raw_path)
         self.cost = cost_of(self.method, self.path)
-        self.ids = ids_in_path(self.path)
+        self.ids = ids_in_path(self.path) + ids_in_query(self.query)
         self.limit = limit_for(self.path)
         self.takes_system = takes_system(self.method, self.path)
         #: Of all keys that are offered.

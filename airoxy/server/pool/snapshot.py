@@ -7,14 +7,15 @@ database: if it cannot be read at the moment, what was known last holds.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import apsw
 
 from airoxy.core.limits.table import Limits
 from airoxy.core.pool import Token
 from airoxy.errors import StoreError
-from airoxy.store import keys, limits, resources, schema, tokens
+from airoxy.store import keys, limits, schema, tokens
+from airoxy.store.resources import Resource, find_resources
 
 log = logging.getLogger(__name__)
 
@@ -103,9 +104,9 @@ class Snapshot:
                 self.tokens[token_id] = token
             self.watch(token_id, token)
 
-    def token_of(self, resource_id: str) -> int | None:
-        """The id of the token that made a batch or file, where airoxy saw it made."""
+    def resources(self, ids: Sequence[str]) -> dict[str, Resource]:
+        """Whose the things with these ids are, where airoxy saw them made."""
         try:
-            return resources.token_of_resource(self._db, resource_id)
+            return find_resources(self._db, ids)
         except apsw.Error:
-            return None
+            return {}

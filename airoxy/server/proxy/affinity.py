@@ -1,6 +1,6 @@
-"""Batches and files stay with the token that made them.
+"""What was made with an upstream token stays with it, and with the client key that made it.
 
-The law: the id is in the database before the client learns it, so that any worker knows it when
+Invariant: an id is in the database before the client learns it, so that every worker knows it when
 it comes back.
 """
 
@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import partial
 
 import apsw
 
-from airoxy.core.billing.usage_reader import UsageReader
-from airoxy.core.request.paths import ids_in_path
+from airoxy.core.limits.sharing import GROUP, may_use
+from airoxy.core.limits.table import Limits
+from airoxy.core.request import json_scan
+from airoxy.core.request.json_scan import Members, NotJson
+from airoxy.core.request.paths import ids_in_path, is_id
+from airoxy.errors import NotFound
 from airoxy.server.pool.snapshot import Snapshot
-from airoxy.server.proxy.relay import AnswerSource, Held, hold
+from airoxy.server.proxy.relay import HOLD_LIMIT, AnswerSource, Held, Resumed
 from airoxy.server.writer import Operation, Writer
 from airoxy.store import resources
 from airoxy.store.usage import requests
@@ -26,40 +30,105 @@ log = logging.getLogger(__name__)
 
 #: A client is not kept waiting for a disk that does not answer (seconds).
 PATIENCE = 1.0
+#: So many ids are looked up at a stretch (a millisecond).
+_AT_ONCE = 200
 
 
-def token_of(named: Iterable[str], snapshot: Snapshot) -> int | None:
-    """The id of the token that made the first of the `named` that is known."""
-    for resource in named:
-        if (token_id := snapshot.token_of(resource)) is not None:
-            return token_id
-    return None
+async def token_of(
+    ids: Sequence[str], snapshot: Snapshot, key_id: int, limits: Limits | None
+) -> int | None:
+    """The id of the token in whose account the first is that is known. Raises NotFound for one that
+    is another key's."""
+    found = None
+    for start in range(0, len(ids), _AT_ONCE):
+        if start:
+            await asyncio.sleep(0)
+        some = ids[start : start + _AT_ONCE]
+        known = snapshot.resources(some)
+        for resource_id in some if known else ():
+            if resource := known.get(resource_id):
+                if not may_use(resource.key_id, resource.shares, key_id, shares_of(limits)):
+                    raise NotFound(f"{resource_id} was not found.")
+                found = resource.token_id if found is None else found
+    return found
 
 
-async def remember(answer: AnswerSource, token_id: int | None, writer: Writer) -> Held:
-    """Read `answer`, and note which token the batch or file in it belongs to."""
-    held = await hold(answer)
-    reader = UsageReader("json")
-    reader.feed(held.text())
-    reader.close()
-    if reader.resource_id is not None and token_id is not None:
-        await _written(
-            writer,
-            partial(
-                resources.remember_resource,
-                resource_id=reader.resource_id,
-                token_id=token_id,
-                now=time.time(),
-            ),
-        )
+def shares_of(limits: Limits | None) -> str:
+    """With whom a key with these limits shares what it makes."""
+    return GROUP if limits is None else limits.share_resources
+
+
+async def remember(
+    answer: AnswerSource, path: str, token_id: int | None, key_id: int, writer: Writer
+) -> AnswerSource:
+    """Read `answer`, if it may tell of something new, and note whose that is."""
+    headers = dict(answer.headers)
+    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if kind != b"application/json" or not _is_short(headers.get(b"content-length")):
+        return answer
+    held = await _collected(answer)
+    made = _id_of(held.text()) if isinstance(held, Held) else None
+    if made is not None and token_id is not None and made not in ids_in_path(path):
+        await remember_id(made, token_id, key_id, writer)
     return held
 
 
+async def remember_id(resource_id: str, token_id: int, key_id: int, writer: Writer) -> None:
+    """Note whose it is, and wait until that is written."""
+    await _written(writer, _note(resource_id, token_id, key_id))
+
+
+def note_id(resource_id: str, token_id: int, key_id: int, writer: Writer) -> None:
+    """Note whose it is, soon."""
+    writer.do(_note(resource_id, token_id, key_id))
+
+
+def _note(resource_id: str, token_id: int, key_id: int) -> Operation:
+    return partial(
+        resources.remember_resource,
+        resource_id=resource_id,
+        token_id=token_id,
+        key_id=key_id,
+        now=time.time(),
+    )
+
+
 def forget(path: str, status: int, writer: Writer) -> None:
-    """A batch or file that was deleted need not be known any more."""
+    """What was deleted need not be known any more."""
     ids = ids_in_path(path)
     if ids and path.rstrip("/").endswith(ids[-1]) and status == 200:
         writer.do(partial(resources.forget_resource, resource_id=ids[-1]))
+
+
+async def _collected(answer: AnswerSource) -> Held | Resumed:
+    """Read `answer` to its end, if that is near."""
+    body = bytearray()
+    while not answer.complete or not body:
+        piece = await answer.read()
+        if not piece:
+            break
+        body += piece
+        if len(body) > HOLD_LIMIT:
+            return Resumed(answer, bytes(body))
+    answer.close()
+    return Held(answer.status, answer.headers, bytes(body))
+
+
+def _is_short(length: bytes | None) -> bool:
+    """Without a length it is held up to its bound."""
+    return length is None or (len(length) <= 7 and int(length) <= HOLD_LIMIT)
+
+
+def _id_of(document: bytes) -> str | None:
+    """The `id` of a JSON object, if it has Anthropic's form."""
+    try:
+        member = json_scan.run(Members(document).find(b"id"))
+    except NotJson:
+        return None
+    if member is None:
+        return None
+    text = json_scan.string(document, member.start, member.end, 300)
+    return text if text is not None and is_id(text) else None
 
 
 def count_once(db: apsw.Connection, row: requests.Row, batch_id: str) -> requests.Row:
@@ -80,7 +149,7 @@ async def _written(writer: Writer, operation: Operation) -> None:
     writer.do(operation, committed=partial(loop.call_soon_threadsafe, _tell, done))
     await asyncio.wait((done,), timeout=PATIENCE)
     if not done.done():
-        log.warning("The database is slow: a batch or file is not yet pinned.")
+        log.warning("The database is slow: whose a new resource is has not been written yet.")
 
 
 def _tell(done: asyncio.Future[None]) -> None:

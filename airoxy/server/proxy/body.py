@@ -1,13 +1,14 @@
 """Looks into request bodies without keeping the other clients waiting.
 
-The law: the loop has a turn after every half millisecond or so of work on a large body.
+Invariant: the loop has a turn after every half millisecond or so of work on a large body.
 """
 
 from __future__ import annotations
 
 from airoxy.core.request import body as rules
-from airoxy.core.request import system_line
+from airoxy.core.request import json_scan, system_line
 from airoxy.core.request.body import LARGE, Asked
+from airoxy.core.request.resource_ids import ids_in
 from airoxy.server.pauses import with_pauses
 
 
@@ -15,6 +16,11 @@ async def read_request(body: bytes | bytearray) -> Asked:
     if len(body) < LARGE:
         return rules.read_request(body)
     return await with_pauses(rules.read_request_steps(body))
+
+
+async def other_ids(body: bytes | bytearray) -> tuple[str, ...]:
+    """The ids in the body of a request that is about things in an account."""
+    return await with_pauses(json_scan.paced(ids_in(body, any_kind=True)))
 
 
 async def with_system_line(body: bytes | bytearray, lines: system_line.Lines) -> bytes | bytearray:

@@ -25,7 +25,7 @@ from airoxy.server.pool.pool import Pool, Wanted
 from airoxy.server.proxy import affinity
 from airoxy.server.proxy.attempts import Attempts, Job
 from airoxy.server.proxy.authentication import authenticate
-from airoxy.server.proxy.body import read_request
+from airoxy.server.proxy.body import other_ids, read_request
 from airoxy.server.proxy.relay import AnswerSource, relay
 from airoxy.server.proxy.request_log import RequestLog
 from airoxy.server.unwritten import Unwritten, UnwrittenRequests
@@ -101,7 +101,7 @@ class Proxy:
         request_log.uncounted = head.cost is Cost.UNKNOWN
         if limits is not None and limits.metered:
             request_log.reservation = self.limiter.admit(head, limits, request_log.key_id)
-        job = await self._read(request, request_log)
+        job = await self._read(request, request_log, limits)
         if limits is not None:
             job.body = await self.limiter.look(
                 head, job.body, limits, request_log.reservation, request_log.model
@@ -109,7 +109,9 @@ class Proxy:
         answer: AnswerSource = await self._attempts.answer(job)
         try:
             if creates(head.method, head.path) and 200 <= answer.status < 300:
-                answer = await affinity.remember(answer, request_log.token_id, self.pool.writer)
+                answer = await affinity.remember(
+                    answer, head.path, request_log.token_id, request_log.key_id, self.pool.writer
+                )
             elif head.method == "DELETE":
                 affinity.forget(head.path, answer.status, self.pool.writer)
             await relay(answer, response, request_log, partial(self._before_end, request_log))
@@ -127,9 +129,13 @@ class Proxy:
             asyncio.get_running_loop().call_later(ROW_DELAY, self.settle)
         self._ended.append(request_log)
 
-    def _before_end(self, request_log: RequestLog) -> None:
-        """Before its client has the end of the answer, a request is kept for its row; with limits
-        it is counted too, so that the key's next one does not meet what is held for this one."""
+    async def _before_end(self, request_log: RequestLog, container: str | None) -> None:
+        """Before its client has the end of the answer, its container is remembered, and a request
+        is kept for its row; with limits it is counted too, so that the key's next one does not
+        meet what is held for this one."""
+        token_id, key_id = request_log.token_id, request_log.key_id
+        if container and token_id and not self.pool.snapshot.resources((container,)):
+            await affinity.remember_id(container, token_id, key_id, self.pool.writer)
         request_log.end()
         reservation = request_log.reservation
         if reservation is not None:
@@ -152,6 +158,10 @@ class Proxy:
         else:
             row = reservation.count(partial(request_log.row, self.limiter.prices))
             written = partial(reservation.written, row, asyncio.get_running_loop())
+        if request_log.container_id and row.token_id:
+            affinity.note_id(
+                request_log.container_id, row.token_id, row.api_key_id, self.pool.writer
+            )
         if request_log.batch_id is None:
             self.pool.writer.row(row, written, request_log.slot)
         else:
@@ -180,16 +190,19 @@ class Proxy:
             else:
                 self._write(request_log)
 
-    async def _read(self, request: Request, request_log: RequestLog) -> Job:
+    async def _read(self, request: Request, request_log: RequestLog, limits: Limits | None) -> Job:
         head = request.head
         body = await request.body()
         asked = await read_request(body) if isinstance(body, bytes | bytearray) else _UNREAD
         request_log.model, request_log.is_stream = asked.model, asked.stream
-        resources = (*head.ids, *asked.resources) if head.ids else asked.resources
+        ids = (*head.ids, *asked.resources) if head.ids else asked.resources
+        if head.cost is Cost.UNKNOWN and isinstance(body, bytes | bytearray):
+            ids = (*ids, *await other_ids(body))
+        snapshot, key_id = self.pool.snapshot, request_log.key_id
         wanted = Wanted(
             Scope(endpoint_group(head.path), model_class(asked.model)),
             None if self.config.affinity == "none" else head.session,
-            affinity.token_of(resources, self.pool.snapshot) if resources else None,
-            pool=self.pool.snapshot.pools.get(request_log.key_id),
+            await affinity.token_of(ids, snapshot, key_id, limits) if ids else None,
+            pool=snapshot.pools.get(key_id),
         )
         return Job(request, request_log, wanted, body)

@@ -1,12 +1,13 @@
 """An upstream answer on its way to the client, piece by piece, past the counting.
 
-The law: a piece goes to the client first and is counted then; an answer that breaks off is never
-ended as if it were complete.
+Invariant: a piece goes to the client first and is counted then, but for a last one that is held; an
+answer that breaks off is never ended as if it were complete.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from airoxy.core.request.headers import Headers, to_client
@@ -14,6 +15,9 @@ from airoxy.errors import UpstreamBroken
 from airoxy.server.proxy.decode import Decoder
 from airoxy.server.proxy.request_log import RequestLog
 
+#: Which container a Messages answer has used, as Anthropic writes it.
+_CONTAINER = b'"container":{'
+_CONTAINER_ID = re.compile(_CONTAINER + rb'[^{}]{0,300}?"id":"(container_[0-9A-Za-z_-]{1,200})"')
 #: Answers that are read whole before they are passed on are documents, not downloads (bytes).
 HOLD_LIMIT = 1024 * 1024
 
@@ -61,6 +65,26 @@ class Held:
         return Decoder(encoding.decode("latin-1")).decode(self.body) if encoding else self.body
 
 
+class Resumed:
+    """An answer whose first part was read already."""
+
+    ready = True
+
+    def __init__(self, answer: AnswerSource, first: bytes) -> None:
+        self._answer, self._first = answer, first
+        self.status, self.headers, self.close = answer.status, answer.headers, answer.close
+
+    @property
+    def complete(self) -> bool:
+        return not self._first and self._answer.complete
+
+    async def read(self) -> bytes:
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        return await self._answer.read()
+
+
 async def hold(answer: AnswerSource) -> Held:
     """Read `answer` to its end. Raises UpstreamError."""
     body = bytearray()
@@ -81,24 +105,27 @@ async def relay(
     answer: AnswerSource,
     client: AnswerSink,
     request_log: RequestLog,
-    before_end: Callable[[], object] | None = None,
+    before_end: Callable[[str | None], Awaitable[None]],
 ) -> None:
-    """Pass `answer` on; its last piece after a call of `before_end`. Raises UpstreamError or
-    ClientLeft where it breaks off."""
+    """Pass `answer` on; its last piece after `before_end`, which is given the id of the container
+    that the answer names. Raises UpstreamError or ClientLeft where it breaks off."""
     count = request_log.answered(answer.status, dict(answer.headers))
     client.begin(answer.status, to_client(answer.headers))
     if not answer.ready:
         client.flush()
+    container: str | None = None
     more = True
     while more:
         piece = await answer.read()
         more = not answer.complete
-        if more or before_end is None:
-            client.write(piece, more=more)
+        if more:
+            client.write(piece, more=True)
         if piece:
             count(piece)
+            if piece.find(_CONTAINER) >= 0 and (found := _CONTAINER_ID.search(piece)):
+                container = found[1].decode()
         if more:
             await client.drain()
-        elif before_end is not None:
-            before_end()
+        else:
+            await before_end(container)
             client.write(piece, more=False)

@@ -53,6 +53,8 @@ class RequestLog:
         self.is_stream = False
         #: What it costs is not known, whatever the answer says.
         self.uncounted = False
+        #: The container that a Messages answer names, once there is a row.
+        self.container_id: str | None = None
         self.token_id: int | None = None
         self.attempts = 0
         self.reservation: Reservation | None = None
@@ -264,6 +266,7 @@ class RequestLog:
             return []
         reader.close()
         self.model = reader.model or self.model
+        self.container_id = reader.container_id
         if reader.error_message:
             self._error = self._error or clean(reader.error_message)
             if self._form == "sse" and self._ending == "complete":

@@ -226,6 +226,20 @@ def test_an_amount_below_nothing_needs_no_equals_sign_to_be_refused(airoxy, key)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
 
 
+def test_a_key_shares_with_none_whom_its_group_or_all(airoxy, key):
+    def shares():
+        return airoxy.json("api-key", "show", key)["share_resources"]
+
+    assert shares() == "group"
+    for choice in ("none", "all", "group"):
+        airoxy.cli("api-key", "set", key, "--share-resources", choice)
+        assert shares() == choice
+    refused = airoxy.run("api-key", "set", key, "--share-resources", "some")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "'some' is none of none, group, all" in refused.stderr
+    assert "--share-resources" not in airoxy.cli("api-key", "show", key, "--as-command")
+
+
 def test_a_moment_may_be_in_any_zone(airoxy, key):
     airoxy.cli("api-key", "set", key, "--expires", "2099-12-31T18:00")
     in_utc = airoxy.json("api-key", "show", key)["expires_at"]

@@ -28,6 +28,15 @@ def test_keys_that_are_all_disabled_are_told(ward: Ward) -> None:
     assert "Every client key is disabled" in ward.complaints()["keys"].text
 
 
+def test_keys_that_share_as_before_are_told_until_it_is_decided(ward: Ward) -> None:
+    ward.sql("UPDATE api_keys SET share_resources = 'before'")
+    found = ward.complaints()["keys"]
+    assert found.state == WARN
+    assert "from before 1.1" in found.text
+    ward.sql("UPDATE api_keys SET share_resources = 'all'")
+    assert ward.complaints() == {}
+
+
 def login(ward: Ward, **given: Any) -> int:
     with closing(open_database(ward.database)) as db:
         return ward.token(db, "login", type="oauth", token="sk-ant-oat-test-old",

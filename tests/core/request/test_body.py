@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from airoxy.core.request import body as rules
 from airoxy.core.request import json_scan
 from airoxy.core.request.body import Asked, read_request
+from airoxy.core.request.resource_ids import ids_in
+from airoxy.errors import InvalidInput
 from tests.core.request import json_texts as texts
 
 NOTHING = Asked(None, False, ())
@@ -130,6 +132,9 @@ def test_raw_bytes_that_are_no_text_do_no_harm():
         assert asked.model is None or asked.model.isprintable()
 
 
+NAMED = ("file_01-A_b", "file_02", "container_01", "skill_01")
+
+
 def test_the_names_of_files_are_found_wherever_they_are():
     body = json.dumps(
         {
@@ -139,6 +144,7 @@ def test_the_names_of_files_are_found_wherever_they_are():
                 {"source": {"file_id": "file_01-A_b"}},
                 {"text": 'says "file_id": "file_03"'},
                 {"file_id": "msgbatch_1"},
+                {"container": {"id": "container_01", "skills": [{"skill_id": "skill_01"}]}},
                 {"file_id": "file_"},
                 {"file_id": 4},
                 "file_id",
@@ -146,15 +152,39 @@ def test_the_names_of_files_are_found_wherever_they_are():
             "model": "m",
         }
     ).encode()
-    assert read(body).resources == ("file_01-A_b", "file_02")
+    assert read(body).resources == NAMED
     compact = json.dumps(json.loads(body), separators=(",", ":")).encode()
-    assert read(compact).resources == ("file_01-A_b", "file_02")
+    assert read(compact).resources == NAMED
 
 
-def test_of_very_many_files_the_last_are_named():
-    files = [{"file_id": f"file_{n}"} for n in range(1000)]
-    resources = read(json.dumps({"files": files}).encode()).resources
-    assert resources == tuple(f"file_{n}" for n in range(900, 1000))
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"m","x":{"file_\\u0069d":"file_01"}}',
+        b'{"model":"m","x":{"file_id":"f\\u0069le\\u005f0\\u0031"}}',
+        b'{"model":"m","container":"container_01","x":"file_01"}',
+        b'{"model":"m","x":["container_01", "' + b"x" * 300_000 + b'","file_01"]}',
+        b'{"model":"m","x":["' + b"x" * (128 * 1024 - 24) + b'","file_01"]}',
+    ],
+)
+def test_no_spelling_hides_an_id(body):
+    assert "file_01" in read(body).resources
+
+
+def test_who_names_more_than_can_be_looked_up_is_told_so():
+    def named(count):
+        files = [{"file_id": f"file_{n}"} for n in range(count)]
+        return read(json.dumps({"files": files}).encode()).resources
+
+    assert len(named(10_000)) == 10_000
+    with pytest.raises(InvalidInput, match="more than 10,000 ids"):
+        named(10_001)
+
+
+def test_in_other_requests_any_id_is_one():
+    body = json.dumps({"agent": "agent_01", "environment_id": "env_02", "x": ["vlt_03", "none"]})
+    ids = json_scan.run(ids_in(body.encode(), any_kind=True))
+    assert ids == ("agent_01", "env_02", "vlt_03")
 
 
 def reference(body):

@@ -1,0 +1,78 @@
+"""Whose the things are that were made through airoxy."""
+
+from __future__ import annotations
+
+import apsw
+import pytest
+
+from airoxy.core.limits.sharing import may_use
+from airoxy.store import keys, resources, schema
+from airoxy.store.limits import set_limits
+from airoxy.store.resources import Resource, find_resources
+from tests.store.account import add_key, add_token
+
+
+def test_a_thing_is_known_with_its_token_and_key_as_it_was_made_first(db: apsw.Connection) -> None:
+    add_token(db, "one")
+    add_token(db, "two")
+    add_key(db, "laptop")
+    resources.remember_resource(db, "msgbatch_one", 2, 1, 5.5)
+    resources.remember_resource(db, "msgbatch_one", 1, 2, 6.5)
+    found = find_resources(db, ["msgbatch_one", "msgbatch_none", "msgbatch_one"])
+    assert found == {"msgbatch_one": Resource(2, 1, "group")}
+
+
+@pytest.mark.parametrize("choice", ["none", "group", "all"])
+def test_it_is_shared_as_its_key_shares(db: apsw.Connection, choice: str) -> None:
+    add_token(db, "one")
+    add_key(db, "laptop")
+    resources.remember_resource(db, "file_one", 1, 1, 5)
+    set_limits(db, 1, {"share_resources": choice})
+    assert find_resources(db, ["file_one"])["file_one"].shares == choice
+    keys.remove_key(db, 1, 6)
+    assert find_resources(db, ["file_one"])["file_one"].shares == choice
+
+
+def test_what_is_from_before_owners_is_shared_with_all(db: apsw.Connection) -> None:
+    add_token(db, "one")
+    schema.run(db, "INSERT INTO resources (id, token_id, created_at) VALUES ('file_old', 1, 5)")
+    assert find_resources(db, ["file_old"]) == {"file_old": Resource(1, None, "all")}
+
+
+def test_a_key_from_before_shares_all_until_that_is_set(db: apsw.Connection) -> None:
+    add_key(db, "old")
+    schema.run(db, "UPDATE api_keys SET share_resources = 'before'")
+    assert keys.list_keys(db)[0]["share_resources"] == "all"
+    assert keys.sharing_as_before(db) == ["old"]
+    set_limits(db, 1, {"concurrent_requests": 1})
+    assert keys.sharing_as_before(db) == ["old"]
+    set_limits(db, 1, {"share_resources": "all"})
+    assert keys.sharing_as_before(db) == []
+    assert keys.list_keys(db)[0]["share_resources"] == "all"
+
+
+@pytest.mark.parametrize(
+    ("owner", "owner_shares", "key_shares", "may"),
+    [
+        (1, "none", "none", True),
+        (2, "all", "all", True),
+        (2, "all", "none", False),
+        (2, "none", "all", False),
+        (2, "group", "group", False),
+        (2, "group", "all", False),
+        (None, "all", "all", True),
+        (None, "all", "group", False),
+    ],
+)
+def test_sharing_is_mutual(owner, owner_shares, key_shares, may):
+    assert may_use(owner, owner_shares, 1, key_shares) is may
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_results_of_a_batch_are_claimed_once(db: apsw.Connection, known: bool) -> None:
+    add_token(db, "one")
+    if known:
+        resources.remember_resource(db, "msgbatch_one", 1, 1, 5)
+    assert resources.claim_results(db, "msgbatch_one", 1, 6.5) is True
+    assert resources.claim_results(db, "msgbatch_one", 1, 7.5) is False
+    assert find_resources(db, ["msgbatch_one"])["msgbatch_one"].token_id == 1
