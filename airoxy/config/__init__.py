@@ -75,6 +75,8 @@ class OAuth:
     scope: str
     system_line: str | None
     known_lines: tuple[str, ...] = ()
+    #: Of a quota window; a token that has used more is only chosen when no other is ready.
+    leave_at: float = 1.0
     #: That of `upstream`, through which tokens are refreshed as well.
     proxy: str | None = None
 

@@ -113,6 +113,19 @@ class Seconds:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """A share of a whole, above 0 and at most 1."""
+
+    wanted: str = "a number above 0, at most 1"
+
+    def read(self, node: yaml.Node) -> float:
+        text = _digits(node, ("int", "float"), _DECIMAL, "a number")
+        if not 0 < float(text) <= 1:
+            raise ValueError("is out of range")
+        return float(text)
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """One of a few words."""
 

@@ -13,6 +13,7 @@ from airoxy.config.kinds import (
     Networks,
     ProxyUrl,
     Seconds,
+    Share,
     Text,
     Texts,
     Url,
@@ -182,6 +183,13 @@ SCHEMA: tuple[Setting, ...] = (
         ),
         "What Anthropic's own programs say of themselves in place of oauth.system_line: a request"
         " whose system prompt begins with one of these texts gets no other.",
+    ),
+    Setting(
+        "oauth.leave_at",
+        Share(),
+        0.95,
+        "The share of a subscription's quota window (five hours, seven days) from which on its token"
+        " is only used when no other is ready.",
     ),
     Setting(
         "metrics.allow",

@@ -49,11 +49,11 @@ def unified_reset(headers: Mapping[bytes, bytes], model_class: str, now: float) 
     ]
     if not windows and headers.get(_UNIFIED + b"status") == b"rejected":
         resets = [headers.get(_UNIFIED + b"reset")]
-    moments = [moment for reset in resets if reset and (moment := _moment(reset)) > now]
+    moments = [moment for reset in resets if reset and (moment := unix_time(reset)) > now]
     return max(moments, default=None)
 
 
-def _moment(value: bytes) -> float:
+def unix_time(value: bytes) -> float:
     """A Unix time in seconds or RFC 3339; 0 for anything else."""
     text = value.decode("latin-1").strip()
     if _SECONDS.fullmatch(text):

@@ -101,8 +101,15 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     unwritten = UnwrittenRequests(memory)
     writer = Writer(connect(), count=metric_counters.count, unwritten=unwritten)
     pool = Pool(
-        Snapshot(db), token_state, Refusals(memory), writer, Refresher(config.oauth, connect)
+        Snapshot(db),
+        token_state,
+        Refusals(memory),
+        writer,
+        Refresher(config.oauth, connect),
+        config.oauth.leave_at,
     )
+    # So that no request waits until all keys and tokens are read.
+    pool.snapshot.renew()
     settings = config.upstream
     upstream = Upstream(
         settings.url,

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import apsw
@@ -79,6 +79,7 @@ class Writer:
         self._dropped_counted = 0
         self._queue: deque[_Task] = deque()
         self._used: dict[int, int] = {}
+        self._latest: dict[object, Operation] = {}
         self._at_once = BATCH
         self._work = threading.Event()
         self._stopping = False
@@ -116,6 +117,10 @@ class Writer:
         """Only the latest use of a token is written, with the next rows."""
         self._used[token_id] = now_ns
 
+    def latest(self, name: object, operation: Operation) -> None:
+        """Run the last operation of this name, with the next rows."""
+        self._latest[name] = operation
+
     def do(
         self,
         operation: Operation,
@@ -141,7 +146,7 @@ class Writer:
 
     def _run(self) -> None:
         pause = FIRST_PAUSE
-        while not self._stopping or self._queue or self._used:
+        while not self._stopping or self._queue or self._used or self._latest:
             self._work.wait()
             self._work.clear()
             if not self._stopping:
@@ -177,10 +182,11 @@ class Writer:
     def _commit(self) -> bool:
         """One transaction; False if the database refused for now and all of it must wait."""
         used, self._used = self._used, {}
+        latest, self._latest = self._latest, {}
         try:
-            self._write(used)
+            self._write(used, latest.values())
         except _PASSING as error:
-            self._used = used | self._used
+            self._used, self._latest = used | self._used, latest | self._latest
             self._in_trouble(f"The database cannot be written: {error}")
             return False
         except Exception as error:
@@ -194,7 +200,7 @@ class Writer:
         self._out_of_trouble()
         return True
 
-    def _write(self, used: dict[int, int]) -> None:
+    def _write(self, used: dict[int, int], latest: Iterable[Operation]) -> None:
         db = self._db
         # By index: others append meanwhile, and that ends an iteration over a deque.
         batch = [self._queue[i] for i in range(min(self._at_once, len(self._queue)))]
@@ -203,6 +209,8 @@ class Writer:
             done = [self._operate(task) for task in batch if task.operation]
             if used:
                 tokens.note_used(db, used)
+            for operation in latest:
+                operation(db)
         for _ in batch:
             self._queue.popleft()
         self._free([task.slot for task in batch])

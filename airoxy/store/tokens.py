@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import apsw
 
 from airoxy.core.pool import Scope, Token
+from airoxy.core.quota import QuotaWindow
 from airoxy.errors import Conflict, NotFound
 from airoxy.store.schema import among, run, transaction
 
@@ -108,7 +109,9 @@ def list_tokens(db: apsw.Connection, now: float) -> list[dict[str, Any]]:
     rows = run(db, f"SELECT {columns} FROM tokens WHERE removed_at IS NULL ORDER BY id")
     readable = bool(rows and run(db, "SELECT key_fits()")[0][0])
     listed = [dict(zip(_LISTED, row, strict=True)) for row in rows]
+    windows = quota_windows(db, now)
     for row in listed:
+        row["quota"] = windows.get(row["id"], [])
         row["is_readable"] = readable
         row["is_active"] = bool(row["is_active"])
         row["coolings"] = resting.get(row["id"], [])
@@ -274,6 +277,36 @@ def coolings(db: apsw.Connection, now: float) -> list[StoredCooldown]:
         (now,),
     )
     return [StoredCooldown(row[0], Scope(*row[1:3]), *row[3:]) for row in rows]
+
+
+def note_quota(
+    db: apsw.Connection, token_id: int, windows: Mapping[str, QuotaWindow], now: float
+) -> None:
+    """Remember the quota windows of a subscription in place of those that were known."""
+    with transaction(db):
+        run(db, "DELETE FROM quota_windows WHERE token_id = ?", (token_id,))
+        db.cursor().executemany(
+            "INSERT INTO quota_windows SELECT id, ?, ?, ?, ? FROM tokens"
+            " WHERE id = ? AND removed_at IS NULL",
+            [
+                (name, window.used, int(window.resets_at), int(now), token_id)
+                for name, window in windows.items()
+            ],
+        )
+
+
+def quota_windows(db: apsw.Connection, now: float) -> dict[int, list[dict[str, Any]]]:
+    """Those that were seen and have not begun anew since, by token."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    for token_id, *window in run(
+        db,
+        "SELECT token_id, name, used, resets_at, seen_at FROM quota_windows WHERE resets_at > ?"
+        " ORDER BY token_id, name",
+        (now,),
+    ):
+        names = ("window", "used", "resets_at", "seen_at")
+        found.setdefault(token_id, []).append(dict(zip(names, window, strict=True)))
+    return found
 
 
 # Logins of Claude Code that are taken over

@@ -68,6 +68,7 @@ def document(row: Row) -> dict[str, Any]:
     """The token as JSON has it."""
     told = with_times({**row, "last_used_at": _last_use(row)}, _TIMES)
     told["coolings"] = [with_times(each, ("until",)) for each in row["coolings"]]
+    told["quota"] = [with_times(each, ("resets_at", "seen_at")) for each in row["quota"]]
     return told
 
 
@@ -84,6 +85,11 @@ def state(row: Row, now: float) -> str:
         for cooling in row["coolings"]
     ]
     return ", ".join(coolings) or "ready"
+
+
+def quota(row: Row) -> str:
+    """The share that is used of each quota window, in a few words."""
+    return ", ".join(f"{each['window']} {each['used']:.0%}" for each in row["quota"])
 
 
 def _scope(cooling: Row) -> str:
@@ -103,6 +109,9 @@ def _facts(row: Row, now: float) -> Iterator[tuple[str, str]]:
         yield "expires", _expiry(row, now)
         yield "refreshed", past(row["refreshed_at"], now)
         yield "failures", str(row["refresh_failures"])
+    for window in row["quota"]:
+        left = span(window["resets_at"] - now)
+        yield f"quota {window['window']}", f"{window['used']:.0%} used, resets in {left}"
     yield "priority", str(row["priority"])
     yield "pool", row["pool"] or "-"
     for column, name in _LIMITS.items():
@@ -119,6 +128,7 @@ _LIMITS = {
 }
 #: Columns that are there when a token has something in them.
 _OPTIONAL: dict[str, Callable[[Row], str]] = {
+    "QUOTA": lambda row: quota(row) or "-",
     "PRIORITY": lambda row: str(row["priority"]) if row["priority"] else "-",
     "POOL": lambda row: row["pool"] or "-",
     "NOTE": lambda row: row["note"] or "-",

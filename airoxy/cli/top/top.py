@@ -20,7 +20,7 @@ from airoxy.calendar import day_of
 from airoxy.cli.command import Command, Context
 from airoxy.cli.system.health import HealthAnswer, Own, ask_server, own_server
 from airoxy.cli.system.system import SERVICE, booted, show
-from airoxy.cli.tokens.table import state
+from airoxy.cli.tokens.table import quota, state
 from airoxy.cli.top.view import BAD, GOOD, HEAD, SOFT, WARN, Picture, lines
 from airoxy.errors import AiroxyError
 from airoxy.store import keys, schema, tokens
@@ -105,7 +105,7 @@ class Watch:
                 "tokens": [
                     {
                         "name": token["name"],
-                        "state": state(token, now),
+                        "state": ", ".join(filter(None, (state(token, now), quota(token)))),
                         "requests": used.get(token["id"], {"requests": 0})["requests"],
                     }
                     for token in tokens.list_tokens(db, now)

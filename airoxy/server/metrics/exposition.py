@@ -159,6 +159,14 @@ class _Families(Collector):
         yield from self._service()
         yield from self._tokens()
         yield self._cooling({model_class(outcome.model) for outcome, _ in counted})
+        yield self._quota(
+            "airoxy_token_quota_used_ratio", "The share of a quota window that is used.", "used"
+        )
+        yield self._quota(
+            "airoxy_token_quota_reset_timestamp_seconds",
+            "When a quota window begins anew (Unix time).",
+            "resets_at",
+        )
         named = [(self._names(outcome), counts) for outcome, counts in counted if counts.requests]
         yield from (_counter(each, named) for each in _COUNTERS)
         yield _usage(named)
@@ -208,6 +216,13 @@ class _Families(Collector):
                 if value is not None:
                     family.add_metric([token["name"]], value)
             yield family
+
+    def _quota(self, name: str, text: str, field: str) -> Metric:
+        family = GaugeMetricFamily(name, text, labels=("token", "window"))
+        for token in self._readings.stored.tokens:
+            for window in token["quota"]:
+                family.add_metric([token["name"], window["window"]], window[field])
+        return family
 
     def _cooling(self, classes: set[str]) -> Metric:
         """Some client may have made up the class of any but the models that are known."""

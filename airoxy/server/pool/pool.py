@@ -9,13 +9,14 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
 from airoxy.core import pool as rules
 from airoxy.core.pool import EVERYTHING, Scope, Token
+from airoxy.core.quota import read_windows, spare_until
 from airoxy.core.verdict import MOST_UNKNOWN_REFUSALS, SHORT_RETRY, Cooldown, Verdict
 from airoxy.errors import AiroxyError, AllCooling, NoTokens
 from airoxy.journal import about
@@ -69,12 +70,14 @@ class Pool:
         refusals: Refusals,
         writer: Writer,
         refresher: Refresher,
+        leave_at: float = 1.0,
     ) -> None:
         self.snapshot = snapshot
         self.token_state = token_state
         self.refusals = refusals
         self.writer = writer
         self.refresher = refresher
+        self._leave_at = leave_at
         self._queues = Queues(snapshot.tokens.values, token_state)
         snapshot.watch = self._queues.changed
 
@@ -130,6 +133,13 @@ class Pool:
     def succeeded(self, token: Token) -> None:
         """An answer shows that the token works."""
         self.refusals.clear(token.id)
+
+    def answered(self, token: Token, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """The headers of an answer say how much of a subscription is used up."""
+        if windows := read_windows(headers):
+            self.token_state.spare(token.id, spare_until(windows, self._leave_at))
+            note = partial(tokens.note_quota, token_id=token.id, windows=windows, now=time.time())
+            self.writer.latest(("quota", token.id), note)
 
     def nothing_ready(self, wanted: Wanted) -> AiroxyError:
         """Why no token could be tried."""

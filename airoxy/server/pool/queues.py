@@ -41,7 +41,24 @@ class Queues:
     def first(
         self, pool: str | None, scope: Scope, now: float, passed_over: Callable[[Token], bool]
     ) -> Token | None:
-        """The token that is next for `scope`; see TokenQueue.first."""
+        """The token that is next for `scope`; one that is spared only where no other is ready."""
+        token = self._first(pool, scope, now, passed_over)
+        if token is None and self._token_state.any_spared(now):
+            able = [
+                token
+                for token in self._tokens()
+                if pool in (None, token.pool)
+                and self.ready_at(scope, token) <= now
+                and not passed_over(token)
+            ]
+            best = max((token.priority for token in able), default=0)
+            able = [token for token in able if token.priority == best]
+            return min(able, key=self._token_state.last_used, default=None)
+        return token
+
+    def _first(
+        self, pool: str | None, scope: Scope, now: float, passed_over: Callable[[Token], bool]
+    ) -> Token | None:
         own = self._queues.get((pool, scope))
         if own is not None:
             return own.first(now, passed_over)
@@ -58,8 +75,15 @@ class Queues:
     def of_session(
         self, pool: str | None, session: bytes, is_able: Callable[[Token], bool]
     ) -> Token | None:
-        """The conversation's own token; see TokenQueue.of_session."""
-        return self._queue(pool, EVERYTHING).of_session(session, is_able)
+        """The conversation's own token; one that is spared only where no other is able."""
+        queue, state, now = self._queue(pool, EVERYTHING), self._token_state, time.time()
+        if state.any_spared(now):
+            token = queue.of_session(
+                session, lambda token: state.spare_until(token) <= now and is_able(token)
+            )
+            if token is not None:
+                return token
+        return queue.of_session(session, is_able)
 
     def ready_at(self, scope: Scope, token: Token) -> float:
         """From when (Unix time) on the token can serve requests of this scope, as far as is known
@@ -72,6 +96,13 @@ class Queues:
             return max(until, state.cooling_until(token, scope.model_class, scope.group))
         return until
 
+    def _preferred_at(self, scope: Scope, token: Token) -> float:
+        """From when on the token is ready and need not be spared."""
+        until = self.ready_at(scope, token)
+        if self._token_state.any_spared(time.time()):
+            return max(until, self._token_state.spare_until(token))
+        return until
+
     def _queue(self, pool: str | None, scope: Scope) -> TokenQueue:
         name = (pool, scope)
         queue = self._queues.get(name)
@@ -79,6 +110,6 @@ class Queues:
             if len(self._queues) >= _MOST_QUEUES:
                 self._queues.pop(next(iter(self._queues)))
             tokens = (each for each in self._tokens() if pool in (None, each.pool))
-            ready_at = partial(self.ready_at, scope)
+            ready_at = partial(self._preferred_at, scope)
             queue = self._queues[name] = TokenQueue(tokens, self._token_state.last_used, ready_at)
         return queue

@@ -31,13 +31,17 @@ _SLOT = Record(
     inactive_secret=1,
     inactive_since=1,
     inactive_until=1,
+    spare_until=1,
     cooldowns=_COOLDOWNS * _ENTRY,
 )
-_STATE = Record(latest_use=1, latest_cooldown=1, latest_inactive=1, slots=SLOTS * _SLOT)
+_STATE = Record(
+    latest_use=1, latest_cooldown=1, latest_inactive=1, latest_spare=1, slots=SLOTS * _SLOT
+)
 REGION = Region("token_state", _STATE, locks={"choice": 1})
 
 _LATEST_USE, _LATEST_COOLDOWN = _STATE.at["latest_use"], _STATE.at["latest_cooldown"]
 _LATEST_INACTIVE = _STATE.at["latest_inactive"]
+_LATEST_SPARE, _SPARE = _STATE.at["latest_spare"], _SLOT.at["spare_until"]
 _FIRST_SLOT = _STATE.at["slots"]
 _LAST_USED, _ENTRIES = _SLOT.at["last_used"], _SLOT.at["cooldowns"]
 _SECRET, _SINCE, _INACTIVE = (_SLOT.at[f"inactive_{name}"] for name in ("secret", "since", "until"))
@@ -118,6 +122,26 @@ class TokenState:
             words[entry + _UNTIL] = until_ns
             words[entry + _SET_AT] = set_at_ns
             words[entry] = scope  # last: from now on it is read
+
+    def spare(self, token_id: int, until: float) -> None:
+        """Until this Unix second the token is only used when no other is ready."""
+        until_ns = int(until * 1e9)
+        base = _base(token_id)
+        if self._words[base + _SPARE] == until_ns and self._words[base] == token_id:
+            return
+        with self._lock:
+            words = self._words
+            words[self._slot(token_id) + _SPARE] = until_ns
+            words[_LATEST_SPARE] = max(until_ns, words[_LATEST_SPARE])
+
+    def any_spared(self, now: float) -> bool:
+        """Whether there may be a token that is spared."""
+        return self._words[_LATEST_SPARE] > now * 1e9
+
+    def spare_until(self, token: Token) -> float:
+        """See `spare`; 0 if it is not spared."""
+        words, base = self._words, _base(token.id)
+        return words[base + _SPARE] / 1e9 if words[base] == token.id else 0.0
 
     def deactivate(self, token: Token, now_ns: int) -> None:
         """No worker uses the token any more, unless it gets a new secret or is reset."""

@@ -132,6 +132,8 @@ class Attempts:
 
     async def _judge(self, job: Job, token: Token, exchange: Exchange) -> Verdict:
         status = exchange.status
+        if token.type == "oauth":
+            self.pool.answered(token, exchange.headers)
         if status < 300:
             self.pool.succeeded(token)
             if not job.request_log.is_stream or not await begins_overloaded(exchange):
