@@ -188,8 +188,8 @@ SCHEMA: tuple[Setting, ...] = (
         "oauth.leave_at",
         Share(),
         0.95,
-        "The share of a subscription's quota window (five hours, seven days) from which on its token"
-        " is only used when no other is ready.",
+        "The share of a subscription's quota window (five hours, seven days) from which on its"
+        " token is only used when no other is ready.",
     ),
     Setting(
         "metrics.allow",
