@@ -1,6 +1,7 @@
 """What was made in an account through airoxy (batches, files, sessions …): with which upstream
 token, and by which client key."""
 
+# ruff: noqa: S608  (the SQL is put together from this file's own words)
 from __future__ import annotations
 
 import json
@@ -54,18 +55,44 @@ def find_resources(db: apsw.Connection, ids: Sequence[str]) -> dict[str, Resourc
     }
 
 
-def claim_results(db: apsw.Connection, resource_id: str, token_id: int | None, now: float) -> bool:
-    """True once for each batch: its results are counted by who gets that answer."""
-    return bool(
-        run(
-            db,
-            "INSERT INTO resources (id, token_id, created_at, results_counted_at)"
-            " VALUES (?1, ?2, ?3, ?3)"
-            " ON CONFLICT DO UPDATE SET results_counted_at = excluded.results_counted_at"
-            " WHERE results_counted_at IS NULL RETURNING 1",
-            (resource_id, token_id, int(now)),
-        )
+#: As many results as no batch has.
+ALL_RESULTS = 1 << 62
+
+
+def counted_results(db: apsw.Connection, resource_id: str) -> int:
+    """How many of a batch's results have been counted; ALL_RESULTS where 1.0 has counted them."""
+    found = run(
+        db,
+        f"SELECT CASE WHEN results_counted_at IS NULL THEN 0"
+        f" ELSE ifnull(results_counted, {ALL_RESULTS}) END FROM resources WHERE id = ?",
+        (resource_id,),
     )
+    return int(found[0][0]) if found else 0
+
+
+def claim_results(
+    db: apsw.Connection,
+    resource_id: str,
+    token_id: int | None,
+    key_id: int,
+    now: float,
+    seen: range,
+) -> bool:
+    """Whether these results of a batch are to be counted, which they are then: those that nobody
+    has counted since this fetch began. A batch that airoxy did not see made belongs to the key
+    that fetches its results first."""
+    if not seen or counted_results(db, resource_id) != seen.start:
+        return False
+    run(
+        db,
+        "INSERT INTO resources"
+        " (id, token_id, api_key_id, created_at, results_counted_at, results_counted)"
+        " VALUES (?1, ?2, ?5, ?3, ?3, ?4) ON CONFLICT DO UPDATE SET"
+        " results_counted_at = excluded.results_counted_at,"
+        " results_counted = excluded.results_counted",
+        (resource_id, token_id, int(now), seen.stop, key_id),
+    )
+    return True
 
 
 def forget_resource(db: apsw.Connection, resource_id: str) -> None:

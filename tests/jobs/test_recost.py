@@ -22,7 +22,7 @@ from tests.store.account import TODAY, append, days_ago, row
 OPUS = "claude-opus-5-5"
 #: A dollar, two … six dollars for a million tokens.
 PRICES = PriceTable.parse(
-    [{"model": "claude", "input": 1, "output": 2, "write_5m": 3, "write_1h": 4, "read": 5}]
+    [{"model": "claude*", "input": 1, "output": 2, "write_5m": 3, "write_1h": 4, "read": 5}]
 )
 #: What a plain row costs by that: 10 + 40 + 90 + 160 + 250 thousandths, and a web search.
 PLAIN = 550_000 + 10_000_000
@@ -73,7 +73,7 @@ def test_only_the_days_from_that_one_on_change(db: apsw.Connection) -> None:
 def test_a_day_has_the_prices_of_that_day(db: apsw.Connection) -> None:
     prices = PRICES.merged(
         PriceTable.parse(
-            [{"model": "claude", "from": TODAY, "input": 0, "output": 0}
+            [{"model": "claude*", "from": TODAY, "input": 0, "output": 0}
              | {"write_5m": 0, "write_1h": 0, "read": 0}]
         )
     )  # fmt: skip

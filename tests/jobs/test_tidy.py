@@ -81,11 +81,11 @@ def test_a_removed_tokens_files_are_forgotten_and_its_batches_stay_counted(
     stays, goes = add_token(db, "one"), add_token(db, "two")
     resources.remember_resource(db, "file_one", stays, 1, NOON)
     resources.remember_resource(db, "file_two", goes, 1, NOON)
-    resources.claim_results(db, "msgbatch_two", goes, NOON)
+    resources.claim_results(db, "msgbatch_two", goes, 1, NOON, range(2))
     tokens.remove_token(db, goes, NOON)
     assert "1 batches and files forgotten" in str(tidy_log(db, 3, NOON))
     assert known(db) == ["file_one", "msgbatch_two"]
-    assert not resources.claim_results(db, "msgbatch_two", stays, NOON)
+    assert not resources.claim_results(db, "msgbatch_two", stays, 1, NOON, range(2))
 
 
 def test_all_are_looked_at_in_slices(db: apsw.Connection) -> None:

@@ -9,6 +9,7 @@ from airoxy.core.limits.sharing import may_use
 from airoxy.store import keys, resources, schema
 from airoxy.store.limits import set_limits
 from airoxy.store.resources import Resource, find_resources
+from airoxy.store.schema import run
 from tests.store.account import add_key, add_token
 
 
@@ -73,6 +74,25 @@ def test_the_results_of_a_batch_are_claimed_once(db: apsw.Connection, known: boo
     add_token(db, "one")
     if known:
         resources.remember_resource(db, "msgbatch_one", 1, 1, 5)
-    assert resources.claim_results(db, "msgbatch_one", 1, 6.5) is True
-    assert resources.claim_results(db, "msgbatch_one", 1, 7.5) is False
+    assert resources.claim_results(db, "msgbatch_one", 1, 1, 6.5, range(2)) is True
+    assert resources.claim_results(db, "msgbatch_one", 1, 1, 7.5, range(2)) is False
     assert find_resources(db, ["msgbatch_one"])["msgbatch_one"].token_id == 1
+
+
+def test_what_a_broken_fetch_has_not_seen_is_claimed_by_the_next(db: apsw.Connection) -> None:
+    add_token(db, "one")
+    assert not resources.claim_results(db, "msgbatch_one", 1, 1, 6, range(0))
+    assert resources.claim_results(db, "msgbatch_one", 1, 1, 6, range(3))
+    # This one began before, and has seen more: nobody can say what of that is new.
+    assert not resources.claim_results(db, "msgbatch_one", 1, 1, 7, range(5))
+    assert resources.claim_results(db, "msgbatch_one", 1, 1, 8, range(3, 5))
+    assert not resources.claim_results(db, "msgbatch_one", 1, 1, 9, range(5, 5))
+
+
+def test_results_that_1_0_has_counted_are_counted(db: apsw.Connection) -> None:
+    add_token(db, "one")
+    resources.remember_resource(db, "msgbatch_one", 1, 1, 5)
+    run(db, "UPDATE resources SET results_counted_at = 6")
+    counted = resources.counted_results(db, "msgbatch_one")
+    assert not resources.claim_results(db, "msgbatch_one", 1, 1, 7, range(counted, 9))
+    assert not resources.claim_results(db, "msgbatch_one", 1, 1, 7, range(9))

@@ -66,6 +66,7 @@ def parts_of(cost_inputs: str) -> list[Usage]:
 def _is_plain(part: Usage, model: str | None) -> bool:
     return (
         part.model == model
+        and part.billed
         and not part.batch
         and part.requests == 1
         and part.geo != "us"

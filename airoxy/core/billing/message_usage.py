@@ -11,6 +11,8 @@ from airoxy.core.billing.usage import USAGE, Usage
 MAX_COUNT = 10**9
 MODEL_LENGTH = 200
 _TEXTS = ("service_tier", "inference_geo", "speed")
+#: Attempts that may decline, with nothing to pay: not those that advise or compact.
+_DECLINABLE = ("message", "fallback_message")
 #: All cache writes, of whatever length.
 _WRITES = "cache_creation_input_tokens"
 _FOUND_AS = tuple(each.found_as for each in USAGE)
@@ -18,72 +20,128 @@ _FOUND_AS = tuple(each.found_as for each in USAGE)
 _ONCE = tuple(each for each in USAGE if not each.is_token)
 
 
-def _places() -> dict[str, dict[str, str]]:
+def _places() -> tuple[tuple[str, dict[str, str]], ...]:
     """What is looked for, by the object of the usage that has it ("" is the usage itself)."""
     places: dict[str, dict[str, str]] = {"": {_WRITES: _WRITES}}
     for path in _FOUND_AS:
         holder, _, name = path.rpartition(".")
         places.setdefault(holder, {})[name] = path
-    return places
+    return tuple(places.items())
 
 
 _PLACES = _places()
 
 
 class MessageUsage:
-    """What was said of one message, or of one attempt at it, so far."""
+    """What was said of one message so far: of the whole of it, and of the attempts at it."""
 
-    __slots__ = ("attempts", "counts", "model", "texts")
+    __slots__ = ("_attempts", "_whole", "ended", "estimate", "refused")
 
     def __init__(self) -> None:
+        self._whole = _Attempt()
+        self._attempts: list[_Attempt] = []
+        #: The reason of its end is known, and with it the last counts.
+        self.ended = False
+        self.refused = False
+        #: Output tokens by the text that has come, where that may be more than what was counted.
+        self.estimate = 0
+
+    @property
+    def model(self) -> str | None:
+        return self._whole.model
+
+    @model.setter
+    def model(self, model: str | None) -> None:
+        self._whole.model = model
+
+    @property
+    def has_counts(self) -> bool:
+        return bool(self._whole.counts)
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether the output is not Anthropic's own count."""
+        return self.estimate > self._output()
+
+    def read(self, holder: Mapping[str, Any]) -> None:
+        """Take model, usage and the reason of the end from the object that has them."""
+        self.model = bounded_text(holder.get("model"), MODEL_LENGTH) or self.model
+        delta = holder.get("delta")
+        reason = (delta if isinstance(delta, dict) else holder).get("stop_reason")
+        if reason:
+            self.ended, self.refused = True, reason == "refusal"
+        usage = holder.get("usage")
+        if isinstance(usage, dict):
+            # A chat tells its usage once, at its end.
+            self.ended = self.ended or "prompt_tokens" in usage
+            self._whole.take(usage)
+            # What a later usage says without iterations is a part of them, or their sum.
+            self._attempts = _attempts(usage.get("iterations")) or self._attempts
+
+    def parts(self) -> list[Usage]:
+        """A part for each attempt."""
+        if self._attempts:
+            parts = self._parts_of_attempts()
+        elif self._whole.counts or self.estimate:
+            parts = [self._whole.usage(self._whole, declined=self.refused)]
+        else:
+            return []
+        parts[-1].output_tokens += max(0, self.estimate - self._output())
+        return parts
+
+    def _parts_of_attempts(self) -> list[Usage]:
+        fell_back = any(attempt.kind == "fallback_message" for attempt in self._attempts)
+        last = self._attempts[-1]
+        parts = [
+            attempt.usage(
+                self._whole,
+                declined=self.refused
+                or (fell_back and (attempt.kind == "message" or attempt is not last)),
+            )
+            for attempt in self._attempts
+        ]
+        # What the server's tools did is counted for the message, once.
+        served = next((part for part in reversed(parts) if part.billed), parts[-1])
+        for each in _ONCE:
+            added = sum(getattr(part, each.name) for part in parts)
+            for part in parts:
+                setattr(part, each.name, 0)
+            setattr(served, each.name, self._whole.counts.get(each.found_as, added))
+        return parts
+
+    def _output(self) -> int:
+        counted = self._attempts or [self._whole]
+        return sum(attempt.counts.get("output_tokens", 0) for attempt in counted)
+
+
+class _Attempt:
+    """The usage of one model that worked at a message."""
+
+    __slots__ = ("counts", "kind", "model", "texts")
+
+    def __init__(self, kind: str = "message") -> None:
+        self.kind = kind
         self.model: str | None = None
         self.counts: dict[str, int] = {}
         self.texts: dict[str, str] = {}
-        self.attempts: list[MessageUsage] = []
-
-    def read(self, holder: Mapping[str, Any]) -> None:
-        """Take model and usage from the object that has them."""
-        self.model = bounded_text(holder.get("model"), MODEL_LENGTH) or self.model
-        usage = holder.get("usage")
-        if not isinstance(usage, dict):
-            return
-        self.take(usage)
-        iterations = usage.get("iterations")
-        if iterations and (counted := _attempts(iterations)):
-            self.attempts = counted
-        elif self.attempts:
-            # The top level describes the last attempt, and here it is the newer of the two.
-            self.attempts[-1].take(usage)
-
-    def parts(self) -> list[Usage]:
-        """A part for each attempt; the server's tools are counted for the message, once."""
-        if self.attempts:
-            parts = [attempt.billed(self) for attempt in self.attempts]
-            for each in _ONCE:
-                for part in parts:
-                    setattr(part, each.name, 0)
-                setattr(parts[-1], each.name, self.counts.get(each.found_as, 0))
-        elif self.counts:
-            parts = [self.billed(self)]
-        else:
-            return []
-        return parts
 
     def take(self, usage: Mapping[str, Any]) -> None:
         """Counts are cumulative: the last value wins; what is absent or odd keeps the earlier."""
+        if "prompt_tokens" in usage:
+            usage = _from_chat(usage)
         counts = self.counts
-        for holder, names in _PLACES.items():
+        for holder, names in _PLACES:
             group = usage.get(holder) if holder else usage
             if isinstance(group, dict):
-                for name, path in names.items():
-                    value = group.get(name)
-                    if type(value) is int and 0 <= value <= MAX_COUNT:
-                        counts[path] = value
+                for name, value in group.items():
+                    if name in names and type(value) is int and 0 <= value <= MAX_COUNT:
+                        counts[names[name]] = value
         for name in _TEXTS:
             if name in usage and (text := bounded_text(usage[name], MODEL_LENGTH)):
                 self.texts[name] = text
 
-    def billed(self, message: MessageUsage) -> Usage:
+    def usage(self, message: _Attempt, *, declined: bool) -> Usage:
+        """An attempt that was declined is not charged for, if it has no output."""
         count, text = self.counts.get, (message.texts | self.texts).get
         values: list[Any] = [
             self.model or message.model,
@@ -95,22 +153,41 @@ class MessageUsage:
         usage = Usage(*values)  # by position, which takes half the time
         # Five minutes is what a write is without further word, so what the split leaves
         # unexplained is that; a split that says more than the sum is believed.
-        writes = usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
-        usage.cache_write_5m_tokens += max(0, count(_WRITES, 0) - writes)
+        if writes := count(_WRITES, 0):
+            split = usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
+            usage.cache_write_5m_tokens += max(0, writes - split)
+        if declined and not usage.output_tokens and self.kind in _DECLINABLE:
+            usage.billed = False
         return usage
 
 
-def _attempts(iterations: object) -> list[MessageUsage]:
+def _attempts(iterations: object) -> list[_Attempt]:
     attempts = map(_attempt, iterations if isinstance(iterations, list) else ())
     return [attempt for attempt in attempts if attempt.counts]
 
 
-def _attempt(entry: object) -> MessageUsage:
-    attempt = MessageUsage()
+def _attempt(entry: object) -> _Attempt:
+    attempt = _Attempt()
     if isinstance(entry, dict):
+        attempt.kind = bounded_text(entry.get("type"), MODEL_LENGTH) or attempt.kind
         attempt.model = bounded_text(entry.get("model"), MODEL_LENGTH)
         attempt.take(entry)
     return attempt
+
+
+def _from_chat(usage: Mapping[str, Any]) -> dict[str, Any]:
+    """The usage of a chat completion, whose prompt includes what came from the cache."""
+    details = usage.get("prompt_tokens_details")
+    prompt, cached = usage["prompt_tokens"], 0
+    if isinstance(details, dict) and type(details.get("cached_tokens")) is int:
+        cached = details["cached_tokens"]
+    if type(prompt) is not int or not 0 <= cached <= prompt:
+        cached = 0
+    return {
+        "input_tokens": prompt - cached if type(prompt) is int else None,
+        "cache_read_input_tokens": cached,
+        "output_tokens": usage.get("completion_tokens"),
+    }
 
 
 def bounded_text(value: object, length: int) -> str | None:

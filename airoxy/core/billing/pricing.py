@@ -7,6 +7,7 @@ Invariant: a price is exactly the decimal number that was written, sums are exac
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -24,6 +25,8 @@ _PROMPT_PRICES = tuple(each.price for each in _PRICED if each.price and each.in_
 _MODEL_ROW = ("model", "from", *TOKEN_PRICES, "tiers", "fast", "us_geo")
 _SEARCH_ROW = ("web_search", "from")
 _amounts = attrgetter(*(each.name for each in _PRICED))
+#: What may follow the name of a row in a model's name: a date, a word, Claude Code's suffix.
+_VERSION_END = re.compile(r"(?:-[0-9]{8}|-latest)?(?:\[1m\])?", re.ASCII)
 #: No price is near it; it tells dollars per million from cents or dollars per token.
 _MOST = 100_000
 #: Finer than any price; keeps the exact arithmetic in small numbers.
@@ -44,7 +47,8 @@ def at_speed(rates: Rates, input_: Fraction, output: Fraction) -> Rates:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A row: the price of the models whose names start with `model`, from the day `since` on."""
+    """A row: the price of the model from the day `since` on, in all spellings of its name; or of
+    all models whose names begin with what stands before a `*`."""
 
     model: str
     since: date | None
@@ -52,6 +56,13 @@ class Price:
     tiers: tuple[tuple[int, Rates], ...] = ()  # for prompts over so many tokens, largest first
     fast: tuple[Fraction, Fraction] | None = None  # input and output at speed "fast"
     us_geo: Fraction = Fraction(1)  # factor for inference in the US
+
+    def holds_for(self, model: str, on: date) -> bool:
+        if self.since is not None and on < self.since:
+            return False
+        if self.model.endswith("*"):
+            return model.startswith(self.model[:-1])
+        return model.startswith(self.model) and bool(_VERSION_END.fullmatch(model, len(self.model)))
 
 
 #: A model without a row is most likely newer than the table, so the US factor holds, too.
@@ -102,7 +113,7 @@ class PriceTable:
         return PriceTable({**self.prices, **other.prices}, {**self.searches, **other.searches})
 
     def price_for(self, model: str | None, on: date) -> Price | None:
-        """The newest row in force of the longest name that the model's name starts with."""
+        """The newest row in force of the longest name that is the model's."""
         return _price_for(self, model, on) if model else None
 
     def knows(self, model: str | None, on: date) -> bool:
@@ -119,6 +130,8 @@ def cost_nanousd(parts: Iterable[Usage], table: PriceTable, on: date) -> int:
     """What all parts of one request cost together, on the day of the request."""
     sum_, unit = 0, 1
     for part in parts:
+        if not part.billed:
+            continue
         rates = _rates(table, part.model, on, part.batch, part.geo == "us", part.speed == "fast")
         rate = rates[0]
         if len(rates) > 1:
@@ -156,11 +169,7 @@ class _Rate(NamedTuple):
 # Both caches are bounded, because model names come from outside.
 @lru_cache(maxsize=1024)
 def _price_for(table: PriceTable, model: str, on: date) -> Price | None:
-    rows = [
-        price
-        for price in table.prices.values()
-        if model.startswith(price.model) and (price.since or date.min) <= on
-    ]
+    rows = [price for price in table.prices.values() if price.holds_for(model, on)]
     return max(rows, key=lambda price: (len(price.model), price.since or date.min), default=None)
 
 
@@ -172,10 +181,10 @@ def _rates(
     price = table.price_for(model, on) or UNKNOWN
     factor = Fraction(1, 2) if batch else Fraction(1)
     per_token = factor * 1000 * (price.us_geo if us else 1)
-    others = {"web_search": factor * 1_000_000 * table.search_price(on)}
+    others = {"web_search": 1_000_000 * table.search_price(on)}
     tiers = []
     for over, rates in (*price.tiers, (-1, price.rates)):
-        if fast and price.fast:
+        if fast and price.fast and not batch:
             rates = at_speed(rates, *price.fast)
         every = {**{name: rate * per_token for name, rate in rates.items()}, **others}
         exact = [every[field.price] for field in _PRICED if field.price]

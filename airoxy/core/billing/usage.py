@@ -74,6 +74,8 @@ class Usage:
     geo: str | None = None
     speed: str | None = None
     requests: int = 1
+    #: False for what Anthropic does not charge, such as a refusal without output.
+    billed: bool = True
 
     @property
     def prompt_tokens(self) -> int:

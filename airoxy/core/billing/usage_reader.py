@@ -1,42 +1,54 @@
 """Reads the usage of an answer from its bytes as they pass.
 
 Invariant: nothing here fails and nothing grows. Whatever the bytes are, what can be read is counted
-and the rest is skipped; a line or body beyond its bound is skipped whole, so that the result does
-not depend on how the bytes were cut into pieces. Lines end in `\\n` only (a `\\r` before it is
-white space to JSON). No list of event names: a line is parsed if it can hold what is looked for.
+and the rest is skipped; an event, line or body beyond its bound is skipped whole, so that the
+result does not depend on how the bytes were cut into pieces. No list of event names: an event is
+parsed if it can hold what is looked for.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from airoxy.core.billing.blocks import Blocks
 from airoxy.core.billing.message_usage import MODEL_LENGTH, MessageUsage, bounded_text
+from airoxy.core.billing.streamed_text import StreamedText
 from airoxy.core.billing.usage import PROMPT_STEP, Usage
+from airoxy.core.error_page import LOOKED_AT
 from airoxy.core.message import without_content
 
-#: An SSE line longer than this holds text, not usage; it is the most that is kept of one.
-MAX_LINE = 1 << 20
+#: A longer event holds text, not usage; it is the most that is kept of one.
+MAX_EVENT = 1 << 20
 #: A batch result holds a whole message in one line.
 MAX_RESULT_LINE = 8 << 20
 #: A JSON answer is kept up to here.
 MAX_BODY = 32 << 20
 #: A longer one is not parsed as a whole if it need not be (bytes).
 _LONG = 4096
+
 #: json.loads without its choice of encodings (RFC 8259 has one), and without blanks around.
 _decode = json.JSONDecoder().raw_decode
 _MESSAGE_LENGTH = 1000
+_DONE = b"[DONE]"
 #: Inside a JSON string these quotes would be escaped, so nothing of interest is missed.
 _LOOKED_FOR = (b'"usage"', b'"error"', b'"message_stop"')
+_IN_CHATS = (b'"usage"', b'"error"', _DONE)
 _RESULTS = re.compile(r"/v1/messages/batches/[^/]+/results")
 #: Answers that are one message, or that name a batch or file; a file's content is the client's own.
-_DOCUMENTS = re.compile(r"/v1/(messages(/batches(/[^/]+(/cancel)?)?)?|files(/[^/]+)?)")
+_DOCUMENTS = re.compile(
+    r"/v1/(?:messages(?:/batches(?:/[^/]+(?:/cancel)?)?)?|chat/completions|files(?:/[^/]+)?)"
+)
+#: Answers that are JSON, too, and say nothing of usage.
+_OTHERS = re.compile(r"/v1/(?:messages/count_tokens|models(?:/[^/]+)?)")
+_STREAMS = {"/v1/messages": "sse", "/v1/chat/completions": "chat"}
 
 
 def form_of(path: str, status: int, content_type: str) -> str:
-    """How an answer is to be read: "sse", "json", "jsonl", or "none" where nothing is counted."""
+    """How an answer is to be read: "sse", "chat" (a chat completion's events), "json", "jsonl", or
+    "none" where nothing is counted. (What is not the API's is read as "page".)"""
     path = path.partition("?")[0].rstrip("/")
     kind = content_type.partition(";")[0].strip().lower()
     if status >= 400:
@@ -44,41 +56,62 @@ def form_of(path: str, status: int, content_type: str) -> str:
     if status == 200 and _RESULTS.fullmatch(path):
         return "jsonl"
     if kind == "text/event-stream":
-        return "sse" if path == "/v1/messages" else "none"
+        return _STREAMS.get(path, "none")
     return "json" if kind == "application/json" and _DOCUMENTS.fullmatch(path) else "none"
 
 
+def is_document(path: str) -> bool:
+    """Whether the whole answer is a document or a stream that is understood here."""
+    path = path.partition("?")[0].rstrip("/")
+    return any(paths.fullmatch(path) for paths in (_DOCUMENTS, _RESULTS, _OTHERS))
+
+
 class UsageReader:
-    """Reads one answer's body, fed piece by piece; its attributes hold what is known so far."""
+    """Reads one answer's body, fed piece by piece; its attributes hold what is known so far.
+
+    Of batch results it leaves out the first `counted` lines, which were counted before.
+    """
 
     __slots__ = (
         "_billed",
+        "_blocks",
         "_body",
+        "_counted",
+        "_cr",
         "_form",
-        "_max_line",
+        "_lines",
         "_message",
-        "_skipping",
+        "_text",
         "changes",
         "container_id",
         "error_message",
         "finished",
         "resource_id",
+        "unread",
     )
 
-    def __init__(self, form: str) -> None:
+    def __init__(self, form: str, counted: int = 0) -> None:
         #: How often something was read that may have changed what is known.
         self.changes = 0
         self.error_message: str | None = None
         self.resource_id: str | None = None
         self.container_id: str | None = None
+        #: The first bytes of a document that could not be read, or that is none.
+        self.unread: bytes | None = None
+        #: The answer has come to its end: its last event, or a whole document.
         self.finished = False
+        self._lines = 0
+        self._counted = counted
         self._form = form
-        self._max_line = MAX_RESULT_LINE if form == "jsonl" else MAX_LINE
         self._message = MessageUsage()
         self._billed: dict[object, Usage] = {}
-        #: JSON: what has come so far; else the line that has not ended.
-        self._body: bytes | bytearray = b""
-        self._skipping = False
+        self._body = bytearray()
+        self._cr = False
+        if form == "jsonl":
+            self._blocks = Blocks(b"\n", MAX_RESULT_LINE)
+        elif form in ("sse", "chat"):
+            self._blocks = Blocks(b"\n\n", MAX_EVENT)
+            self._text = StreamedText()
 
     @property
     def model(self) -> str | None:
@@ -90,63 +123,85 @@ class UsageReader:
         """What is billed, each part at its own model's price; empty if no usage was seen."""
         return list(self._billed.values()) if self._form == "jsonl" else self._message.parts()
 
+    @property
+    def is_estimate(self) -> bool:
+        """Whether the output is estimated by the text that came, because the counts did not."""
+        return self._message.is_estimate
+
+    @property
+    def has_counts(self) -> bool:
+        """Whether the answer has said anything of its usage."""
+        return self._message.has_counts
+
+    @property
+    def lines(self) -> int:
+        """Of batch results, how many lines there have been."""
+        return self._lines + (self._blocks.skipped if self._form == "jsonl" else 0)
+
     def feed(self, piece: bytes) -> None:
         """Take the next bytes of the (decoded) body."""
         form = self._form
-        if form in ("sse", "jsonl"):
-            if piece.endswith(b"\n") and not self._body and not self._skipping:
-                self._take_lines(piece)
+        if form == "sse" or form == "chat":
+            if self._cr or b"\r" in piece:
+                piece = self._with_newlines(piece)
+            if not self._message.ended:
+                self._text.add(piece)
+            if whole := self._blocks.cut(piece):
+                self._take_events(whole)
+        elif form == "json":
+            if len(self._body) + len(piece) <= MAX_BODY:
+                self._body += piece
             else:
-                self._take_cut(piece)
-        elif form == "json" and not self._skipping:
-            self._keep(piece, MAX_BODY)
+                self._form = "none"
+        elif form == "jsonl":
+            self._take_lines(self._blocks.cut(piece))
+        elif form == "page" and len(self._body) < LOOKED_AT:
+            self._body += piece[:LOOKED_AT]
 
     def close(self) -> None:
         """The body is over, complete or not."""
-        rest, self._body = self._body, b""
         if self._form == "json":
-            self._read(_document(rest))
-        elif rest:
-            self._take_lines(bytes(rest))
-        if self._form != "sse":
-            self.finished = True
+            document = _document(self._body)
+            self._read(document)
+            self.finished = bool(document) or _is_json(self._body)
+            if not self.error_message:
+                self.unread = bytes(self._body[:LOOKED_AT])
+            self._body = bytearray()
+        elif self._form == "jsonl":
+            rest = self._blocks.rest()
+            if _parse(rest):
+                self._take_lines(rest)
+            self.finished = self.lines > 0
+        elif self._form == "page":
+            self.unread = bytes(self._body)
+        elif self._form in ("sse", "chat"):
+            self._take_events(self._blocks.rest())
+            if not self._message.ended:
+                self._message.estimate = self._text.tokens()
 
-    def _take_cut(self, piece: bytes) -> None:
-        """Take bytes that continue a line or end within one."""
-        end = piece.find(b"\n") + 1
-        if not end:
-            if not self._skipping:
-                self._keep(piece, self._max_line)
-            return
-        if not self._skipping:
-            self._take_lines(bytes(self._body) + piece[:end])
-        self._body = b""
-        self._skipping = False
-        last = piece.rfind(b"\n") + 1
-        if last > end:
-            self._take_lines(piece[end:last])
-        if last < len(piece):
-            self._keep(piece[last:], self._max_line)
+    def _with_newlines(self, piece: bytes) -> bytes:
+        """With `\\n` for each `\\r\\n` and `\\r`, wherever the bytes are cut."""
+        if self._cr and piece.startswith(b"\n"):
+            piece = piece[1:]
+        self._cr = piece.endswith(b"\r") if piece else self._cr
+        return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
-    def _keep(self, piece: bytes, limit: int) -> None:
-        self._skipping = len(self._body) + len(piece) > limit
-        if self._skipping:
-            self._body = b""
-        elif not self._body:
-            self._body = piece
-        elif isinstance(self._body, bytes):
-            self._body = bytearray(self._body + piece)
-        else:
-            self._body += piece
+    def _take_events(self, block: bytes) -> None:
+        for event in _interesting(block, _LOOKED_FOR if self._form == "sse" else _IN_CHATS):
+            if len(event) > MAX_EVENT:
+                continue
+            lines = [line[5:] for line in event.split(b"\n") if line.startswith(b"data:")]
+            for document in _documents(event, lines):
+                self._read(document)
+            self.finished = self.finished or lines[-1:] in ([_DONE], [b" " + _DONE])
 
     def _take_lines(self, block: bytes) -> None:
-        for line in _interesting_lines(block):
-            if len(line) > self._max_line:
-                continue
-            if self._form == "jsonl":
-                self._take_result(_parse(line))
-            elif line.startswith(b"data:"):
-                self._read(_parse(line[5:]))
+        for line in block.split(b"\n"):
+            if line.strip():
+                self._lines += 1
+                if self.lines > self._counted and len(line) <= MAX_RESULT_LINE:
+                    if b'"usage"' in line:
+                        self._take_result(_parse(line))
 
     def _read(self, document: Mapping[str, Any]) -> None:
         """An SSE event, or a whole answer: what is looked for has the same names in both."""
@@ -188,23 +243,36 @@ class UsageReader:
             # A batch may have 100,000 results. The like are added up; which price tier holds can
             # still be told, because the mean of prompts within one step is within that step.
             step = -(-part.prompt_tokens // PROMPT_STEP)
-            sum_ = self._billed.setdefault((part.model, part.geo, part.speed, step), part)
+            like = (part.model, part.geo, part.speed, part.billed, step)
+            sum_ = self._billed.setdefault(like, part)
             if sum_ is not part:
                 sum_.add(part)
 
 
-def _interesting_lines(block: bytes) -> list[bytes]:
-    """The lines that have one of `_LOOKED_FOR`. Hundreds of events may have come together, and
-    nearly all hold text: they are not even told apart."""
-    lines: dict[int, int] = {}
+def _interesting(block: bytes, looked_for: tuple[bytes, ...]) -> Iterator[bytes]:
+    """The events that have one of `looked_for`. Hundreds may have come together, and nearly all
+    hold text: they are not even told apart."""
+    events: dict[int, int] = {}
     find = block.find  # three times as fast as `in`, and this is asked for every event
-    for name in _LOOKED_FOR:
+    for name in looked_for:
         at = find(name)
         while at >= 0:
-            end = find(b"\n", at)
-            lines[block.rfind(b"\n", 0, at) + 1] = end if end >= 0 else len(block)
+            end = find(b"\n\n", at)
+            start = block.rfind(b"\n\n", 0, at)
+            events[start + 2 if start >= 0 else 0] = end if end >= 0 else len(block)
             at = find(name, end) if end >= 0 else -1
-    return [block[start : lines[start]] for start in sorted(lines)] if lines else []
+    return (block[start : events[start]] for start in sorted(events))
+
+
+def _documents(event: bytes, lines: list[bytes]) -> Iterator[Mapping[str, Any]]:
+    """The data of an event: its `data:` lines as one text. Where they make none, each by itself,
+    as of events without a blank line between them, or else all that follows the first `data:`."""
+    if document := _parse(b"\n".join(lines)):
+        yield document
+    elif each := [document for line in lines if (document := _parse(line))]:
+        yield from each
+    else:
+        yield _parse(event.partition(b"data:")[2])
 
 
 def _document(body: bytes | bytearray) -> Mapping[str, Any]:
@@ -222,6 +290,14 @@ def _parse(data: bytes | bytearray) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return document if end == len(text) and isinstance(document, dict) else {}
+
+
+def _is_json(body: bytes | bytearray) -> bool:
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _error_text(error: object) -> str | None:

@@ -28,7 +28,7 @@ MODELS, RECORDS = 128, 8192
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
 BOUNDS = tuple(int(bound * 1000) for bound in _SECONDS)
 #: What is summed of a request.
-SUMMED = (*COUNTED, "cost_nanousd")
+SUMMED = (*COUNTED, "cost_nanousd", "is_estimate", "uncounted")
 
 _BUCKETS = {f"at_most_{bound}_ms": 1 for bound in BOUNDS}
 _TIME = Record(**_BUCKETS, longer=1, sum=1)
@@ -101,7 +101,7 @@ class MetricCounters:
                 words[place + _FAILOVERS - 1] += 1
                 if row.attempts > 1:
                     words[place + _FAILOVERS] += row.attempts - 1
-                sums = (*counts_of(row.usage), row.cost_nanousd)
+                sums = (*counts_of(row.usage), row.cost_nanousd, row.is_estimate, row.uncounted)
                 for at, amount in enumerate(sums, place + _SUMS):
                     if amount:
                         words[at] += amount

@@ -93,6 +93,20 @@ _COUNTERS = (
         if not each.is_token
     ),
     _Counter(
+        "airoxy_estimated_requests",
+        "Requests whose output is airoxy's estimate, because the answer ended before its counts.",
+        ("key", "token", "model"),
+        partial(_sum_of, name="is_estimate"),
+        used=True,
+    ),
+    _Counter(
+        "airoxy_uncounted_requests",
+        "Requests that cost money which airoxy cannot count.",
+        ("key", "token", "model"),
+        partial(_sum_of, name="uncounted"),
+        used=True,
+    ),
+    _Counter(
         "airoxy_cost_dollars",
         "Estimated cost in US dollars.",
         ("key", "token", "model"),

@@ -15,7 +15,7 @@ from airoxy.core.limits.table import Limits
 from airoxy.core.pool import Token
 from airoxy.errors import StoreError
 from airoxy.store import keys, limits, schema, tokens
-from airoxy.store.resources import Resource, find_resources
+from airoxy.store.resources import Resource, counted_results, find_resources
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +103,13 @@ class Snapshot:
             else:
                 self.tokens[token_id] = token
             self.watch(token_id, token)
+
+    def counted_results(self, batch_id: str) -> int:
+        """How many results of a batch have been counted."""
+        try:
+            return counted_results(self._db, batch_id)
+        except apsw.Error:
+            return 0
 
     def resources(self, ids: Sequence[str]) -> dict[str, Resource]:
         """Whose the things with these ids are, where airoxy saw them made."""

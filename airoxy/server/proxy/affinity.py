@@ -22,6 +22,7 @@ from airoxy.core.request.paths import ids_in_path, is_id
 from airoxy.errors import NotFound
 from airoxy.server.pool.snapshot import Snapshot
 from airoxy.server.proxy.relay import HOLD_LIMIT, AnswerSource, Held, Resumed
+from airoxy.server.proxy.request_log import ResultsSeen
 from airoxy.server.writer import Operation, Writer
 from airoxy.store import resources
 from airoxy.store.usage import requests
@@ -131,14 +132,18 @@ def _id_of(document: bytes) -> str | None:
     return text if text is not None and is_id(text) else None
 
 
-def count_once(db: apsw.Connection, row: requests.Row, batch_id: str) -> requests.Row:
+def count_once(db: apsw.Connection, row: requests.Row, batch: ResultsSeen) -> requests.Row:
     """Write `row`; its counts only if these results were not counted before (they are paid once,
-    however often they are fetched). The row as it was written."""
-    complete = row.ending == "complete" and row.status_code == 200
-    if not complete or not resources.claim_results(
-        db, batch_id, token_id=row.token_id, now=row.requested_at_ms / 1000
+    however often they are fetched, by the key that made the batch). The row as it was written."""
+    seen = range(batch.counted, batch.lines)
+    now = row.requested_at_ms / 1000
+    if not resources.claim_results(
+        db, batch.batch_id, row.token_id, row.api_key_id, now=now, seen=seen
     ):
         row = requests.without_counts(row)
+    made = resources.find_resources(db, [batch.batch_id]).get(batch.batch_id)
+    if made is not None and made.key_id is not None:
+        row = row._replace(api_key_id=made.key_id)
     requests.append(db, [row])
     return row
 

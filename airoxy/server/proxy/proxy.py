@@ -65,7 +65,8 @@ class Proxy:
             self.pool.snapshot.renew()
             self._renewed_at = now
         key_id, limits = authenticate(request.head.digests, self.pool.snapshot, now)
-        request_log = RequestLog(key_id, request.head.path, now, self.unwritten)
+        head = request.head
+        request_log = RequestLog(key_id, head.path, now, self.unwritten, method=head.method)
         self.running += 1
         try:
             await self._serve(request, response, request_log, limits)
@@ -114,6 +115,8 @@ class Proxy:
                 )
             elif head.method == "DELETE":
                 affinity.forget(head.path, answer.status, self.pool.writer)
+            if head.ids and head.path.endswith("/results"):
+                request_log.counted_results = self.pool.snapshot.counted_results(head.ids[0])
             await relay(answer, response, request_log, partial(self._before_end, request_log))
         finally:
             answer.close()
@@ -162,10 +165,10 @@ class Proxy:
             affinity.note_id(
                 request_log.container_id, row.token_id, row.api_key_id, self.pool.writer
             )
-        if request_log.batch_id is None:
+        if (batch := request_log.batch) is None:
             self.pool.writer.row(row, written, request_log.slot)
         else:
-            count = partial(affinity.count_once, row=row, batch_id=request_log.batch_id)
+            count = partial(affinity.count_once, row=row, batch=batch)
             self.pool.writer.do(count, written, request_log.slot)
 
     def adopt(self, db: apsw.Connection) -> None:
@@ -185,7 +188,7 @@ class Proxy:
                 return
             if written:
                 self.unwritten.free([left.slot])
-            elif request_log.batch_id is None:
+            elif request_log.batch is None:
                 self.pool.writer.row(row, slot=left.slot, counted=left.counted)
             else:
                 self._write(request_log)
@@ -193,7 +196,10 @@ class Proxy:
     async def _read(self, request: Request, request_log: RequestLog, limits: Limits | None) -> Job:
         head = request.head
         body = await request.body()
-        asked = await read_request(body) if isinstance(body, bytes | bytearray) else _UNREAD
+        asked = _UNREAD
+        if isinstance(body, bytes | bytearray):
+            request_log.request_bytes = len(body)
+            asked = await read_request(body)
         request_log.model, request_log.is_stream = asked.model, asked.stream
         ids = (*head.ids, *asked.resources) if head.ids else asked.resources
         if head.cost is Cost.UNKNOWN and isinstance(body, bytes | bytearray):

@@ -10,32 +10,46 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from airoxy.calendar import DAY_SECONDS, numbered_day
 from airoxy.core.billing.cost_inputs import cost_inputs_of
 from airoxy.core.billing.pricing import PriceTable, cost_nanousd
+from airoxy.core.billing.streamed_text import BYTES_PER_TOKEN
 from airoxy.core.billing.usage import Usage, total
-from airoxy.core.billing.usage_reader import UsageReader, form_of
 from airoxy.core.oauth import clean
 from airoxy.core.pool import Token
 from airoxy.core.request.paths import ids_in_path
 from airoxy.errors import AiroxyError, UpstreamError
 from airoxy.server.limits.reservations import Reservation
-from airoxy.server.proxy.decode import Decoder
+from airoxy.server.proxy.answer_reader import AnswerReader
 from airoxy.server.unwritten import Unwritten, UnwrittenRequests
 from airoxy.store.usage.requests import Row
 
 #: nginx's convention for a client that left before it was answered.
 CLIENT_CLOSED_REQUEST = 499
-#: An answer with no more digits in its length is kept as it comes, and read with the others.
-_SHORT = 6
 #: A document of so many bytes is kept as it is for its row; a longer one is read when it ends.
 _SHORT_ENOUGH = 2200
 #: The ending that is noted of a request while it runs.
 RUNNING = "running"
-#: A compressed document that comes out larger is not worth counting (bytes).
-DECODED_LIMIT = 64 << 20
+
+
+class ResultsSeen(NamedTuple):
+    """Of the results of a batch, the first `counted` had been counted before, and then this fetch
+    has seen all up to `lines`."""
+
+    batch_id: str
+    counted: int
+    lines: int
+
+
+class _Used(NamedTuple):
+    """What an answer has used, in parts; `results` is how many lines it had of a batch's results,
+    where it had any."""
+
+    parts: list[Usage]
+    is_estimate: bool = False
+    results: int | None = None
 
 
 class RequestLog:
@@ -44,10 +58,21 @@ class RequestLog:
     its row is written."""
 
     def __init__(
-        self, key_id: int, endpoint: str, now: float, unwritten: UnwrittenRequests | None = None
+        self,
+        key_id: int,
+        endpoint: str,
+        now: float,
+        unwritten: UnwrittenRequests | None = None,
+        *,
+        method: str = "POST",
     ) -> None:
         self.key_id = key_id
+        self.method = method
         self.endpoint = endpoint
+        #: The size of its body, where that is known.
+        self.request_bytes = 0
+        #: Of a batch's results, how many were counted before.
+        self.counted_results = 0
         self.now = now
         self.model: str | None = None
         self.is_stream = False
@@ -69,11 +94,8 @@ class RequestLog:
         self._error: str | None = None
         self._ending = "complete"
         self._request_id: str | None = None
-        self._form = "none"
-        self._reader: UsageReader | None = None
-        #: A short document, which is read when the row is made.
-        self._pieces: list[bytes] = []
-        self._counted: list[Usage] | None = None
+        self._answer: AnswerReader | None = None
+        self._used: _Used | None = None
 
     @property
     def begun(self) -> bool:
@@ -81,9 +103,10 @@ class RequestLog:
         return self._ttfb_ms is not None
 
     @property
-    def batch_id(self) -> str | None:
-        """Set where the answer is a batch's results."""
-        return next(iter(ids_in_path(self.endpoint)), None) if self._form == "jsonl" else None
+    def batch(self) -> ResultsSeen | None:
+        """What was seen of a batch's results, where the answer has them; after `row`."""
+        ids, results = ids_in_path(self.endpoint), self._read().results
+        return ResultsSeen(ids[0], self.counted_results, results) if ids and results else None
 
     @classmethod
     def adopted(cls, left: Unwritten) -> RequestLog:
@@ -123,18 +146,10 @@ class RequestLog:
         self._status = status
         self._request_id = headers.get(b"request-id", b"").decode("latin-1")[:100] or None
         self._ttfb_ms = self._elapsed_ms()
-        self._form = _form_of(self.endpoint, status, headers.get(b"content-type", b""))
-        self.is_stream = self.is_stream or self._form == "sse"
-        encoding = headers.get(b"content-encoding")
-        if self._form == "json" and not encoding:
-            if 0 < len(headers.get(b"content-length", b"")) <= _SHORT:
-                return self._pieces.append
-        reader = self._reader = UsageReader(self._form)
-        if not encoding or self._form == "none":
-            return reader.feed if self.slot is None or self._form != "sse" else self._feed
-        limit = DECODED_LIMIT if self._form == "json" else None  # lines are bounded by themselves
-        decode = Decoder(encoding.decode("latin-1"), limit=limit).decode
-        return lambda piece: self._feed(decode(piece))
+        request = (self.method, self.endpoint)
+        answer = self._answer = AnswerReader(request, status, headers, self.counted_results)
+        self.is_stream = self.is_stream or answer.is_stream
+        return self._feed if self.slot is not None and answer.is_stream else answer.feed
 
     def failed(self, error: AiroxyError) -> None:
         """airoxy answers by itself, or breaks the answer off."""
@@ -147,7 +162,7 @@ class RequestLog:
     def client_left(self) -> None:
         self._status = self._status or CLIENT_CLOSED_REQUEST
         # Many clients hang up on the last event, without waiting for the end of the body.
-        if not (self._form == "sse" and self._reader and self._reader.finished):
+        if not (self._answer and self._answer.finished):
             self._ending = "client_left"
 
     def stopped(self) -> None:
@@ -164,7 +179,7 @@ class RequestLog:
 
     def row(self, prices: PriceTable) -> Row:
         """What is known now is all."""
-        parts = self._parts()
+        parts, is_estimate, _ = self._read()
         return Row(  # by position, which takes a third of the time
             int(self.now * 1000),
             self.key_id,
@@ -182,7 +197,8 @@ class RequestLog:
             self._duration_ms,
             self._request_id,
             cost_inputs_of(parts, self.model),
-            uncounted=self.uncounted and 200 <= self._status < 300,
+            is_estimate,
+            self.uncounted and 200 <= self._status < 300,
         )
 
     @property
@@ -193,29 +209,30 @@ class RequestLog:
     # What outlives the worker
 
     def _feed(self, piece: bytes) -> None:
-        reader = self._reader
-        if reader is not None:
-            reader.feed(piece)
-            if reader.changes != self._noted_changes:
-                self._noted_changes = reader.changes
+        answer = self._answer
+        if answer is not None:
+            answer.feed(piece)
+            if answer.changes != self._noted_changes:
+                self._noted_changes = answer.changes
                 self._note(RUNNING)
 
     def _note(self, ending: str) -> None:
         if self._unwritten is None or self.slot is None:
             return
+        answer, used, raw = self._answer, _Used([]), b""
         if ending == RUNNING:
-            parts, raw = self._reader.parts if self._reader else [], b""
-        elif self._pieces and sum(map(len, self._pieces)) <= _SHORT_ENOUGH:
-            parts, raw = [], b"".join(self._pieces)  # is read by whoever makes the row
+            used = _Used(answer.parts if answer else [])
+        elif answer and 0 < len(answer.raw) <= _SHORT_ENOUGH:
+            raw = answer.raw  # is read by whoever makes the row
         else:
-            parts, raw = self._parts(), b""
+            used = self._read()
             ending = self._ending  # reading may have changed it
         self._noted_ending = ending
-        self._unwritten.note(self.slot, self._progress(ending, parts, raw))
+        self._unwritten.note(self.slot, self._progress(ending, used, raw))
 
-    def _progress(self, ending: str, parts: list[Usage], raw: bytes) -> tuple[Any, ...]:
+    def _progress(self, ending: str, used: _Used, raw: bytes) -> tuple[Any, ...]:
         """What `_resume` takes."""
-        model = self._reader.model if ending == RUNNING and self._reader else None
+        model = self._answer.model if ending == RUNNING and self._answer else None
         return (
             ending,
             self._status,
@@ -225,8 +242,8 @@ class RequestLog:
             self._request_id,
             model or self.model,
             self.is_stream,
-            self._form,
-            [_usage_values(part) for part in parts],
+            self.counted_results,
+            ([_usage_values(part) for part in used.parts], used.is_estimate, used.results),
             raw,
         )
 
@@ -240,39 +257,43 @@ class RequestLog:
         request_id: str | None,
         model: str | None,
         is_stream: bool,
-        form: str,
-        parts: list[tuple[Any, ...]],
+        counted_results: int,
+        used: tuple[list[tuple[Any, ...]], bool, int | None],
         raw: bytes,
     ) -> None:
         self._ending, self._status, self._error = ending, status, error
         self._ttfb_ms, self._duration_ms, self._request_id = ttfb_ms, duration_ms, request_id
-        self.model, self.is_stream, self._form = model, is_stream, form
-        self._pieces = [raw] if raw else []
-        self._counted = None if raw else [Usage(*values) for values in parts]
+        self.model, self.is_stream, self.counted_results = model, is_stream, counted_results
+        if raw:
+            self._answer = AnswerReader.of_document(status, raw)
+        else:
+            parts, is_estimate, results = used
+            self._used = _Used([Usage(*values) for values in parts], is_estimate, results)
 
-    def _parts(self) -> list[Usage]:
+    def _read(self) -> _Used:
         """What the answer has used, read to its end."""
-        if self._counted is None:
-            self._counted = self._read()
-        return self._counted
+        if self._used is None:
+            self._used = self._take_over(self._answer) if self._answer else _Used([])
+        return self._used
 
-    def _read(self) -> list[Usage]:
-        """Close the reader and take over what the answer said."""
-        reader = self._reader
-        if self._pieces:
-            reader = UsageReader(self._form)
-            reader.feed(b"".join(self._pieces))
-        elif reader is None:
-            return []
-        reader.close()
-        self.model = reader.model or self.model
-        self.container_id = reader.container_id
-        if reader.error_message:
-            self._error = self._error or clean(reader.error_message)
-            if self._form == "sse" and self._ending == "complete":
-                # An error event: the status had promised more than the stream held.
-                self._ending = "upstream_failed"
-        return reader.parts
+    def _take_over(self, answer: AnswerReader) -> _Used:
+        """What the answer says, once, when no more of it comes."""
+        parts, is_estimate = answer.close(), answer.is_estimate
+        if answer.lacks_counts:
+            # Only the request says how much went in.
+            parts = parts or [Usage()]
+            parts[0].input_tokens = -(-self.request_bytes // BYTES_PER_TOKEN)
+            is_estimate = True
+        asked, self.model = self.model, answer.model or self.model
+        self.container_id = answer.container_id
+        if not answer.is_results:
+            for part in parts:
+                part.model = part.model or asked
+        if error := self._error or answer.error():
+            self._error = clean(error)
+        if self._ending == "complete" and (error := answer.incomplete()):
+            self._ending, self._error = "upstream_failed", self._error or clean(error)
+        return _Used(parts, is_estimate, answer.results if answer.is_results else None)
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self._started) * 1000)
@@ -283,8 +304,3 @@ _usage_values = attrgetter(*(each.name for each in fields(Usage)))
 
 # Asked the same for nearly every request.
 _day = lru_cache(maxsize=8)(numbered_day)
-
-
-@lru_cache(maxsize=256)
-def _form_of(endpoint: str, status: int, content_type: bytes) -> str:
-    return form_of(endpoint, status, content_type.decode("latin-1"))

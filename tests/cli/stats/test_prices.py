@@ -48,7 +48,7 @@ def test_every_row_is_shown_with_its_day_and_source(typed: Typed) -> None:
         ["sonnet-5-5", "2.00", "10.00", "0.20", "2.50", "4.00", "1.1", "shipped"],
     ]
     assert found(table, "over") == [["over", "100,000", "0.50", "2.50", "0.05", "0.625", "1.00"]]
-    assert found(table, "fast")[0] == ["fast", "10.00", "50.00", "1.00", "12.50", "20.00"]
+    assert found(table, "fast")[0] == ["fast", "16.00", "80.00", "0.40", "20.00", "32.00"]
     assert "1,000 web searches cost $10.00." in table
     assert max(map(len, table.splitlines())) <= 80
 

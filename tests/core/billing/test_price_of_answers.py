@@ -172,7 +172,7 @@ ANSWERS = {
     ),
     # 1,000 x 8,000 + 2 x 40,000
     "a stream that broke after its start": (
-        streamed(start("claude-fable-5-2", input_tokens=1_000, output_tokens=2), text()),
+        streamed(start("claude-fable-5-2", input_tokens=1_000, output_tokens=2)),
         8_080_000,
     ),
     # 1,000 x 8,000 + 300 x 40,000

@@ -68,8 +68,18 @@ EVERY_MODEL = [
     ("claude-sonnet-5-5-latest", NOVEMBER, 5_290_000),
     ("claude-opus-5-5[1m]", NOVEMBER, 10_580_000),
     ("claude-fable-5-2-20261109", NOVEMBER, 19_160_000),
-    # Before its first day, a name is as good as unheard of, and the next shorter one counts.
-    ("claude-fable-5-2", date(2026, 11, 8), 31_450_000),
+    # Before its first day, and with another ending than a version's, a name is unheard of.
+    ("claude-fable-5-2", date(2026, 11, 8), 15_725_000),
+    ("claude-opus-4-9", NOVEMBER, 15_725_000),
+    ("claude-fable-5-3", NOVEMBER, 15_725_000),
+    ("claude-opus-5-5-2026", NOVEMBER, 15_725_000),
+    ("claude-opus-5-5-20260901-x", NOVEMBER, 15_725_000),
+    ("claude-opus-5-5-fast", NOVEMBER, 15_725_000),
+    ("claude-opus-5-5\n", NOVEMBER, 15_725_000),
+    ("claude-mythos-preview", NOVEMBER, 15_725_000),
+    ("claude-opus-4-0", NOVEMBER, 47_175_000),
+    ("claude-sonnet-4-0", NOVEMBER, 9_435_000),
+    ("claude-sonnet-5-5-latest[1m]", NOVEMBER, 5_290_000),
     # Unknown: 5 and 25, cache as Opus 5 has it
     ("claude-sonnet-9", NOVEMBER, 15_725_000),
     ("claude-haiku-5", NOVEMBER, 15_725_000),
@@ -140,10 +150,21 @@ PARTS = {
         [usage("claude-opus-5-5", *ALL_FIVE, speed="fast", geo="us")],
         23_276_000,
     ),
-    # 21,160,000 x 1.1 / 2
-    "fast in the US as a batch": (
+    # 10,580,000 x 1.1 / 2
+    "there is no fast batch": (
         [usage("claude-opus-5-5", *ALL_FIVE, speed="fast", geo="us", batch=True)],
-        11_638_000,
+        5_819_000,
+    ),
+    # 1,000 x 16,000 + 100 x 20,000 + 10 x 32,000 + 10,000 x 400 + 200 x 80,000
+    "fast Fable 5.2": ([usage("claude-fable-5-2", *ALL_FIVE, speed="fast")], 38_320_000),
+    "fast Mythos 5.2": ([usage("claude-mythos-5-2", *ALL_FIVE, speed="fast")], 38_320_000),
+    "Fable 5.1 has no fast price": (
+        [usage("claude-fable-5-1", *ALL_FIVE, speed="fast")],
+        23_950_000,
+    ),
+    "what is not billed costs nothing": (
+        [usage("claude-opus-5", 7, billed=False), usage("claude-opus-5", 1)],
+        5_000,
     ),
     # 100,000 x 100
     "Haiku 5.5 with 100,000 tokens": ([usage("claude-haiku-5-5", 100_000)], 10_000_000),
@@ -183,10 +204,10 @@ PARTS = {
     ),
     # 3 x 10,000,000
     "web searches": ([usage("claude-opus-5-5", web_search_requests=3)], 30_000_000),
-    # 3 x 5,000,000
-    "web searches of a batch": (
-        [usage("claude-opus-5-5", web_search_requests=3, batch=True)],
-        15_000_000,
+    # 3 x 10,000,000 + 1,000 x 4,000 / 2
+    "web searches of a batch cost as much as others": (
+        [usage("claude-opus-5-5", 1_000, web_search_requests=3, batch=True)],
+        32_000_000,
     ),
     # 3 x 10,000,000 + 1,000 x 8,000 x 1.1
     "web searches cost the same in the US and fast": (
@@ -198,6 +219,12 @@ PARTS = {
     # 1,000,000,000 x 75,000
     "large counts": ([usage("claude-opus-4", 0, 0, 0, 0, 10**9)], 75_000_000_000_000),
 }
+
+
+def test_the_fast_opus_4_8_ends_with_november() -> None:
+    part = usage("claude-opus-4-8", *ALL_FIVE, speed="fast")
+    assert cost_nanousd([part], SHIPPED, date(2026, 11, 30)) == 31_450_000
+    assert cost_nanousd([part], SHIPPED, date(2026, 12, 1)) == 15_725_000
 
 
 @pytest.mark.parametrize("case", PARTS)
@@ -222,12 +249,16 @@ PAGE = {
 # fmt: on
 
 
+#: The models of PAGE that cost twice as much at speed "fast".
+FAST = ("claude-opus-5-5", "claude-fable-5-2")
+
+
 def reckoned(part: Usage) -> Fraction:
     prompt = part.input_tokens + part.cache_read_tokens
     prompt += part.cache_write_5m_tokens + part.cache_write_1h_tokens
     over = " over" if part.model == "claude-haiku-5-5" and prompt > 100_000 else ""
     *rates, us = (Fraction(price) for price in PAGE[f"{part.model}{over}"])
-    if part.speed == "fast" and part.model == "claude-opus-5-5":
+    if part.speed == "fast" and part.model in FAST and not part.batch:
         rates = [rate * 2 for rate in rates]
     counts = (
         part.input_tokens,
@@ -237,9 +268,9 @@ def reckoned(part: Usage) -> Fraction:
         part.output_tokens,
     )
     tokens = sum(rate * count for rate, count in zip(rates, counts, strict=True))
-    dollars = tokens / 10**6 * (us if part.geo == "us" else 1)
+    dollars = tokens / 10**6 * (us if part.geo == "us" else 1) / (2 if part.batch else 1)
     dollars += Fraction(10 * part.web_search_requests, 1000)
-    return dollars * 10**9 / (2 if part.batch else 1)
+    return dollars * 10**9
 
 
 tokens = st.integers(0, 150_000)

@@ -41,7 +41,7 @@ def test_what_is_known_so_far_can_be_asked_at_any_time() -> None:
 
 def test_a_stream_that_breaks_is_counted_and_not_finished() -> None:
     reader = read("sse", [BROKEN])
-    assert [(part.input_tokens, part.output_tokens) for part in reader.parts] == [(25, 1)]
+    assert [(part.input_tokens, part.output_tokens) for part in reader.parts] == [(25, 14)]
     assert not reader.finished
     assert reader.error_message is None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airoxy.core.billing.usage import Usage
@@ -101,9 +103,118 @@ def test_the_last_iterations_of_a_stream_count() -> None:
     ]
 
 
-def test_a_top_level_newer_than_the_iterations_describes_the_last_of_them() -> None:
+def test_a_later_usage_without_iterations_does_not_replace_them() -> None:
     body = sse(
         {"message": {"model": "m", "usage": {"iterations": ITERATIONS}}},
         {"usage": {"output_tokens": 500}},
     )
-    assert [part.output_tokens for part in read("sse", [body]).parts] == [20, 500]
+    assert [part.output_tokens for part in read("sse", [body]).parts] == [20, 400]
+
+
+# What Anthropic does not charge
+
+
+def entry(kind: str, output: int, **more: object) -> dict[str, object]:
+    return {"type": kind, "input_tokens": 100, "output_tokens": output, **more}
+
+
+#: The reason of the end, the output, the iterations; and of each part whether it is charged.
+CHARGED = {
+    "a refusal without output": ("refusal", 0, [], [False]),
+    "a refusal in the middle of an answer": ("refusal", 7, [], [True]),
+    "an answer": ("end_turn", 7, [], [True]),
+    "max_tokens 0, which warms the cache": ("max_tokens", 0, [], [True]),
+    "an attempt that declined, and the one that served": (
+        "end_turn", 7, [entry("message", 0), entry("fallback_message", 7)], [False, True],
+    ),
+    "an attempt that broke off, and the one that served": (
+        "end_turn", 7, [entry("message", 3), entry("fallback_message", 7)], [True, True],
+    ),
+    "two attempts that declined, and the one that served": (
+        "end_turn", 7,
+        [entry("message", 0), entry("fallback_message", 0), entry("fallback_message", 7)],
+        [False, False, True],
+    ),
+    "a fallback that warms the cache": (
+        "max_tokens", 0, [entry("message", 0), entry("fallback_message", 0)], [False, True],
+    ),
+    "attempts that all declined": (
+        "refusal", 0, [entry("message", 0), entry("fallback_message", 0)], [False, False],
+    ),
+    "a compaction before a refusal": (
+        "refusal", 0, [entry("compaction", 0), entry("message", 0)], [True, False],
+    ),
+    "an advisor that said nothing": (
+        "end_turn", 7, [entry("message", 3), entry("advisor_message", 0), entry("message", 4)],
+        [True] * 3,
+    ),
+    "a message without output and without a fallback": (
+        "end_turn", 7, [entry("message", 0), entry("message", 7)], [True, True],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CHARGED)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_is_charged(case: str, streamed: bool) -> None:
+    reason, output, iterations, charged = CHARGED[case]
+    usage = {"input_tokens": 100, "output_tokens": output, "iterations": iterations}
+    if streamed:
+        body = sse(
+            {"type": "message_start", "message": {"model": "m", "usage": {"input_tokens": 100}}},
+            {"type": "message_delta", "delta": {"stop_reason": reason}, "usage": usage},
+            {"type": "message_stop"},
+        )
+        parts = read("sse", [body]).parts
+    else:
+        message = {"model": "m", "stop_reason": reason, "usage": usage}
+        parts = read("json", [json.dumps(message).encode()]).parts
+    assert [part.billed for part in parts] == charged
+    assert sum(part.input_tokens for part in parts) == 100 * len(charged)
+
+
+def test_searches_are_charged_with_the_attempt_that_served() -> None:
+    parts = parts_of(
+        server_tool_use={"web_search_requests": 2},
+        iterations=[entry("message", 0), entry("fallback_message", 7), entry("message", 0)],
+    )
+    assert [(part.billed, part.web_search_requests) for part in parts] == [
+        (False, 0), (True, 2), (False, 0)
+    ]  # fmt: skip
+
+
+# Chat completions
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({"prompt_tokens": 30, "completion_tokens": 5, "total_tokens": 35}, (30, 0, 5)),
+        (
+            {"prompt_tokens": 30, "completion_tokens": 5}
+            | {"prompt_tokens_details": {"cached_tokens": 20}},
+            (10, 20, 5),
+        ),
+        ({"prompt_tokens": 30, "prompt_tokens_details": {"cached_tokens": 40}}, (30, 0, 0)),
+        ({"prompt_tokens": 30, "prompt_tokens_details": {"cached_tokens": "x"}}, (30, 0, 0)),
+        ({"prompt_tokens": "x", "completion_tokens": 5}, (0, 0, 5)),
+    ],
+)
+def test_the_usage_of_a_chat_is_counted(
+    usage: dict[str, object], expected: tuple[int, int, int]
+) -> None:
+    (part,) = parts_of(**usage)
+    assert (part.input_tokens, part.cache_read_tokens, part.output_tokens) == expected
+
+
+def test_the_last_chunk_of_a_chat_has_its_usage() -> None:
+    chunk = {"object": "chat.completion.chunk", "model": "claude-opus-5-5", "usage": None}
+    body = sse(
+        {**chunk, "choices": [{"delta": {"content": "x" * 400}}]},
+        {**chunk, "choices": [], "usage": {"prompt_tokens": 30, "completion_tokens": 5}},
+    )
+    reader = read("chat", [body])
+    assert not reader.finished
+    reader = read("chat", [body, b"data: [DONE]\n\n"])
+    assert (reader.finished, reader.is_estimate) == (True, False)
+    assert reader.parts == [Usage("claude-opus-5-5", input_tokens=30, output_tokens=5)]

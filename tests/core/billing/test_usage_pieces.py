@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airoxy.core.billing import usage_reader
+from airoxy.core.billing import streamed_text, usage_reader
 from airoxy.core.billing.usage_reader import UsageReader
 from tests.core.billing.usage_samples import MESSAGE, SAMPLES, read, seen, sse
 
@@ -103,10 +103,10 @@ def test_a_body_that_is_not_what_it_claims_does_no_harm(form: str, body: bytes) 
 def test_a_line_beyond_its_bound_is_skipped_to_its_end(
     size: int, over: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(usage_reader, "MAX_LINE", 2000)
+    monkeypatch.setattr(usage_reader, "MAX_EVENT", 2000)
     head, tail = b'data: {"usage":{"input_tokens":5},"text":"', b'"}'
     line = head + b"x" * (2000 + over - len(head) - len(tail)) + tail
-    body = line + b"\n" + sse({"usage": {"output_tokens": 1}})
+    body = line + b"\n\n" + sse({"usage": {"output_tokens": 1}})
     reader = read("sse", [body[i : i + size] for i in range(0, len(body), size)])
     assert [(part.input_tokens, part.output_tokens) for part in reader.parts] == [
         (0 if over else 5, 1)
@@ -117,8 +117,9 @@ def test_a_line_beyond_its_bound_is_skipped_to_its_end(
 def test_a_body_without_end_takes_bounded_memory(
     form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for bound in ("MAX_LINE", "MAX_RESULT_LINE", "MAX_BODY"):
+    for bound in ("MAX_EVENT", "MAX_RESULT_LINE", "MAX_BODY"):
         monkeypatch.setattr(usage_reader, bound, 1 << 18)
+    monkeypatch.setattr(streamed_text, "LONGEST", 1 << 18)
     reader, piece = UsageReader(form), b'"usage"' * 8192
     tracemalloc.start()
     try:

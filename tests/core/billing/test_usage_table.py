@@ -26,7 +26,7 @@ USE = """
 import io, json, sys
 from pathlib import Path
 from types import SimpleNamespace
-from airoxy.cli.logs import _show
+from airoxy.cli.logs import _COLUMNS, _show
 from airoxy.cli.stats.tables import HEADS, cells
 from airoxy.config import shipped_prices
 from airoxy.jobs.recost import recost
@@ -53,7 +53,7 @@ readings = Readings(counters.read(), 0, Load(0, 0, 0), frozenset(), Stored())
 (logged,) = requests.newest(db, limit=1)
 totals = daily.totals(db)
 said = io.StringIO()
-_show(SimpleNamespace(say=lambda line: said.write(line), config=None), [logged])
+_show(SimpleNamespace(say=lambda line: said.write(line), config=None), _COLUMNS, [logged])
 recost(db, shipped_prices(), day_of(log.now))
 print(json.dumps({
     "view": run(db, "SELECT image_tokens FROM request_log"),

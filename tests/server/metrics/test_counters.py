@@ -51,12 +51,13 @@ def told(metric_counters: MetricCounters) -> dict[CounterLabels, CounterValues]:
 
 
 def test_a_request_is_counted_with_all_that_it_used(metric_counters: MetricCounters) -> None:
-    metric_counters.count([row(attempts=3), row()])
+    used = row(is_estimate=True, uncounted=True)
+    metric_counters.count([used._replace(attempts=3), used])
     ((outcome, counts),) = told(metric_counters).items()
     assert outcome == CounterLabels(1, 7, 200, "complete", "claude-opus-5-5")
     assert (counts.requests, counts.failovers) == (2, 2)
-    used = dict(zip(SUMMED, (*counts_of(row().usage), row().cost_nanousd), strict=True))
-    assert counts.sums == {name: 2 * amount for name, amount in used.items()}
+    amounts = (*counts_of(used.usage), used.cost_nanousd, True, True)
+    assert counts.sums == {name: 2 * amount for name, amount in zip(SUMMED, amounts, strict=True)}
 
 
 @pytest.mark.parametrize(

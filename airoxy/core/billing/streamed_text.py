@@ -1,0 +1,91 @@
+"""How much text a stream has brought so far, for an estimate where it ends before its counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+#: Of Anthropic's models a token is about so much text, thinking or tool input.
+BYTES_PER_TOKEN = 4
+#: So much of a stream is kept to be looked at exactly (bytes); what is older is estimated.
+RECENT = 16 * 1024
+#: The longest event that is looked at (bytes).
+LONGEST = 1 << 20
+#: Events that are looked at to learn how long one is without its text.
+_SAMPLES = 8
+#: Events of one kind begin with the same bytes.
+_ALIKE = 24
+
+_TEXTS = ("text", "thinking", "partial_json", "content", "reasoning_content")
+
+
+class StreamedText:
+    """Server-sent events as they pass, with no more work for each than to keep it."""
+
+    __slots__ = ("_earlier", "_recent", "_size")
+
+    def __init__(self) -> None:
+        self._recent: list[bytes] = []
+        self._size = 0
+        self._earlier = 0
+
+    def add(self, piece: bytes) -> None:
+        """The next bytes, with `\\n` for every end of a line."""
+        self._recent.append(piece)
+        self._size += len(piece)
+        if self._size > RECENT:
+            self._fold()
+
+    def tokens(self) -> int:
+        """The output tokens that the text of all whole events makes."""
+        recent = sum(_text_bytes(event) for event in b"".join(self._recent).split(b"\n\n"))
+        return -(-(self._earlier + recent) // BYTES_PER_TOKEN)
+
+    def _fold(self) -> None:
+        """Count the text of what is kept by the length of its events."""
+        block = b"".join(self._recent)
+        end = block.rfind(b"\n\n") + 2
+        if end < 2:
+            if self._size > LONGEST:
+                self._recent, self._size = [], 0  # it ends nowhere, so it is no event
+            return
+        self._earlier += _estimated(block[:end].split(b"\n\n"))
+        self._recent, self._size = [block[end:]], len(block) - end
+
+
+def _estimated(events: list[bytes]) -> int:
+    """The text of events, by the length of those that begin like the first that has any."""
+    for event in events[:_SAMPLES]:
+        if text := _text_bytes(event):
+            overhead, alike = len(event) - text, event[:_ALIKE]
+            return sum(max(0, len(each) - overhead) for each in events if each[:_ALIKE] == alike)
+    return 0
+
+
+def _text_bytes(event: bytes) -> int:
+    lines = [line[5:] for line in event.split(b"\n") if line.startswith(b"data:")]
+    try:
+        document = json.loads(b"\n".join(lines))
+    except (ValueError, RecursionError):
+        return 0
+    if not isinstance(document, dict):
+        return 0
+    return sum(len(text.encode("utf-8", "replace")) for text in _texts(document))
+
+
+def _texts(document: Mapping[str, Any]) -> Iterator[str]:
+    """The text, the thinking and the tool input of an event, or of a chunk of a chat."""
+    choices = document.get("choices")
+    holders = [document.get("delta"), document.get("content_block")]
+    for choice in choices if isinstance(choices, list) else ():
+        delta = choice.get("delta") if isinstance(choice, dict) else None
+        holders.append(delta)
+        calls = delta.get("tool_calls") if isinstance(delta, dict) else None
+        for call in calls if isinstance(calls, list) else ():
+            function = call.get("function") if isinstance(call, dict) else None
+            if isinstance(function, dict) and isinstance(function.get("arguments"), str):
+                yield function["arguments"]
+    for holder in holders:
+        if isinstance(holder, dict):
+            yield from (holder[name] for name in _TEXTS if isinstance(holder.get(name), str))

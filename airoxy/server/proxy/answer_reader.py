@@ -1,0 +1,169 @@
+"""Reads an answer as it passes to the client, for what the usage log says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+from airoxy.core.billing.usage import Usage
+from airoxy.core.billing.usage_reader import UsageReader, form_of, is_document
+from airoxy.core.error_page import LOOKED_AT, describe
+from airoxy.server.proxy.decode import Decoder
+
+#: An answer with no more digits in its length is kept as it comes, and read with the others.
+_SHORT = 6
+#: A compressed document that comes out larger is not worth counting (bytes).
+DECODED_LIMIT = 64 << 20
+#: For a document whose path is not known any more.
+_ANY_DOCUMENT = "/v1/messages"
+#: Why an answer with status 200 is not complete, by its form.
+_INCOMPLETE = {
+    "sse": "The stream ended without message_stop.",
+    "chat": "The stream ended without [DONE].",
+    "jsonl": "The answer has no results.",
+}
+
+
+class AnswerReader:
+    """`counted` results of a batch were counted before."""
+
+    __slots__ = ("_decoder", "_form", "_headers", "_pieces", "_reader", "_status", "feed")
+
+    def __init__(
+        self,
+        request: tuple[str, str],
+        status: int,
+        headers: Mapping[bytes, bytes],
+        counted: int = 0,
+    ) -> None:
+        self._decoder: Decoder | None = None
+        self._status = status
+        self._headers = headers
+        self._form = _form_of(request, status, headers.get(b"content-type", b""))
+        #: A short document, which is read when the row is made.
+        self._pieces: list[bytes] = []
+        #: What takes the next bytes of the body.
+        self.feed: Callable[[bytes], object] = self._pieces.append
+        encoding = headers.get(b"content-encoding")
+        if self._form == "json" and not encoding:
+            if 0 < len(headers.get(b"content-length", b"")) <= _SHORT:
+                self._reader = UsageReader("json")
+                return
+        reader = self._reader = UsageReader(self._form, counted)
+        self.feed = reader.feed
+        if encoding and self._form != "none":
+            # Lines and pages are bounded by themselves.
+            limit = DECODED_LIMIT if self._form == "json" else None
+            decoder = self._decoder = Decoder(encoding.decode("latin-1"), limit=limit)
+            self.feed = lambda piece: reader.feed(decoder.decode(piece))
+
+    @classmethod
+    def of_document(cls, status: int, raw: bytes) -> AnswerReader:
+        """A short JSON document that is read again."""
+        reader = cls(("POST", _ANY_DOCUMENT), status, {b"content-type": b"application/json"})
+        reader.feed(raw)
+        return reader
+
+    @property
+    def raw(self) -> bytes:
+        """The whole document, where it is short and has not been read."""
+        return b"".join(self._pieces)
+
+    @property
+    def changes(self) -> int:
+        """How often something was read that may have changed what is known."""
+        return self._reader.changes
+
+    @property
+    def parts(self) -> list[Usage]:
+        """The usage so far."""
+        return self._reader.parts
+
+    @property
+    def is_stream(self) -> bool:
+        return self._form in ("sse", "chat")
+
+    @property
+    def is_results(self) -> bool:
+        """Whether these are the results of a batch."""
+        return self._form == "jsonl"
+
+    @property
+    def finished(self) -> bool:
+        """Whether a stream has come to its last event."""
+        return self.is_stream and self._reader.finished
+
+    @property
+    def model(self) -> str | None:
+        return self._reader.model
+
+    @property
+    def container_id(self) -> str | None:
+        return self._reader.container_id
+
+    @property
+    def results(self) -> int:
+        """How many results of a batch there have been."""
+        return self._reader.lines
+
+    @property
+    def is_estimate(self) -> bool:
+        return self._reader.is_estimate
+
+    @property
+    def lacks_counts(self) -> bool:
+        """Whether it is a chat that used tokens and did not say how many, as most do not."""
+        return self._form == "chat" and self._status == 200 and not self._reader.has_counts
+
+    def close(self) -> list[Usage]:
+        """No more comes; the parts of the usage."""
+        if self._pieces:
+            self._reader.feed(b"".join(self._pieces))
+            self._pieces = []
+        self._reader.close()
+        return self._reader.parts
+
+    def error(self) -> str | None:
+        """What the answer itself says has gone wrong; to be asked when it is closed."""
+        if self._reader.error_message or self._form == "none":
+            return self._reader.error_message
+        if not self._readable:
+            return "The answer could not be decoded, so it is not counted."
+        unread = self._reader.unread
+        return self._described(unread) if unread is not None and self._status >= 400 else None
+
+    def incomplete(self) -> str | None:
+        """Why an answer that came to its end is none after all."""
+        if self._status != 200 or self._form == "none" or not self._readable:
+            return None
+        if self._reader.error_message and self.is_stream:
+            return self._reader.error_message
+        if self._reader.finished:
+            return None
+        return _INCOMPLETE.get(self._form) or self._described(self._reader.unread or b"")
+
+    @property
+    def _readable(self) -> bool:
+        """Whether its compression could be undone; else nobody here knows what it is."""
+        return self._decoder is None or self._decoder.active
+
+    def _described(self, body: bytes) -> str:
+        kind, server = (
+            self._headers.get(name, b"").decode("latin-1") for name in (b"content-type", b"server")
+        )
+        return describe(kind, server, body[:LOOKED_AT])
+
+
+# Asked the same for nearly every request.
+@lru_cache(maxsize=256)
+def _form_of(request: tuple[str, str], status: int, content_type: bytes) -> str:
+    method, endpoint = request
+    if method == "HEAD":
+        return "none"
+    form = form_of(endpoint, status, content_type.decode("latin-1"))
+    if form == "none" and (
+        status >= 400
+        or (status == 200 and is_document(endpoint) and b"json" not in content_type.lower())
+    ):
+        return "page"
+    return form
