@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -10,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from airoxy import __version__
-from airoxy.cli.command import Command, Context, Group
+from airoxy.cli.command import Command, Context, Group, show_help
 from airoxy.cli.modules import MODULES, load
+from airoxy.cli.parser import Parser
 from airoxy.errors import EXIT_FAILED, AiroxyError
 
 
@@ -23,13 +23,12 @@ def groups(modules: Iterable[str] = MODULES) -> list[Group | Command]:
     return found
 
 
-def build_parser(modules: Iterable[str] = MODULES) -> argparse.ArgumentParser:
+def build_parser(modules: Iterable[str] = MODULES) -> Parser:
     """The whole command line, or that of some `modules`; manual and completion are made from it."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="airoxy",
         description="Proxy in front of the Anthropic API: own keys, pooled tokens, usage and cost.",
         epilog="`airoxy COMMAND --help` tells more; `man airoxy` tells all.",
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"airoxy {__version__}")
     parser.add_argument(
@@ -38,7 +37,8 @@ def build_parser(modules: Iterable[str] = MODULES) -> argparse.ArgumentParser:
         type=Path,
         help="configuration file (default: $AIROXY_CONFIG, else /etc/airoxy/airoxy.yaml)",
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser.set_defaults(run=show_help(parser))
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for entry in groups(modules):
         entry.add_to(commands)
     return parser
@@ -50,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser(modules).parse_args(words)
     context = Context(arguments.config)
     try:
-        return arguments.run(context, arguments) or 0
+        status: int = arguments.run(context, arguments) or 0
+        sys.stdout.flush()
+        return status
     except AiroxyError as error:
         print(f"airoxy: {error.message}", file=sys.stderr)
         return error.exit_status
@@ -70,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _of_the_database(context: Context, error: Any) -> str:
     from airoxy.store.schema import explain
 
-    return explain(context.config.database, error).message
+    return explain(context.database_path, error).message
 
 
 def _understood(argv: Sequence[str]) -> tuple[list[str], Iterable[str]]:

@@ -24,7 +24,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(context: Context, args: Namespace) -> None:
-    path = context.config.database
+    path = context.database_path
     target = args.file.absolute()
     taken_at = context.now()
     size = _copy(path, target, replace=args.force)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from airoxy.calendar import day_of
+from airoxy.cli.formats import columns, padded
 
 if TYPE_CHECKING:
     import apsw
@@ -54,6 +55,22 @@ class Context:
         return self.config_path or Path(self.environ.get("AIROXY_CONFIG") or DEFAULT_PATH)
 
     @cached_property
+    def database_path(self) -> Path:
+        """Where the database is. Mistakes elsewhere in the configuration do not matter, so that a
+        key can be disabled while there are some; a warning tells of them. Raises ConfigError."""
+        from airoxy.config import database_of
+        from airoxy.errors import ConfigError
+
+        try:
+            return self.config.database
+        except ConfigError:
+            path = database_of(self.config_file)
+            if path is None:
+                raise
+            self.warn("airoxy: The configuration has mistakes; `airoxy config check` lists them.")
+            return path
+
+    @cached_property
     def database(self) -> apsw.Connection:
         """The database, opened as its owner. Raises StoreError."""
         from airoxy.cli.system.credential import system_key
@@ -61,7 +78,7 @@ class Context:
         from airoxy.config import DEFAULT_PATH
         from airoxy.store.schema import open_database
 
-        path = self.config.database
+        path = self.database_path
         # Of the package's installation, and not of another that root looks after.
         key = system_key() if self.config_file == DEFAULT_PATH else None
         become_owner(path)
@@ -102,13 +119,18 @@ class Context:
     ) -> None:
         """Columns as wide as their contents; those named in `right` are numbers."""
         lines = [list(head), *(list(row) for row in rows)]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        widths = [max(columns(line[i]) for line in lines) for i in range(len(head))]
         for line in lines:
             cells = [
-                cell.rjust(width) if name in right else cell.ljust(width)
+                padded(cell, width, right=name in right)
                 for cell, width, name in zip(line, widths, head, strict=True)
             ]
             self.say("  ".join(cells).rstrip())
+
+
+def show_help(parser: argparse.ArgumentParser) -> Run:
+    """What a command does that is not complete."""
+    return lambda context, _: context.say(parser.format_help().rstrip())
 
 
 Run = Callable[[Context, argparse.Namespace], "int | None"]
@@ -146,7 +168,8 @@ class Group:
 
     def add_to(self, commands: Any) -> None:
         parser = commands.add_parser(self.name, help=self.help, description=f"{self.help}.")
-        inner = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+        parser.set_defaults(run=show_help(parser))
+        inner = parser.add_subparsers(title="commands", metavar="COMMAND")
         for command in self.commands:
             command.add_to(inner)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import TextIO
 
@@ -45,10 +46,36 @@ def duration(milliseconds: int) -> str:
     return f"{minutes}m{seconds:02}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02}m"
 
 
+def columns(text: str) -> int:
+    """How many columns of a terminal the text takes: two for 日, none for an accent."""
+    return len(text) if text.isascii() else sum(map(_columns_of, text))
+
+
+def _columns_of(letter: str) -> int:
+    if unicodedata.category(letter) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+
+
+def padded(text: str, width: int, *, right: bool = False) -> str:
+    """The text with spaces behind it, or before it where it stands `right`."""
+    spaces = " " * (width - columns(text))
+    return spaces + text if right else text + spaces
+
+
 def cut(text: str, width: int) -> str:
-    """At most `width` characters, none of which a terminal takes for a command."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return shown if len(shown) <= width else f"{shown[: width - 1]}…"
+    """At most `width` columns, without what a terminal takes for a command."""
+    shown = "".join(letter if _is_shown(letter) else "?" for letter in text)
+    if columns(shown) <= width:
+        return shown
+    while columns(shown) > width - 1:
+        shown = shown[: min(len(shown) - 1, width - 1)]
+    return f"{shown}…"
+
+
+def _is_shown(letter: str) -> bool:
+    # Joiners and the like, of which emoji are made, turn no line round.
+    return letter.isprintable() or letter in "\u200d\u200c"
 
 
 def bar(share: float, width: int, out: TextIO) -> str:

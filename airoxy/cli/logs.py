@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.formats import cut, dollars, duration, short
+from airoxy.cli.formats import cut, dollars, duration, padded, short
 from airoxy.core.billing.usage import HEADINGS
 from airoxy.store import schema
 from airoxy.store.usage import requests
@@ -162,7 +162,7 @@ def _show(context: Context, columns: Sequence[Column], rows: Iterable[Mapping[st
 
 def _line(columns: Sequence[Column], cells: Iterable[str]) -> str:
     fitted = [
-        cut(cell, width).ljust(width) if width > 0 else cut(cell, -width).rjust(-width)
+        padded(cut(cell, abs(width)), abs(width), right=width < 0)
         for cell, (_, width, _) in zip(cells, columns, strict=True)
     ]
     return "  ".join(fitted).rstrip()

@@ -23,6 +23,7 @@ MODULES = {
     "import_php": "legacy_php.command",
     "serve": "cli.serve",
     "job": "cli.job",
+    "help": "cli.help",
 }
 
 

@@ -15,7 +15,8 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 def name_argument(text: str) -> str:
     """A name for a key or token: it will stand in tables and logs."""
     name = text.strip()
-    if not name or len(name) > NAME_LENGTH or not name.isprintable():
+    # Emoji are joined by what is not printable.
+    if not name or len(name) > NAME_LENGTH or not name.replace("\u200d", "").isprintable():
         raise argparse.ArgumentTypeError(f"a name is 1 to {NAME_LENGTH} printable characters")
     return name
 

@@ -7,6 +7,7 @@ once. It contains no secret.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,6 +36,7 @@ __all__ = [
     "Setting",
     "Tls",
     "Upstream",
+    "database_of",
     "load_config",
     "make_config",
     "read_document",
@@ -156,6 +158,21 @@ def make_config(
         "metrics": Metrics(**sections["metrics"]),
     }
     return Config(source=source, lines=lines or {}, **top)
+
+
+def database_of(path: Path) -> Path | None:
+    """What a file with mistakes says of `database`, or the default; None where that is not certain.
+    Of a file that is not YAML the line is looked for."""
+    try:
+        document = read_document(path)
+        wrong = {mistake.key for mistake in document.mistakes}
+        if None not in wrong:
+            return None if "database" in wrong else make_config(document.values).database
+        lines = re.findall(r"^database:[ \t]*(.*?)[ \t]*$", path.read_text(), re.MULTILINE)
+    except (OSError, UnicodeDecodeError):
+        return None
+    found = Path(lines[0].strip("\"'")) if lines else make_config().database
+    return found if len(lines) < 2 and found.is_absolute() and found.exists() else None
 
 
 def load_config(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:

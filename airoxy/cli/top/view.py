@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TextIO
 
-from airoxy.cli.formats import bar, cut, dollars, short
+from airoxy.cli.formats import bar, cut, dollars, padded, short
 from airoxy.cli.logs import short_model
 from airoxy.cli.show import moment_of_day, span
 from airoxy.cli.system.health import HealthAnswer
@@ -167,4 +167,4 @@ def _table(
 
 
 def _cell(text: str, width: int) -> str:
-    return cut(text, width).ljust(width)
+    return padded(cut(text, width), width)

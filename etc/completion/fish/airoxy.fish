@@ -1,7 +1,7 @@
 # Completion of airoxy(1). Written by etc/completion/generate.py; do not edit.
 
 function __airoxy_at --description 'Whether this is the command typed so far'
-    set --local known "api-key" "api-key add" "api-key set" "api-key list" "api-key show" "api-key enable" "api-key disable" "api-key toggle" "api-key remove" "token" "token add" "token auto" "token list" "token show" "token set" "token check" "token enable" "token disable" "token toggle" "token reset" "token remove" "token refresh" "token rotate-key" "logs" "stats" "top" "prices" "config" "config show" "config check" "backup" "restore" "start" "stop" "restart" "reload" "status" "doctor" "update" "uninstall" "import-php" "serve" "job" "job refresh-tokens" "job tidy-log" "job pass-certificate"
+    set --local known "api-key" "api-key add" "api-key set" "api-key list" "api-key show" "api-key enable" "api-key disable" "api-key toggle" "api-key remove" "token" "token add" "token auto" "token list" "token show" "token set" "token check" "token enable" "token disable" "token toggle" "token reset" "token remove" "token refresh" "token rotate-key" "logs" "stats" "top" "prices" "config" "config show" "config check" "backup" "restore" "start" "stop" "restart" "reload" "status" "doctor" "update" "uninstall" "import-php" "serve" "job" "job refresh-tokens" "job tidy-log" "job pass-certificate" "help" "version"
     set --local command
     for word in (commandline --tokenize --cut-at-cursor --current-process)[2..]
         contains -- (string trim "$command $word") $known; and set --append command $word
@@ -30,6 +30,8 @@ complete --command airoxy --condition '__airoxy_at ' --arguments uninstall --des
 complete --command airoxy --condition '__airoxy_at ' --arguments import-php --description 'Take over keys, tokens and daily sums of the older PHP installation'
 complete --command airoxy --condition '__airoxy_at ' --arguments serve --description 'run the server in the foreground'
 complete --command airoxy --condition '__airoxy_at ' --arguments job --description 'Run what timers and reloads run'
+complete --command airoxy --condition '__airoxy_at ' --arguments help --description 'Show what a command does'
+complete --command airoxy --condition '__airoxy_at ' --arguments version --description 'Show the version of airoxy'
 complete --command airoxy --condition '__airoxy_at ' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at ' --long-option version --description 'show program’s version number and exit'
 complete --command airoxy --condition '__airoxy_at ' --long-option config --require-parameter --force-files --description 'configuration file (default: $AIROXY_CONFIG, else /etc/airoxy/airoxy.yaml)'
@@ -196,3 +198,5 @@ complete --command airoxy --condition '__airoxy_at job' --long-option help --des
 complete --command airoxy --condition '__airoxy_at job refresh-tokens' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at job tidy-log' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at job pass-certificate' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at help' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at version' --long-option help --description 'show this help message and exit'

@@ -1,0 +1,134 @@
+"""Wrong usage, help, and commands while the configuration is broken."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from airoxy.cli import main
+from airoxy.cli.formats import columns, cut, padded
+from tests.program import PYTHON, ROOT, Airoxy, environment
+
+
+@pytest.fixture
+def airoxy(install) -> Airoxy:
+    """Set up, but no server runs."""
+    return install()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("tokn", "airoxy: there is no command tokn; did you mean token?"),
+        ("token ad", "airoxy token: there is no command ad; did you mean add?"),
+        ("token list --jsn", "airoxy token list: there is no option --jsn; did you mean --json?"),
+        ("stats --by dya", "airoxy stats: --by dya is none of "),
+        ("logs --limit many", "airoxy logs: argument --limit: a number from 1 on."),
+        ("config check one two", "airoxy config check: one word too many: two."),
+        ("token:lst", "airoxy token: there is no command lst; did you mean list?"),
+        ("help tokn", "airoxy: there is no command tokn; did you mean token?"),
+        ("token set", "airoxy token set: the following arguments are required: ID."),
+    ],
+)
+def test_wrong_usage_is_one_line_with_the_nearest_word_and_the_right_command(
+    capsys: pytest.CaptureFixture[str], words: str, said: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(said)
+    assert printed.count("\n") == 1
+    command = said.partition(":")[0]
+    assert printed.endswith(f" See `{command} --help`.\n")
+
+
+@pytest.mark.parametrize("secret", ["sk-ant-api03-secret", "ak-" + "Secret0123" * 4])
+def test_wrong_usage_repeats_no_secret(capsys: pytest.CaptureFixture[str], secret: str) -> None:
+    for words in (["token", "add", "a", "b", "c", secret], [secret], ["logs", f"--key={secret}x",
+                  f"--{secret}"], ["stats", "--by", secret]):  # fmt: skip
+        with pytest.raises(SystemExit):
+            main(words)
+    assert secret[8:] not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("", "usage: airoxy [-h]"),
+        ("help", "usage: airoxy [-h]"),
+        ("token", "usage: airoxy token [-h]"),
+        ("help token", "usage: airoxy token [-h]"),
+        ("help token add", "usage: airoxy token add [-h]"),
+        ("help token:add", "usage: airoxy token add [-h]"),
+        ("version", "airoxy 1."),
+    ],
+)
+def test_help_is_there_without_options(
+    capsys: pytest.CaptureFixture[str], words: str, said: str
+) -> None:
+    assert main(words.split()) == 0
+    assert capsys.readouterr().out.startswith(said)
+
+
+def test_a_reader_that_leaves_is_no_trouble() -> None:
+    command = f"{PYTHON} -m airoxy help | true"
+    done = subprocess.run(["bash", "-c", f"for i in 1 2 3; do {command}; done"], cwd=ROOT,
+                          env=environment(), capture_output=True, text=True)  # fmt: skip
+    assert done.stderr == ""
+
+
+BROKEN = ["port: many\n", "prot: 3800\n", "workers: 1\nworkers: 2\n", "port: [1\n", "\tport: 1\n"]
+
+
+@pytest.mark.parametrize("mistake", BROKEN)
+def test_a_key_can_be_disabled_while_the_configuration_is_broken(
+    airoxy: Airoxy, mistake: str
+) -> None:
+    airoxy.key("leaked")
+    airoxy.config.write_text(f"database: {airoxy.database}\n{mistake}")
+    done = airoxy.run("api-key", "disable", "leaked")
+    assert (done.returncode, done.stdout) == (0, "Key 1 (leaked) is disabled now.\n")
+    assert done.stderr == (
+        "airoxy: The configuration has mistakes; `airoxy config check` lists them.\n"
+    )
+    assert airoxy.run("config", "check").returncode == 78
+
+
+@pytest.mark.parametrize(
+    "text", ["database: 5\n", "database: [\n", "database: relative\n\tport: 1\n", "port: [1\n"]
+)
+def test_a_database_that_nobody_can_tell_is_not_guessed(airoxy: Airoxy, text: str) -> None:
+    airoxy.config.write_text(text)
+    done = airoxy.run("api-key", "list")
+    assert done.returncode == 78
+    assert not Path("/var/lib/airoxy/airoxy.db").exists()
+
+
+def test_wide_letters_align() -> None:
+    assert [columns(text) for text in ("abc", "日本", "é", "e\u0301", "👍", "")] == [
+        3,
+        4,
+        1,
+        1,
+        2,
+        0,
+    ]
+    assert padded("日本", 6) == "日本  "
+    assert padded("日本", 6, right=True) == "  日本"
+    assert cut("日本語です", 6) == "日本…"
+    assert cut("abcdef", 6) == "abcdef"
+    assert columns(cut("日" * 50, 11)) <= 11
+    assert cut("a\x1b[31mb", 9) == "a?[31mb"
+
+
+def test_columns_of_tables_align_whatever_the_names(airoxy: Airoxy) -> None:
+    for name in ("日本語", "née", "e\u0301t", "👩\u200d💻 desk", "plain"):
+        airoxy.key(name)
+    airoxy.cli("api-key", "add", "👩\u200d💻")
+    head, *rows = airoxy.cli("api-key", "list").splitlines()
+    place = columns(head[: head.index("KEY")])
+    for row in rows:
+        assert columns(row[: row.index("ak-")]) == place
