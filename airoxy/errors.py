@@ -8,20 +8,22 @@ is raised anywhere and rendered at the edges only: for a client in the server, f
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 #: Exit statuses of the command line (sysexits.h for the last).
 EXIT_FAILED, EXIT_USAGE, EXIT_CONFIG = 1, 2, 78
 
 
 class AiroxyError(Exception):
-    """`status` and `kind` are Anthropic's HTTP status and error type; `headers` go with them.
+    """`status`, `kind` and `details` are as in Anthropic's errors; `headers` go with them.
 
     `request_id` is what the client is told, the journal and the usage log show.
     """
 
     status = 500
     kind = "api_error"
+    details: Mapping[str, str] | None = None
     exit_status = EXIT_FAILED
 
     def __init__(self, message: str, *, headers: Sequence[tuple[str, str]] = ()) -> None:
@@ -53,6 +55,15 @@ class NotFound(AiroxyError):
     """No such path, key or token."""
 
     status, kind = 404, "not_found_error"
+
+
+class ThreadNotFound(NotFound):
+    """The account that has a message thread cannot go on with it; the SDKs then send all of it."""
+
+    details: Mapping[str, str] | None = MappingProxyType({"error_code": "thread_not_found"})
+
+    def __init__(self) -> None:
+        super().__init__("The thread that this request continues is not available any more")
 
 
 class Conflict(AiroxyError):

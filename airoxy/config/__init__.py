@@ -108,6 +108,7 @@ class Config:
     log_level: str
     affinity: str
     max_attempts: int
+    tell_token: bool
     upstream: UpstreamSettings
     oauth: OAuth
     metrics: Metrics

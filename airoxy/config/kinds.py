@@ -143,6 +143,17 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Switch:
+    """true or false."""
+
+    wanted: str = "true or false"
+
+    def read(self, node: yaml.Node) -> bool:
+        text = _scalar(node, ("bool",), "is neither true nor false")
+        return text.lower() in ("true", "yes", "on")
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """One line of text."""
 

@@ -14,6 +14,7 @@ from airoxy.config.kinds import (
     ProxyUrl,
     Seconds,
     Share,
+    Switch,
     Text,
     Texts,
     Url,
@@ -105,6 +106,13 @@ SCHEMA: tuple[Setting, ...] = (
         Whole(1, 100),
         5,
         "How many tokens are tried for one request before the client gets the last answer.",
+    ),
+    Setting(
+        "tell_token",
+        Switch(),
+        False,
+        "Whether answers tell clients the name of the token that served them, in the header"
+        " x-airoxy-token.",
     ),
     Setting(
         "upstream.url",

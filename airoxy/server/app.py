@@ -30,6 +30,7 @@ from airoxy.server.metrics.endpoint import MetricsEndpoint
 from airoxy.server.metrics.health import Health
 from airoxy.server.metrics.load import Load, read_load
 from airoxy.server.pool.pool import Pool
+from airoxy.server.pool.recent import RecentTokens
 from airoxy.server.pool.refresher import Refresher
 from airoxy.server.pool.refusals import Refusals
 from airoxy.server.pool.snapshot import Snapshot
@@ -121,7 +122,7 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     limiter = Limiter(
         LimitCounters(memory), lambda key: key in pool.snapshot.limits, db, config.pricing
     )
-    proxy = Proxy(config, pool, upstream, limiter, unwritten)
+    proxy = Proxy(config, pool, upstream, limiter, RecentTokens(memory), unwritten)
     load = partial(read_load, memory)
     health = Health(pool, time.monotonic(), load)
     read = partial(connect, readonly=True)

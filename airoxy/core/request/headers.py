@@ -22,7 +22,8 @@ _HOP_BY_HOP = frozenset(
 #: Credentials and cookies are for airoxy, forwarding headers tell where the client sits; the body
 #: is framed anew, and `expect` is answered already.
 _STAY_HERE = _HOP_BY_HOP | frozenset(
-    b"authorization cookie x-api-key forwarded via content-length expect host".split()
+    b"authorization cookie x-api-key forwarded via content-length expect host"
+    b" x-airoxy-session".split()
 )
 _FORWARDING = b"x-forwarded-"
 _BY_PROXIES = frozenset((b"forwarded", b"via", b"x-real-ip"))

@@ -18,11 +18,10 @@ class Answerable(Protocol):
 
 def error_document(error: AiroxyError) -> bytes:
     """Anthropic's error shape."""
-    document = {
-        "type": "error",
-        "error": {"type": error.kind, "message": error.message},
-        "request_id": error.request_id,
-    }
+    shown: dict[str, object] = {"type": error.kind, "message": error.message}
+    if error.details:
+        shown["details"] = dict(error.details)
+    document = {"type": "error", "error": shown, "request_id": error.request_id}
     return json.dumps(document).encode()
 
 

@@ -22,7 +22,9 @@ from airoxy.core.request.paths import (
     takes_system,
 )
 
-SESSION_HEADER = b"x-claude-code-session-id"
+#: Claude Code's name of a conversation, and airoxy's own for everybody else.
+_SESSION, _OWN_SESSION = b"x-claude-code-session-id", b"x-airoxy-session"
+_BETA, _THREADS = b"anthropic-beta", b"message-threads"
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*", re.IGNORECASE)
 #: More digits are refused with the head.
@@ -37,7 +39,7 @@ class RequestHead:
     __slots__ = (
         "_after", "_before", "_head", "_size", "cost", "digests", "expects", "ids", "is_api",
         "is_http_1_0", "last", "length", "limit", "method", "path", "query", "raw_path",
-        "session", "takes_system", "target",
+        "session", "takes_system", "target", "threads",
         "to_upstream",
     )  # fmt: skip
 
@@ -57,7 +59,9 @@ class RequestHead:
         self.takes_system = takes_system(self.method, self.path)
         #: Of all keys that are offered.
         self.digests = [_digest(key) for key in credential(headers)]
-        self.session = dict(headers).get(SESSION_HEADER)
+        named = dict(headers)
+        self.session = named.get(_SESSION) or named.get(_OWN_SESSION) or None
+        self.threads = any(name == _BETA and _THREADS in value for name, value in headers)
         #: The head for the upstream, by the type of the token (see proxy).
         self.to_upstream: dict[str, bytes] = {}
 

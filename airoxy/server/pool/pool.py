@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -44,6 +44,10 @@ class Wanted:
     scope: Scope
     session: bytes | None = None
     pinned: int | None = None
+    #: A conversation was forked from one that this token has served.
+    preferred: int | None = None
+    #: What to raise where the pinned token cannot serve.
+    unavailable: Callable[[], AiroxyError] | None = None
     #: The only tokens are those of this pool; None is all of them.
     pool: str | None = None
     tried: set[int] = field(default_factory=set)
@@ -234,6 +238,8 @@ class Pool:
         if wanted.pinned is not None:
             able = self._ready(self._candidates(wanted), scope, tried, patience)
             return able[0] if able else None
+        if wanted.preferred is not None and (token := self._preferred(wanted, patience)):
+            return token
         if wanted.session is None:
             return self._queues.first(wanted.pool, scope, now, lambda token: token.id in tried)
         return self._queues.of_session(
@@ -243,6 +249,11 @@ class Pool:
                 token.id not in tried and self._queues.ready_at(scope, token) - patience <= now
             ),
         )
+
+    def _preferred(self, wanted: Wanted, patience: float) -> Token | None:
+        candidates = [each for each in self._candidates(wanted) if each.id == wanted.preferred]
+        able = self._ready(candidates, wanted.scope, wanted.tried, patience)
+        return able[0] if able else None
 
     def _ready(
         self,

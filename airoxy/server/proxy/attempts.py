@@ -10,10 +10,11 @@ import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from airoxy.config import Config
 from airoxy.core.pool import Token
-from airoxy.core.request.headers import credential_for, passed_to_upstream
+from airoxy.core.request.headers import Headers, credential_for, passed_to_upstream
 from airoxy.core.request.paths import CHAT, creates
 from airoxy.core.verdict import ANSWER, JUDGED, Reply, Situation, Verdict, judge, needs_body
 from airoxy.errors import ConnectFailed
@@ -21,6 +22,7 @@ from airoxy.server.http.head import RequestHead
 from airoxy.server.http.request import Request
 from airoxy.server.pool.pool import Pool, Wanted
 from airoxy.server.proxy.body import with_system_line
+from airoxy.server.proxy.conversations import Conversation
 from airoxy.server.proxy.peek import begins_overloaded, peek_error, peek_now
 from airoxy.server.proxy.request_log import RequestLog
 from airoxy.upstream.exchange import Exchange
@@ -38,6 +40,7 @@ class Job:
     request_log: RequestLog
     wanted: Wanted
     body: bytes | bytearray | AsyncIterator[bytes]
+    conversation: Conversation | None = None
     overloads: int = 0
     refusals: int = 0
 
@@ -45,6 +48,17 @@ class Job:
     def repeatable(self) -> bool:
         """A body that is streamed through is gone once it is sent."""
         return isinstance(self.body, bytes | bytearray)
+
+    def told(self, token_name: str | None) -> Headers:
+        """What the client is told of what has happened, if anything has."""
+        told: Headers = []
+        if self.request_log.attempts > 1:
+            told.append((b"x-airoxy-attempts", b"%d" % self.request_log.attempts))
+        if token_name is not None:
+            told.append((b"x-airoxy-token", _header_value(token_name)))
+        if self.conversation is not None and self.conversation.moved:
+            told.append((b"x-airoxy-moved", b"1"))
+        return told
 
     def situation(self, token: Token) -> Situation:
         """What `judge` has to know of the request."""
@@ -83,6 +97,8 @@ class Attempts:
             while len(wanted.tried) < self.config.max_attempts:
                 token = await self.pool.next(wanted, request_id_of(last))
                 if token is None:
+                    if wanted.unavailable is not None:
+                        raise wanted.unavailable()
                     break
                 try:
                     exchange = await self._send(job, token)
@@ -137,6 +153,8 @@ class Attempts:
         if status < 300:
             self.pool.succeeded(token)
             if not job.request_log.is_stream or not await begins_overloaded(exchange):
+                if job.conversation is not None:
+                    await job.conversation.served(token, exchange, time.time())
                 return ANSWER
             status = _OVERLOADED
         elif status not in JUDGED:
@@ -169,6 +187,11 @@ class Attempts:
                 return False
             await self.pool.pause(wanted, verdict.pause)
         return True
+
+
+def _header_value(name: str) -> bytes:
+    """A name as a header can hold it, with what is no ASCII percent-encoded."""
+    return quote(name, safe=" !#$&'()*+,/:;=?@[]~").encode()
 
 
 def request_id_of(exchange: Exchange | None) -> str | None:

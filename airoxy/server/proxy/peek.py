@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from airoxy.core.error_document import ErrorDocument
 from airoxy.server.proxy.decode import Decoder
@@ -23,6 +24,21 @@ async def peek_error(exchange: Exchange) -> bytes:
 def peek_now(exchange: Exchange) -> bytes:
     """What is there of an error's body already, decoded."""
     return _decoded(exchange, exchange.arrived())
+
+
+async def peek_until(exchange: Exchange, find: Callable[[bytes], bytes | None]) -> bytes | None:
+    """What `find` finds in the beginning of an answer, if that comes soon."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + PATIENCE
+    size = 0
+    while (left := deadline - loop.time()) > 0:
+        arrived = await exchange.peek(size + 1, left)
+        if found := find(_decoded(exchange, arrived)):
+            return found
+        if len(arrived) == size or len(arrived) >= LIMIT or exchange.complete:
+            return None
+        size = len(arrived)
+    return None
 
 
 async def begins_overloaded(exchange: Exchange) -> bool:

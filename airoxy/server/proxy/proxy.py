@@ -22,10 +22,12 @@ from airoxy.server.http.request import ClientLeft, Request
 from airoxy.server.http.response import Response
 from airoxy.server.limits.limiter import Limiter
 from airoxy.server.pool.pool import Pool, Wanted
+from airoxy.server.pool.recent import RecentTokens
 from airoxy.server.proxy import affinity
 from airoxy.server.proxy.attempts import Attempts, Job
 from airoxy.server.proxy.authentication import authenticate
 from airoxy.server.proxy.body import other_ids, read_request
+from airoxy.server.proxy.conversations import Conversation
 from airoxy.server.proxy.relay import AnswerSource, relay
 from airoxy.server.proxy.request_log import RequestLog
 from airoxy.server.unwritten import Unwritten, UnwrittenRequests
@@ -50,6 +52,7 @@ class Proxy:
     pool: Pool
     upstream: Upstream
     limiter: Limiter
+    recent: RecentTokens
     unwritten: UnwrittenRequests | None = None
     running: int = 0
     _renewed_at: float = 0.0
@@ -117,7 +120,9 @@ class Proxy:
                 affinity.forget(head.path, answer.status, self.pool.writer)
             if head.ids and head.path.endswith("/results"):
                 request_log.counted_results = self.pool.snapshot.counted_results(head.ids[0])
-            await relay(answer, response, request_log, partial(self._before_end, request_log))
+            told = job.told(request_log.token_name if self.config.tell_token else None)
+            before_end = partial(self._before_end, request_log)
+            await relay(answer, response, request_log, before_end, told)
         finally:
             answer.close()
             request.forget()
@@ -207,8 +212,16 @@ class Proxy:
         snapshot, key_id = self.pool.snapshot, request_log.key_id
         wanted = Wanted(
             Scope(endpoint_group(head.path), model_class(asked.model)),
-            None if self.config.affinity == "none" else head.session,
+            None,
             await affinity.token_of(ids, snapshot, key_id, limits) if ids else None,
             pool=snapshot.pools.get(key_id),
         )
-        return Job(request, request_log, wanted, body)
+        job = Job(request, request_log, wanted, body)
+        if (
+            head.takes_system
+            and self.config.affinity != "none"
+            and isinstance(body, bytes | bytearray)
+        ):
+            job.conversation = Conversation(self.recent)
+            job.conversation.find(head, body, key_id, wanted, request_log.now)
+        return job

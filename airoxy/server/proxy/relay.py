@@ -106,11 +106,14 @@ async def relay(
     client: AnswerSink,
     request_log: RequestLog,
     before_end: Callable[[str | None], Awaitable[None]],
+    told: Headers | None = None,
 ) -> None:
-    """Pass `answer` on; its last piece after `before_end`, which is given the id of the container
-    that the answer names. Raises UpstreamError or ClientLeft where it breaks off."""
+    """Pass `answer` on, with the headers `told` beside its own. Its last piece goes after
+    `before_end`, which is given the id of the container that the answer names. Raises
+    UpstreamError or ClientLeft where it breaks off."""
     count = request_log.answered(answer.status, dict(answer.headers))
-    client.begin(answer.status, to_client(answer.headers))
+    headers = to_client(answer.headers)
+    client.begin(answer.status, headers + told if told else headers)
     if not answer.ready:
         client.flush()
     container: str | None = None

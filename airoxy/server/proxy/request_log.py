@@ -81,6 +81,7 @@ class RequestLog:
         #: The container that a Messages answer names, once there is a row.
         self.container_id: str | None = None
         self.token_id: int | None = None
+        self.token_name: str | None = None
         self.attempts = 0
         self.reservation: Reservation | None = None
         self.slot: int | None = None
@@ -125,7 +126,7 @@ class RequestLog:
     def attempted(self, token: Token) -> None:
         """The request is about to be sent, with this token."""
         self.attempts += 1
-        self.token_id = token.id
+        self.token_id, self.token_name = token.id, token.name
         if self._unwritten is None:
             return
         if self.slot is not None:

@@ -1,0 +1,135 @@
+"""Which conversation a Messages request belongs to, as far as its body tells, without reading all
+of it.
+
+What is found only decides which upstream token is asked. So these are looks at the beginning and
+the end of a body, which cost microseconds, and not readings of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from hashlib import blake2b
+from typing import NamedTuple
+
+Body = bytes | bytearray
+
+#: Of a longer body only so much is looked at from either end (bytes).
+WINDOW = 8 * 1024
+#: Of a longer first message only its first text, and of that as much as this (bytes).
+_MESSAGE, _TEXT = 16 * 1024, 4 * 1024
+
+_CACHE = b'"cache_control"'
+_USER = b'"user_id"'
+#: Claude Code's form of `metadata.user_id`: JSON in a string.
+_USER_SESSION = re.compile(
+    rb'\s{0,9}:\s{0,9}"\{(?:[^"\\]|\\.){0,1000}?\\"session_id\\"\s{0,9}:'
+    rb'\s{0,9}\\"([0-9A-Za-z_-]{8,128})\\"'
+)
+_MESSAGES, _LIST = b'"messages"', re.compile(rb"\s{0,99}:\s{0,99}\[\s{0,99}(?=\{)")
+_FIRST_TEXT = re.compile(
+    rb'"(?:text|content)"\s{0,99}:\s{0,99}"((?:[^"\\]|\\.){1,%d})' % _TEXT, re.DOTALL
+)
+_ROLE, _ASSISTANT = b'"assistant"', re.compile(rb"\s{0,9}[,}]")
+
+_THREAD, _DIAGNOSTICS = b'"thread"', b'"diagnostics"'
+_OBJECT = re.compile(
+    rb"\s{0,99}:\s{0,99}\{(?:[^{}]{0,400}"
+    rb'"previous_message_id"\s{0,99}:\s{0,99}"(msg_[0-9A-Za-z_-]{1,200})")?'
+)
+_MESSAGE_ID = re.compile(rb'"id"\s{0,9}:\s{0,9}"(msg_[0-9A-Za-z_-]{1,200})"')
+
+_decode = json.JSONDecoder().raw_decode
+
+
+class Thread(NamedTuple):
+    """A request of a message thread: `previous` is the message that it continues, and
+    `is_continuation` says that it makes no sense to another account."""
+
+    previous: bytes | None
+    is_continuation: bool
+
+
+def session_in(body: Body) -> bytes | None:
+    """The session in Claude Code's `metadata.user_id`; other programs put a person there."""
+    for part in _windows(body):
+        if found := _member(part, _USER, _USER_SESSION):
+            return found[1]
+    return None
+
+
+def conversation_of(body: Body, key_id: int, model_class: str) -> bytes | None:
+    """The same for all turns of a conversation that uses the prompt cache: a hash over client key,
+    model class and the text of the first user message, which no client changes."""
+    if not any(_CACHE in part for part in _windows(body)):
+        return None
+    return opening_of(body, key_id, model_class)
+
+
+def opening_of(body: Body, key_id: int, model_class: str) -> bytes | None:
+    """The hash alone, of any request with messages."""
+    text = _first_message(body)
+    if not text:
+        return None
+    return blake2b(b"%d\0%b\0%b" % (key_id, model_class.encode(), text), digest_size=16).digest()
+
+
+def has_history(body: Body) -> bool:
+    """Whether the model has answered before."""
+    return any(_member(part, _ROLE, _ASSISTANT) for part in _windows(body))
+
+
+def thread_in(body: Body) -> Thread | None:
+    """What the body says of a message thread (beta message-threads-2026-08-12)."""
+    for part in _windows(body):
+        if found := _member(part, _THREAD, _OBJECT):
+            return Thread(found[1], found[1] is not None)
+        if (found := _member(part, _DIAGNOSTICS, _OBJECT)) and found[1]:
+            return Thread(found[1], False)
+    return None
+
+
+def message_id_in(beginning: bytes) -> bytes | None:
+    """The id of the message that an answer begins with, plain or streamed."""
+    found = _MESSAGE_ID.search(beginning)
+    return found[1] if found else None
+
+
+def _member(part: Body, name: bytes, value: re.Pattern[bytes]) -> re.Match[bytes] | None:
+    """The first place where `name` is followed by `value`; inside of strings, where quotes are
+    escaped, it is not looked for."""
+    at = part.find(name)
+    while at >= 0:
+        if part[at - 1 : at] != b"\\" and (found := value.match(part, at + len(name))):
+            return found
+        at = part.find(name, at + 1)
+    return None
+
+
+def _windows(body: Body) -> tuple[Body, ...]:
+    if len(body) <= 2 * WINDOW:
+        return (body,)
+    return (body[:WINDOW], body[-WINDOW:])
+
+
+def _first_message(body: Body) -> bytes:
+    """The text of the first message, or the beginning of it."""
+    found = _member(body, _MESSAGES, _LIST)
+    if found is None:
+        return b""
+    window = body[found.end() : found.end() + _MESSAGE]
+    try:
+        message, _ = _decode(window.decode("latin-1"))
+    except (ValueError, RecursionError):  # it is longer
+        text = _FIRST_TEXT.search(window)
+        return text[1] if text else b""
+    return _texts(message.get("content")).encode("latin-1", "replace")
+
+
+def _texts(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    blocks = (block.get("text") for block in content if isinstance(block, dict))
+    return "\0".join(text for text in blocks if isinstance(text, str))
