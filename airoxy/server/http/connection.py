@@ -123,7 +123,8 @@ class ClientConnection(asyncio.Protocol):
                     self._hold(data)
                     self.loop.call_soon(self.data_received, b"")
                     return
-            data = self._TAKERS[state](self, data) if state in self._TAKERS else b""
+            take = self._TAKERS.get(state)
+            data = take(self, data) if take else b""
 
     # What the response does with it (see response.Outlet), and the request (request.Inlet).
 
@@ -234,7 +235,11 @@ class ClientConnection(asyncio.Protocol):
             if data:
                 request.take(data)
             return b""
-        request.take(data if len(data) == left else data[:left])
+        if len(data) == left:
+            request.take(data)
+            self._end_body(request)
+            return b""
+        request.take(data[:left])
         self._end_body(request)
         return data[left:]
 
@@ -272,7 +277,8 @@ class ClientConnection(asyncio.Protocol):
         self._exchange.on(BODY_END)
         request.wake()
         # Nobody need ask for more of this body, but that the client leaves is to be seen.
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
 
     def _hold(self, data: bytes) -> bytes:
         """Keep it for later. Reading goes on for as long as it can be afforded, so that a client's
@@ -317,7 +323,7 @@ class ClientConnection(asyncio.Protocol):
     def _begin_next(self) -> None:
         self._exchange = Exchange()
         self._deadline.set(self.loop.time() + self._idle_time)
-        if not self._held:
+        if self.flow.read_paused and not self._held:
             self.flow.resume_reading()
 
     def _linger(self, *, refused: bool = False) -> None:
