@@ -8,7 +8,7 @@ VERSION = $(shell dpkg-parsechangelog --show-field Version)
 DEB = dist/airoxy_$(VERSION)_all.deb
 
 # What the tests need beside the package's own dependencies (those stand in debian/control).
-TEST_PACKAGES := caddy chromium curl git haproxy man-db nginx-light openssl prometheus \
+TEST_PACKAGES := caddy chromium curl git golang-go haproxy man-db nginx-light openssl prometheus \
 	python3-hypothesis python3-pytest python3-pytest-timeout python3-pytest-xdist python3-venv \
 	shellcheck systemd
 SYSTEM_PACKAGES := debhelper dpkg-dev iproute2 lintian mmdebstrap systemd-container

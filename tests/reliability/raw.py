@@ -59,14 +59,17 @@ def swallowing() -> Iterator[int]:
 class Client:
     """One connection to airoxy; `reset` tells whether it ended with a reset."""
 
-    def __init__(self, airoxy: Airoxy, *, address: str = "127.0.0.1", buffer: int = 0) -> None:
+    def __init__(
+        self, airoxy: Airoxy | int, *, address: str = "127.0.0.1", buffer: int = 0
+    ) -> None:
         self.socket = socket.socket()
         if buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self.socket.settimeout(PATIENCE)
         try:
             self.socket.bind((address, 0))
-            self.socket.connect(("127.0.0.1", airoxy.port))
+            port = airoxy if isinstance(airoxy, int) else airoxy.port
+            self.socket.connect(("127.0.0.1", port))
         except OSError:
             self.socket.close()
             raise

@@ -16,6 +16,10 @@ from airoxy.errors import AiroxyError, InvalidInput
 
 #: Most bytes that a head may have, its empty line included.
 LIMIT = 64 * 1024
+#: Most headers: as many take some 0.3 ms.
+MOST_LINES = 256
+#: With what a client begins that does not ask whether we speak HTTP/2 (RFC 9113, 3.4).
+_HTTP_2 = b"PRI * HTTP/2.0\r\n"
 
 #: RFC 9112, 3: no TRACE, which would send the token back; no CONNECT, which is for proxies.
 _FIRST = re.compile(
@@ -88,6 +92,10 @@ def check_beginning(data: bytes) -> None:
     """Refuse what cannot become the head of a request, as soon as it can be told."""
     if len(data) > LIMIT:
         raise too_large()
+    if data.startswith(_HTTP_2):
+        error = InvalidInput("This server speaks HTTP/1.1 and not HTTP/2 with prior knowledge.")
+        error.status = 505
+        raise error
     end = data.find(b"\n") + 1
     if (end and not _FIRST.fullmatch(data, 0, end)) or not data[:1].isupper():
         raise InvalidInput("Invalid HTTP request: it does not begin with a request line.")
@@ -98,7 +106,7 @@ def body_length(head: bytes) -> int:
 
     Raises InvalidInput.
     """
-    if len(head) > LIMIT:
+    if len(head) > LIMIT or head.count(b"\n") > MOST_LINES + 2:
         raise too_large()
     found = _HEAD.fullmatch(head)
     if not found:
@@ -123,6 +131,8 @@ def body_length(head: bytes) -> int:
 
 
 def too_large() -> AiroxyError:
-    error = InvalidInput(f"The request's head is larger than {LIMIT // 1024} KiB.")
+    error = InvalidInput(
+        f"The request's head is larger than {LIMIT // 1024} KiB, or has over {MOST_LINES} headers."
+    )
     error.status = 431
     return error

@@ -134,14 +134,12 @@ class ClientConnection(asyncio.Protocol):
         the body may never be found."""
         if self._exchange.state is not BODY:
             return self._state.leaving
-        request = self._request
-        assert request
+        assert self._request
         return (
             self._state.leaving
-            or self._left == CHUNKED
-            or self._left > MOST_REST
+            or not 0 < self._left <= MOST_REST
             # A client that was not told to send its body may send it, or the next request.
-            or request.awaits_continue
+            or self._request.awaits_continue
         )
 
     def write(self, data: bytes) -> None:
@@ -172,11 +170,9 @@ class ClientConnection(asyncio.Protocol):
 
     def break_off(self, *, reset: bool) -> None:
         """End the connection, because an answer will never be complete."""
-        self._exchange.on(CLOSE)
         if reset:
             self.flow.reset()
-        else:
-            self.transport.close()
+        self._close()
 
     # What is taken, by state.
 

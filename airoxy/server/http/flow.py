@@ -6,6 +6,7 @@ import asyncio
 import select
 import socket
 import struct
+from collections.abc import Callable
 
 #: How often it is looked whether a client has left whose bytes are not read (seconds).
 _LOOK = 1.0
@@ -17,7 +18,7 @@ class Flow:
     kernel."""
 
     __slots__ = (
-        "_can_hasten", "_drained", "_hastened", "_look_timer", "_loop", "_transport",
+        "_can_hasten", "_drained", "_hastened", "_look_timer", "_loop", "_on_stall", "_transport",
         "read_paused", "write_paused",
     )  # fmt: skip
 
@@ -27,14 +28,16 @@ class Flow:
         self.read_paused = self.write_paused = False
         self._loop = loop
         self._transport = transport
+        self._on_stall: Callable[[], None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._look_timer: asyncio.TimerHandle | None = None
         self._hastened = False
         #: uvloop's TLS with a limit of nothing would never be resumed.
         self._can_hasten = not secure
 
-    def pause_reading(self) -> None:
-        """Let what the client sends wait in the kernel."""
+    def pause_reading(self, on_stall: Callable[[], None] | None = None) -> None:
+        """Let what the client sends wait in the kernel; `on_stall` is called once a second."""
+        self._on_stall = on_stall
         if not self.read_paused and not self._transport.is_closing():
             self.read_paused = True
             self._transport.pause_reading()
@@ -96,6 +99,8 @@ class Flow:
             self._transport.abort()
         else:
             self._look_timer = self._loop.call_later(_LOOK, self._look)
+            if self._on_stall is not None:
+                self._on_stall()
 
     def _poll(self, events: int) -> bool:
         poll = select.poll()

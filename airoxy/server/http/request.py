@@ -21,6 +21,9 @@ from airoxy.upstream.exchange import Exchange as UpstreamExchange
 
 #: Of a body that nobody waits for at the moment so much is taken in (bytes).
 HIGH_WATER = 64 * 1024
+#: With each second of that, so much more: the end of a client that has left is behind what its
+#: kernel still has to send, 4 MiB as a rule. And the most in all (bytes).
+_MORE_WATER, _MOST_WATER = 2 * 1024 * 1024, 32 * 1024 * 1024
 #: Up to this many bytes are put together when all are there, more as they come.
 _SMALL = 1024 * 1024
 
@@ -43,8 +46,8 @@ class Request:
     """One request. `length` is of its body, None if it is not known."""
 
     __slots__ = (
-        "_collected", "_enough", "_exchange", "_expects", "_inlet", "_pieces", "_size", "_waiter",
-        "_watched", "head", "length", "runner",
+        "_collected", "_enough", "_exchange", "_expects", "_high_water", "_inlet", "_pieces",
+        "_size", "_waiter", "_watched", "head", "length", "runner",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, inlet: Inlet, head: RequestHead, runner: Runner) -> None:
@@ -58,6 +61,7 @@ class Request:
         self._pieces: list[bytes] = []
         self._collected: bytearray | None = None
         self._size = 0
+        self._high_water = HIGH_WATER
         #: Above this many bytes there is something to do before all are there.
         self._enough = 0
         self._waiter: asyncio.Future[None] | None = None
@@ -143,10 +147,16 @@ class Request:
             self._pieces.append(piece)
         else:
             self._collected += piece
-        if self._size > HIGH_WATER and self._waiter is None:
-            self._inlet.flow.pause_reading()
+        if self._size > self._high_water and self._waiter is None:
+            self._inlet.flow.pause_reading(self.stall)
         if self._size > self._enough:
             self.wake()
+
+    def stall(self) -> None:
+        """Reading has been paused for a while: look further for the client's end."""
+        if self._size < _MOST_WATER:
+            self._high_water = self._size + _MORE_WATER
+            self._inlet.flow.resume_reading()
 
     def leave(self) -> None:
         """The client has left."""
@@ -177,6 +187,7 @@ class Request:
 
     def _taken(self) -> bytes | bytearray:
         self._size = 0
+        self._high_water = HIGH_WATER
         if self._collected is not None:
             collected, self._collected = self._collected, None
             return collected

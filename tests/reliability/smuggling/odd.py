@@ -62,7 +62,6 @@ REFUSED = {
     "HTTP/1.2": get(b"GET /v1/models HTTP/1.2"),
     "HTTP/1.10": get(b"GET /v1/models HTTP/1.10"),
     "HTTP/2.0": get(b"GET /v1/models HTTP/2.0"),
-    "HTTP/2 itself": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9),
     "another protocol": get(b"GET /v1/models ICE/1.0"),
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     "a NUL in a value": get(lines=b"host: a\r\nx-a: a\0b\r\n"),

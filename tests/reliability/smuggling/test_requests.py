@@ -142,10 +142,11 @@ def test_extensions_of_chunks_stay_behind(airoxy, key, upstream):
         b"GET /v1/" + b"a" * 200_000 + b" HTTP/1.1\r\n",
         b"GET /v1/models HTTP/1.1\r\nhost: a\r\nx: " + b"a" * 200_000,
         b"GET /v1/models HTTP/1.1\r\nhost: a\r\n" + b"x: y\r\n" * 40_000 + b"\r\n",
+        b"GET /v1/models HTTP/1.1\r\nhost: a\r\n" + b"x: y\r\n" * 300 + b"\r\n",
     ],
-    ids=["a target", "a header", "many headers"],
+    ids=["a target", "a header", "many headers", "more headers than anybody needs"],
 )
-def test_a_head_above_64_kib_is_refused(airoxy, upstream, head):
+def test_a_head_that_is_too_large_is_refused(airoxy, upstream, head):
     with Client(airoxy) as client:
         client.send(head)
         answer = client.answer()
@@ -159,3 +160,14 @@ def test_a_head_of_nearly_64_kib_passes(airoxy, key, upstream):
         client.send(request(key, headers=b"x-long: %b\r\n" % (b"a" * 65_000)))
         assert client.answer().status == 200
     assert len(upstream.requests[0].header("x-long")) == 65_000
+
+
+def test_http_2_with_prior_knowledge_gets_a_sentence(airoxy, upstream):
+    settings = b"\0\0\0\x04\0\0\0\0\0"
+    with Client(airoxy) as client:
+        client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings)
+        answer = client.answer()
+        assert (answer.status, answer.is_ours) == (505, True)
+        assert "HTTP/1.1" in answer.json()["error"]["message"]
+        assert client.rest() == b""
+    assert not upstream.requests
