@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from airoxy.errors import TooLarge
 from airoxy.server.http import states
 from airoxy.server.http.connection import ClientConnection
 from airoxy.server.http.request import ClientLeft, Request
