@@ -115,7 +115,7 @@ class Walk(RuleBasedStateMachine):
         async def read() -> None:
             try:
                 await asyncio.wait_for(self.exchanges[-1][0].body(), 0.001)
-            except (TimeoutError, ClientLeft):
+            except (TimeoutError, ClientLeft, TooLarge):
                 return
 
         self.run(read())
