@@ -5,6 +5,7 @@ The law: every wait ends with an event or fails loudly, and `stop` leaves no pro
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -39,9 +40,12 @@ class Service:
         self.environ = environment()
         self.trust: ssl.SSLContext | None = None
         self.notifications: list[str] = []
+        #: What systemd stores, by its name.
+        self.stored: dict[str, int] = {}
         self.journal = ""
         self._news = threading.Condition()
         self._threads: list[threading.Thread] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
         self._streams: list[Stream] = []
         self.configure()
 
@@ -57,38 +61,74 @@ class Service:
         self._ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._ear.bind(f"\0{self.directory}")
         self.environ["NOTIFY_SOCKET"] = f"@{self.directory}"
+        self._thread(self._read_notifications)
+        return self._execute(until)
+
+    def start_again(self) -> Self:
+        """As systemd does after the parent was killed, with what it has stored."""
+        self.wait()
+        before = self.notifications.count("READY=1")
+        self._execute("")
+        self.wait_notified("READY=1", before + 1)
+        return self
+
+    def _execute(self, until: str) -> Self:
+        passed = {name: fd for name, fd in self.stored.items() if not _is_closed(fd)}
+        if self.listener:
+            passed = {"http": self.listener.fileno(), **passed}
         self.process = subprocess.Popen(
-            self._command(), cwd=ROOT, env=self.environ, stdin=subprocess.DEVNULL,
+            self._command(passed), cwd=ROOT, env=self.environ, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-            pass_fds=[self.listener.fileno()] if self.listener else (),
+            pass_fds=list(passed.values()),
         )  # fmt: skip
-        for target in (self._read_journal, self._read_notifications):
-            self._threads.append(threading.Thread(target=target))
-            self._threads[-1].start()
+        self._processes.append(self.process)
+        self._thread(self._read_journal, self.process)
         if until:
             self.wait_notified(until)
         return self
 
-    def _command(self) -> list[str]:
-        command = [sys.executable, *STUB, str(self.config)]
-        if self.listener is None:
-            return command
-        # As systemd does it: descriptor 3, and variables that name the very process.
-        script = 'LISTEN_PID=$$ SYSTEMD_EXEC_PID=$$ LISTEN_FDS=1 exec "$@"'
-        return ["bash", "-c", f"{script} 3<&{self.listener.fileno()}", "sh", *command]
+    def _thread(self, target: Callable[..., None], *args: Any) -> None:
+        self._threads.append(threading.Thread(target=target, args=args))
+        self._threads[-1].start()
 
-    def _read_journal(self) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
+    def _command(self, passed: dict[str, int]) -> list[str]:
+        command = [sys.executable, *STUB, str(self.config)]
+        if not passed:
+            return command
+        # As systemd does it: descriptors from 3 on, and variables that name the very process.
+        names = f"LISTEN_FDS={len(passed)} LISTEN_FDNAMES={':'.join(passed)}"
+        script = f'LISTEN_PID=$$ SYSTEMD_EXEC_PID=$$ {names} exec "$@"'
+        moved = [f"{100 + n}<&{fd}" for n, fd in enumerate(passed.values())]
+        moved += [f"{3 + n}<&{100 + n} {100 + n}<&-" for n in range(len(passed))]
+        return ["bash", "-c", f"{script} {' '.join(moved)}", "sh", *command]
+
+    def _read_journal(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout
+        for line in process.stdout:
             with self._news:
                 self.journal += line.decode()
                 self._news.notify_all()
 
     def _read_notifications(self) -> None:
-        while (news := self._ear.recv(4096).decode()) != "END":
+        while True:
+            sent, fds, _, _ = socket.recv_fds(self._ear, 4096, 16)
+            news = sent.decode().splitlines()
+            if news == ["END"]:
+                return
             with self._news:
-                self.notifications += news.splitlines()
+                names = [line.partition("=")[2] for line in news if line.startswith("FDNAME=")]
+                if news[0].startswith("FDSTORE"):
+                    self._store(names[0], fds)
+                else:
+                    self.notifications += news
                 self._news.notify_all()
+
+    def _store(self, name: str, fds: list[int]) -> None:
+        """Without one the descriptor is given up."""
+        if name in self.stored:
+            os.close(self.stored.pop(name))
+        if fds:
+            (self.stored[name],) = fds
 
     def wait_for(self, condition: Callable[[], Any], what: str) -> None:
         """Until `condition`, which is looked at whenever the service says something."""
@@ -138,16 +178,18 @@ class Service:
             thread.join()
         for stream in self._streams:
             stream.close()
-        self._threads, self._streams = [], []
+        for fd in self.stored.values():
+            os.close(fd)
         self._ear.close()
-        assert self.process.stdout
-        self.process.stdout.close()
+        for process in self._processes:
+            assert process.stdout
+            process.stdout.close()
+        self._threads, self._streams, self._processes, self.stored = [], [], [], {}
 
     def _kill_all(self) -> None:
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
+        for process in self._processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     # What is running
 
@@ -189,6 +231,13 @@ class Service:
 
     def finish_streams(self) -> None:
         (self.directory / "go").touch()
+
+
+def _is_closed(fd: int) -> bool:
+    """Whether the other end is closed; systemd gives such a descriptor up."""
+    poll = select.poll()
+    poll.register(fd, 0)
+    return any(event & select.POLLHUP for _, event in poll.poll(0))
 
 
 def has_ended(process: int) -> bool:

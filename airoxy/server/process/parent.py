@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from airoxy.server.metrics.load import write_load
-from airoxy.server.process import binding, reload
+from airoxy.server.process import binding, orphans, reload
 from airoxy.server.process.child import (
     LEAVE_LATER,
     LEAVE_NOW,
@@ -73,11 +73,13 @@ class Parent:
         """Until the service has stopped: the exit status."""
         try:
             with self._handling_signals():
+                self._store_memory()
                 self._step(b"")
                 while not (self._stopping and not self._workers.workers):
                     self._step(self._wait())
         finally:
             binding.close(self._state.listeners)
+            self._notifier.unstore(orphans.memory_name(self._state.memory.layout.fingerprint))
             self._notifier.close()
             os.close(self._signals_in)
             os.close(self._signals_out)
@@ -122,6 +124,7 @@ class Parent:
         for signum in signals:
             self._on_signal(signum, now)
         self._reap(now)
+        self._reap_orphans()
         if not self._stopping:
             self._spawn(now)
             self._advance(now)
@@ -149,6 +152,12 @@ class Parent:
             elif worker := self._workers.reap(pid):
                 self._on_exit(worker, status, now)
 
+    def _reap_orphans(self) -> None:
+        """Of workers that are no children the control socket says that they have ended."""
+        for worker in self._workers.ended_orphans:
+            self._workers.reap(worker.pid)
+            log.info("Worker %d, whose parent was killed, has ended.", worker.pid)
+
     # Workers
 
     def _spawn(self, now: float) -> None:
@@ -162,6 +171,23 @@ class Parent:
             self._workers.postpone(now, worked=False)
             if self._predecessor:
                 self._fail("there is no room for new workers")
+        self._store_workers()
+
+    def _store_memory(self) -> None:
+        if self._state.addresses is not None:
+            return  # systemd has not passed our listeners, and does not start a next parent
+        if self._state.old_layout:
+            self._notifier.unstore(orphans.memory_name(self._state.old_layout))
+        memory = self._state.memory
+        self._notifier.store(orphans.memory_name(memory.layout.fingerprint), memory.fd)
+
+    def _store_workers(self) -> None:
+        if self._state.addresses is not None:
+            return
+        for worker in self._workers.workers.values():
+            if not worker.stored:
+                worker.stored = True
+                self._notifier.store(orphans.control_name(worker.pid), worker.control.fileno())
 
     def _run_worker(self, control: socket.socket) -> int:
         self._notifier.close()

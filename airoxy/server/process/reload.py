@@ -25,6 +25,7 @@ _DRY_RUN = "rehearsal"
 _MEMORY = "standing"
 #: What a successor needs to know of a worker, beside its control socket.
 _WORKER = ("pid", "heard", "born", "ready", "deaf", "streams", "leaving", "kill_at")
+_SINCE_1_1 = ("orphan",)
 
 #: Addresses that airoxy bound itself: hosts (none: all) and port.
 Addresses = tuple[tuple[str, ...], int]
@@ -33,15 +34,15 @@ Addresses = tuple[tuple[str, ...], int]
 @dataclass
 class ParentState:
     """What a parent holds, and its successor inherits. No `addresses`: the listeners are systemd's.
-    `count` is how many workers there shall be; `kept_memory` is false where the predecessor's had
-    another layout."""
+    `count` is how many workers there shall be; `old_layout` is the fingerprint of the predecessor's
+    memory where it was another."""
 
     listeners: list[socket.socket]
     addresses: Addresses | None
     memory: SharedMemory
     count: int
     workers: dict[int, Worker] = field(default_factory=dict)
-    kept_memory: bool = True
+    old_layout: str | None = None
 
     def descriptors(self) -> list[int]:
         controls = [worker.control.fileno() for worker in self.workers.values()]
@@ -90,7 +91,7 @@ def inherit(environ: MutableMapping[str, str], layout: Layout) -> ParentState | 
         memory=SharedMemory(layout, left[_MEMORY] if kept else None),
         count=left["count"],
         workers={each["pid"]: _worker(each) for each in left["workers"]},
-        kept_memory=kept,
+        old_layout=None if kept else str(left["layout"]),
     )
     if not kept:
         os.close(left[_MEMORY])  # the old workers have it, and go on with it
@@ -108,13 +109,13 @@ def _addresses(left: Sequence[object] | None) -> Addresses | None:
 
 def _worker(left: dict[str, object]) -> Worker:
     control = socket.socket(fileno=left["line"])  # type: ignore[arg-type]
-    return Worker(control=control, **{name: left[name] for name in _WORKER})  # type: ignore[arg-type]
+    known = {name: left[name] for name in (*_WORKER, *_SINCE_1_1) if name in left}
+    return Worker(control=control, **known)  # type: ignore[arg-type]
 
 
 def _written(state: ParentState) -> str:
     workers = [
-        {"line": worker.control.fileno(), **{name: getattr(worker, name) for name in _WORKER}}
-        for worker in state.workers.values()
+        {"line": worker.control.fileno(), **_kept(worker)} for worker in state.workers.values()
     ]
     return json.dumps(
         {
@@ -126,6 +127,10 @@ def _written(state: ParentState) -> str:
             "workers": workers,
         }
     )
+
+
+def _kept(worker: Worker) -> dict[str, object]:
+    return {name: getattr(worker, name) for name in (*_WORKER, *_SINCE_1_1)}
 
 
 def _command() -> list[str]:

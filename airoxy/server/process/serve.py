@@ -21,19 +21,20 @@ from typing import TYPE_CHECKING
 
 from airoxy import journal
 from airoxy.errors import AiroxyError
-from airoxy.server.process import binding, reload
+from airoxy.server.process import binding, orphans, reload
 from airoxy.server.process.memory import LAYOUT
 from airoxy.server.process.parent import Parent
 from airoxy.server.process.reload import Addresses, ParentState
 from airoxy.server.process.settings import Settings, read_config, read_settings
 from airoxy.server.process.systemd import (
     Notifier,
-    activated_sockets,
+    Passed,
     is_service,
+    passed_descriptors,
     watchdog_interval,
 )
 from airoxy.server.process.workers import WorkerTimeouts
-from airoxy.server.shared_memory import Layout, SharedMemory
+from airoxy.server.shared_memory import Layout
 
 if TYPE_CHECKING:
     from airoxy.config import Config
@@ -68,12 +69,13 @@ def serve(
         return _dry_run(read, find_app)
     journal.set_up()
     _restrict()
-    predecessor = _inherit(layout)
+    passed = passed_descriptors(os.environ)
+    predecessor = _inherit(layout) or orphans.take_over(passed.stored, passed.listeners, layout)
     config, failure = None, ""
     try:
         settings = read_settings(read)
         journal.set_up(settings.log_level)
-        state, config = _state(settings, predecessor, layout), settings.config
+        state, config = _state(settings, passed, predecessor, layout), settings.config
     except (AiroxyError, OSError) as error:
         if predecessor is None:
             raise
@@ -89,7 +91,7 @@ def serve(
 
 def _inherit(layout: Layout) -> ParentState | None:
     predecessor = reload.inherit(os.environ, layout)
-    if predecessor and not predecessor.kept_memory:
+    if predecessor and predecessor.old_layout:
         log.info(
             "This version lays the shared memory out differently: metrics and the counts of rate"
             " limits begin anew."
@@ -97,20 +99,25 @@ def _inherit(layout: Layout) -> ParentState | None:
     return predecessor
 
 
-def _state(settings: Settings, predecessor: ParentState | None, layout: Layout) -> ParentState:
+def _state(
+    settings: Settings, passed: Passed, predecessor: ParentState | None, layout: Layout
+) -> ParentState:
     """What the parent holds from now on. Raises AiroxyError."""
     if predecessor is None:
-        listeners, addresses = _first_listeners(settings.addresses)
-        return ParentState(listeners, addresses, SharedMemory(layout), settings.workers)
+        listeners, addresses = _first_listeners(settings.addresses, passed.listeners)
+        memory = orphans.take_memory(passed.stored, layout)
+        return ParentState(listeners, addresses, memory, settings.workers)
     listeners, addresses = _next_listeners(settings.addresses, predecessor)
     for worker in predecessor.workers.values():
         worker.old = not worker.leaving
     return replace(predecessor, listeners=listeners, addresses=addresses, count=settings.workers)
 
 
-def _first_listeners(wanted: Addresses) -> tuple[list[socket.socket], Addresses | None]:
-    if sockets := activated_sockets(os.environ):
-        return sockets, None
+def _first_listeners(
+    wanted: Addresses, passed: list[socket.socket]
+) -> tuple[list[socket.socket], Addresses | None]:
+    if passed:
+        return passed, None
     if is_service(os.environ):
         raise AiroxyError(
             "systemd has passed no socket to airoxy.service: systemctl restart airoxy.socket"

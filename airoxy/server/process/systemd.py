@@ -1,4 +1,4 @@
-"""Between systemd and its service: sockets that are passed in, notifications that are sent out.
+"""Between systemd and its service: descriptors that are passed in, notifications that are sent out.
 
 Where systemd has not started the process, none of this does anything.
 """
@@ -10,6 +10,8 @@ import socket
 import time
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from sdnotify import SystemdNotifier
 
@@ -24,18 +26,41 @@ def is_service(environ: Mapping[str, str]) -> bool:
     return environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())
 
 
-def activated_sockets(environ: MutableMapping[str, str]) -> list[socket.socket]:
-    """The listening sockets that systemd passed to this process; `environ` loses the news of them,
-    so that no child takes it for its own."""
-    pid, count, *_ = (environ.pop(name, "") for name in _LISTEN)
+@dataclass
+class Passed:
+    """What systemd passed to this process: listening sockets, and by their names the descriptors
+    that a service before us has stored (`Notifier.store`)."""
+
+    listeners: list[socket.socket] = field(default_factory=list)
+    stored: dict[str, int] = field(default_factory=dict)
+
+
+def passed_descriptors(environ: MutableMapping[str, str]) -> Passed:
+    """`environ` loses the variables about them, so that no child takes them for its own."""
+    pid, count, names, *_ = (environ.pop(name, "") for name in _LISTEN)
+    passed = Passed()
     if pid != str(os.getpid()) or not count.isdigit():
-        return []
-    passed = []
-    for fd in range(FIRST_FD, FIRST_FD + int(count)):
+        return passed
+    for fd, name in zip_longest(range(FIRST_FD, FIRST_FD + int(count)), names.split(":")):
+        if fd is None:
+            break
         os.set_inheritable(fd, False)
-        with suppress(OSError):  # a file or a FIFO is none of ours
-            passed.append(socket.socket(fileno=fd))
-    return [each for each in passed if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)]
+        if _listens(fd):
+            passed.listeners.append(socket.socket(fileno=fd))
+        else:
+            passed.stored[name or str(fd)] = fd
+    return passed
+
+
+def _listens(fd: int) -> bool:
+    try:
+        sock = socket.socket(fileno=fd)
+    except OSError:  # no socket
+        return False
+    try:
+        return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    finally:
+        sock.detach()
 
 
 def watchdog_interval(environ: Mapping[str, str]) -> float | None:
@@ -72,6 +97,17 @@ class Notifier:
         if text != self._status:
             self._status = text
             self._send(f"STATUS={text}")
+
+    def store(self, name: str, fd: int) -> None:
+        """Keep the descriptor for the process that systemd starts if this one is killed. It drops a
+        socket whose other end is closed by itself."""
+        if self._systemd and self._systemd.socket:
+            with suppress(OSError):
+                message = f"FDSTORE=1\nFDNAME={name}".encode()
+                socket.send_fds(self._systemd.socket, [message], [fd])
+
+    def unstore(self, name: str) -> None:
+        self._send(f"FDSTOREREMOVE=1\nFDNAME={name}")
 
     def close(self) -> None:
         if self._systemd and self._systemd.socket:

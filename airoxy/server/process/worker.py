@@ -149,6 +149,8 @@ class _Serving:
         now = asyncio.get_running_loop().time()
         self._idle_limit = min(self._idle_limit, deadline.idle)
         self._end = min(self._end, now + deadline.running)
+        if self._leaving.is_set():
+            self._report(b"deaf")  # perhaps to another parent than before
         self._leaving.set()
 
     async def _beat(self, app: Application) -> None:

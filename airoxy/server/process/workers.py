@@ -59,6 +59,8 @@ class Worker:
     unresponsive: bool = False  # it hangs, and was told to abort
     kill_at: float = math.inf
     connected: bool = True  # its end of the control socket is open
+    stored: bool = False  # systemd has its control socket, too
+    orphan: bool = False  # started by a parent that was killed: no child of ours
 
     def leave(self, how: signal.Signals, kill_at: float) -> None:
         self.leaving = True
@@ -66,6 +68,8 @@ class Worker:
         self.signal(how)
 
     def signal(self, signum: signal.Signals) -> None:
+        if self.orphan and not self.connected:
+            return  # the process id may be another's by now
         with suppress(ProcessLookupError):
             os.kill(self.pid, signum)
 
@@ -86,6 +90,7 @@ class Worker:
             case b"ready":
                 self.ready = True
             case b"beat":
+                self.ready = True  # an orphan has said so to another parent
                 load = Load(*map(int, words[1 : 1 + len(Load._fields)]))
                 self.streams, self.connections, self.waiting = load
             case b"deaf":
@@ -172,6 +177,10 @@ class Workers:
         self._checked_at = now
         for worker in self.workers.values():
             worker.enforce_timeouts(now, self._timeouts)
+
+    @property
+    def ended_orphans(self) -> list[Worker]:
+        return [each for each in self.workers.values() if each.orphan and not each.connected]
 
     def reap(self, pid: int) -> Worker | None:
         """Forget the worker that has ended, if it was one of ours."""

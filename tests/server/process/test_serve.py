@@ -144,6 +144,66 @@ def test_workers_leave_when_the_parent_is_killed(begin: Begin) -> None:
     assert has_ended(worker)
 
 
+# A parent that is killed under systemd
+
+
+def test_workers_outlive_a_parent_that_is_killed_under_systemd(
+    begin: Begin, listener: socket.socket
+) -> None:
+    service = begin(listener=listener, workers=2)
+    old, memory = set(service.children), service.ask().split()[3]
+    service.wait_for(lambda: len(service.stored) == 3, "descriptors to be stored")
+    stream = service.open_stream()
+    with Crowd(service) as crowd:
+        service.signal(signal.SIGKILL)
+        service.wait()
+        service.start_again()
+        assert service.worker() not in old
+    assert not crowd.errors
+    assert crowd.who & {str(pid) for pid in old}
+    assert service.ask().split()[3] == memory
+    service.wait_journal("The parent was killed; its workers")
+    service.wait_status("2 leaving with 1 open stream")
+    service.finish_streams()
+    assert stream.read() == b"last\n"
+    service.wait_journal(f"Worker {max(old)}, whose parent was killed, has ended.")
+    service.wait_journal(f"Worker {min(old)}, whose parent was killed, has ended.")
+
+
+def test_a_service_whose_parent_was_killed_is_reloaded_and_stopped_as_any_other(
+    begin: Begin, listener: socket.socket
+) -> None:
+    service = begin(listener=listener)
+    orphan = os.pidfd_open(service.worker())
+    stream = service.open_stream()
+    service.signal(signal.SIGKILL)
+    service.start_again()
+    service.reload()
+    service.wait_status("1 leaving with 1 open stream")
+    service.signal(signal.SIGTERM)
+    service.wait_notified("STOPPING=1")
+    service.finish_streams()
+    assert stream.read() == b"last\n"
+    assert service.wait() == 0
+    assert has_ended(orphan)
+    assert service.stored == {name: fd for name, fd in service.stored.items() if "worker" in name}
+
+
+def test_workers_of_a_killed_parent_stay_where_the_configuration_is_broken_by_then(
+    begin: Begin, listener: socket.socket
+) -> None:
+    service = begin(listener=listener, max_attempts=4)
+    worker = service.worker()
+    service.configure(max_attempts="many")
+    service.signal(signal.SIGKILL)
+    service.start_again()
+    service.wait_journal("airoxy.yaml:3: max_attempts")
+    assert service.worker() == worker
+    service.configure(max_attempts=3)
+    service.reload()
+    assert service.ask().split()[2] == "3"
+
+
 # Stop
 
 

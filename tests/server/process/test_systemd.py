@@ -9,8 +9,9 @@ import pytest
 
 from airoxy.server.process.systemd import (
     Notifier,
-    activated_sockets,
+    Passed,
     is_service,
+    passed_descriptors,
     watchdog_interval,
 )
 
@@ -41,13 +42,13 @@ def test_only_what_systemd_started_itself_is_a_service() -> None:
 
 def test_sockets_for_another_process_are_left_alone() -> None:
     environ = {"LISTEN_PID": "1", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "http", "HOME": "/"}
-    assert activated_sockets(environ) == []
+    assert passed_descriptors(environ) == Passed()
     assert environ == {"HOME": "/"}
 
 
 def test_no_sockets_are_no_sockets() -> None:
-    assert activated_sockets({}) == []
-    assert activated_sockets({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "0"}) == []
+    assert passed_descriptors({}) == Passed()
+    assert passed_descriptors({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "0"}) == Passed()
 
 
 def test_the_watchdog_is_fed_twice_as_often_as_it_wants() -> None:

@@ -1,0 +1,79 @@
+"""Workers whose parent was killed: what systemd has kept of them for the next parent.
+
+The parent stores the shared memory and the control sockets of its workers with systemd. So the
+workers do not notice that it was killed, and go on; the parent that systemd starts then takes them
+over as in a reload.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterable, MutableMapping
+
+from airoxy.server.process.reload import ParentState
+from airoxy.server.process.workers import Worker
+from airoxy.server.shared_memory import Layout, SharedMemory
+
+log = logging.getLogger(__name__)
+
+_MEMORY, _CONTROL = "memory-", "worker-"
+
+
+def memory_name(layout: str) -> str:
+    """For the memory whose layout has this fingerprint."""
+    return _MEMORY + layout
+
+
+def control_name(pid: int) -> str:
+    return f"{_CONTROL}{pid}"
+
+
+def take_memory(stored: MutableMapping[str, int], layout: Layout) -> SharedMemory:
+    """The memory that was stored, if it is laid out as ours; else a new one."""
+    return SharedMemory(layout, stored.pop(memory_name(layout.fingerprint), None))
+
+
+def take_over(
+    stored: MutableMapping[str, int], listeners: list[socket.socket], layout: Layout
+) -> ParentState | None:
+    """What the parent that was killed has held, if workers of it live. What is not taken from
+    `stored` is closed, but for the memory."""
+    workers: dict[int, Worker] = {}
+    for name in [each for each in stored if not each.startswith(_MEMORY) or not listeners]:
+        fd = stored.pop(name)
+        if listeners and name.startswith(_CONTROL) and _is_connected(fd):
+            pid = int(name.removeprefix(_CONTROL))
+            workers[pid] = _orphan(pid, socket.socket(fileno=fd))
+        else:
+            os.close(fd)
+    if not workers:
+        return None
+    log.warning("The parent was killed; its workers (%s) are taken over.", _listed(workers))
+    memory = take_memory(stored, layout)
+    return ParentState(listeners, None, memory, len(workers), workers)
+
+
+def _orphan(pid: int, control: socket.socket) -> Worker:
+    control.setblocking(False)
+    now = time.monotonic()
+    return Worker(pid, control, born=now, heard=now, stored=True, orphan=True)
+
+
+def _listed(workers: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(workers)))
+
+
+def _is_connected(fd: int) -> bool:
+    """Whether the worker at the other end lives."""
+    control = socket.socket(fileno=fd)
+    try:
+        return control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        control.detach()
