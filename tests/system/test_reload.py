@@ -1,5 +1,7 @@
 """Reload, restart and death under load: what they cost the clients."""
 
+import json
+
 from tests.system.site import HITCH_MS, until
 
 
@@ -68,3 +70,37 @@ def test_a_service_without_descriptors_says_what_is_wrong(site):
     assert "systemctl restart airoxy.socket" in site.journal()
     site.machine.run("systemctl restart airoxy.socket")
     until(lambda: "200" in site.machine.run("curl -sI http://127.0.0.1:3900/", check=False))
+
+
+def kill_the_parent(site):
+    parent, before = site.main_pid(), site.workers()
+    site.machine.run(f"kill -KILL {parent}")
+    until(lambda: site.main_pid() not in ("0", parent) and site.state() == "active")
+    site.until_renewed(before)
+
+
+def test_a_parent_that_is_killed_costs_nothing(site):
+    with site.load(clients=4, streams=8, seconds=45) as load:
+        for _ in range(20):
+            kill_the_parent(site)
+    assert load.report["trouble"] == {}
+    assert load.report["streams"] >= 8
+    stored = json.loads(site.machine.run("airoxy stats --json"))
+    assert stored["failed"] == 0
+    assert stored["requests"] >= load.report["requests"] + load.report["streams"]
+
+
+def test_a_hung_parent_costs_nothing(site):
+    with site.load(clients=2, streams=4, seconds=5) as load:
+        site.machine.run(f"kill -STOP {site.main_pid()}")
+        assert site.ask() == 200
+        kill_the_parent(site)
+    assert load.report["trouble"] == {}
+
+
+def test_a_stop_ends_the_workers_of_a_parent_that_was_killed_too(site):
+    with site.load(clients=1, streams=2, seconds=5):
+        kill_the_parent(site)
+        site.machine.run("systemctl stop airoxy.socket airoxy.service")
+    assert site.machine.run("pgrep -f 'airoxy serve'", check=False) == ""
+    site.machine.run("systemctl start airoxy.socket")
