@@ -102,6 +102,15 @@ class NoTokens(AiroxyError):
     status = 503
 
 
+class NotReady(AiroxyError):
+    """The client keys are not known, because the database could never be read."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("airoxy has not been able to read its database yet; try again")
+
+
 class InternalError(AiroxyError):
     """A fault in airoxy; what it is stands in the journal."""
 

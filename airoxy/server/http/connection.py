@@ -86,6 +86,9 @@ class ClientConnection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self.flow = Flow(self.loop, self.transport, secure=self._state.secure)
         self._state.connections.add(self)
+        if self._state.ended:
+            self.transport.abort()
+            return
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._timeouts.unread * 1000)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -95,7 +95,8 @@ class HTTPServer:
             connection.expire_in(seconds)
 
     def abort(self) -> None:
-        """Close all connections at once."""
+        """Close all connections at once, and those too that are still to be accepted."""
+        self._state.ended = True
         for connection in tuple(self._state.connections):
             connection.transport.abort()
 
@@ -187,5 +188,6 @@ def _uvicorn(connect: Callable[[], ClientConnection], tls: Any, backlog: int) ->
     return server
 
 
-async def _no_app(*_: Any) -> None:
-    """uvicorn wants an application; the connections have their own."""
+async def _no_app(_scope: Any, _receive: Any, _send: Any) -> None:
+    """uvicorn wants an application, and calls one that takes no arguments; the connections have
+    their own."""

@@ -25,11 +25,12 @@ class Connected(Protocol):
 @dataclass
 class ServerState:
     """`secure` where clients speak TLS, `leaving` once the worker takes no more requests after
-    those that run."""
+    those that run, `ended` once even a connection that was accepted before is closed."""
 
     answer: Callable[[Request, Response], Awaitable[None]]
     secure: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
     leaving: bool = False
+    ended: bool = False
     connections: set[Connected] = field(default_factory=set)
     runners: set[Runner] = field(default_factory=set)

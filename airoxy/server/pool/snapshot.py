@@ -41,6 +41,11 @@ class Snapshot:
         #: Why the tokens cannot be decrypted; everything but them is served then.
         self.locked: str | None = None
 
+    @property
+    def complete(self) -> bool:
+        """Whether it was ever read."""
+        return self._data_version >= 0
+
     def renew(self) -> None:
         """Two microseconds where nothing was committed; our own log rows cost one look more."""
         try:

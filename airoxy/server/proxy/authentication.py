@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from airoxy.core.limits.table import Limits
 from airoxy.core.limits.units import moment
-from airoxy.errors import Unauthorized
+from airoxy.errors import NotReady, Unauthorized
 from airoxy.server.pool.snapshot import Snapshot
 
 
@@ -14,7 +14,7 @@ def authenticate(
     digests: Iterable[bytes], snapshot: Snapshot, now: float
 ) -> tuple[int, Limits | None]:
     """The id of the client key, and its limits if it has any; one valid key among those sent is
-    enough. Raises Unauthorized.
+    enough. Raises Unauthorized, or NotReady where the keys were never read.
 
     Keys are compared by their SHA-256, so the time a look-up takes tells nothing about a key.
     """
@@ -27,4 +27,6 @@ def authenticate(
         if limits is None or limits.expires_at is None or now < limits.expires_at:
             return key_id, limits
         why = f"This API key expired at {moment(limits.expires_at)}"
+    if not snapshot.complete:
+        raise NotReady
     raise Unauthorized(why)
