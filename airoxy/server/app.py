@@ -40,6 +40,7 @@ from airoxy.server.shared_memory import SharedMemory
 from airoxy.server.unwritten import UnwrittenRequests
 from airoxy.server.writer import Writer
 from airoxy.store import tokens
+from airoxy.store.database_file import DatabaseFile
 from airoxy.store.schema import open_database
 from airoxy.upstream.origin import proxy_for
 from airoxy.upstream.upstream import Upstream
@@ -56,7 +57,9 @@ class ServerApp:
     answer: Answer
     proxy: Proxy
     unwritten: UnwrittenRequests
+    database: DatabaseFile
     db: apsw.Connection
+    _trouble: str | None = None
 
     @property
     def load(self) -> Load:
@@ -66,19 +69,26 @@ class ServerApp:
     async def startup(self) -> None:
         """Nothing has to wait for the loop."""
 
-    def recover(self) -> None:
-        """Write what workers that were killed have left; called every second."""
+    def check(self) -> None:
+        """Called every second: write what workers that were killed have left, and see that the
+        database is where it was."""
         try:
             self.proxy.adopt(self.db)
         except Exception:  # the requests that are running matter more
             log.exception("What a worker has left could not be written.")
+        before, self._trouble = self._trouble, self.database.trouble()
+        if self._trouble != before:
+            if self._trouble:
+                log.error("%s.", self._trouble)
+            else:
+                log.info("The database is back where it was.")
 
     async def aclose(self) -> None:
         """Let refreshes finish, and write out what the account still holds."""
         await self.proxy.pool.refresher.aclose()
         await self.proxy.upstream.aclose()
         self.proxy.settle()
-        self.recover()
+        self.check()
         self.proxy.pool.writer.close()
         self.unwritten.close()
         self.proxy.limiter.limit_counters.close()
@@ -89,6 +99,9 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     """Everything of one worker, wired. Raises StoreError."""
     connect = partial(open_database, config.database)
     db = connect()
+    database = DatabaseFile(config.database)
+    # Should the file disappear, a new one in its place would only make matters worse.
+    connect = partial(open_database, config.database, create=False)
     with suppress(StoreError):  # without the tokens' key, which the snapshot reports
         report_interrupted(db)
     # The first request must not wait for the import of what decrypts the tokens.
@@ -124,11 +137,11 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     )
     proxy = Proxy(config, pool, upstream, limiter, RecentTokens(memory), unwritten)
     load = partial(read_load, memory)
-    health = Health(pool, time.monotonic(), load)
+    health = Health(pool, time.monotonic(), load, database)
     read = partial(connect, readonly=True)
     metrics = MetricsEndpoint(config.metrics.allow, pool, metric_counters, read, load)
-    app = ServerApp(create_app(proxy, health, metrics), proxy, unwritten, db)
-    app.recover()
+    app = ServerApp(create_app(proxy, health, metrics), proxy, unwritten, database, db)
+    app.check()
     return app
 
 

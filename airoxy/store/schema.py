@@ -199,6 +199,7 @@ def _make_file(path: Path) -> None:
     would take away the locks that this process has on it."""
     try:
         if not path.exists():
+            _refuse_leftovers(path)
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
         pass  # somebody else made it just now
@@ -208,6 +209,16 @@ def _make_file(path: Path) -> None:
         raise _forbidden(path) from None
     except OSError as error:
         raise StoreError(f"{path} cannot be made: {error.strerror}.") from None
+
+
+def _refuse_leftovers(path: Path) -> None:
+    """SQLite would take the log of a database that is gone for that of the new one."""
+    wal = path.with_name(f"{path.name}-wal")
+    if wal.exists() and wal.stat().st_size:
+        raise StoreError(
+            f"{path} is gone, but {wal.name} is still there: put the database back, or move"
+            f" {wal.name} and {path.name}-shm away as well."
+        )
 
 
 def _prepare(db: apsw.Connection, path: Path, readonly: bool) -> None:

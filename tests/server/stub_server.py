@@ -43,8 +43,8 @@ class StubApp:
     def load(self) -> Load:
         return Load(self.streams_open)
 
-    def recover(self) -> None:
-        """Nothing is lost here."""
+    def check(self) -> None:
+        """There is nothing to check."""
 
     async def startup(self) -> None:
         if (HERE / "broken").exists():

@@ -102,5 +102,5 @@ def test_a_stop_ends_the_workers_of_a_parent_that_was_killed_too(site):
     with site.load(clients=1, streams=2, seconds=5):
         kill_the_parent(site)
         site.machine.run("systemctl stop airoxy.socket airoxy.service")
-    assert site.machine.run("pgrep -f 'airoxy serve'", check=False) == ""
+    assert site.machine.run("pgrep -u airoxy", check=False) == ""
     site.machine.run("systemctl start airoxy.socket")

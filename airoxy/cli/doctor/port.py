@@ -90,6 +90,9 @@ def _state(found: HealthAnswer, reload: Callable[[], str] | None) -> Finding:
     if found.body["version"] != __version__:
         text = f"The server is still of version {found.body['version']}, not {__version__}."
         return Finding(WARN, text, "sudo airoxy reload", reload)
+    if "database_moved" in found.body:
+        remedy = "Put it back where it was, or: sudo airoxy restart"
+        return Finding(FAIL, f"{found.url}: {found.body['warning']}.", remedy)
     state = OK if found.status == 200 and "warning" not in found.body else WARN
     return Finding(state, f"{found.url}: {found}.")
 

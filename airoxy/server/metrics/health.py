@@ -11,6 +11,7 @@ from airoxy import __version__
 from airoxy.server.metrics.load import Load
 from airoxy.server.pool.pool import Pool
 from airoxy.server.pool.snapshot import Snapshot
+from airoxy.store.database_file import DatabaseFile
 
 
 @dataclass
@@ -20,6 +21,7 @@ class Health:
     pool: Pool
     started: float
     load: Callable[[], Load]
+    database: DatabaseFile
 
     def read(self) -> tuple[int, dict[str, Any]]:
         """Status 200, or 503 with the reason where no request could be served; and the body."""
@@ -37,7 +39,9 @@ class Health:
         }
         if reason:
             body["reason"] = reason
-        if trouble := writer.trouble or (None if snapshot.readable else "database unreadable"):
+        if moved := self.database.trouble():
+            body["warning"], body["database_moved"] = moved, True
+        elif trouble := writer.trouble or (None if snapshot.readable else "database unreadable"):
             body["warning"] = trouble
         if writer.dropped:
             body["log_rows_dropped"] = writer.dropped

@@ -39,14 +39,14 @@ _BREAK_OFF = 2.0
 
 
 class Application(Protocol):
-    """What a worker serves (`airoxy.server.app`): `recover` is called every second, `aclose` after
+    """What a worker serves (`airoxy.server.app`): `check` is called every second, `aclose` after
     the last request."""
 
     @property
     def answer(self) -> Callable[[Request, Response], Awaitable[None]]: ...
     @property
     def load(self) -> Load: ...
-    def recover(self) -> None: ...
+    def check(self) -> None: ...
     async def startup(self) -> None: ...
     async def aclose(self) -> None: ...
 
@@ -156,7 +156,7 @@ class _Serving:
     async def _beat(self, app: Application) -> None:
         while True:
             self._report(b"beat %d %d %d" % app.load)
-            app.recover()
+            app.check()
             await asyncio.sleep(BEAT)
 
     def _report(self, words: bytes) -> None:
