@@ -166,6 +166,12 @@ class Pool:
             headers=(("retry-after", str(wait)),),
         )
 
+    def able(self, wanted: Wanted) -> list[Token]:
+        """The tokens in whose accounts the client key has things, those first that are ready."""
+        now = time.time()
+        tokens = [each for each in self._candidates(wanted) if not each.expired(now)]
+        return sorted(tokens, key=lambda each: self._cooling_until(each, wanted.scope) > now)
+
     def all_ready(self) -> list[Token]:
         """The tokens that could serve a request for a model of which none is cooling."""
         return self._ready(self._active(self.snapshot.tokens.values()), EVERYTHING, ())

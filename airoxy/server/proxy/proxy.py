@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import apsw
 
 from airoxy.config import Config
 from airoxy.core.limits.access import check_access
+from airoxy.core.limits.sharing import ALL
 from airoxy.core.limits.table import Limits
+from airoxy.core.lists import is_list
 from airoxy.core.pool import Scope, model_class
 from airoxy.core.request.body import Asked
 from airoxy.core.request.paths import Cost, creates, endpoint_group
@@ -28,6 +30,7 @@ from airoxy.server.proxy.attempts import Attempts, Job
 from airoxy.server.proxy.authentication import authenticate
 from airoxy.server.proxy.body import other_ids, read_request
 from airoxy.server.proxy.conversations import Conversation
+from airoxy.server.proxy.lists import Lists
 from airoxy.server.proxy.relay import AnswerSource, relay
 from airoxy.server.proxy.request_log import RequestLog
 from airoxy.server.unwritten import Unwritten, UnwrittenRequests
@@ -61,6 +64,7 @@ class Proxy:
 
     def __post_init__(self) -> None:
         self._attempts = Attempts(self.config, self.pool, self.upstream)
+        self._lists = Lists(self.upstream, self.pool.snapshot)
 
     async def __call__(self, request: Request, response: Response) -> None:
         now = time.time()
@@ -110,7 +114,7 @@ class Proxy:
             job.body = await self.limiter.look(
                 head, job.body, limits, request_log.reservation, request_log.model
             )
-        answer: AnswerSource = await self._attempts.answer(job)
+        answer = await self._listed(job, limits) or await self._attempts.answer(job)
         try:
             if creates(head.method, head.path) and 200 <= answer.status < 300:
                 answer = await affinity.remember(
@@ -126,6 +130,20 @@ class Proxy:
         finally:
             answer.close()
             request.forget()
+
+    async def _listed(self, job: Job, limits: Limits | None) -> AnswerSource | None:
+        """The answer to a request for a list, which is made of several accounts' lists, or of what
+        is the key's own in one; None where it can pass as it is."""
+        head, shares = job.request.head, affinity.shares_of(limits)
+        if not is_list(head.method, head.path):
+            return None
+        # Where a list begins does not say in which account the rest of it is.
+        begins = b"after_id=" in head.query or b"before_id=" in head.query
+        tokens = self.pool.able(replace(job.wanted, pinned=None) if begins else job.wanted)
+        if not tokens or (len(tokens) == 1 and shares == ALL):
+            return None
+        job.request_log.attempted(tokens[0])
+        return await self._lists.answer(head, tokens, job.request_log.key_id, shares)
 
     def _account(self, request_log: RequestLog) -> None:
         """The row is made when the client has what it asked for, and several together: one after
