@@ -101,6 +101,8 @@ class Config:
 
     host: str | None
     port: int
+    public_url: str | None
+    trusted_proxies: tuple[str, ...]
     tls: Tls
     workers: int
     token_refresh_interval: int

@@ -50,6 +50,20 @@ SCHEMA: tuple[Setting, ...] = (
     ),
     Setting("port", Whole(1, 65535), 3800, "The TCP port on which airoxy listens."),
     Setting(
+        "public_url",
+        Url(),
+        None,
+        "The address that clients know, where a proxy in front does not tell it. It stands in"
+        " results_url of a batch, from where the SDKs fetch its results.",
+        null="what the client called",
+    ),
+    Setting(
+        "trusted_proxies",
+        Networks(),
+        ("127.0.0.0/8", "::1/128"),
+        "Of which proxies in front of airoxy X-Forwarded-Proto and X-Forwarded-Host are believed.",
+    ),
+    Setting(
         "tls.certificate",
         AbsolutePath(),
         None,

@@ -142,9 +142,7 @@ def test_a_batch_stays_with_its_token(sdk, airoxy, upstream):
 
 
 def read_results(client, batch_id):
-    """By path: `results_url` names Anthropic's own host, where our key is worth nothing."""
-    lines = client.get(f"/v1/messages/batches/{batch_id}/results", cast_to=str)
-    return [json.loads(line) for line in lines.splitlines()]
+    return [json.loads(line.to_json()) for line in client.messages.batches.results(batch_id)]
 
 
 def test_a_large_file_there_and_back(sdk, airoxy, upstream, tmp_path):

@@ -7,6 +7,7 @@ import logging
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
+from ipaddress import ip_network
 
 import apsw
 
@@ -33,6 +34,7 @@ from airoxy.server.proxy.conversations import Conversation
 from airoxy.server.proxy.lists import Lists
 from airoxy.server.proxy.relay import AnswerSource, relay
 from airoxy.server.proxy.request_log import RequestLog
+from airoxy.server.proxy.results_url import PublicAddress, names_results, with_own_host
 from airoxy.server.unwritten import Unwritten, UnwrittenRequests
 from airoxy.store.usage import requests
 from airoxy.upstream.upstream import Upstream
@@ -65,6 +67,11 @@ class Proxy:
     def __post_init__(self) -> None:
         self._attempts = Attempts(self.config, self.pool, self.upstream)
         self._lists = Lists(self.upstream, self.pool.snapshot)
+        self._public = PublicAddress(
+            self.config.tls.certificate is not None,
+            self.config.public_url,
+            tuple(map(ip_network, self.config.trusted_proxies)),
+        )
 
     async def __call__(self, request: Request, response: Response) -> None:
         now = time.time()
@@ -124,6 +131,9 @@ class Proxy:
                 affinity.forget(head.path, answer.status, self.pool.writer)
             if head.ids and head.path.endswith("/results"):
                 request_log.counted_results = self.pool.snapshot.counted_results(head.ids[0])
+            if names_results(head.path, answer):
+                base = self._public.of(head.headers, request.client)
+                answer = await with_own_host(answer, base)
             told = job.told(request_log.token_name if self.config.tell_token else None)
             before_end = partial(self._before_end, request_log)
             await relay(answer, response, request_log, before_end, told)
