@@ -140,6 +140,10 @@ class ConnectFailed(UpstreamError):
     """No connection: refused, no route, name not found, TLS failed, connecting took too long."""
 
 
+class ConnectTimeout(ConnectFailed):
+    """Another token would have to wait as long, for the same name, address and host."""
+
+
 class UpstreamTimeout(UpstreamError):
     """Connected, then silent for longer than `upstream.read_timeout`."""
 

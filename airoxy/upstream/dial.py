@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Any
 
-from airoxy.errors import ConnectFailed
+from airoxy.errors import ConnectFailed, ConnectTimeout
 from airoxy.upstream.connection import UpstreamConnection
 from airoxy.upstream.origin import HTTPProxy, Origin
 
@@ -79,7 +79,7 @@ class Dialer:
         except TimeoutError as error:
             if clock.expired():
                 seconds = f"{self.timeout:g} seconds"
-                raise ConnectFailed(f"Connecting to {where} took more than {seconds}") from None
+                raise ConnectTimeout(f"Connecting to {where} took more than {seconds}") from None
             raise ConnectFailed(f"Cannot connect to {where}: {_reason(error)}") from error
         except ssl.SSLError as error:
             raise ConnectFailed(f"TLS with {where} failed: {_tls_reason(error)}") from error

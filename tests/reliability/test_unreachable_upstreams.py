@@ -35,6 +35,17 @@ def test_an_upstream_that_swallows_connections_is_given_up_in_time(install):
         assert "took more than 1 second" in unreachable(install, f"http://127.0.0.1:{port}")
 
 
+def test_a_connection_that_takes_too_long_is_tried_once_however_many_tokens_there_are(install):
+    with swallowing() as port:
+        airoxy = install(url=f"http://127.0.0.1:{port}", upstream={"connect_timeout": 1}).start()
+        for name in ("one", "two", "three"):
+            airoxy.token(f"{TOKEN}-{name}", name=name)
+        with Client(airoxy) as client:
+            assert client.send(request(airoxy.key())).answer().status == 502
+        (row,) = airoxy.wait_logs(1)
+    assert row["attempts"] == 1
+
+
 def test_an_upstream_that_is_not_there_is_told(install):
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]

@@ -199,7 +199,7 @@ class Parent:
                 log.warning("Worker %d %s while leaving.", worker.pid, how_it_ended(status))
             return
         log.warning("Worker %d %s.", worker.pid, how_it_ended(status))
-        if worker.old:
+        if worker.old or worker.suspect:
             return
         if self._predecessor:
             self._fail(f"a new worker {how_it_ended(status)}")

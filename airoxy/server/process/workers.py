@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from airoxy.server.metrics.load import Load
-from airoxy.server.process.child import fork
+from airoxy.server.process.child import LEAVE_LATER, fork
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,8 @@ class WorkerTimeouts:
     """Seconds. A worker's own deadlines for leaving (`process.worker`) are a little shorter."""
 
     start: float = 60.0  # from the fork to `ready`
-    silence: float = 20.0  # without a beat
+    suspicion: float = 3.0  # without a beat: a substitute is started
+    silence: float = 20.0  # without a beat: it is killed
     kill_grace: float = 5.0  # from SIGABRT to SIGKILL
     break_off: float = 15.0  # to break off what runs and write its log rows
     stop: float = 85.0  # systemd's TimeoutStopSec is 90
@@ -56,6 +57,7 @@ class Worker:
     waiting: int = 0
     old: bool = False  # of before the reload that is under way
     leaving: bool = False
+    suspect: bool = False  # silent for so long that a substitute was started
     unresponsive: bool = False  # it hangs, and was told to abort
     kill_at: float = math.inf
     connected: bool = True  # its end of the control socket is open
@@ -124,8 +126,10 @@ class Workers:
 
     @property
     def current(self) -> list[Worker]:
-        """Those that are meant to stay."""
-        return [each for each in self.workers.values() if not (each.old or each.leaving)]
+        """Those that are meant to stay, and are not suspected to hang."""
+        return [
+            each for each in self.workers.values() if not (each.old or each.leaving or each.suspect)
+        ]
 
     @property
     def leaving(self) -> list[Worker]:
@@ -177,6 +181,20 @@ class Workers:
         self._checked_at = now
         for worker in self.workers.values():
             worker.enforce_timeouts(now, self._timeouts)
+            self._suspect(worker, now)
+
+    def _suspect(self, worker: Worker, now: float) -> None:
+        """New connections must not wait until it is certain that a worker hangs. If it was only
+        slow, it leaves its place to the substitute."""
+        if not worker.ready or worker.leaving or worker.old:
+            return
+        silent = now - worker.heard > self._timeouts.suspicion
+        if silent and not worker.suspect:
+            log.warning("Worker %d is silent; another one is started.", worker.pid)
+            worker.suspect = True
+        elif worker.suspect and not silent:
+            log.info("Worker %d is no longer silent; it leaves.", worker.pid)
+            worker.leave(LEAVE_LATER, now + self._timeouts.retire)
 
     @property
     def ended_orphans(self) -> list[Worker]:

@@ -17,7 +17,7 @@ from airoxy.core.pool import Token
 from airoxy.core.request.headers import Headers, credential_for, passed_to_upstream
 from airoxy.core.request.paths import CHAT, creates
 from airoxy.core.verdict import ANSWER, JUDGED, Reply, Situation, Verdict, judge, needs_body
-from airoxy.errors import ConnectFailed
+from airoxy.errors import ConnectFailed, ConnectTimeout
 from airoxy.server.http.head import RequestHead
 from airoxy.server.http.request import Request
 from airoxy.server.pool.pool import Pool, Wanted
@@ -103,7 +103,7 @@ class Attempts:
                 try:
                     exchange = await self._send(job, token)
                 except ConnectFailed as error:
-                    if unreachable or not job.repeatable:
+                    if unreachable or not job.repeatable or isinstance(error, ConnectTimeout):
                         raise
                     unreachable = error
                     continue

@@ -131,6 +131,22 @@ def test_a_hanging_worker_says_where_and_is_replaced(begin: Begin, tmp_path: Pat
     assert service.worker() != hanging
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_new_connections_do_not_wait_for_a_worker_that_hangs(begin: Begin, workers: int) -> None:
+    service = begin(workers=workers)
+    hanging = service.worker()
+    os.kill(hanging, signal.SIGSTOP)
+    for _ in range(4):
+        assert service.worker() != hanging
+    service.wait_journal(f"Worker {hanging} is silent; another one is started.")
+    assert hanging in service.children  # not killed yet
+    os.kill(hanging, signal.SIGCONT)
+    service.wait_journal(f"Worker {hanging} is no longer silent; it leaves.")
+    service.wait_for(lambda: len(service.children) == workers, "end of the worker")
+    assert hanging not in service.children
+    service.wait_status(f"STATUS={workers} of {workers} workers")
+
+
 def test_workers_leave_when_the_parent_is_killed(begin: Begin) -> None:
     service = begin()
     worker = os.pidfd_open(service.worker())
