@@ -12,7 +12,8 @@ from airoxy.upstream.exchange import Exchange
 #: An error document is smaller (bytes), and arrives with its head or soon after (seconds).
 LIMIT, PATIENCE = 64 * 1024, 1.0
 
-_ERROR_EVENT = b"event: error"
+#: How a first event begins that may be an error: with that name, or with none.
+_BEGINNINGS = (b"event: error", b"event:error", b"data:")
 _OVERLOADED = "overloaded_error"
 
 
@@ -50,7 +51,9 @@ async def begins_overloaded(exchange: Exchange) -> bool:
     while (left := deadline - loop.time()) > 0:
         arrived = await exchange.peek(size + 1, left)
         beginning = _decoded(exchange, arrived).lstrip()[:LIMIT]
-        if not (beginning.startswith(_ERROR_EVENT) or _ERROR_EVENT.startswith(beginning)):
+        if not beginning.startswith(_BEGINNINGS) and not any(
+            each.startswith(beginning) for each in _BEGINNINGS
+        ):
             return False
         event, end, _ = beginning.replace(b"\r\n", b"\n").partition(b"\n\n")
         if end:
