@@ -8,8 +8,9 @@ VERSION = $(shell dpkg-parsechangelog --show-field Version)
 DEB = dist/airoxy_$(VERSION)_all.deb
 
 # What the tests need beside the package's own dependencies (those stand in debian/control).
-TEST_PACKAGES := caddy chromium curl git golang-go haproxy man-db nginx-light openssl prometheus \
-	python3-hypothesis python3-pytest python3-pytest-timeout python3-pytest-xdist python3-venv \
+DOCS_PACKAGES := furo python3-myst-parser python3-sphinx
+TEST_PACKAGES := $(DOCS_PACKAGES) caddy chromium curl git golang-go haproxy man-db nginx-light \
+	openssl prometheus python3-hypothesis python3-pytest python3-pytest-timeout python3-pytest-xdist python3-venv \
 	shellcheck systemd
 SYSTEM_PACKAGES := debhelper dpkg-dev iproute2 lintian mmdebstrap systemd-container
 PACKAGE_NEEDS = $(shell sed -n '/^Depends:/,/^[A-Z]/s/^ \(python3-[a-z-]*\).*/\1/p' debian/control)
@@ -26,7 +27,7 @@ PYTEST_FLAGS ?= -n auto --timeout 180
 IS_ROOT := $(filter 0,$(shell id -u))
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
-.PHONY: help up deb test lint newest demo bench bench-peer bench-soak soak fuzz clean test-debian test-newest test-clients test-system unbooted needs
+.PHONY: help up deb docs test lint newest demo bench bench-peer bench-soak soak fuzz clean test-debian test-newest test-clients test-system unbooted needs
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -64,6 +65,11 @@ newest: .venv/pins/bin/uv  ## move what the tests install on to the newest versi
 	cd tests/node && npm install --package-lock-only --save-exact --silent --no-fund --no-audit \
 		$$(sed -n 's/^    "\(.*\)": "[0-9.]*",\?$$/\1@latest/p' package.json)
 	$(MAKE) --no-print-directory lint test-newest test-clients
+
+docs:  ## the documentation as a site with search, into build/docs
+	@$(if $(IS_ROOT),tests/need.sh $(DOCS_PACKAGES))
+	sphinx-build -q -b html -d build/doctrees -c docs/site . build/docs
+	@echo "build/docs/index.html"
 
 demo:  ## airoxy in front of a fake Anthropic: requests, a stream, a failover, the account
 	@PYTHON=$(PYTHON) tests/demo.sh

@@ -27,3 +27,19 @@ def test_every_link_leads_somewhere(document):
         target = document.parent / path if path else document
         assert target.exists(), path
         assert not anchor or anchor in anchors(target.read_text()), f"{path}#{anchor}"
+
+
+def test_the_links_work_where_the_package_puts_the_documents():
+    """Below /usr/share/doc/airoxy, by what debian/ says."""
+    documents = [ROOT / name for name in (ROOT / "debian/airoxy.docs").read_text().split()]
+    lines = (ROOT / "debian/airoxy.install").read_text().splitlines()
+    documents += [ROOT / line.split()[0] for line in lines if "usr/share/doc/airoxy" in line]
+    installed = {file for path in documents for file in (path, *path.rglob("*"))}
+    broken = [
+        (document.name, path)
+        for document in installed
+        if document.suffix == ".md" and document.parent.name != "site"
+        for path, _ in LINK.findall(document.read_text())
+        if path and (document.parent / path).resolve() not in installed
+    ]
+    assert broken == []
