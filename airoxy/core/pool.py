@@ -15,6 +15,14 @@ _GENERATION_4 = re.compile(r"claude-(opus|sonnet)-4(?![0-9])")
 _SUFFIX = re.compile(r"(\[[^\]]*\]|-latest|-20[0-9]{6})+$")
 
 
+class OwnLimits(NamedTuple):
+    """What a token may be used for; None is no limit. Money is in nano-dollars."""
+
+    spend_per_day: int | None
+    spend_per_month: int | None
+    concurrent: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """An upstream credential. `expires_at` is in Unix seconds and set for OAuth tokens only;
@@ -29,6 +37,7 @@ class Token:
     reset_at: int
     priority: int = 0
     pool: str | None = None
+    limits: OwnLimits | None = None
 
     def expired(self, now: float) -> bool:
         return self.expires_at is not None and self.expires_at <= now

@@ -34,6 +34,7 @@ from airoxy.server.pool.recent import RecentTokens
 from airoxy.server.pool.refresher import Refresher
 from airoxy.server.pool.refusals import Refusals
 from airoxy.server.pool.snapshot import Snapshot
+from airoxy.server.pool.token_limits import TokenLimits
 from airoxy.server.pool.token_state import TokenState
 from airoxy.server.proxy.proxy import Proxy
 from airoxy.server.shared_memory import SharedMemory
@@ -114,9 +115,11 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     metric_counters = MetricCounters(memory)
     unwritten = UnwrittenRequests(memory)
     writer = Writer(connect(), count=metric_counters.count, unwritten=unwritten)
+    limit_counters = LimitCounters(memory)
     pool = Pool(
         Snapshot(db),
         token_state,
+        TokenLimits(memory, limit_counters),
         Refusals(memory),
         writer,
         Refresher(config.oauth, connect),
@@ -132,9 +135,7 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
         proxy=proxy_for(settings.url, settings.proxy, environ),
     )
     # Prices are read now: the first request that is written may find no descriptor left.
-    limiter = Limiter(
-        LimitCounters(memory), lambda key: key in pool.snapshot.limits, db, config.pricing
-    )
+    limiter = Limiter(limit_counters, lambda key: key in pool.snapshot.limits, db, config.pricing)
     proxy = Proxy(config, pool, upstream, limiter, RecentTokens(memory), unwritten)
     load = partial(read_load, memory)
     health = Health(pool, time.monotonic(), load, database)

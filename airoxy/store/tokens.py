@@ -9,11 +9,13 @@ the token has another one by now, nothing happens. Secrets are encrypted (see
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import apsw
 
-from airoxy.core.pool import Scope, Token
+from airoxy.calendar import day_number, day_of
+from airoxy.core.pool import OwnLimits, Scope, Token
 from airoxy.core.quota import QuotaWindow
 from airoxy.errors import Conflict, NotFound
 from airoxy.store.schema import among, run, transaction
@@ -40,7 +42,10 @@ _LISTED = (
     "concurrent_requests",
 )
 #: The columns of a Token.
-_LOADED = "id, name, type, unseal(token), expires_at, reset_at, priority, pool"
+_LOADED = (
+    "id, name, type, unseal(token), expires_at, reset_at, priority, pool,"
+    " spend_per_day_nanousd, spend_per_month_nanousd, concurrent_requests"
+)
 #: What may be set of a token.
 SETTABLE = ("name", *_LISTED[_LISTED.index("note") :])
 
@@ -111,6 +116,10 @@ def list_tokens(db: apsw.Connection, now: float) -> list[dict[str, Any]]:
     listed = [dict(zip(_LISTED, row, strict=True)) for row in rows]
     windows = quota_windows(db, now)
     for row in listed:
+        limited = row["spend_per_day_nanousd"] or row["spend_per_month_nanousd"]
+        names = ("spent_today_nanousd", "spent_this_month_nanousd")
+        row |= zip(names, spent(db, row["id"], now) if limited else (None, None), strict=True)
+    for row in listed:
         row["quota"] = windows.get(row["id"], [])
         row["is_readable"] = readable
         row["is_active"] = bool(row["is_active"])
@@ -149,7 +158,24 @@ def set_active(db: apsw.Connection, token_id: int, active: bool, now: float) -> 
 def load_token(db: apsw.Connection, token_id: int) -> Token | None:
     """With its secret, active or not; None where that cannot be decrypted."""
     rows = run(db, f"SELECT {_LOADED} FROM tokens WHERE id = ?", (token_id,))
-    return Token(*rows[0]) if rows and rows[0][3] is not None else None
+    return _loaded(rows[0]) if rows and rows[0][3] is not None else None
+
+
+def _loaded(row: tuple[Any, ...]) -> Token:
+    token, limits = Token(*row[:8]), OwnLimits(*row[8:])
+    return replace(token, limits=limits) if any(each is not None for each in limits) else token
+
+
+def spent(db: apsw.Connection, token_id: int, now: float) -> tuple[int, int]:
+    """What the token's requests have cost today and this month, UTC, in nano-dollars."""
+    today = day_of(now)
+    ((of_today, of_month),) = run(
+        db,
+        "SELECT ifnull(sum(cost_nanousd) FILTER (WHERE day = ?2), 0), ifnull(sum(cost_nanousd), 0)"
+        " FROM daily WHERE day BETWEEN ?1 AND ?2 AND token_id = ?3",
+        (day_number(today.replace(day=1)), day_number(today), token_id),
+    )
+    return of_today, of_month
 
 
 def names(db: apsw.Connection) -> dict[int, str]:
@@ -224,7 +250,7 @@ def usable_tokens(db: apsw.Connection, ids: Collection[int] | None = None) -> li
         f"SELECT {_LOADED} FROM tokens WHERE is_active AND removed_at IS NULL"
         f" AND {among(ids)} ORDER BY id",
     )
-    return [Token(*row) for row in rows if row[3] is not None]
+    return [_loaded(row) for row in rows if row[3] is not None]
 
 
 def note_used(db: apsw.Connection, used: Mapping[int, int]) -> None:

@@ -80,6 +80,9 @@ def state(row: Row, now: float) -> str:
         return f"inactive: {row['inactive_reason']}" if row["inactive_reason"] else "disabled"
     if row["expires_at"] and row["expires_at"] <= now:
         return "expired"
+    for period, limit, spent in _SPENDING:
+        if row[limit] is not None and row[spent] >= row[limit]:
+            return f"spent: its limit of {period} is reached"
     coolings = [
         f"cooling {_scope(cooling)}{span(cooling['until'] - now)} ({cooling['reason']})"
         for cooling in row["coolings"]
@@ -114,18 +117,20 @@ def _facts(row: Row, now: float) -> Iterator[tuple[str, str]]:
         yield f"quota {window['window']}", f"{window['used']:.0%} used, resets in {left}"
     yield "priority", str(row["priority"])
     yield "pool", row["pool"] or "-"
-    for column, name in _LIMITS.items():
-        if row[column] is not None:
-            yield name, MONEY.show(row[column]) if "usd" in column else str(row[column])
+    for period, limit, spent in _SPENDING:
+        if row[limit] is not None:
+            yield period, f"{MONEY.show(row[spent])} of {MONEY.show(row[limit])} spent"
+    if row["concurrent_requests"] is not None:
+        yield "concurrent", f"{row['concurrent_requests']} requests at the most"
     if row["note"]:
         yield "note", row["note"]
 
 
-_LIMITS = {
-    "spend_per_day_nanousd": "USD a day",
-    "spend_per_month_nanousd": "USD a month",
-    "concurrent_requests": "concurrent",
-}
+#: A period, the limit of what may be spent in it, and what was.
+_SPENDING = (
+    ("today", "spend_per_day_nanousd", "spent_today_nanousd"),
+    ("this month", "spend_per_month_nanousd", "spent_this_month_nanousd"),
+)
 #: Columns that are there when a token has something in them.
 _OPTIONAL: dict[str, Callable[[Row], str]] = {
     "QUOTA": lambda row: quota(row) or "-",

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
+import apsw
+
 from airoxy.core import pool as rules
 from airoxy.core.pool import EVERYTHING, Scope, Token
 from airoxy.core.quota import read_windows, spare_until
@@ -24,6 +26,7 @@ from airoxy.server.pool.queues import Queues
 from airoxy.server.pool.refresher import Refresher
 from airoxy.server.pool.refusals import Refusals
 from airoxy.server.pool.snapshot import Snapshot
+from airoxy.server.pool.token_limits import TokenLimits
 from airoxy.server.pool.token_state import TokenState
 from airoxy.server.writer import Writer
 from airoxy.store import tokens
@@ -53,6 +56,8 @@ class Wanted:
     tried: set[int] = field(default_factory=set)
     refreshed: set[int] = field(default_factory=set)
     waited: float = 0.0
+    #: The token with which it runs, where that has a limit of its own.
+    runs_with: Token | None = None
 
     @property
     def patience(self) -> float:
@@ -71,6 +76,7 @@ class Pool:
         self,
         snapshot: Snapshot,
         token_state: TokenState,
+        token_limits: TokenLimits,
         refusals: Refusals,
         writer: Writer,
         refresher: Refresher,
@@ -78,17 +84,20 @@ class Pool:
     ) -> None:
         self.snapshot = snapshot
         self.token_state = token_state
+        self._token_limits = token_limits
         self.refusals = refusals
         self.writer = writer
         self.refresher = refresher
         self._leave_at = leave_at
-        self._queues = Queues(snapshot.tokens.values, token_state)
-        snapshot.watch = self._queues.changed
+        self._is_limited = False
+        self._queues = Queues(snapshot.tokens.values, token_state, token_limits)
+        snapshot.watch = self._changed
 
     async def next(self, wanted: Wanted, request_id: str | None = None) -> Token | None:
         """The token to try next, marked used; an expired one, renewed, where no other is ready.
 
         A conversation waits a little for its own, whose account has its cache."""
+        self.release(wanted)
         token = self._take(wanted)
         while isinstance(token, float):
             await self.pause(wanted, token - time.time() + _MARGIN)
@@ -103,6 +112,18 @@ class Pool:
             wanted.tried.add(token.id)
             return token
         return None
+
+    def release(self, wanted: Wanted) -> None:
+        """The request, or its attempt, is at its end."""
+        if wanted.runs_with is not None:
+            self._token_limits.end(wanted.runs_with)
+            wanted.runs_with = None
+
+    def spent(self, token_id: int | None, nanousd: int) -> None:
+        """A request with this token has cost so much."""
+        token = self.snapshot.tokens.get(token_id or 0)
+        if token is not None and token.limits is not None:
+            self._token_limits.add(token.id, nanousd, time.time())
 
     async def pause(self, wanted: Wanted, seconds: float) -> None:
         """Wait, which the request can do only so often."""
@@ -149,7 +170,7 @@ class Pool:
         """Why no token could be tried."""
         now = time.time()
         until = [
-            self._cooling_until(token, wanted.scope)
+            self._queues.ready_at(wanted.scope, token)
             for token in self._candidates(wanted)
             if not token.expired(now)
         ]
@@ -236,6 +257,9 @@ class Pool:
             if patience and (until := self._cooling_until(token, wanted.scope)) > time.time():
                 return until
             used = self.token_state.mark_used(token.id, time.time_ns())
+            if token.limits is not None:
+                self._token_limits.start(token)
+                wanted.runs_with = token
         self.writer.used(token.id, used)
         return token
 
@@ -247,12 +271,19 @@ class Pool:
         if wanted.preferred is not None and (token := self._preferred(wanted, patience)):
             return token
         if wanted.session is None:
-            return self._queues.first(wanted.pool, scope, now, lambda token: token.id in tried)
+            return self._queues.first(
+                wanted.pool,
+                scope,
+                now,
+                lambda token: token.id in tried or self._token_limits.is_busy(token),
+            )
         return self._queues.of_session(
             wanted.pool,
             wanted.session,
             lambda token: (
-                token.id not in tried and self._queues.ready_at(scope, token) - patience <= now
+                token.id not in tried
+                and self._queues.ready_at(scope, token) - patience <= now
+                and not self._token_limits.is_busy(token)
             ),
         )
 
@@ -269,11 +300,24 @@ class Pool:
         patience: float = 0.0,
     ) -> list[Token]:
         now = time.time()
-        if not self.token_state.any_cools(now):
+        if self._is_limited:
+            candidates = [each for each in candidates if not self._token_limits.is_busy(each)]
+        elif not self.token_state.any_cools(now):
             return rules.ready(candidates, None, now, tried)
         return rules.ready(
-            candidates, lambda token: self._cooling_until(token, scope) - patience, now, tried
+            candidates, lambda token: self._queues.ready_at(scope, token) - patience, now, tried
         )
+
+    def _changed(self, token_id: int, token: Token | None) -> None:
+        self._queues.changed(token_id, token)
+        if token is not None and token.limits is not None:
+            self._is_limited = True
+            # Behind the rows that wait to be written, so that they are in the sums.
+            self.writer.do(partial(self._count_spent, token_id=token_id))
+
+    def _count_spent(self, db: apsw.Connection, token_id: int) -> None:
+        now = time.time()
+        self._token_limits.begin_with(token_id, now, *tokens.spent(db, token_id, now))
 
     def _cooling_until(self, token: Token, scope: Scope) -> float:
         return self.token_state.cooling_until(token, scope.model_class, scope.group)

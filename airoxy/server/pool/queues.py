@@ -9,6 +9,7 @@ from functools import partial
 
 from airoxy.core.pool import EVERYTHING, Scope, Token
 from airoxy.core.token_queue import TokenQueue
+from airoxy.server.pool.token_limits import TokenLimits
 from airoxy.server.pool.token_state import TokenState
 
 #: After so many tokens that are ready, but not for a scope, that scope gets a queue of its own.
@@ -22,8 +23,13 @@ _Name = tuple[str | None, Scope]
 class Queues:
     """`tokens` gives the active ones when a queue is made."""
 
-    def __init__(self, tokens: Callable[[], Iterable[Token]], token_state: TokenState) -> None:
-        self._tokens, self._token_state = tokens, token_state
+    def __init__(
+        self,
+        tokens: Callable[[], Iterable[Token]],
+        token_state: TokenState,
+        token_limits: TokenLimits,
+    ) -> None:
+        self._tokens, self._token_state, self._token_limits = tokens, token_state, token_limits
         self._queues: dict[_Name, TokenQueue] = {}
 
     def changed(self, token_id: int, token: Token | None) -> None:
@@ -92,6 +98,8 @@ class Queues:
         if token.expires_at is not None and token.expires_at <= now:
             return math.inf
         until = state.inactive_until(token, int(now * 1e9))
+        if token.limits is not None:
+            until = max(until, self._token_limits.ready_at(token, now))
         if state.any_cools(now):
             return max(until, state.cooling_until(token, scope.model_class, scope.group))
         return until

@@ -121,6 +121,13 @@ class Proxy:
             job.body = await self.limiter.look(
                 head, job.body, limits, request_log.reservation, request_log.model
             )
+        try:
+            await self._forward(job, response, limits)
+        finally:
+            self.pool.release(job.wanted)
+
+    async def _forward(self, job: Job, response: Response, limits: Limits | None) -> None:
+        request, head, request_log = job.request, job.request.head, job.request_log
         answer = await self._listed(job, limits) or await self._attempts.answer(job)
         try:
             if creates(head.method, head.path) and 200 <= answer.status < 300:
@@ -194,6 +201,7 @@ class Proxy:
         else:
             row = reservation.count(partial(request_log.row, self.limiter.prices))
             written = partial(reservation.written, row, asyncio.get_running_loop())
+        self.pool.spent(row.token_id, row.cost_nanousd)
         if request_log.container_id and row.token_id:
             affinity.note_id(
                 request_log.container_id, row.token_id, row.api_key_id, self.pool.writer

@@ -1,0 +1,110 @@
+"""What tokens with limits of their own have spent and are doing right now, shared by all workers.
+
+A limit of a token ends its use when it is reached; what runs then goes on.
+"""
+
+from __future__ import annotations
+
+import datetime
+from contextlib import suppress
+
+from airoxy.calendar import day_number, day_of, next_day, next_month
+from airoxy.core.pool import Token
+from airoxy.errors import AiroxyError
+from airoxy.server.limits.counters import LimitCounters
+from airoxy.server.shared_memory import Record, Region, SharedMemory
+
+SLOTS = 4096
+
+#: Money in nano-dollars, and the day (since 1970) and month (since year 0) that it is of.
+_SLOT = Record(token_id=1, day=1, spent_today=1, month=1, spent_this_month=1)
+_SPENDING = Record(slots=SLOTS * _SLOT)
+REGION = Region("token_limits", _SPENDING, locks={"slots": 1})
+
+_DAY, _TODAY = _SLOT.at["day"], _SLOT.at["spent_today"]
+_MONTH, _THIS_MONTH = _SLOT.at["month"], _SLOT.at["spent_this_month"]
+
+
+class TokenLimits:
+    """Requests that run are held in `counters`, under the negative id of their token, where they
+    go with the worker that has them."""
+
+    def __init__(self, memory: SharedMemory, counters: LimitCounters) -> None:
+        self._words = memory.words(REGION)
+        self._lock = memory.lock(REGION, "slots")
+        self._counters = counters
+
+    def ready_at(self, token: Token, now: float) -> float:
+        """From when (Unix time) on the token may spend; 0 for now."""
+        limits = token.limits
+        if limits is None:
+            return 0.0
+        today, this_month = self.spent(token.id, now)
+        if limits.spend_per_month is not None and this_month >= limits.spend_per_month:
+            return next_month(now)
+        if limits.spend_per_day is not None and today >= limits.spend_per_day:
+            return next_day(now)
+        return 0.0
+
+    def spent(self, token_id: int, now: float) -> tuple[int, int]:
+        """Today and this month, in nano-dollars."""
+        words, base, today = self._words, _base(token_id), day_of(now)
+        if words[base] != token_id:
+            return 0, 0
+        return (
+            words[base + _TODAY] if words[base + _DAY] == day_number(today) else 0,
+            words[base + _THIS_MONTH] if words[base + _MONTH] == _month(today) else 0,
+        )
+
+    def begin_with(self, token_id: int, now: float, today: int, this_month: int) -> None:
+        """What the database has of it; this memory may know of more, which is not written yet."""
+        with self._lock:
+            known_today, known_this_month = self.spent(token_id, now)
+            today, this_month = max(today, known_today), max(this_month, known_this_month)
+            self._set(token_id, day_of(now), today, this_month)
+
+    def add(self, token_id: int, nanousd: int, now: float) -> None:
+        """So much more has been spent."""
+        with self._lock:
+            today, this_month = self.spent(token_id, now)
+            self._set(token_id, day_of(now), today + nanousd, this_month + nanousd)
+
+    def is_busy(self, token: Token) -> bool:
+        """Whether as many requests run as may."""
+        if token.limits is None or (most := token.limits.concurrent) is None:
+            return False
+        slot = self._counters.find(-token.id)
+        if slot is None or self._counters.running(slot) < most:
+            return False
+        return not self._counters.forget_dead(slot) or self._counters.running(slot) >= most
+
+    def start(self, token: Token) -> None:
+        """A request begins to run."""
+        self._run(token, 1)
+
+    def end(self, token: Token) -> None:
+        """A request that ran is at its end."""
+        self._run(token, -1)
+
+    def _run(self, token: Token, change: int) -> None:
+        number = -token.id
+        # Without a slot, of which there are thousands, the token has no such limit.
+        with self._counters.turn(), suppress(AiroxyError):
+            slot = self._counters.find(number)
+            if slot is None:
+                slot = self._counters.add(number, lambda _: True)
+            self._counters.hold(slot, number, running=change)
+
+    def _set(self, token_id: int, day: datetime.date, today: int, this_month: int) -> None:
+        values = (token_id, day_number(day), today, _month(day), this_month)
+        base = _base(token_id)
+        for offset, value in enumerate(values):
+            self._words[base + offset] = value
+
+
+def _base(token_id: int) -> int:
+    return token_id % SLOTS * _SLOT.size
+
+
+def _month(day: datetime.date) -> int:
+    return day.year * 12 + day.month

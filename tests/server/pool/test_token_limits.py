@@ -1,0 +1,96 @@
+"""Tokens with limits of their own are not used above them."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from tests.fake_anthropic import FakeAnthropic
+from tests.program import Airoxy
+from tests.server.pool.pooled import ONE, TWO, ask, listed
+
+
+def start(install, **settings) -> tuple[Airoxy, str]:
+    airoxy = install(**settings).start()
+    for name, secret in (("one", ONE), ("two", TWO)):
+        airoxy.token(secret, name=name)
+    return airoxy, airoxy.key()
+
+
+def spent(airoxy: Airoxy, name: str) -> int:
+    return listed(airoxy)[name]["spent_today_nanousd"] or 0
+
+
+@pytest.mark.parametrize("limit", ["--spend-per-day", "--spend-per-month"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_token_that_has_spent_its_limit_is_left(install, upstream, limit, workers):
+    airoxy, key = start(install, workers=workers)
+    airoxy.cli("token", "set", "one", limit, "0.000001")
+    for _ in range(2):
+        assert ask(airoxy, key).status == 200
+    deadline = time.monotonic() + 20
+    while not spent(airoxy, "one"):
+        assert time.monotonic() < deadline
+    upstream.clear()
+    session = {"x-claude-code-session-id": "0b5c1f52-aaaa-bbbb-cccc-000000000001"}
+    for number in range(6):
+        assert ask(airoxy, key, headers=session if number % 2 else {}).status == 200
+    assert set(upstream.tokens) == {TWO}
+    assert "spent: its limit" in airoxy.cli("token", "list")
+    airoxy.cli("token", "disable", "two")
+    answer = ask(airoxy, key)
+    assert answer.status == 429
+    assert 0 < int(answer.headers["retry-after"]) <= 31 * 86400
+    airoxy.cli("token", "set", "one", limit, "100")
+    assert ask(airoxy, key).status == 200
+
+
+def test_what_was_spent_counts_after_a_restart(install, upstream):
+    airoxy, key = start(install)
+    airoxy.cli("token", "set", "one", "--spend-per-month", "0.000001")
+    for _ in range(2):
+        ask(airoxy, key)
+    airoxy.stop()
+    airoxy.start()
+    upstream.clear()
+    deadline = time.monotonic() + 20
+    while True:
+        ask(airoxy, key)
+        if upstream.tokens[-4:] == [TWO] * 4:
+            break
+        assert time.monotonic() < deadline
+    assert upstream.tokens.count(ONE) <= 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_only_so_many_requests_run_with_a_token(install, upstream: FakeAnthropic, workers):
+    airoxy, key = start(install, workers=workers)
+    airoxy.cli("token", "set", "one", "--concurrent", "1")
+    airoxy.cli("token", "set", "one", "--priority", "5")
+    hold = upstream.script(token=ONE).hold()
+    thread = threading.Thread(target=ask, args=(airoxy, key))
+    thread.start()
+    hold.wait_arrived()
+    for _ in range(4):
+        assert ask(airoxy, key).status == 200
+    assert upstream.tokens == [ONE, TWO, TWO, TWO, TWO]
+    hold.open()
+    thread.join()
+    deadline = time.monotonic() + 20
+    while upstream.tokens[-1] != ONE:
+        assert ask(airoxy, key).status == 200
+        assert time.monotonic() < deadline
+
+
+def test_a_request_that_fails_gives_its_place_back(install, upstream):
+    airoxy, key = start(install)
+    airoxy.cli("token", "disable", "two")
+    airoxy.cli("token", "set", "one", "--concurrent", "1")
+    for _ in range(3):
+        upstream.script(token=ONE).status(500)
+        assert ask(airoxy, key).status == 500
+    upstream.script(token=ONE).hang_up()
+    assert ask(airoxy, key).status in (200, 502)
+    assert ask(airoxy, key).status == 200
