@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine
-from tests.program import Airoxy, free_port
+from tests.ports import free_port
+from tests.program import Airoxy
 
 ROOT = Path(__file__).parent.parent
 BUILT = ROOT / "build" / "bench"
@@ -147,6 +148,7 @@ def airoxy(
 ) -> Server:
     """With five tokens of a pool, as a team has it."""
     program = Airoxy(directory, f"{scheme}://127.0.0.1:{behind.port}", **settings)
+    program.executed = True  # on the processors of this process, and with memory of its own
     key = program.key()
     for number in range(5):
         program.token(f"sk-ant-api-bench-{number}")

@@ -2,8 +2,8 @@
 
 A start costs some 20 ms instead of 250 (a command) or 700 (a server), and is otherwise one of
 `python -m MODULE`: a process of its own, with its own arguments, environment, descriptors, session
-and end. What is about the interpreter's own start, or about what others see of the process (its
-command line), has it executed.
+and end. It inherits nothing else of the test's process (limits, processors), and others see the
+fork server's command line.
 
 Invariant: the fork server ends when its last user has, and reaps only what is asked for.
 """
@@ -94,13 +94,9 @@ class ForkServer:
         descriptors: tuple[int, int, int],
         *,
         session: bool = False,
-        executed: bool = False,
     ) -> Process:
         """`python -m MODULE ARGUMENTS` with these for standard input, output and error."""
-        asked = {
-            "module": module, "arguments": arguments, "environ": environ, "session": session,
-            "executed": executed,
-        }  # fmt: skip
+        asked = {"module": module, "arguments": arguments, "environ": environ, "session": session}
         with self._asking:
             socket.send_fds(self._ours, [json.dumps(asked).encode()], descriptors)
             return Process(self, self._answer())
@@ -150,9 +146,6 @@ def _become(asked: dict[str, Any], descriptors: list[int]) -> None:
     for number, each in enumerate(descriptors):
         os.dup2(each, number)
         os.close(each)
-    command = [sys.executable, "-m", asked["module"], *asked["arguments"]]
-    if asked["executed"]:
-        os.execve(command[0], command, asked["environ"])
     os.environ.clear()
     os.environ.update(asked["environ"])
     text = {"encoding": "utf-8", "errors": "surrogateescape", "closefd": False}
@@ -160,7 +153,7 @@ def _become(asked: dict[str, Any], descriptors: list[int]) -> None:
     sys.stdout = open(1, "w", **text)  # noqa: SIM115
     sys.stderr = open(2, "w", 1, **text | {"errors": "backslashreplace"})  # noqa: SIM115
     sys.argv[1:] = asked["arguments"]
-    sys.orig_argv[:] = command
+    sys.orig_argv[:] = [sys.executable, "-m", asked["module"], *asked["arguments"]]
     runpy.run_module(asked["module"], run_name="__main__", alter_sys=True)
 
 
