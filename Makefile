@@ -4,7 +4,7 @@
 PYTHON ?= /usr/bin/python3
 NEWEST := .venv/newest/bin
 CLAUDE := .venv/node/node_modules/.bin/claude
-VERSION = $(shell dpkg-parsechangelog --show-field Version)
+VERSION = $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 DEB = dist/airoxy_$(VERSION)_all.deb
 
 # What the tests need beside the package's own dependencies (those stand in debian/control).
@@ -27,36 +27,39 @@ PYTEST_FLAGS ?= -n auto --timeout 180
 IS_ROOT := $(filter 0,$(shell id -u))
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
-.PHONY: help up deb docs test lint newest demo bench bench-peer bench-soak soak fuzz clean test-debian test-newest test-clients test-system unbooted needs
+.PHONY: help up deb repo docs test lint newest demo bench bench-peer bench-soak soak fuzz clean test-debian test-newest test-clients test-system unbooted needs
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
 
-up: deb  ## build the package, install it and start it (root)
-	$(APT) update
-	$(APT) install --yes --reinstall ./$(DEB)
-	@$(if $(wildcard /run/systemd/system),airoxy start && airoxy status, \
-		echo "No systemd here: in the foreground until Ctrl-C."; runuser -u airoxy -- airoxy serve)
+up:  ## build the package, install it and start it (root)
+	@$(if $(IS_ROOT),,echo "Only root installs packages: sudo make up"; exit 1)
+	@debian/build-deb.sh
+	@debian/install-deb.sh ./$(DEB)
 
 deb:  ## the Debian package, from the last commit, into dist/
-ifdef IS_ROOT
-	@tests/need.sh dpkg-dev git
-	@$(APT) -P nocheck build-dep --yes ./ >/dev/null
-endif
-	rm -rf build/deb && mkdir -p build/deb/airoxy dist
-	git -c safe.directory='*' archive HEAD | tar -x -C build/deb/airoxy
-	cd build/deb/airoxy && PATH=/usr/sbin:/usr/bin:/sbin:/bin DEB_BUILD_OPTIONS=nocheck \
-		dpkg-buildpackage -us -uc -b -Pnocheck
-	mv build/deb/airoxy_*.deb build/deb/airoxy_*.changes build/deb/airoxy_*.buildinfo dist/
+	@debian/build-deb.sh
+
+# Where the repository is put, and which packages; those that are there already stay.
+REPO ?= dist/repo
+DEBS ?= $(DEB)
+
+repo: $(if $(filter-out file,$(origin DEBS)),,deb)  ## a signed apt repository: KEY=(gpg's name of the key) URL=(where it will be)
+	@$(if $(KEY),,echo "Which key signs it? make repo KEY=… URL=…"; exit 1)
+	@$(if $(URL),,echo "Where will it be served? make repo KEY=… URL=https://…"; exit 1)
+	@debian/make-repo.sh "$(REPO)" "$(URL)" "$(KEY)" $(DEBS)
+	@echo "$(REPO) can be served as $(URL). On a machine that is to use it, as root:"
+	@echo "  wget -P /etc/apt/sources.list.d $(URL)/airoxy.sources"
+	@echo "  apt update && apt install airoxy"
 
 test: $(if $(IS_ROOT),,unbooted) test-debian test-newest test-system test-clients  ## every test
 
 lint: .venv/newest/.complete  ## style and types
 	$(NEWEST)/ruff check
 	$(NEWEST)/mypy
-	shellcheck tests/*.sh .ci/run debian/airoxy.p*
+	shellcheck tests/*.sh .ci/run debian/*.sh debian/airoxy.p*
 
 newest: .venv/pins/bin/uv  ## move what the tests install on to the newest versions, and run what that touches
 	$(UV_COMPILE) tests/newest.txt tests/newest.in
@@ -71,7 +74,9 @@ docs:  ## the documentation as a site with search, into build/docs
 	sphinx-build -q -b html -d build/doctrees -c docs/site . build/docs
 	@echo "build/docs/index.html"
 
+# In the distribution's Python it needs what the package depends on.
 demo:  ## airoxy in front of a fake Anthropic: requests, a stream, a failover, the account
+	@$(if $(filter /usr/bin/python3,$(PYTHON)),tests/need.sh --tell curl python3 $(PACKAGE_NEEDS))
 	@PYTHON=$(PYTHON) tests/demo.sh
 
 # What it takes: ROUNDS=1 SECONDS=0.5 for a quick look, ONLY="1 kB" for a part.

@@ -1,8 +1,11 @@
 #!/bin/sh
-# Install those of the named Debian packages that are missing: need.sh PACKAGE...
+# Install those of the named Debian packages that are missing: need.sh [--tell] PACKAGE...
+# With --tell, or not run by root, it only says how to install them.
 # What comes with a service is for tests, which start it themselves: none is left running or enabled.
 set -eu
 
+user=$(id -u)
+[ "${1-}" != --tell ] || { user=nobody && shift; }
 missing=
 for package; do
     status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || status=
@@ -10,8 +13,8 @@ for package; do
 done
 [ -n "$missing" ] || exit 0
 
-if [ "$(id -u)" != 0 ]; then
-    echo "Missing packages; install them with: sudo apt-get install$missing" >&2
+if [ "$user" != 0 ]; then
+    echo "Some packages are missing; this installs them: sudo apt-get install$missing" >&2
     exit 1
 fi
 echo "Installing:$missing"
