@@ -12,7 +12,7 @@ DOCS_PACKAGES := furo python3-myst-parser python3-sphinx
 TEST_PACKAGES := $(DOCS_PACKAGES) caddy chromium curl git golang-go haproxy man-db nginx-light \
 	openssl prometheus python3-hypothesis python3-pytest python3-pytest-timeout python3-pytest-xdist python3-venv \
 	shellcheck systemd
-SYSTEM_PACKAGES := debhelper dpkg-dev iproute2 lintian mmdebstrap systemd-container
+SYSTEM_PACKAGES := apt-utils debhelper dpkg-dev gnupg iproute2 lintian mmdebstrap systemd-container
 PACKAGE_NEEDS = $(shell sed -n '/^Depends:/,/^[A-Z]/s/^ \(python3-[a-z-]*\).*/\1/p' debian/control)
 
 # Exact versions with hashes.
@@ -25,7 +25,6 @@ UV_COMPILE = .venv/pins/bin/uv pip compile --quiet --upgrade --universal --pytho
 PYTEST_FLAGS ?= -n auto --timeout 180
 # Root installs what is missing, and runs the tests that boot a system.
 IS_ROOT := $(filter 0,$(shell id -u))
-APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
 .PHONY: help up deb repo docs test lint newest demo bench bench-peer bench-soak soak fuzz clean test-debian test-newest test-clients test-system unbooted needs
 .NOTPARALLEL:

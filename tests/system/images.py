@@ -50,9 +50,9 @@ def packages(kind: str) -> list[str]:
     depends on, "build" what it is built and checked with."""
     if kind == "minimal":
         return [*BOOT]
-    wanted = [*BOOT, *MAN, *_relations("Depends")]
+    wanted = [*BOOT, *MAN, *relations("Depends")]
     if kind == "build":
-        wanted += ["build-essential", *CHECKS, *_relations("Build-Depends")]
+        wanted += ["build-essential", *CHECKS, *relations("Build-Depends")]
     return sorted(set(wanted))
 
 
@@ -88,7 +88,7 @@ def _build(release: str, wanted: list[str], place: Path) -> None:
     made.rename(place)
 
 
-def _relations(field: str) -> list[str]:
+def relations(field: str) -> list[str]:
     """The package names in a field of debian/control, without versions, profiles and variables."""
     control = (ROOT / "debian" / "control").read_text(encoding="utf-8")
     block = re.search(rf"^{field}:\n((?: .*\n)+)", control, re.MULTILINE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -20,13 +21,28 @@ _LOST = (
 def _update(context: Context, args: Namespace) -> None:
     require_root("update")
     before = _installed()
-    what = [str(_checked(args.file))] if args.file else ["--only-upgrade", "airoxy"]
+    if args.file:
+        what = [str(_checked(args.file))]
+    else:
+        _require_source()
+        what = ["--only-upgrade", "airoxy"]
     _apt(context, "install", *what)
     after = _installed()
     if after == before:
         context.say(f"airoxy {after} is installed, as before.")
     else:
         context.say(f"airoxy {after} is installed, in the place of {before}.")
+
+
+def _require_source() -> None:
+    """apt's lists are renewed, and one of its sources has airoxy. Raises AiroxyError."""
+    ask("apt-get", "-qq", "update", timeout=300)  # what an unreachable source has, apt still knows
+    _, policy = ask("apt-cache", "policy", "airoxy")
+    if not re.search(r"^ +-?\d+ (?!/var/lib/dpkg/status)\S+[:/]", policy, re.MULTILINE):
+        raise AiroxyError(
+            "No source of apt has airoxy. Name the package's file, or add a repository that has it:"
+            " save its airoxy.sources in /etc/apt/sources.list.d."
+        )
 
 
 def _checked(file: Path) -> Path:
@@ -86,7 +102,7 @@ def _update_arguments(parser: ArgumentParser) -> None:
         metavar="FILE.deb",
         type=Path,
         nargs="?",
-        help="the package to install (default: the newest that apt knows)",
+        help="the package to install (default: the newest that a source of apt has)",
     )
 
 
@@ -101,7 +117,8 @@ COMMANDS = (
         "Install a newer version with apt",
         _update,
         _update_arguments,
-        description="Install a newer version with apt: of a file, or the newest that apt knows. The"
+        description="Install a newer version with apt: of a file, or the newest that one of apt's"
+        " sources (/etc/apt/sources.list.d/airoxy.sources, for example) has. The"
         " database is migrated, after a copy was made, and open connections and streams go on.",
     ),
     Command(

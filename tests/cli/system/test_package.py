@@ -27,6 +27,18 @@ echo "$*" >> "$(dirname "$0")/asked"
 [ "$1" = install ] && echo 1.1.0-1 > "$(dirname "$0")/version"
 [ ! -f "$(dirname "$0")/broken" ]
 """
+_APT_CACHE = """#!/bin/sh
+cat <<'EOF'
+airoxy:
+  Installed: 1.0.0-1
+  Candidate: 1.1.0-1
+  Version table:
+     1.1.0-1 500
+        500 https://packages.example.org/airoxy ./ Packages
+ *** 1.0.0-1 100
+        100 /var/lib/dpkg/status
+EOF
+"""
 
 
 @pytest.fixture
@@ -35,6 +47,7 @@ def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     directory = tmp_path / "apt"
     directory.mkdir()
     programs = {"dpkg-query": _DPKG_QUERY, "dpkg-deb": _DPKG_DEB, "apt-get": _APT_GET}
+    programs["apt-cache"] = _APT_CACHE
     for name, program in programs.items():
         (directory / name).write_text(program)
         (directory / name).chmod(0o755)
@@ -75,7 +88,18 @@ def test_update_of_a_file_installs_it(
 
 def test_update_without_a_file_takes_the_newest_that_apt_knows(run: Run, apt: Path) -> None:
     assert run("update")[0] == 0
-    assert asked(apt) == ["install --only-upgrade airoxy"]
+    assert asked(apt) == ["-qq update", "install --only-upgrade airoxy"]
+
+
+def test_update_says_how_to_add_a_source_where_none_has_airoxy(run: Run, apt: Path) -> None:
+    cache = apt / "apt-cache"
+    lines = cache.read_text().splitlines(keepends=True)
+    cache.write_text("".join(line for line in lines if "https:" not in line))
+    status, _, err = run("update")
+    assert (status, asked(apt)) == (1, ["-qq update"])
+    assert "airoxy.sources in /etc/apt/sources.list.d" in err
+    cache.write_text("#!/bin/sh\n")
+    assert run("update")[0] == 1
 
 
 def test_another_package_is_refused(run: Run, apt: Path, tmp_path: Path) -> None:
