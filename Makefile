@@ -139,7 +139,7 @@ test-clients: needs .venv/newest/.complete .venv/node/.complete
 test-system: needs
 ifdef IS_ROOT
 	@tests/need.sh $(SYSTEM_PACKAGES)
-	$(PYTHON) -m pytest -n 2 --dist loadgroup -m system
+	$(PYTHON) -m pytest -n 3 --dist loadgroup -m system
 endif
 
 unbooted:

@@ -1,13 +1,14 @@
 """Machines for the tests: fresh ones, and ones that start with airoxy installed.
 
-Both releases are tested by every test that takes `release` or one of the machines. Two processes
-of pytest (`-n 2 --dist loadgroup`) test them side by side.
+Both releases are tested by every test that takes `release` or one of the machines. Three processes
+of pytest (`-n 3 --dist loadgroup`) test them and the package itself side by side.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -63,34 +64,61 @@ def boot() -> Iterator[Callable[..., Machine]]:
 
 
 @pytest.fixture(scope="session")
-def installed(release: str, deb: Path) -> Iterator[tuple[Path, Path]]:
+def installed(release: str, deb: Path) -> Iterator[tuple[Path, ...]]:
     """The layers of a machine on which airoxy is installed, as the installation left it."""
-    ready = images.image(release, "ready")
-    blank = Machine(ready)
-    keep = images.CACHE / "run" / f"{blank.name}-disk"
+
+    def install(machine: Machine) -> None:
+        machine.put("/root/airoxy.deb", deb)
+        machine.run("apt-get install --yes /root/airoxy.deb")
+
+    with layer(images.image(release, "ready")) as (layers, use):
+        use(install)
+        yield layers
+
+
+@pytest.fixture(scope="session")
+def furnished(installed: tuple[Path, ...]) -> Iterator[tuple[tuple[Path, ...], str]]:
+    """The layers of such a machine with all that a Site needs, and the key of its client."""
+    keys = []
+    with layer(*installed) as (layers, use):
+        use(lambda machine: keys.append(Site.furnish(machine)))
+        yield layers, keys[0]
+
+
+@contextmanager
+def layer(*below: Path) -> Iterator[tuple[tuple[Path, ...], Callable[..., None]]]:
+    """A layer over these, for what is done to a machine that is switched off then."""
+    keep = images.CACHE / "run" / f"{Machine().name}-disk"
     keep.mkdir(parents=True)
-    blank = Machine(ready, keep=keep)
+    machine = Machine(*below, keep=keep)
+
+    def use(work: Callable[[Machine], object]) -> None:
+        machine.start().wait()
+        work(machine)
+        machine.power_off()
+
     try:
-        blank.start().wait()
-        blank.put("/root/airoxy.deb", deb)
-        blank.run("apt-get install --yes /root/airoxy.deb")
-        blank.power_off()
-        yield keep / "up", ready
+        yield (keep / "up", *below), use
     finally:
-        blank.stop()
+        machine.stop()
         shutil.rmtree(keep)
 
 
 @pytest.fixture
-def computer(boot: Callable[..., Machine], installed: tuple[Path, Path]) -> Machine:
+def computer(boot: Callable[..., Machine], installed: tuple[Path, ...]) -> Machine:
     """A machine of its own for this test, just booted, with airoxy installed."""
-    machine = boot(*installed)
-    states = machine.run("systemctl is-active airoxy.socket airoxy.service", check=False)
-    assert states.split() == ["active", "active"], machine.run("journalctl --boot --no-pager")
-    return machine
+    return running(boot(*installed))
 
 
 @pytest.fixture
-def site(computer: Machine) -> Site:
+def site(boot: Callable[..., Machine], furnished: tuple[tuple[Path, ...], str]) -> Site:
     """Such a machine with a token, a key and something to ask."""
-    return Site(computer)
+    layers, key = furnished
+    return Site(running(boot(*layers)), key)
+
+
+def running(machine: Machine) -> Machine:
+    """The machine, on which airoxy has started with it."""
+    states = machine.run("systemctl is-active airoxy.socket airoxy.service", check=False)
+    assert states.split() == ["active", "active"], machine.run("journalctl --boot --no-pager")
+    return machine

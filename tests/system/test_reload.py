@@ -2,7 +2,7 @@
 
 import json
 
-from tests.system.site import HITCH_MS, until
+from tests.system.site import until
 
 
 def test_ten_reloads_under_load_cost_nothing(site):
@@ -11,7 +11,7 @@ def test_ten_reloads_under_load_cost_nothing(site):
             site.reload()
     assert load.report["trouble"] == {}
     assert load.report["streams"] >= 20
-    assert load.hitch_ms() < HITCH_MS, load.report
+    assert load.hitch_ms() < site.start_ms(), load.report
 
 
 def test_a_restart_refuses_nobody_and_completes_the_streams(site):
@@ -36,11 +36,12 @@ def test_a_broken_configuration_leaves_everything_running_and_says_why(site):
 def test_a_killed_service_is_back_and_refuses_nobody(site):
     with site.load(clients=4) as load:
         site.machine.run("systemctl kill --kill-who=all --signal=KILL airoxy.service")
-        until(lambda: site.ask() == 200, seconds=3)
+        until(lambda: site.ask() == 200)
     # Who was being answered lost the answer, once; whoever connected was let in.
     assert set(load.report["trouble"]) <= {"ConnectionResetError", "IncompleteReadError"}
     assert sum(load.report["trouble"].values()) <= 4
-    assert load.report["slowest_ms"][-1] < 4000
+    # systemd waits for 2 seconds before it starts the service again.
+    assert load.report["slowest_ms"][-1] < 2000 + 4 * site.start_ms()
 
 
 def test_a_killed_worker_is_replaced(site):

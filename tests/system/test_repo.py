@@ -1,4 +1,4 @@
-"""The apt repository that `make repo` makes: machines install from it, upgrade from it, trust it."""
+"""The apt repository of `make repo`: machines install from it and are upgraded through it."""
 
 from __future__ import annotations
 
