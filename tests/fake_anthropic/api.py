@@ -202,8 +202,11 @@ class Api:
 
     async def message(self, x: Exchange, *, encoding: str = "", **said: Any) -> None:
         """Answer a Messages request, streamed if it asks for that."""
-        self.check_system(x.seen)
-        whole = self.compose(x.seen, **said)
+        try:
+            self.check_system(x.seen)
+            whole = self.compose(x.seen, **said)
+        except Refused as refused:  # of a scripted answer, too
+            return await self.refuse(x, refused.status, refused.message, details=refused.details)
         if not fields(x.seen).get("stream"):
             return await self.json(x, whole, encoding=encoding)
         await self.begin_stream(x, encoding)
