@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from airoxy.core.pool import EVERYTHING
 from airoxy.server.metrics import exposition
 from airoxy.server.metrics.counters import REGION, MetricCounters
 from airoxy.server.metrics.load import Load
@@ -40,6 +41,7 @@ def readings(metric_counters: MetricCounters) -> Readings:
     token = {
         "id": 7, "name": "one", "type": "oauth", "is_active": True, "inactive_reason": None,
         "refresh_failures": 0, "expires_at": 2_000_000_000,
+        "quota": [{"window": "5h", "used": 0.5, "resets_at": 2e9}],
         "coolings": [{"group": "*", "model_class": "*", "until": 2e9, "reason": "rate limited"}],
     }  # fmt: skip
     return Readings(
@@ -47,6 +49,7 @@ def readings(metric_counters: MetricCounters) -> Readings:
         dropped=0,
         load=Load(1, 1, 1),
         ready=frozenset((7,)),
+        exhausted=[EVERYTHING],
         stored=Stored({1: "laptop"}, {7: "one"}, [token], readable=True),
     )
 

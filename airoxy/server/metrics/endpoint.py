@@ -16,6 +16,7 @@ from typing import Any
 
 import apsw
 
+from airoxy.core.pool import Scope
 from airoxy.core.request.headers import is_forwarded
 from airoxy.errors import Forbidden, StoreError
 from airoxy.server.metrics.counters import MetricCounters
@@ -71,9 +72,12 @@ class MetricsEndpoint:
             )
         self._pool.snapshot.renew()
         ready = frozenset(token.id for token in self._pool.all_ready())
-        return await asyncio.to_thread(self._answer, ready, accept)
+        exhausted = tuple(self._pool.exhausted())
+        return await asyncio.to_thread(self._answer, ready, exhausted, accept)
 
-    def _answer(self, ready: frozenset[int], accept: str) -> tuple[bytes, str]:
+    def _answer(
+        self, ready: frozenset[int], exhausted: Collection[Scope], accept: str
+    ) -> tuple[bytes, str]:
         from airoxy.server.metrics import exposition
 
         self._stored = self._look()
@@ -83,6 +87,7 @@ class MetricsEndpoint:
             load=self._load(),
             ready=ready,
             stored=self._stored,
+            exhausted=exhausted,
         )
         return exposition.render(readings, accept)
 

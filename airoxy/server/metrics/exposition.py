@@ -172,7 +172,9 @@ class _Families(Collector):
         )
         yield from self._service()
         yield from self._tokens()
-        yield self._cooling({model_class(outcome.model) for outcome, _ in counted})
+        classes = {model_class(outcome.model) for outcome, _ in counted}
+        yield self._cooling(classes)
+        yield self._exhausted(classes)
         yield self._quota(
             "airoxy_token_quota_used_ratio", "The share of a quota window that is used.", "used"
         )
@@ -255,6 +257,22 @@ class _Families(Collector):
                 until[named] = max(cooling["until"], until.get(named, 0.0))
             for named, end in until.items():
                 family.add_metric([token["name"], named], end)
+        return family
+
+    def _exhausted(self, classes: set[str]) -> Metric:
+        family = GaugeMetricFamily(
+            "airoxy_all_tokens_cooling",
+            "1 while every token cools down for this, so that such requests are refused.",
+            labels=("scope",),
+        )
+        scopes = {
+            str(scope) or "everything"
+            if scope.model_class in classes or scope.model_class == EVERY_CLASS
+            else OTHER
+            for scope in self._readings.exhausted
+        }
+        for scope in sorted(scopes):
+            family.add_metric([scope], 1)
         return family
 
     def _names(self, outcome: CounterLabels) -> dict[str, str]:

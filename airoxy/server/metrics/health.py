@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from airoxy import __version__
@@ -24,7 +25,8 @@ class Health:
     database: DatabaseFile
 
     def read(self) -> tuple[int, dict[str, Any]]:
-        """Status 200, or 503 with the reason where no request could be served; and the body."""
+        """Status 200, or 503 with the reason if no request could be served; and the body, with what
+        all tokens are cooling down for."""
         snapshot, writer = self.pool.snapshot, self.pool.writer
         snapshot.renew()
         ready = len(self.pool.all_ready())
@@ -39,6 +41,11 @@ class Health:
         }
         if reason:
             body["reason"] = reason
+        if cooling := self.pool.exhausted():
+            body["cooling"] = [
+                {"scope": str(scope) or "everything", "until": _rfc3339(until)}
+                for scope, until in sorted(cooling.items())
+            ]
         if moved := self.database.trouble():
             body["warning"], body["database_moved"] = moved, True
         elif trouble := writer.trouble or (None if snapshot.readable else "database unreadable"):
@@ -46,6 +53,10 @@ class Health:
         if writer.dropped:
             body["log_rows_dropped"] = writer.dropped
         return 503 if reason else 200, body
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _reason(snapshot: Snapshot) -> str:

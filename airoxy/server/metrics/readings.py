@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from airoxy.core.pool import Scope
 from airoxy.server.metrics.counters import CounterLabels, CounterValues
 from airoxy.server.metrics.load import Load
 
@@ -29,3 +30,5 @@ class Readings:
     load: Load
     ready: frozenset[int]
     stored: Stored
+    #: What every token is cooling down for.
+    exhausted: Collection[Scope] = ()

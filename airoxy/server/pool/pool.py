@@ -197,6 +197,20 @@ class Pool:
         """The tokens that could serve a request for a model of which none is cooling."""
         return self._ready(self._active(self.snapshot.tokens.values()), EVERYTHING, ())
 
+    def exhausted(self) -> dict[Scope, float]:
+        """What every token is cooling down for, and until when (Unix time) the first of them is."""
+        now = time.time()
+        if not self.token_state.any_cools(now):
+            return {}
+        usable = [
+            token for token in self._active(self.snapshot.tokens.values()) if not token.expired(now)
+        ]
+        found = {
+            scope: min((self._cooling_until(token, scope) for token in usable), default=0.0)
+            for scope in self.snapshot.cooling_scopes()
+        }
+        return {scope: until for scope, until in found.items() if until > now}
+
     def _cool(self, token: Token, cooldown: Cooldown, request_id: str | None) -> None:
         now = time.time_ns()
         group, model_class = cooldown.scope

@@ -7,12 +7,13 @@ database: if it cannot be read at the moment, what was known last holds.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Collection, Sequence
 
 import apsw
 
 from airoxy.core.limits.table import Limits
-from airoxy.core.pool import Token
+from airoxy.core.pool import Scope, Token
 from airoxy.errors import StoreError
 from airoxy.store import keys, limits, schema, tokens
 from airoxy.store.resources import Resource, counted_results, find_resources
@@ -108,6 +109,13 @@ class Snapshot:
             else:
                 self.tokens[token_id] = token
             self.watch(token_id, token)
+
+    def cooling_scopes(self) -> set[Scope]:
+        """What some token is cooling down for, as far as the database says."""
+        try:
+            return {cooling.scope for cooling in tokens.coolings(self._db, time.time())}
+        except apsw.Error:
+            return set()
 
     def counted_results(self, batch_id: str) -> int:
         """How many results of a batch have been counted."""

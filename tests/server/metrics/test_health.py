@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from datetime import datetime
+from typing import Any
 
+from tests.docs.curl import HELLO
 from tests.fake_anthropic import FakeAnthropic
 from tests.program import Airoxy
 from tests.server.proxy.test_streams import StreamClient
@@ -36,3 +39,37 @@ def test_every_worker_knows_the_streams_of_all(
         for limiter in gates:
             limiter.open()
     wait_for(airoxy, 0)
+
+
+def test_a_model_for_which_every_token_cools_down_is_told_and_others_are_served(
+    install: Callable[..., Airoxy], upstream: FakeAnthropic
+) -> None:
+    airoxy = install().start()
+    for name in ("one", "two"):
+        airoxy.token(f"sk-ant-api-test-{name}")
+    key = airoxy.key()
+    assert "cooling" not in airoxy.request("GET", "/health").json()
+    opus = HELLO | {"model": "claude-opus-5-5"}
+    upstream.script().limit(retry_after=300)
+    assert airoxy.request("POST", "/v1/messages", opus, key=key).status == 200
+    assert "cooling" not in airoxy.request("GET", "/health").json()  # the other token serves
+    upstream.script().limit(retry_after=600)
+    assert airoxy.request("POST", "/v1/messages", opus, key=key).status == 429
+
+    health = wait_cooling(airoxy)
+    assert (health["status"], health["tokens_ready"]) == ("ok", 2)
+    [cooling] = health["cooling"]
+    assert cooling["scope"] == "claude-opus-5-5"
+    until = datetime.fromisoformat(cooling["until"]).timestamp()
+    assert 200 < until - time.time() <= 301
+    text = airoxy.request("GET", "/metrics").body.decode()
+    assert 'airoxy_all_tokens_cooling{scope="claude-opus-5-5"} 1.0' in text
+    haiku = HELLO | {"model": "claude-haiku-5-5"}
+    assert airoxy.request("POST", "/v1/messages", haiku, key=key).status == 200
+
+
+def wait_cooling(airoxy: Airoxy) -> dict[str, Any]:
+    deadline = time.monotonic() + 20
+    while "cooling" not in (health := airoxy.request("GET", "/health").json()):
+        assert time.monotonic() < deadline, health
+    return health
