@@ -122,14 +122,8 @@ clean:  ## remove what was built and downloaded
 test-debian: needs
 	$(PYTHON) -m pytest $(PYTEST_FLAGS) -m "not clients and not system"
 
-# What depends on the versions of what airoxy runs on, and a sample of the rest.
-NEWEST_TESTS := tests/server tests/upstream tests/config tests/store tests/clients/test_sdk.py \
-	tests/jobs/test_refresh.py tests/cli/test_logs.py tests/cli/tokens tests/cli/stats/test_stats.py \
-	tests/reliability/test_upstream_faults.py tests/reliability/smuggling tests/test_completion.py \
-	tests/test_man.py tests/test_transparency.py
-
 test-newest: needs .venv/newest/.complete .venv/node/.complete
-	$(NEWEST)/python -m pytest $(PYTEST_FLAGS) $(NEWEST_TESTS)
+	$(NEWEST)/python -m pytest $(PYTEST_FLAGS) $(shell grep -v '^#' tests/versions.txt)
 
 # The clients of the newest environment, and airoxy on the distribution's versions.
 test-clients: needs .venv/newest/.complete .venv/node/.complete

@@ -103,7 +103,11 @@ def test_the_build_warns_of_nothing(built):
 def test_the_tests_pass_where_the_package_is_built(built):
     """On Debian 13, which the other tests do not run on, and without a network."""
     machine, _ = built
-    told = machine.run("cd /release/airoxy && debian/rules override_dh_auto_test", timeout=1200)
+    lines = (ROOT / "tests" / "versions.txt").read_text().splitlines()
+    files = " ".join(line for line in lines if not line.startswith("#"))
+    told = machine.run(
+        f"cd /release/airoxy && debian/rules override_dh_auto_test TESTS='{files}'", timeout=1200
+    )
     assert re.search(r"\d+ passed", told)
 
 
