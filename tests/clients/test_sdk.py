@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 
 import pytest
@@ -132,17 +131,13 @@ def test_a_batch_stays_with_its_token(sdk, airoxy, upstream):
     batch = batches.create(requests=[{"custom_id": str(n), "params": HELLO} for n in range(3)])
     for _ in range(3):
         assert batches.retrieve(batch.id).processing_status == "ended"
-    lines = read_results(client, batch.id)
-    assert [line["result"]["message"]["usage"]["output_tokens"] for line in lines] == [12] * 3
+    results = list(batches.results(batch.id))  # at the address that the batch names
+    assert [each.result.message.usage.output_tokens for each in results] == [12] * 3
     assert batches.cancel(batch.id).processing_status == "canceling"
     assert batches.delete(batch.id).id == batch.id
     assert len(set(upstream.tokens)) == 1
     costs = [row["cost_nanousd"] for row in airoxy.wait_logs(7)]
     assert sum(costs) == max(costs) == 3 * COST // 2
-
-
-def read_results(client, batch_id):
-    return [json.loads(line.to_json()) for line in client.messages.batches.results(batch_id)]
 
 
 def test_a_large_file_there_and_back(sdk, airoxy, upstream, tmp_path):
