@@ -7,26 +7,29 @@ class Blocks:
     """Blocks that end in `mark`. A block longer than `longest` bytes is left out, so that what is
     kept is bounded; the result does not depend on how the bytes were cut into pieces."""
 
-    __slots__ = ("_longest", "_mark", "_rest", "_skipping", "skipped")
+    __slots__ = ("_longest", "_mark", "_rest", "_skipping", "begun", "skipped")
 
     def __init__(self, mark: bytes, longest: int) -> None:
         self._mark = mark
         self._longest = longest
         self._rest = bytearray()
         self._skipping = False
+        #: Whether there are bytes of a block that has not ended.
+        self.begun = False
         #: Blocks that were left out.
         self.skipped = 0
 
     def cut(self, piece: bytes) -> bytes:
         """The blocks that are whole now, marks included."""
         mark, rest = self._mark, self._rest
-        if not rest and not self._skipping and piece.endswith(mark):
+        if not self.begun and piece.endswith(mark):
             return piece
         searched = max(0, len(rest) - len(mark) + 1)
         rest += piece
         end = rest.rfind(mark, searched) + len(mark)
         if end < len(mark):
             self._bound()
+            self.begun = True
             return b""
         whole = bytes(rest[:end])
         del rest[:end]
@@ -35,13 +38,14 @@ class Blocks:
             self._skipping = False
             self.skipped += 1
         self._bound()
+        self.begun = self._skipping or bool(rest)
         return whole
 
     def rest(self) -> bytes:
         """What has no end yet, without a mark; nothing follows it."""
         rest = b"" if self._skipping else bytes(self._rest)
         self._rest.clear()
-        self._skipping = False
+        self._skipping = self.begun = False
         return rest
 
     def _bound(self) -> None:

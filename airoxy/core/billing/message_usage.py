@@ -35,9 +35,10 @@ _PLACES = _places()
 class MessageUsage:
     """What was said of one message so far: of the whole of it, and of the attempts at it."""
 
-    __slots__ = ("_attempts", "_whole", "ended", "estimate", "refused")
+    __slots__ = ("_attempts", "_whole", "ended", "estimate", "model", "refused")
 
     def __init__(self) -> None:
+        self.model: str | None = None
         self._whole = _Attempt()
         self._attempts: list[_Attempt] = []
         #: The reason of its end is known, and with it the last counts.
@@ -47,25 +48,18 @@ class MessageUsage:
         self.estimate = 0
 
     @property
-    def model(self) -> str | None:
-        return self._whole.model
-
-    @model.setter
-    def model(self, model: str | None) -> None:
-        self._whole.model = model
-
-    @property
     def has_counts(self) -> bool:
         return bool(self._whole.counts)
 
     @property
     def is_estimate(self) -> bool:
         """Whether the output is not Anthropic's own count."""
-        return self.estimate > self._output()
+        return self.estimate > 0 and self.estimate > self._output()
 
     def read(self, holder: Mapping[str, Any]) -> None:
         """Take model, usage and the reason of the end from the object that has them."""
-        self.model = bounded_text(holder.get("model"), MODEL_LENGTH) or self.model
+        if "model" in holder:
+            self.model = bounded_text(holder["model"], MODEL_LENGTH) or self.model
         delta = holder.get("delta")
         reason = (delta if isinstance(delta, dict) else holder).get("stop_reason")
         if reason:
@@ -76,17 +70,19 @@ class MessageUsage:
             self.ended = self.ended or "prompt_tokens" in usage
             self._whole.take(usage)
             # What a later usage says without iterations is a part of them, or their sum.
-            self._attempts = _attempts(usage.get("iterations")) or self._attempts
+            if iterations := usage.get("iterations"):
+                self._attempts = _attempts(iterations) or self._attempts
 
     def parts(self) -> list[Usage]:
         """A part for each attempt."""
         if self._attempts:
             parts = self._parts_of_attempts()
         elif self._whole.counts or self.estimate:
-            parts = [self._whole.usage(self._whole, declined=self.refused)]
+            parts = [self._whole.usage(self.model, {}, declined=self.refused)]
         else:
             return []
-        parts[-1].output_tokens += max(0, self.estimate - self._output())
+        if self.estimate:
+            parts[-1].output_tokens += max(0, self.estimate - self._output())
         return parts
 
     def _parts_of_attempts(self) -> list[Usage]:
@@ -94,7 +90,8 @@ class MessageUsage:
         last = self._attempts[-1]
         parts = [
             attempt.usage(
-                self._whole,
+                self.model,
+                self._whole.texts,
                 declined=self.refused
                 or (fell_back and (attempt.kind == "message" or attempt is not last)),
             )
@@ -132,19 +129,21 @@ class _Attempt:
         counts = self.counts
         for holder, names in _PLACES:
             group = usage.get(holder) if holder else usage
-            if isinstance(group, dict):
+            if type(group) is dict:
                 for name, value in group.items():
-                    if name in names and type(value) is int and 0 <= value <= MAX_COUNT:
+                    if type(value) is int and name in names and 0 <= value <= MAX_COUNT:
                         counts[names[name]] = value
         for name in _TEXTS:
             if name in usage and (text := bounded_text(usage[name], MODEL_LENGTH)):
                 self.texts[name] = text
 
-    def usage(self, message: _Attempt, *, declined: bool) -> Usage:
-        """An attempt that was declined is not charged for, if it has no output."""
-        count, text = self.counts.get, (message.texts | self.texts).get
+    def usage(self, model: str | None, texts: dict[str, str], *, declined: bool) -> Usage:
+        """By this attempt's words, or else the message's. One that was declined is not charged for,
+        if it has no output."""
+        count = self.counts.get
+        text = (texts | self.texts if texts else self.texts).get
         values: list[Any] = [
-            self.model or message.model,
+            self.model or model,
             *[count(path, 0) for path in _FOUND_AS],
             text("service_tier") == "batch",
             text("inference_geo"),

@@ -21,37 +21,30 @@ _TEXTS = ("text", "thinking", "partial_json", "content", "reasoning_content")
 
 
 class StreamedText:
-    """Server-sent events as they pass, with no more work for each than to keep it."""
+    """Server-sent events as they pass, with `\\n` for every end of a line. The reader appends them
+    to `recent`, which costs next to nothing, and calls `settle` now and then."""
 
-    __slots__ = ("_earlier", "_recent", "_size")
+    __slots__ = ("_earlier", "recent")
 
     def __init__(self) -> None:
-        self._recent: list[bytes] = []
-        self._size = 0
+        self.recent: list[bytes] = []
         self._earlier = 0
-
-    def add(self, piece: bytes) -> None:
-        """The next bytes, with `\\n` for every end of a line."""
-        self._recent.append(piece)
-        self._size += len(piece)
-        if self._size > RECENT:
-            self._fold()
 
     def tokens(self) -> int:
         """The output tokens that the text of all whole events makes."""
-        recent = sum(_text_bytes(event) for event in b"".join(self._recent).split(b"\n\n"))
+        recent = sum(_text_bytes(event) for event in b"".join(self.recent).split(b"\n\n"))
         return -(-(self._earlier + recent) // BYTES_PER_TOKEN)
 
-    def _fold(self) -> None:
-        """Count the text of what is kept by the length of its events."""
-        block = b"".join(self._recent)
+    def settle(self) -> None:
+        """Keep `recent` small: count the text of what is older by the length of its events."""
+        block = b"".join(self.recent)
         end = block.rfind(b"\n\n") + 2
-        if end < 2:
-            if self._size > LONGEST:
-                self._recent, self._size = [], 0  # it ends nowhere, so it is no event
-            return
-        self._earlier += _estimated(block[:end].split(b"\n\n"))
-        self._recent, self._size = [block[end:]], len(block) - end
+        if len(block) > RECENT and end >= 2:
+            self._earlier += _estimated(block[:end].split(b"\n\n"))
+            block = block[end:]
+        elif len(block) > LONGEST:
+            block = b""  # it ends nowhere, so it is no event
+        self.recent[:] = [block]
 
 
 def _estimated(events: list[bytes]) -> int:

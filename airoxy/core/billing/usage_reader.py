@@ -35,6 +35,8 @@ _MESSAGE_LENGTH = 1000
 _DONE = b"[DONE]"
 #: Inside a JSON string these quotes would be escaped, so nothing of interest is missed.
 _LOOKED_FOR = (b'"usage"', b'"error"', b'"message_stop"')
+#: The kept pieces of a stream are settled after so many small ones, or one larger than so (bytes).
+_SETTLE_AFTER, _LARGE = 64, 1024
 _IN_CHATS = (b'"usage"', b'"error"', _DONE)
 _RESULTS = re.compile(r"/v1/messages/batches/[^/]+/results")
 #: Answers that are one message, or that name a batch or file; a file's content is the client's own.
@@ -80,7 +82,10 @@ class UsageReader:
         "_cr",
         "_form",
         "_lines",
+        "_looked_for",
         "_message",
+        "_recent",
+        "_size",
         "_text",
         "changes",
         "container_id",
@@ -105,13 +110,16 @@ class UsageReader:
         self._form = form
         self._message = MessageUsage()
         self._billed: dict[object, Usage] = {}
-        self._body = bytearray()
+        self._body: list[bytes] = []
+        self._size = 0
         self._cr = False
         if form == "jsonl":
             self._blocks = Blocks(b"\n", MAX_RESULT_LINE)
         elif form in ("sse", "chat"):
             self._blocks = Blocks(b"\n\n", MAX_EVENT)
             self._text = StreamedText()
+            self._recent = self._text.recent
+            self._looked_for = _LOOKED_FOR if form == "sse" else _IN_CHATS
 
     @property
     def model(self) -> str | None:
@@ -142,38 +150,50 @@ class UsageReader:
         """Take the next bytes of the (decoded) body."""
         form = self._form
         if form == "sse" or form == "chat":
-            if self._cr or b"\r" in piece:
-                piece = self._with_newlines(piece)
-            if not self._message.ended:
-                self._text.add(piece)
-            if whole := self._blocks.cut(piece):
-                self._take_events(whole)
+            self.feed_events(piece)
         elif form == "json":
-            if len(self._body) + len(piece) <= MAX_BODY:
-                self._body += piece
-            else:
-                self._form = "none"
+            self._size += len(piece)
+            self._body.append(piece)
+            if self._size > MAX_BODY:
+                self._form, self._body = "none", []
         elif form == "jsonl":
             self._take_lines(self._blocks.cut(piece))
-        elif form == "page" and len(self._body) < LOOKED_AT:
-            self._body += piece[:LOOKED_AT]
+        elif form == "page" and self._size < LOOKED_AT:
+            self._size += len(piece)
+            self._body.append(piece[:LOOKED_AT])
+
+    def feed_events(self, piece: bytes) -> None:
+        """The same for a stream; called for every event, so with as little work as can be."""
+        if self._cr or b"\r" in piece:
+            piece = self._with_newlines(piece)
+        recent = self._recent
+        recent.append(piece)
+        if len(recent) > _SETTLE_AFTER or len(piece) > _LARGE:
+            self._text.settle()
+        if not piece.endswith(b"\n\n") or self._blocks.begun:
+            piece = self._blocks.cut(piece)
+        find = piece.find  # three times as fast as `in`
+        for name in self._looked_for:
+            if find(name) >= 0:
+                self._take_events(piece)
+                break
 
     def close(self) -> None:
         """The body is over, complete or not."""
         if self._form == "json":
-            document = _document(self._body)
+            body, self._body = b"".join(self._body), []
+            document = _document(body)
             self._read(document)
-            self.finished = bool(document) or _is_json(self._body)
-            if not self.error_message:
-                self.unread = bytes(self._body[:LOOKED_AT])
-            self._body = bytearray()
+            self.finished = bool(document) or _is_json(body)
+            if not document or "usage" not in document:
+                self.unread = body[:LOOKED_AT]
         elif self._form == "jsonl":
             rest = self._blocks.rest()
             if _parse(rest):
                 self._take_lines(rest)
             self.finished = self.lines > 0
         elif self._form == "page":
-            self.unread = bytes(self._body)
+            self.unread = b"".join(self._body)[:LOOKED_AT]
         elif self._form in ("sse", "chat"):
             self._take_events(self._blocks.rest())
             if not self._message.ended:
@@ -183,11 +203,11 @@ class UsageReader:
         """With `\\n` for each `\\r\\n` and `\\r`, wherever the bytes are cut."""
         if self._cr and piece.startswith(b"\n"):
             piece = piece[1:]
-        self._cr = piece.endswith(b"\r") if piece else self._cr
+        self._cr = piece.endswith(b"\r")
         return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _take_events(self, block: bytes) -> None:
-        for event in _interesting(block, _LOOKED_FOR if self._form == "sse" else _IN_CHATS):
+        for event in _interesting(block, self._looked_for):
             if len(event) > MAX_EVENT:
                 continue
             lines = [line[5:] for line in event.split(b"\n") if line.startswith(b"data:")]
@@ -210,11 +230,8 @@ class UsageReader:
         if isinstance(message, dict):
             self._message.read(message)
             self._take_container(message)
-        elif "delta" in document:
-            self._take_container(document["delta"])
-        else:
-            self._take_container(document)
         self._message.read(document)
+        self._take_container(document.get("delta") or document)
         error = document.get("error")
         if error is not None:
             self.error_message = _error_text(error) or self.error_message
@@ -224,8 +241,10 @@ class UsageReader:
         elif kind in ("message_batch", "file"):
             self.resource_id = bounded_text(document.get("id"), MODEL_LENGTH) or self.resource_id
 
-    def _take_container(self, part: object) -> None:
-        container = part.get("container") if isinstance(part, dict) else None
+    def _take_container(self, holder: object) -> None:
+        container = holder.get("container") if isinstance(holder, dict) else None
+        if container is None:
+            return
         if isinstance(container, dict):
             self.container_id = bounded_text(container.get("id"), MODEL_LENGTH)
 
@@ -253,14 +272,13 @@ def _interesting(block: bytes, looked_for: tuple[bytes, ...]) -> Iterator[bytes]
     """The events that have one of `looked_for`. Hundreds may have come together, and nearly all
     hold text: they are not even told apart."""
     events: dict[int, int] = {}
-    find = block.find  # three times as fast as `in`, and this is asked for every event
     for name in looked_for:
-        at = find(name)
+        at = block.find(name)
         while at >= 0:
-            end = find(b"\n\n", at)
+            end = block.find(b"\n\n", at)
             start = block.rfind(b"\n\n", 0, at)
             events[start + 2 if start >= 0 else 0] = end if end >= 0 else len(block)
-            at = find(name, end) if end >= 0 else -1
+            at = block.find(name, end) if end >= 0 else -1
     return (block[start : events[start]] for start in sorted(events))
 
 

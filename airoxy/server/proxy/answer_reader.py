@@ -27,7 +27,7 @@ _INCOMPLETE = {
 class AnswerReader:
     """`counted` results of a batch were counted before."""
 
-    __slots__ = ("_decoder", "_form", "_headers", "_pieces", "_reader", "_status", "feed")
+    __slots__ = ("_decoder", "_headers", "_pieces", "_reader", "_status", "feed", "form")
 
     def __init__(
         self,
@@ -39,21 +39,21 @@ class AnswerReader:
         self._decoder: Decoder | None = None
         self._status = status
         self._headers = headers
-        self._form = _form_of(request, status, headers.get(b"content-type", b""))
+        self.form = _form_of(request, status, headers.get(b"content-type", b""))
         #: A short document, which is read when the row is made.
         self._pieces: list[bytes] = []
         #: What takes the next bytes of the body.
         self.feed: Callable[[bytes], object] = self._pieces.append
         encoding = headers.get(b"content-encoding")
-        if self._form == "json" and not encoding:
+        if self.form == "json" and not encoding:
             if 0 < len(headers.get(b"content-length", b"")) <= _SHORT:
                 self._reader = UsageReader("json")
                 return
-        reader = self._reader = UsageReader(self._form, counted)
-        self.feed = reader.feed
-        if encoding and self._form != "none":
+        reader = self._reader = UsageReader(self.form, counted)
+        self.feed = reader.feed_events if self.is_stream else reader.feed
+        if encoding and self.form != "none":
             # Lines and pages are bounded by themselves.
-            limit = DECODED_LIMIT if self._form == "json" else None
+            limit = DECODED_LIMIT if self.form == "json" else None
             decoder = self._decoder = Decoder(encoding.decode("latin-1"), limit=limit)
             self.feed = lambda piece: reader.feed(decoder.decode(piece))
 
@@ -81,12 +81,7 @@ class AnswerReader:
 
     @property
     def is_stream(self) -> bool:
-        return self._form in ("sse", "chat")
-
-    @property
-    def is_results(self) -> bool:
-        """Whether these are the results of a batch."""
-        return self._form == "jsonl"
+        return self.form in ("sse", "chat")
 
     @property
     def finished(self) -> bool:
@@ -97,50 +92,37 @@ class AnswerReader:
     def model(self) -> str | None:
         return self._reader.model
 
-    @property
-    def container_id(self) -> str | None:
-        return self._reader.container_id
-
-    @property
-    def results(self) -> int:
-        """How many results of a batch there have been."""
-        return self._reader.lines
-
-    @property
-    def is_estimate(self) -> bool:
-        return self._reader.is_estimate
-
-    @property
-    def lacks_counts(self) -> bool:
-        """Whether it is a chat that used tokens and did not say how many, as most do not."""
-        return self._form == "chat" and self._status == 200 and not self._reader.has_counts
-
-    def close(self) -> list[Usage]:
-        """No more comes; the parts of the usage."""
+    def close(self) -> UsageReader:
+        """No more comes; what was read of it."""
+        reader = self._reader
         if self._pieces:
-            self._reader.feed(b"".join(self._pieces))
+            reader.feed(b"".join(self._pieces))
             self._pieces = []
-        self._reader.close()
-        return self._reader.parts
+        reader.close()
+        return reader
 
-    def error(self) -> str | None:
-        """What the answer itself says has gone wrong; to be asked when it is closed."""
-        if self._reader.error_message or self._form == "none":
+    def trouble(self) -> tuple[str | None, str | None]:
+        """What went wrong, and why it is not complete although it came to its end."""
+        if self._reader.finished and self._status == 200 and not self._reader.error_message:
+            return None, None
+        return self._error(), self._incomplete()
+
+    def _error(self) -> str | None:
+        if self._reader.error_message or self.form == "none":
             return self._reader.error_message
         if not self._readable:
             return "The answer could not be decoded, so it is not counted."
         unread = self._reader.unread
         return self._described(unread) if unread is not None and self._status >= 400 else None
 
-    def incomplete(self) -> str | None:
-        """Why an answer that came to its end is none after all."""
-        if self._status != 200 or self._form == "none" or not self._readable:
+    def _incomplete(self) -> str | None:
+        if self._status != 200 or self.form == "none" or not self._readable:
             return None
         if self._reader.error_message and self.is_stream:
             return self._reader.error_message
         if self._reader.finished:
             return None
-        return _INCOMPLETE.get(self._form) or self._described(self._reader.unread or b"")
+        return _INCOMPLETE.get(self.form) or self._described(self._reader.unread or b"")
 
     @property
     def _readable(self) -> bool:

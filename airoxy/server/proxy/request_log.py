@@ -279,22 +279,23 @@ class RequestLog:
 
     def _take_over(self, answer: AnswerReader) -> _Used:
         """What the answer says, once, when no more of it comes."""
-        parts, is_estimate = answer.close(), answer.is_estimate
-        if answer.lacks_counts:
-            # Only the request says how much went in.
-            parts = parts or [Usage()]
+        reader, asked = answer.close(), self.model
+        parts, is_estimate = reader.parts, reader.is_estimate
+        if answer.form == "chat" and self._status == 200 and not reader.has_counts:
+            # It does not say what it used; how much went in, only the request says.
+            parts, is_estimate = parts or [Usage()], True
             parts[0].input_tokens = -(-self.request_bytes // BYTES_PER_TOKEN)
-            is_estimate = True
-        asked, self.model = self.model, answer.model or self.model
-        self.container_id = answer.container_id
-        if not answer.is_results:
+        self.model, self.container_id = reader.model or asked, reader.container_id
+        results = reader.lines if answer.form == "jsonl" else None
+        if asked and results is None:
             for part in parts:
                 part.model = part.model or asked
-        if error := self._error or answer.error():
+        error, incomplete = answer.trouble()
+        if error := self._error or error:
             self._error = clean(error)
-        if self._ending == "complete" and (error := answer.incomplete()):
-            self._ending, self._error = "upstream_failed", self._error or clean(error)
-        return _Used(parts, is_estimate, answer.results if answer.is_results else None)
+        if incomplete and self._ending == "complete":
+            self._ending, self._error = "upstream_failed", self._error or clean(incomplete)
+        return _Used(parts, is_estimate, results)
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self._started) * 1000)
