@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench import account, machine, servers
@@ -91,6 +92,27 @@ def _large_body(there: Server, _: Server, seconds: float) -> Lines:
     ]  # fmt: skip
 
 
+def _fairness(there: Server, _: Server, seconds: float) -> Lines:
+    """What a key's requests take alone, and beside another key that floods the worker."""
+    assert there.airoxy
+    flooding = replace(there, key=there.airoxy.key("flooding"))
+    alone = load(there, "size=1000", "-c", "1", "-d", str(2 * seconds))
+    lines = [("a key alone, median / p99 / longest", _times(alone, "whole"))]
+    for what, query, options in (
+        ("64 requests at once", "size=1000", ["-c", "64"]),
+        ("64 streams at once", "events=1000&every=1000", ["-c", "64"]),
+        ("bodies of 10 MB", "size=1000", ["-c", "8", "-b", "10000000"]),
+    ):
+        flood = loading(flooding, query, *options, "-d", str(3 * seconds))
+        time.sleep(seconds / 2)
+        beside = load(there, "size=1000", "-c", "1", "-d", str(2 * seconds))
+        told = servers.told(flood)
+        rate = told["requests"] / told["seconds"]
+        figures = f"{_times(beside, 'whole')} (it has {rate:,.0f} a second)"
+        lines.append((f"beside another key's {what}", figures))
+    return lines
+
+
 def _workers(there: Server, _: Server, seconds: float) -> Lines:
     load(there, "size=1000", "-c", "32", "-d", "0.3")
     before = [machine.cpu_ns(pid) for pid in machine.tree(there.pid)[1:]]
@@ -153,6 +175,7 @@ MEASURES: tuple[tuple[str, Callable[[Path, float], Lines]], ...] = (
     ("idle streams", _with_airoxy(_idle_streams)),
     ("large body", _with_airoxy(_large_body)),
     ("large body, nginx", _large_body_nginx),
+    ("fairness", _with_airoxy(_fairness)),
     ("one worker", _with_airoxy(_workers, workers=1)),
     ("two workers", _with_airoxy(_workers, workers=2)),
     ("account", _account),

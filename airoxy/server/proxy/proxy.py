@@ -35,6 +35,7 @@ from airoxy.server.proxy.lists import Lists
 from airoxy.server.proxy.relay import AnswerSource, relay
 from airoxy.server.proxy.request_log import RequestLog
 from airoxy.server.proxy.results_url import PublicAddress, names_results, with_own_host
+from airoxy.server.proxy.turns import Turns
 from airoxy.server.unwritten import Unwritten, UnwrittenRequests
 from airoxy.store.usage import requests
 from airoxy.upstream.upstream import Upstream
@@ -65,6 +66,7 @@ class Proxy:
     _adopted: list[Unwritten] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._turns = Turns()
         self._attempts = Attempts(self.config, self.pool, self.upstream)
         self._lists = Lists(self.upstream, self.pool.snapshot)
         self._public = PublicAddress(
@@ -83,6 +85,8 @@ class Proxy:
         request_log = RequestLog(key_id, head.path, now, self.unwritten, method=head.method)
         self.running += 1
         try:
+            if self._turns.are_shared(key_id, now):
+                await self._turns.wait(key_id)
             await self._serve(request, response, request_log, limits)
         except ClientLeft:
             request_log.client_left()

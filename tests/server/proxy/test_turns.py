@@ -1,0 +1,73 @@
+"""A key that floods the event loop, and another one that asks once."""
+
+from __future__ import annotations
+
+import asyncio
+
+from airoxy.server.proxy.turns import AT_ONCE, Turns
+
+FLOODING, OTHER = 1, 2
+
+
+def test_a_key_that_is_alone_never_waits():
+    turns = Turns()
+    turns.are_shared(FLOODING, 100.0)
+    assert not any(turns.are_shared(FLOODING, 101.0 + n / 1000) for n in range(1000))
+
+
+def test_keys_wait_for_each_other_until_one_has_been_silent_for_a_second():
+    turns = Turns()
+    turns.are_shared(FLOODING, 100.0)
+    assert turns.are_shared(OTHER, 102.0)
+    assert turns.are_shared(FLOODING, 102.1)
+    assert turns.are_shared(FLOODING, 102.9)
+    assert not turns.are_shared(FLOODING, 103.2)
+
+
+async def begun(turns: Turns, keys: list[int], order: list[int]) -> None:
+    async def begin(key: int) -> None:
+        await turns.wait(key)
+        order.append(key)
+
+    await asyncio.gather(*(begin(key) for key in keys))
+
+
+def test_another_keys_request_begins_before_a_flood_that_came_earlier():
+    order: list[int] = []
+    asyncio.run(begun(Turns(), [FLOODING] * 64 + [OTHER], order))
+    assert order.index(OTHER) <= 2 * AT_ONCE
+    assert order.count(FLOODING) == 64
+
+
+def test_the_requests_of_a_flood_begin_in_their_order_and_a_few_in_a_turn():
+    async def flood() -> list[int]:
+        turns, turn, began = Turns(), [0], []
+
+        async def begin(number: int) -> None:
+            await turns.wait(FLOODING)
+            began.append((number, turn[0]))
+
+        def count() -> None:
+            turn[0] += 1
+            if len(began) < 20:
+                asyncio.get_running_loop().call_soon(count)
+
+        count()
+        await asyncio.gather(*(begin(number) for number in range(20)))
+        assert [number for number, _ in began] == list(range(20))
+        return [sum(1 for _, at in began if at == one) for one in range(turn[0] + 1)]
+
+    assert max(asyncio.run(flood())) <= AT_ONCE
+
+
+def test_who_leaves_while_it_waits_keeps_nobody_waiting():
+    async def leave() -> list[int]:
+        turns, order = Turns(), []
+        tasks = [asyncio.ensure_future(begun(turns, [FLOODING], order)) for _ in range(10)]
+        await asyncio.sleep(0)
+        for task in tasks[2:6]:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return order
+
+    assert len(asyncio.run(leave())) == 6
