@@ -73,9 +73,13 @@ class Conflict(AiroxyError):
 
 
 class Unauthorized(AiroxyError):
-    """No valid client key."""
+    """No valid client key; `expired` says that it was one."""
 
     status, kind = 401, "authentication_error"
+
+    def __init__(self, message: str, *, expired: bool = False) -> None:
+        super().__init__(message)
+        self.expired = expired
 
 
 class Forbidden(AiroxyError):

@@ -136,7 +136,9 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     )
     # Prices are read now: the first request that is written may find no descriptor left.
     limiter = Limiter(limit_counters, lambda key: key in pool.snapshot.limits, db, config.pricing)
-    proxy = Proxy(config, pool, upstream, limiter, RecentTokens(memory), unwritten)
+    proxy = Proxy(
+        config, pool, upstream, limiter, RecentTokens(memory), metric_counters.refuse, unwritten
+    )
     load = partial(read_load, memory)
     health = Health(pool, time.monotonic(), load, database)
     read = partial(connect, readonly=True)

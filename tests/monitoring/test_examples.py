@@ -47,6 +47,7 @@ def readings(metric_counters: MetricCounters) -> Readings:
     return Readings(
         counted=metric_counters.read(),
         dropped=0,
+        refused=0,
         load=Load(1, 1, 1),
         ready=frozenset((7,)),
         exhausted=[EVERYTHING],
@@ -132,5 +133,5 @@ def test_grafana_is_told_of_the_dashboard() -> None:
 
 
 def test_the_package_ships_them() -> None:
-    (line,) = (ROOT / "debian" / "airoxy.examples").read_text().splitlines()
+    _, line = (ROOT / "debian" / "airoxy.examples").read_text().splitlines()
     assert ROOT / line == EXAMPLES

@@ -44,9 +44,10 @@ _COUNTED = Record(
     ttfb=_TIME,
     duration=_TIME,
 )
-_METRICS = Record(records_used=1, rows_dropped=1, records=RECORDS * _COUNTED)
+_METRICS = Record(records_used=1, rows_dropped=1, refused=1, records=RECORDS * _COUNTED)
 REGION = Region("metrics", _METRICS, locks={"turn": 1})
 
+_REFUSED = _METRICS.at["refused"]
 _HEAD, _RECORD, _TIMES = _METRICS.at["records"], _COUNTED.size, _TIME.size
 _NAME, _NAMED = _COUNTED.at["name"], 10
 _FAILOVERS, _SUMS = _COUNTED.at["failovers"], _COUNTED.at[SUMMED[0]]
@@ -110,6 +111,16 @@ class MetricCounters:
                     words[place + _TTFB + _TIMES - 1] += row.ttfb_ms
                 words[place + _DURATION + bisect_left(BOUNDS, row.duration_ms)] += 1
                 words[place + _DURATION + _TIMES - 1] += row.duration_ms
+
+    def refuse(self) -> None:
+        """A request had no valid client key."""
+        with self._turn:
+            self._words[_REFUSED] += 1
+
+    @property
+    def refused(self) -> int:
+        """How many requests had no valid client key."""
+        return self._words[_REFUSED]
 
     @property
     def dropped(self) -> int:

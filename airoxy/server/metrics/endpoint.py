@@ -84,6 +84,7 @@ class MetricsEndpoint:
         readings = Readings(
             counted=self._metric_counters.read(),
             dropped=self._metric_counters.dropped,
+            refused=self._metric_counters.refused,
             load=self._load(),
             ready=ready,
             stored=self._stored,

@@ -223,6 +223,11 @@ class _Families(Collector):
             "Log rows that are lost, because too many waited for the database.",
             readings.dropped,
         )
+        yield CounterMetricFamily(
+            "airoxy_invalid_keys",
+            "Requests without a valid client key.",
+            readings.refused,
+        )
 
     def _tokens(self) -> Iterator[Metric]:
         for each in _TOKEN_GAUGES:

@@ -27,6 +27,7 @@ class Readings:
 
     counted: Collection[tuple[CounterLabels, CounterValues]]
     dropped: int
+    refused: int
     load: Load
     ready: frozenset[int]
     stored: Stored

@@ -18,7 +18,7 @@ def authenticate(
 
     Keys are compared by their SHA-256, so the time a look-up takes tells nothing about a key.
     """
-    why = "Invalid API key"
+    refusal: Unauthorized | None = None
     for digest in digests:
         key_id = snapshot.keys.get(digest)
         if key_id is None:
@@ -26,7 +26,8 @@ def authenticate(
         limits = snapshot.limits.get(key_id)
         if limits is None or limits.expires_at is None or now < limits.expires_at:
             return key_id, limits
-        why = f"This API key expired at {moment(limits.expires_at)}"
+        expiry = moment(limits.expires_at)
+        refusal = Unauthorized(f"This API key expired at {expiry}", expired=True)
     if not snapshot.complete:
         raise NotReady
-    raise Unauthorized(why)
+    raise refusal or Unauthorized("Invalid API key")

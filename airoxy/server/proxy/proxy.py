@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import ip_network
@@ -19,7 +20,7 @@ from airoxy.core.lists import is_list
 from airoxy.core.pool import Scope, model_class
 from airoxy.core.request.body import Asked
 from airoxy.core.request.paths import Cost, creates, endpoint_group
-from airoxy.errors import AiroxyError, InternalError
+from airoxy.errors import AiroxyError, InternalError, Unauthorized
 from airoxy.journal import about
 from airoxy.server.http.request import ClientLeft, Request
 from airoxy.server.http.response import Response
@@ -32,6 +33,7 @@ from airoxy.server.proxy.authentication import authenticate
 from airoxy.server.proxy.body import other_ids, read_request
 from airoxy.server.proxy.conversations import Conversation
 from airoxy.server.proxy.lists import Lists
+from airoxy.server.proxy.refused_clients import RefusedClients
 from airoxy.server.proxy.relay import AnswerSource, relay
 from airoxy.server.proxy.request_log import RequestLog
 from airoxy.server.proxy.results_url import PublicAddress, names_results, with_own_host
@@ -59,6 +61,7 @@ class Proxy:
     upstream: Upstream
     limiter: Limiter
     recent: RecentTokens
+    count_refused: Callable[[], object]
     unwritten: UnwrittenRequests | None = None
     running: int = 0
     _renewed_at: float = 0.0
@@ -69,18 +72,22 @@ class Proxy:
         self._turns = Turns()
         self._attempts = Attempts(self.config, self.pool, self.upstream)
         self._lists = Lists(self.upstream, self.pool.snapshot)
-        self._public = PublicAddress(
-            self.config.tls.certificate is not None,
-            self.config.public_url,
-            tuple(map(ip_network, self.config.trusted_proxies)),
-        )
+        trusted = tuple(map(ip_network, self.config.trusted_proxies))
+        has_tls = self.config.tls.certificate is not None
+        self._public = PublicAddress(has_tls, self.config.public_url, trusted)
+        self._refused = RefusedClients(trusted, self.count_refused)
 
     async def __call__(self, request: Request, response: Response) -> None:
         now = time.time()
         if not 0 <= now - self._renewed_at < SNAPSHOT_TTL:
             self.pool.snapshot.renew()
             self._renewed_at = now
-        key_id, limits = authenticate(request.head.digests, self.pool.snapshot, now)
+        try:
+            key_id, limits = authenticate(request.head.digests, self.pool.snapshot, now)
+        except Unauthorized as error:
+            head = request.head
+            self._refused.refuse(error, request.client, head.headers, now)
+            raise
         head = request.head
         request_log = RequestLog(key_id, head.path, now, self.unwritten, method=head.method)
         self.running += 1

@@ -1,0 +1,80 @@
+"""Clients without a valid key, told in the journal so that fail2ban can shut them out.
+
+Invariant: nobody fills the journal by knocking: a worker writes at most LINES a minute for an
+address and MOST_LINES in all, and then how many it has left out.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from airoxy.core.request.headers import Headers
+from airoxy.errors import Unauthorized
+from airoxy.journal import about
+
+log = logging.getLogger(__name__)
+
+LINES, MOST_LINES = 10, 100
+_MINUTE = 60.0
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@dataclass
+class RefusedClients:
+    """Behind a proxy that is trusted the client's address is what that proxy says. `count` is
+    called for each."""
+
+    trusted: tuple[Network, ...]
+    count: Callable[[], object]
+    _since: float = 0.0
+    _lines: dict[str, int] = field(default_factory=dict)
+    _written: int = 0
+    _left_out: int = 0
+
+    def refuse(
+        self, error: Unauthorized, client: tuple[str, int] | None, headers: Headers, now: float
+    ) -> None:
+        """A client has no valid key, or one that has expired."""
+        self.count()
+        if not 0 <= now - self._since < _MINUTE:
+            self._begin(now)
+        address = self.address(client, headers)
+        lines = self._lines.get(address, 0)
+        if lines >= LINES or self._written >= MOST_LINES:
+            self._left_out += 1
+            return
+        self._lines[address] = lines + 1
+        self._written += 1
+        fault = "Expired" if error.expired else "Invalid"
+        log.warning("%s API key from %s", fault, address, extra=about(error.request_id))
+
+    def address(self, client: tuple[str, int] | None, headers: Headers) -> str:
+        """Where the client sits, as far as can be known."""
+        peer = _address(client[0]) if client else None
+        if peer is None:
+            return "unknown"
+        if any(peer in network for network in self.trusted):
+            forwarded = dict(headers).get(b"x-forwarded-for", b"").decode("latin-1")
+            # The last one is the trusted proxy's own word; those before are anybody's.
+            return str(_address(forwarded.rpartition(",")[2].strip()) or peer)
+        return str(peer)
+
+    def _begin(self, now: float) -> None:
+        if self._left_out:
+            log.warning("%d more requests had no valid API key.", self._left_out)
+        self._since, self._written, self._left_out = now, 0, 0
+        self._lines.clear()
+
+
+def _address(text: str) -> Address | None:
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    # A socket for both families tells IPv4 clients by their mapped addresses.
+    return getattr(address, "ipv4_mapped", None) or address
