@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
-from airoxy.core.retry import retry_after_seconds
+from airoxy.core.answers.retry import retry_after_seconds
 
 #: A token is renewed this long (seconds) before it expires, so that no request in flight meets
 #: the end and a clock that is a little off does no harm.

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from airoxy.core.retry import unix_time
+from airoxy.core.answers.retry import unix_time
 
 _PREFIX = b"anthropic-ratelimit-unified-"
 _FIELD = re.compile(rb"([\w.-]{1,40})-(utilization|reset)")

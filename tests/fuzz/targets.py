@@ -26,7 +26,7 @@ from airoxy.core.request.head import CHUNKED
 from airoxy.core.request.headers import credential, to_client, to_upstream
 from airoxy.core.request.paths import ids_in_path, is_api, limit_for
 from airoxy.errors import AiroxyError, ConfigError
-from airoxy.server.proxy.decode import Decoder
+from airoxy.server.proxy.answer.decode import Decoder
 from airoxy.upstream.response import UpstreamResponse
 from tests.fuzz.wire import conversation
 

@@ -1,6 +1,7 @@
 """The pool of upstream tokens at work: chooses one for a request, and carries verdicts out.
 
-Invariant: a verdict (`core.verdict`) holds in all workers at once, and in the database soon.
+Invariant: a verdict (`core.answers.verdict`) holds in all workers at once, and in the database
+soon.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from functools import partial
 import apsw
 
 from airoxy.core import pool as rules
+from airoxy.core.answers.verdict import MOST_UNKNOWN_REFUSALS, SHORT_RETRY, Cooldown, Verdict
 from airoxy.core.pool import EVERYTHING, Scope, Token
 from airoxy.core.quota import read_windows, spare_until
-from airoxy.core.verdict import MOST_UNKNOWN_REFUSALS, SHORT_RETRY, Cooldown, Verdict
 from airoxy.errors import AiroxyError, AllCooling, NoTokens
 from airoxy.journal import about
 from airoxy.server.pool.queues import Queues

@@ -21,7 +21,7 @@ from airoxy.core.request.json_scan import Members, NotJson
 from airoxy.core.request.paths import ids_in_path, is_id
 from airoxy.errors import NotFound
 from airoxy.server.pool.snapshot import Snapshot
-from airoxy.server.proxy.relay import HOLD_LIMIT, AnswerSource, Held, Resumed
+from airoxy.server.proxy.answer.relay import HOLD_LIMIT, AnswerSource, Held, Resumed
 from airoxy.server.proxy.request_log import ResultsSeen
 from airoxy.server.writer import Operation, Writer
 from airoxy.store import resources

@@ -8,7 +8,7 @@ from functools import lru_cache
 from airoxy.core.billing.usage import Usage
 from airoxy.core.billing.usage_reader import UsageReader, form_of, is_document
 from airoxy.core.error_page import LOOKED_AT, describe
-from airoxy.server.proxy.decode import Decoder
+from airoxy.server.proxy.answer.decode import Decoder
 
 #: An answer with no more digits in its length is kept as it comes, and read with the others.
 _SHORT = 6

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from airoxy.config import Config
+from airoxy.core.answers.verdict import ANSWER, JUDGED, Reply, Situation, Verdict, judge, needs_body
 from airoxy.core.pool import Token
 from airoxy.core.request.headers import Headers, credential_for, passed_to_upstream
 from airoxy.core.request.paths import CHAT, creates
-from airoxy.core.verdict import ANSWER, JUDGED, Reply, Situation, Verdict, judge, needs_body
 from airoxy.errors import ConnectFailed, ConnectTimeout
 from airoxy.server.http.head import RequestHead
 from airoxy.server.http.request import Request
 from airoxy.server.pool.pool import Pool, Wanted
+from airoxy.server.proxy.answer.peek import begins_overloaded, peek_error, peek_now
 from airoxy.server.proxy.body import with_system_line
 from airoxy.server.proxy.conversations import Conversation
-from airoxy.server.proxy.peek import begins_overloaded, peek_error, peek_now
 from airoxy.server.proxy.request_log import RequestLog
 from airoxy.upstream.exchange import Exchange
 from airoxy.upstream.upstream import Upstream, lines

@@ -9,7 +9,7 @@ from airoxy.errors import ThreadNotFound
 from airoxy.server.http.head import RequestHead
 from airoxy.server.pool.pool import Wanted
 from airoxy.server.pool.recent import RecentTokens
-from airoxy.server.proxy.peek import peek_until
+from airoxy.server.proxy.answer.peek import peek_until
 from airoxy.upstream.exchange import Exchange
 
 Body = bytes | bytearray

@@ -28,15 +28,15 @@ from airoxy.server.limits.limiter import Limiter
 from airoxy.server.pool.pool import Pool, Wanted
 from airoxy.server.pool.recent import RecentTokens
 from airoxy.server.proxy import affinity
+from airoxy.server.proxy.answer.lists import Lists
+from airoxy.server.proxy.answer.relay import AnswerSource, relay
+from airoxy.server.proxy.answer.results_url import PublicAddress, names_results, with_own_host
 from airoxy.server.proxy.attempts import Attempts, Job
 from airoxy.server.proxy.authentication import authenticate
 from airoxy.server.proxy.body import other_ids, read_request
 from airoxy.server.proxy.conversations import Conversation
-from airoxy.server.proxy.lists import Lists
 from airoxy.server.proxy.refused_clients import RefusedClients
-from airoxy.server.proxy.relay import AnswerSource, relay
 from airoxy.server.proxy.request_log import RequestLog
-from airoxy.server.proxy.results_url import PublicAddress, names_results, with_own_host
 from airoxy.server.proxy.turns import Turns
 from airoxy.server.unwritten import Unwritten, UnwrittenRequests
 from airoxy.store.usage import requests

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from airoxy.calendar import next_month
-from airoxy.core.error_document import ErrorDocument, named_time
+from airoxy.core.answers.error_document import ErrorDocument, named_time
+from airoxy.core.answers.retry import retry_after_seconds, unified_reset
 from airoxy.core.oauth import clean
 from airoxy.core.pool import EVERYTHING, Scope, Token
 from airoxy.core.request.paths import is_open_to
-from airoxy.core.retry import retry_after_seconds, unified_reset
 
 SPEND_LIMIT = "enforced_spend_limit_reached"
 #: No `retry-after` and no window of a subscription cools a token for longer (seconds).

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from airoxy.core.request.headers import Headers
 from airoxy.core.request.paths import BATCHES
-from airoxy.server.proxy.relay import HOLD_LIMIT, AnswerSource, Held, Resumed
+from airoxy.server.proxy.answer.relay import HOLD_LIMIT, AnswerSource, Held, Resumed
 
 #: What stands before the path, as JSON is written.
 _URL = re.compile(

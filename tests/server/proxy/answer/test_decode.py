@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from airoxy.core.billing.usage_reader import UsageReader
 from airoxy.server.proxy import decode
-from airoxy.server.proxy.decode import Decoder
+from airoxy.server.proxy.answer.decode import Decoder
 
 EVENTS = [
     b'data: {"message":{"model":"m","usage":{"input_tokens":5}}}\n\n',

@@ -25,7 +25,7 @@ from airoxy.core.request.paths import is_id
 from airoxy.errors import AiroxyError, NotFound
 from airoxy.server.http.head import RequestHead
 from airoxy.server.pool.snapshot import Snapshot
-from airoxy.server.proxy.relay import Held, hold
+from airoxy.server.proxy.answer.relay import Held, hold
 from airoxy.upstream.upstream import Upstream
 
 #: So many accounts are asked at once, and each for so many pages.

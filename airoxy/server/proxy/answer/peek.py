@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from airoxy.core.error_document import ErrorDocument
-from airoxy.server.proxy.decode import Decoder
+from airoxy.core.answers.error_document import ErrorDocument
+from airoxy.server.proxy.answer.decode import Decoder
 from airoxy.upstream.exchange import Exchange
 
 #: An error document is smaller (bytes), and arrives with its head or soon after (seconds).

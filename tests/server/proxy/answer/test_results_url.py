@@ -7,8 +7,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from airoxy.server.proxy.relay import Held
-from airoxy.server.proxy.results_url import PublicAddress, names_results, with_own_host
+from airoxy.server.proxy.answer.relay import Held
+from airoxy.server.proxy.answer.results_url import PublicAddress, names_results, with_own_host
 
 LOCAL = tuple(map(ip_network, ("127.0.0.0/8", "::1/128")))
 HOST = (b"host", b"airoxy:3800")

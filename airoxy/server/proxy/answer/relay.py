@@ -12,7 +12,7 @@ from typing import Protocol
 
 from airoxy.core.request.headers import Headers, to_client
 from airoxy.errors import UpstreamBroken
-from airoxy.server.proxy.decode import Decoder
+from airoxy.server.proxy.answer.decode import Decoder
 from airoxy.server.proxy.request_log import RequestLog
 
 #: Which container a Messages answer has used, as Anthropic writes it.

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airoxy.core.pool import EVERYTHING, Scope, Token
-from airoxy.core.verdict import (
+from airoxy.core.answers.verdict import (
     ANSWER,
     NEXT,
     REFRESH,
@@ -23,6 +22,7 @@ from airoxy.core.verdict import (
     judge,
     needs_body,
 )
+from airoxy.core.pool import EVERYTHING, Scope, Token
 
 
 def at(*moment: int) -> float:

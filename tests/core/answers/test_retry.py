@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airoxy.core.retry import retry_after_seconds
+from airoxy.core.answers.retry import retry_after_seconds
 
 #: Sunday, 22 November 2026, 12:00 UTC.
 NOON = 1795348800.0
