@@ -54,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except AiroxyError as error:
-        print(f"airoxy: {error.message}", file=sys.stderr)
+        for line in error.message.splitlines():
+            print(f"airoxy: {line}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         return 130

@@ -8,6 +8,7 @@ from types import ModuleType
 
 #: Each ends in GROUP or COMMANDS, and may have CHECKS for `airoxy doctor`.
 MODULES = {
+    "setup": "cli.setup",
     "api_key": "cli.api_keys.api_key",
     "token": "cli.tokens.token",
     "logs": "cli.logs",

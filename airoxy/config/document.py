@@ -131,6 +131,7 @@ def _read_mapping(document: Document, node: yaml.MappingNode, section: str) -> N
         if key in first:
             text = f"stands here again, first in line {first[key]}; remove one of the two"
             document.complain(line, key, text)
+            _read_again(document, value, key, line)
             continue
         first[key] = line
         if "." not in name and key in SECTIONS:
@@ -139,6 +140,16 @@ def _read_mapping(document: Document, node: yaml.MappingNode, section: str) -> N
             _read_setting(document, value, key, line)
         else:
             document.complain(line, key, f"there is no such setting; {_nearest(key)}")
+
+
+def _read_again(document: Document, node: yaml.Node, key: str, line: int) -> None:
+    """A key that stands there twice: its other mistakes are mistakes as well."""
+    second = Document(document.path)
+    if key in SECTIONS:
+        _read_section(second, node, key, line)
+    elif key in SETTINGS:
+        _read_setting(second, node, key, line)
+    document.mistakes += second.mistakes
 
 
 def _read_section(document: Document, node: yaml.Node, key: str, line: int) -> None:

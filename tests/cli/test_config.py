@@ -92,7 +92,8 @@ def test_check_names_every_mistake_on_a_line_of_its_own(run: Run, file: Path) ->
     file.write_text("prot: 1\nport: none\n\nworkers: 0\n")
     status, out, err = run("config", "check", file)
     assert (status, out) == (78, "")
-    said = err.removeprefix("airoxy: ").splitlines()
+    assert all(line.startswith("airoxy: ") for line in err.splitlines())
+    said = [line.removeprefix("airoxy: ") for line in err.splitlines()]
     assert [line.partition(": ")[0] for line in said] == [f"{file}:{n}" for n in (1, 2, 4)]
 
 

@@ -36,6 +36,23 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_their_lines(
 
 
 @pytest.mark.parametrize(
+    ("content", "later"),
+    [
+        ("port: 1\nport: many", "F:2: port: many is not a whole number"),
+        ("upstream:\n  url: http://x\nupstream:\n  rul: y", "F:4: upstream.rul: there is no such"),
+        ("upstream:\n  url: http://x\nupstream: 5", "F:3: upstream: 5 cannot stand here"),
+        ("prot: 1\nprot: 2\nport: many", "F:3: port: many is not a whole number"),
+    ],
+)
+def test_a_doubled_key_hides_no_other_mistake(
+    complaints: Complaints, content: str, later: str
+) -> None:
+    said = complaints(content)
+    assert any("stands here again" in line for line in said)
+    assert any(line.startswith(later) for line in said)
+
+
+@pytest.mark.parametrize(
     ("content", "words"),
     [
         # whole numbers

@@ -8,6 +8,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from airoxy.cli import paste
 from airoxy.cli.api_keys import limits as cli_limits
 from airoxy.cli.command import Command, Context, Group, add_id, add_json, add_words, given_words
 from airoxy.cli.confirm import add_yes, agreed
@@ -54,7 +55,8 @@ def _add(context: Context, args: Namespace) -> None:
     if args.json:
         return context.json({"id": key_id, "name": name, "key": key})
     context.say(f"Key {key_id} for {name}, shown this once:\n\n    {key}\n")
-    context.say("The client sends it as x-api-key or as Authorization: Bearer.")
+    context.say("The client sends it as x-api-key or as Authorization: Bearer.\n")
+    context.say(paste.block(context, key))
     return None
 
 

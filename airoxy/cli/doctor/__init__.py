@@ -35,6 +35,7 @@ def checks() -> tuple[Check, ...]:
 
     return (
         Check("packages", program.packages),
+        Check("package", program.package, _is_packaged),
         Check("configuration", program.configuration),
         Check("certificate", certificate.certificate),
         Check("user", files.user, _has_user),
@@ -61,6 +62,10 @@ def checks() -> tuple[Check, ...]:
 
 def _has_user(installation: Installation) -> bool:
     return installation.user is not None
+
+
+def _is_packaged(installation: Installation) -> bool:
+    return installation.packaged
 
 
 def _has_units(installation: Installation) -> bool:

@@ -9,8 +9,9 @@ from importlib import metadata
 
 from airoxy.cli.doctor.finding import FAIL, OK, Finding
 from airoxy.cli.installation import Installation
+from airoxy.cli.system.system import UNATTENDED, ask
 from airoxy.config import Mistake, shipped_prices
-from airoxy.errors import ConfigError
+from airoxy.errors import AiroxyError, ConfigError
 
 #: What airoxy imports: the module, its distribution, Debian's package, the least version.
 PACKAGES = (
@@ -53,6 +54,22 @@ def packages(installation: Installation) -> Iterator[Finding]:
 
 def _number(version: str) -> list[int]:
     return [int(part) for part in re.findall(r"[0-9]+", version)[:3]]
+
+
+def package(_: Installation) -> Iterator[Finding]:
+    """dpkg has done all that it has to do with the package."""
+    status, output = ask("dpkg-query", "--show", "--showformat=${db:Status-Abbrev}", "airoxy")
+    state = output.strip()
+    if status == 0 and state not in ("ii", "hi", "rc", "un"):
+        text = f"dpkg has not completed the installation of airoxy (state {state})."
+        yield Finding(FAIL, text, "sudo dpkg --configure airoxy", _configure)
+
+
+def _configure() -> str:
+    status, output = ask("dpkg", "--configure", "airoxy", timeout=300, environ=UNATTENDED)
+    if status:
+        raise AiroxyError(" ".join(output.splitlines()[-2:]))
+    return "dpkg has completed the installation; the configuration stays as it was."
 
 
 def configuration(installation: Installation) -> Iterator[Finding]:

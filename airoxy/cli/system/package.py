@@ -9,13 +9,16 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from airoxy.cli.command import Command, Context
-from airoxy.cli.system.system import ask, require_root
+from airoxy.cli.system.system import UNATTENDED, ask, require_root
 from airoxy.errors import AiroxyError, InvalidInput
 
-_KEPT = "Its configuration and its database stay."
-_LOST = (
-    "Its configuration and /var/lib/airoxy go too: every key, every token and the whole account."
+_TO_BE_KEPT = "This removes airoxy from this machine. Its configuration and its database stay."
+_TO_BE_LOST = (
+    "This removes airoxy from this machine. Its configuration and /var/lib/airoxy go too: every"
+    " key, every token and the whole account of usage."
 )
+_KEPT = "Its configuration and its database are still there."
+_LOST = "Its configuration and its database are gone, too."
 
 
 def _update(context: Context, args: Namespace) -> None:
@@ -58,17 +61,18 @@ def _checked(file: Path) -> Path:
 def _uninstall(context: Context, args: Namespace) -> int | None:
     require_root("uninstall")
     _installed()
-    context.say(f"airoxy is removed from this machine. {_LOST if args.purge else _KEPT}")
-    if not args.yes and not _agreed(context):
+    if not args.yes and not _agreed(context, _TO_BE_LOST if args.purge else _TO_BE_KEPT):
         context.say("Nothing has been removed.")
         return 1
     _apt(context, "purge" if args.purge else "remove", "--yes", "airoxy")
+    context.say(f"airoxy has been removed. {_LOST if args.purge else _KEPT}")
     return None
 
 
-def _agreed(context: Context) -> bool:
+def _agreed(context: Context, warning: str) -> bool:
     if not context.input.isatty():
         raise InvalidInput("There is no terminal to ask on; give --yes.")
+    context.say(warning)
     context.out.write("Go on? [y/N] ")
     context.out.flush()
     return context.input.readline().strip().lower() in ("y", "yes")
@@ -91,7 +95,10 @@ def _installed() -> str:
 def _apt(context: Context, *words: str) -> None:
     """apt-get speaks for itself. Raises AiroxyError."""
     context.out.flush()
-    done = subprocess.run(["apt-get", *words], check=False, env={**os.environ, "LC_ALL": "C.UTF-8"})
+    environ = {**os.environ, "LC_ALL": "C.UTF-8"}
+    if not context.input.isatty():
+        environ |= UNATTENDED
+    done = subprocess.run(["apt-get", *words], check=False, env=environ)
     if done.returncode:
         raise AiroxyError(f"apt-get {words[0]} ended with status {done.returncode}; see above.")
 

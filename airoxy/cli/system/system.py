@@ -21,6 +21,13 @@ TIMERS = {
     "airoxy-tidy-log.timer": "airoxy-tidy-log.service",
 }
 
+#: For dpkg without a terminal: nobody is asked, and what the administrator has made of the
+#: configuration stays. The first two are what dpkg forces anyway.
+UNATTENDED = {
+    "DEBIAN_FRONTEND": "noninteractive",
+    "DPKG_FORCE": "security-mac,downgrade,confdef,confold",
+}
+
 #: sd_booted(3)
 BOOTED = Path("/run/systemd/system")
 
@@ -47,11 +54,14 @@ def require_systemd() -> None:
         )
 
 
-def ask(*command: str, timeout: float = 60) -> tuple[int, str]:
+def ask(
+    *command: str, timeout: float = 60, environ: Mapping[str, str] | None = None
+) -> tuple[int, str]:
     """A program's exit status and output; 127 where it is not installed."""
     try:
         done = subprocess.run(
-            command, check=False, env=_environment(), timeout=timeout, text=True,
+            command, check=False, env={**_environment(), **(environ or {})}, timeout=timeout,
+            text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
     except FileNotFoundError:

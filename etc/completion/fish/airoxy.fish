@@ -1,7 +1,7 @@
 # Completion of airoxy(1). Written by etc/completion/generate.py; do not edit.
 
 function __airoxy_at --description 'Whether this is the command typed so far'
-    set --local known "api-key" "api-key add" "api-key set" "api-key list" "api-key show" "api-key enable" "api-key disable" "api-key toggle" "api-key remove" "token" "token add" "token auto" "token list" "token show" "token set" "token check" "token enable" "token disable" "token toggle" "token reset" "token remove" "token refresh" "token rotate-key" "logs" "stats" "top" "prices" "config" "config show" "config check" "backup" "restore" "start" "stop" "restart" "reload" "status" "doctor" "update" "uninstall" "import-php" "serve" "job" "job refresh-tokens" "job tidy-log" "job pass-certificate" "help" "version"
+    set --local known "setup" "api-key" "api-key add" "api-key set" "api-key list" "api-key show" "api-key enable" "api-key disable" "api-key toggle" "api-key remove" "token" "token add" "token auto" "token list" "token show" "token set" "token check" "token enable" "token disable" "token toggle" "token reset" "token remove" "token refresh" "token rotate-key" "logs" "stats" "top" "prices" "config" "config show" "config check" "backup" "restore" "start" "stop" "restart" "reload" "status" "doctor" "update" "uninstall" "import-php" "serve" "job" "job refresh-tokens" "job tidy-log" "job pass-certificate" "help" "version"
     set --local command
     for word in (commandline --tokenize --cut-at-cursor --current-process)[2..]
         contains -- (string trim "$command $word") $known; and set --append command $word
@@ -10,6 +10,7 @@ function __airoxy_at --description 'Whether this is the command typed so far'
 end
 
 complete --command airoxy --no-files
+complete --command airoxy --condition '__airoxy_at ' --arguments setup --description 'Add the first token, make the first key and show what to paste'
 complete --command airoxy --condition '__airoxy_at ' --arguments api-key --description 'Make and manage the keys that clients use'
 complete --command airoxy --condition '__airoxy_at ' --arguments token --description 'Manage the pool of Anthropic access tokens'
 complete --command airoxy --condition '__airoxy_at ' --arguments logs --description 'Show the newest requests'
@@ -35,6 +36,8 @@ complete --command airoxy --condition '__airoxy_at ' --arguments version --descr
 complete --command airoxy --condition '__airoxy_at ' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at ' --long-option version --description 'show program’s version number and exit'
 complete --command airoxy --condition '__airoxy_at ' --long-option config --require-parameter --force-files --description 'configuration file (default: $AIROXY_CONFIG, else /etc/airoxy/airoxy.yaml)'
+complete --command airoxy --condition '__airoxy_at setup' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at setup' --long-option no-check --description 'do not ask Anthropic whether the token is good'
 complete --command airoxy --condition '__airoxy_at api-key' --arguments add --description 'Make a key and show it once'
 complete --command airoxy --condition '__airoxy_at api-key' --arguments set --description 'Change a key’s limits, note or name'
 complete --command airoxy --condition '__airoxy_at api-key' --arguments list --description 'List the keys, masked, with their use of a limit'

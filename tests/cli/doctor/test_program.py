@@ -28,6 +28,38 @@ def test_the_debian_packages_are_those_of_debian_control() -> None:
         assert f"\n {package}" in control.partition("\nDepends:")[2]
 
 
+_DPKG = """#!/bin/sh
+echo "$*" >> "$(dirname "$0")/asked"
+case "$0" in
+    *query) cat "$(dirname "$0")/state" ;;
+    *) [ "$DPKG_FORCE" ] && echo "ii " > "$(dirname "$0")/state" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("state", ["iF ", "iU ", "iH ", "ii "])
+def test_an_installation_that_dpkg_has_not_completed_is_completed(
+    ward: Ward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("dpkg", "dpkg-query"):
+        (programs / name).write_text(_DPKG)
+        (programs / name).chmod(0o755)
+    (programs / "state").write_text(state)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    found = list(program.package(ward.installation()))
+    if state == "ii ":
+        assert found == []
+        return
+    (finding,) = found
+    assert (finding.state, finding.remedy) == (FAIL, "sudo dpkg --configure airoxy")
+    assert finding.fix
+    assert "completed" in finding.fix()
+    assert list(program.package(ward.installation())) == []
+    assert "--configure airoxy" in (programs / "asked").read_text()
+
+
 def test_a_package_that_is_missing_or_too_old_is_named(
     ward: Ward, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ cat "$2"
 _APT_GET = """#!/bin/sh
 echo "apt-get $*"
 echo "$*" >> "$(dirname "$0")/asked"
+echo "$DPKG_FORCE $DEBIAN_FRONTEND" > "$(dirname "$0")/forced"
 [ "$1" = install ] && echo 1.1.0-1 > "$(dirname "$0")/version"
 [ ! -f "$(dirname "$0")/broken" ]
 """
@@ -84,6 +85,17 @@ def test_update_of_a_file_installs_it(
     status, out, _ = run("update", "airoxy.deb")
     assert (status, asked(apt)) == (0, [f"install {tmp_path}/airoxy.deb"])
     assert out.endswith("airoxy 1.1.0-1 is installed, in the place of 1.0.0-1.\n")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_without_a_terminal_the_administrators_configuration_stays(
+    run: Run, apt: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: terminal)
+    monkeypatch.delenv("DEBIAN_FRONTEND", raising=False)
+    run("update")
+    forced = (apt / "forced").read_text()
+    assert ("confold" in forced) is ("noninteractive" in forced) is not terminal
 
 
 def test_update_without_a_file_takes_the_newest_that_apt_knows(run: Run, apt: Path) -> None:

@@ -1,0 +1,58 @@
+"""What a client is given to paste: where airoxy is, and how each program takes a key."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+from airoxy.cli.command import Context
+from airoxy.config import Config
+from airoxy.errors import ConfigError
+
+_BLOCK = """\
+Claude Code:
+    export ANTHROPIC_BASE_URL={url}
+    export ANTHROPIC_AUTH_TOKEN={key}
+
+Anthropic's SDKs:
+    export ANTHROPIC_BASE_URL={url}
+    export ANTHROPIC_API_KEY={key}
+
+curl:
+    curl {url}/v1/models -H 'x-api-key: {key}' -H 'anthropic-version: 2023-06-01'"""
+
+
+def block(context: Context, key: str) -> str:
+    """For the client that gets this key."""
+    try:
+        url = base_url(context.config)
+    except ConfigError:  # which does not keep anybody from making a key
+        url = "http://THIS-HOST:3800"
+    return _BLOCK.format(url=url, key=key)
+
+
+def base_url(config: Config) -> str:
+    """The address by which clients reach this host: the name in the certificate where there is one,
+    the host's own where every address is listened on."""
+    if config.tls.certificate is not None:
+        return f"https://{_certified(config) or socket.getfqdn()}:{config.port}"
+    host = config.hosts[0] if config.hosts else "::"
+    address = ipaddress.ip_address(host)
+    if address.is_unspecified:
+        name = socket.gethostname() or "localhost"
+    else:
+        name = f"[{host}]" if address.version == 6 else host
+    return f"http://{name}:{config.port}"
+
+
+def _certified(config: Config) -> str | None:
+    """The first name in the certificate, as far as it can be read."""
+    from airoxy.cli.system.certificate import parse
+    from airoxy.config.certificate import own_certificate
+
+    assert config.tls.certificate
+    try:
+        names = parse(own_certificate(config.tls.certificate)).names
+    except (OSError, ValueError):
+        return None
+    return next((name for name in names if not name.startswith("*")), None)
