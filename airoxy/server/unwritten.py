@@ -13,9 +13,10 @@ from __future__ import annotations
 import marshal
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
+from airoxy.core.billing.usage import Usage
 from airoxy.server.shared_memory import FileLock, Record, Region, SharedMemory
 
 #: Workers that can have slots at once: those of a few reloads together.
@@ -26,7 +27,25 @@ BLOCKS, _PER_BLOCK = 512, 64
 _PATH, _MODEL = 208, 128
 _SMALL, _LARGE = 128, 330  # words of the two areas
 
+#: What is noted of a request, in this order; `usage` are the values of the fields of `Usage`.
+PROGRESS = (
+    "ending",
+    "status",
+    "error",
+    "ttfb_ms",
+    "duration_ms",
+    "request_id",
+    "model",
+    "is_stream",
+    "counted_results",
+    "used",
+    "raw",
+)
+
 _SLOT = Record(
+    # Without words of their own: with another order, what is noted is of another layout.
+    **{f"progress_{name}": 0 for name in PROGRESS},
+    **{f"usage_{each.name}": 0 for each in fields(Usage)},
     row_id=1,
     counted=1,
     current=1,  # which area is in use: its byte offset in the slot, above 32 bits its length

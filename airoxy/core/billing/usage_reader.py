@@ -178,6 +178,16 @@ class UsageReader:
                 self._take_events(piece)
                 break
 
+    def so_far(self) -> tuple[list[Usage], bool]:
+        """`parts` and `is_estimate`, should the answer end here."""
+        message = self._message
+        if self._form in ("sse", "chat") and not message.ended:
+            message.estimate = self._text.tokens_so_far()
+        try:
+            return self.parts, self.is_estimate
+        finally:
+            message.estimate = 0
+
     def close(self) -> None:
         """The body is over, complete or not."""
         if self._form == "json":

@@ -74,10 +74,9 @@ class AnswerReader:
         """How often something was read that may have changed what is known."""
         return self._reader.changes
 
-    @property
-    def parts(self) -> list[Usage]:
-        """The usage so far."""
-        return self._reader.parts
+    def so_far(self) -> tuple[list[Usage], bool]:
+        """The usage, should the answer end here, and whether it is an estimate."""
+        return self._reader.so_far()
 
     @property
     def is_stream(self) -> bool:

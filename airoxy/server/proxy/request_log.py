@@ -30,6 +30,9 @@ from airoxy.store.usage.requests import Row
 CLIENT_CLOSED_REQUEST = 499
 #: A document of so many bytes is kept as it is for its row; a longer one is read when it ends.
 _SHORT_ENOUGH = 2200
+#: Pieces of a stream after which the text that has come is estimated anew, for the case that the
+#: worker is killed.
+_NOTE_EVERY = 128
 #: The ending that is noted of a request while it runs.
 RUNNING = "running"
 
@@ -87,7 +90,7 @@ class RequestLog:
         self.slot: int | None = None
         self._unwritten = unwritten
         self._noted_ending: str | None = None
-        self._noted_changes = 0
+        self._noted_changes = self._unnoted = 0
         self._started = time.monotonic()
         self._ttfb_ms: int | None = None
         self._duration_ms = 0
@@ -213,8 +216,9 @@ class RequestLog:
         answer = self._answer
         if answer is not None:
             answer.feed(piece)
-            if answer.changes != self._noted_changes:
-                self._noted_changes = answer.changes
+            self._unnoted += 1
+            if answer.changes != self._noted_changes or self._unnoted == _NOTE_EVERY:
+                self._noted_changes, self._unnoted = answer.changes, 0
                 self._note(RUNNING)
 
     def _note(self, ending: str) -> None:
@@ -222,7 +226,7 @@ class RequestLog:
             return
         answer, used, raw = self._answer, _Used([]), b""
         if ending == RUNNING:
-            used = _Used(answer.parts if answer else [])
+            used = _Used(*answer.so_far()) if answer else used
         elif answer and 0 < len(answer.raw) <= _SHORT_ENOUGH:
             raw = answer.raw  # is read by whoever makes the row
         else:

@@ -1,0 +1,130 @@
+"""What another worker makes of a request whose worker was killed: its row, or what was known."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from airoxy.config import shipped_prices
+from airoxy.core.pool import Token
+from airoxy.errors import UpstreamBroken
+from airoxy.server.proxy.request_log import RequestLog
+from airoxy.server.shared_memory import SharedMemory
+from airoxy.server.unwritten import PROGRESS, REGION, UnwrittenRequests
+from airoxy.store.usage.requests import Row
+from tests.conftest import NOON
+
+OPUS = "claude-opus-5-5"
+PRICES = shipped_prices()
+USAGE = {"input_tokens": 1000, "cache_read_input_tokens": 50, "output_tokens": 1}
+TOKEN = Token(3, "one", "api_key", "sk-ant-api-test", None, 0)
+
+
+@pytest.fixture
+def unwritten() -> Iterator[UnwrittenRequests]:
+    with closing(SharedMemory.of(REGION)) as memory:
+        unwritten = UnwrittenRequests(memory)
+        yield unwritten
+        unwritten.close()
+
+
+@pytest.fixture
+def request_log(unwritten: UnwrittenRequests) -> RequestLog:
+    request_log = RequestLog(12, "/v1/messages", NOON, unwritten)
+    request_log.model = OPUS
+    request_log.attempted(TOKEN)
+    return request_log
+
+
+def adopted(unwritten: UnwrittenRequests, request_log: RequestLog) -> Row:
+    assert request_log.slot is not None
+    return RequestLog.adopted(unwritten._read(request_log.slot)).row(PRICES)
+
+
+def event(**data: Any) -> bytes:
+    return b"event: x\ndata: " + json.dumps(data).encode() + b"\n\n"
+
+
+START = event(type="message_start", message={"model": OPUS, "usage": USAGE})
+TEXT = event(type="content_block_delta", index=0, delta={"type": "text_delta", "text": "four"})
+END = event(type="message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 900})
+STOP = event(type="message_stop")
+
+
+def document(request_log: RequestLog, *, text: str = "", headers: bool = True) -> None:
+    body = {"type": "message", "model": OPUS, "content": [{"text": text}], "usage": USAGE}
+    written = json.dumps(body).encode()
+    length = {b"content-length": b"%d" % len(written)} if headers else {}
+    kind = {b"content-type": b"application/json", b"request-id": b"req_1"}
+    request_log.answered(200, kind | length)(written)
+
+
+def stream(request_log: RequestLog, *pieces: bytes) -> None:
+    feed = request_log.answered(200, {b"content-type": b"text/event-stream"})
+    for piece in pieces:
+        feed(piece)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        document,
+        lambda log: document(log, text="x" * 5000),
+        lambda log: document(log, headers=False),
+        lambda log: stream(log, START, TEXT, END, STOP),
+        lambda log: stream(log, START, event(type="error", error={"message": "broken"})),
+        lambda log: (stream(log, START, TEXT), log.failed(UpstreamBroken("It broke off."))),
+        lambda log: (stream(log, START, TEXT), log.client_left()),
+        lambda log: log.client_left(),
+        lambda log: log.failed(UpstreamBroken("It broke off.")),
+        lambda log: log.stopped(),
+        lambda log: (log.attempted(TOKEN), document(log)),
+    ],
+)
+def test_a_request_that_has_ended_leaves_the_same_row(
+    unwritten: UnwrittenRequests,
+    request_log: RequestLog,
+    answer: Callable[[RequestLog], object],
+) -> None:
+    answer(request_log)
+    request_log.end()
+    assert adopted(unwritten, request_log) == request_log.row(PRICES)
+
+
+def test_a_request_without_an_answer_was_killed(
+    unwritten: UnwrittenRequests, request_log: RequestLog
+) -> None:
+    row = adopted(unwritten, request_log)
+    assert (row.ending, row.status_code, row.attempts) == ("worker_killed", 500, 1)
+    assert (row.model, row.token_id, row.requested_at_ms) == (OPUS, 3, int(NOON * 1000))
+    assert row.usage.input_tokens == row.cost_nanousd == 0
+
+
+def test_a_running_stream_has_what_was_counted_and_an_estimate_of_its_text(
+    unwritten: UnwrittenRequests, request_log: RequestLog
+) -> None:
+    stream(request_log, START)
+    row = adopted(unwritten, request_log)
+    assert (row.ending, row.status_code, row.usage.input_tokens) == ("worker_killed", 200, 1000)
+    assert row.usage.output_tokens == 1
+    for _ in range(300):
+        request_log._feed(TEXT)
+    row = adopted(unwritten, request_log)
+    assert 200 <= row.usage.output_tokens <= 300
+    assert row.is_estimate
+    request_log._feed(END)
+    assert adopted(unwritten, request_log).usage.output_tokens == 900
+    request_log._feed(STOP)
+    request_log.end()
+    row = adopted(unwritten, request_log)
+    assert (row.ending, row.usage.output_tokens, row.is_estimate) == ("complete", 900, False)
+
+
+def test_the_layout_names_what_is_noted() -> None:
+    taken = inspect.signature(RequestLog._resume).parameters
+    assert tuple(taken)[1:] == PROGRESS
