@@ -22,7 +22,7 @@ LAYERS = (
 #: The same inside server/.
 ROOMS = (
     "__init__", "shared_memory", "pauses", "unwritten", "http", "writer", "limits", "pool",
-    "metrics", "proxy", "app", "process",
+    "metrics", "proxy", "endpoints", "app", "process",
 )  # fmt: skip
 #: What `core` may import from the standard library, none of which does I/O or reads a clock.
 PURE = (
