@@ -37,7 +37,7 @@ class Site:
         site.key = json.loads(machine.run("airoxy api-key add --name client --json"))["key"]
         until(lambda: site.ask() == 200)
         # systemd would wait for it when the machine is switched off.
-        machine.run("pkill --full inside.upstream")
+        machine.run("pkill --full '[i]nside.upstream'")
         return site.key
 
     def ask(self) -> int:
