@@ -95,14 +95,14 @@ def test_claude_without_a_key(run, airoxy):
 @pytest.mark.parametrize(
     ("cause", "path", "secret"),
     [
-        ("the key is not airoxy's", "", "ak-" + "x" * 40),
+        ("the key is not one of airoxy's", "", "ak-" + "x" * 40),
         ("the address ends in `/v1`", "/v1", None),
-        ("airoxy has no token", "", None),
+        ("airoxy has no working upstream token", "", None),
         ("Anthropic's limits", "", None),
     ],
 )
 def test_what_claude_shows_when_something_is_wrong(run, airoxy, key, upstream, cause, path, secret):
-    if "no token" in cause:
+    if "no working" in cause:
         airoxy.cli("token", "toggle", "1")
     if "limits" in cause:
         upstream.script(times=None).limit(retry_after=3600)
@@ -113,7 +113,7 @@ def test_what_claude_shows_when_something_is_wrong(run, airoxy, key, upstream, c
 def test_what_claude_shows_where_nobody_listens(run, airoxy, key):
     airoxy.stop()
     environ = {"ANTHROPIC_BASE_URL": airoxy.url, "ANTHROPIC_AUTH_TOKEN": key}
-    assert shown("nobody listens") in run("claude", "-p", "Hello", status=1, **environ)
+    assert shown("nothing listens") in run("claude", "-p", "Hello", status=1, **environ)
 
 
 # curl
@@ -154,17 +154,27 @@ def test_curl_sends_a_file(type_, home):
         ("client.messages.stream", f"{SAID}\n{SAID}"),
         ("batches.create", "first succeeded\n"),
         ("langchain_anthropic", f"{SAID}\n"),
+        ("pydantic_ai", f"{SAID}\n"),
+        ("from openai", f"{SAID}\n"),
+        ("claude_agent_sdk", f"{SAID}\n"),
+        ("x-airoxy-session", f"{SAID}\n"),
     ],
 )
 def test_a_python_program(home, run, fill, having, said):
-    if "langchain" in having:
-        pytest.importorskip("langchain_anthropic")
+    if having in ("langchain_anthropic", "pydantic_ai", "claude_agent_sdk"):
+        pytest.importorskip(having)
     (home / "program.py").write_text(fill(block(GUIDE, "python", having)))
     assert run(shutil.which("python3", path=str(ROOT / ".venv/newest/bin")), "program.py") == said
 
 
 @pytest.mark.parametrize(
-    ("having", "said"), [("@anthropic-ai/sdk", SAID), ("@ai-sdk/anthropic", SAID)]
+    ("having", "said"),
+    [
+        ("@anthropic-ai/sdk", SAID),
+        ("@ai-sdk/anthropic", SAID),
+        ('from "openai"', f"{SAID}\n"),
+        ("@anthropic-ai/claude-agent-sdk", f"{SAID}\n"),
+    ],
 )
 def test_a_typescript_program(home, run, fill, having, said):
     (home / "node_modules").symlink_to(NODE)
