@@ -1,5 +1,6 @@
 """The completions are those that the parser makes, and bash offers what they say."""
 
+import os
 import runpy
 import subprocess
 from pathlib import Path
@@ -17,7 +18,7 @@ def test_the_completion_is_up_to_date(place: str, tmp_path: Path) -> None:
     assert (COMPLETION / place).read_text() == (tmp_path / place).read_text(), told
 
 
-def offered(*words: str) -> list[str]:
+def offered(*words: str, **environ: str) -> list[str]:
     """What bash offers for the last of these words."""
     script = """
         source "$1"; shift
@@ -26,7 +27,38 @@ def offered(*words: str) -> list[str]:
         printf '%s\\n' "${COMPREPLY[@]}"
     """
     command = ["bash", "-c", script, "bash", str(COMPLETION / "bash" / "airoxy"), *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    done = subprocess.run(command, check=True, capture_output=True, text=True,
+                          env={**os.environ, **environ})  # fmt: skip
+    return done.stdout.split()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> str:
+    """A PATH on which `airoxy complete KIND` gives two words."""
+    (tmp_path / "airoxy").write_text('#!/bin/sh\n[ "$1" = complete ] && echo "$2-1 $2-2"\n')
+    (tmp_path / "airoxy").chmod(0o755)
+    return f"{tmp_path}:{os.environ['PATH']}"
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("api-key set", "keys"), ("api-key remove", "keys"), ("token reset", "tokens"),
+        ("token check", "tokens"), ("logs --key", "keys"), ("stats --token", "tokens"),
+        ("stats --month", "months"), ("api-key add --models", "models"),
+    ],
+)  # fmt: skip
+def test_names_models_and_months_are_offered(program: str, words: str, kind: str) -> None:
+    assert {f"{kind}-1", f"{kind}-2"} <= set(offered("airoxy", *words.split(), "", PATH=program))
+    assert offered("airoxy", *words.split(), f"{kind}-2", PATH=program) == [f"{kind}-2"]
+
+
+@pytest.mark.parametrize("words", ["backup", "config check", "update"])
+def test_a_file_is_offered_where_a_command_takes_one(tmp_path: Path, words: str) -> None:
+    (tmp_path / "mine.yaml").touch()
+    found = offered("airoxy", *words.split(), f"{tmp_path}/mi")
+    assert found == [f"{tmp_path}/mine.yaml"]
+    assert "--help" in offered("airoxy", *words.split(), "--")
 
 
 def test_groups_and_their_commands_are_offered() -> None:

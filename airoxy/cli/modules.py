@@ -25,6 +25,7 @@ MODULES = {
     "serve": "cli.serve",
     "job": "cli.job",
     "help": "cli.help",
+    "complete": "cli.complete",
 }
 
 

@@ -20,7 +20,12 @@ from airoxy.cli import build_parser  # noqa: E402 - of this tree, not the one in
 
 HEAD = "# Completion of airoxy(1). Written by etc/completion/generate.py; do not edit.\n"
 #: Metavars of options whose value is a file's name.
-FILES = ("FILE", "PATH", "P")
+FILES = ("FILE", "FILE.deb", "PATH", "P")
+#: What `airoxy complete` offers as the value of an option.
+KINDS = {"--key": "keys", "--token": "tokens", "--models": "models", "--model": "models",
+         "--month": "months"}  # fmt: skip
+#: And as the id that follows a command of these groups.
+GROUPS = {"api-key": "keys", "token": "tokens"}
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,17 @@ class Level:
     words: str
     commands: dict[str, str]
     options: list[argparse.Action]
+    positionals: list[argparse.Action]
+
+    @property
+    def kind(self) -> str | None:
+        """What `airoxy complete` offers here."""
+        asks = any(action.dest == "id" for action in self.positionals)
+        return GROUPS.get(self.words.partition(" ")[0]) if asks else None
+
+    @property
+    def takes_file(self) -> bool:
+        return any(map(_takes_file, self.positionals))
 
     @property
     def spellings(self) -> list[str]:
@@ -44,7 +60,8 @@ def levels(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> Iter
             inner = dict(action.choices)
             told = {each.dest: each.help or "" for each in action._choices_actions}
     options = [action for action in parser._actions if action.option_strings]
-    yield Level(" ".join(words), told, options)
+    others = [action for action in parser._actions if not action.option_strings]
+    yield Level(" ".join(words), told, options, others)
     for name in told:
         yield from levels(inner[name], (*words, name))
 
@@ -55,6 +72,15 @@ def _long(option: argparse.Action) -> list[str]:
 
 def _help(option: argparse.Action) -> str:
     return (option.help or "") % {**vars(option), "prog": "airoxy"}
+
+
+def _offered(option: argparse.Action) -> str | None:
+    """What `airoxy complete` offers as the option's value."""
+    return next((KINDS[word] for word in _long(option) if word in KINDS), None)
+
+
+def _asked(kind: str) -> str:
+    return f"$(airoxy complete {kind} 2>/dev/null)"
 
 
 def _takes_file(option: argparse.Action) -> bool:
@@ -78,15 +104,18 @@ def bash(tree: list[Level]) -> str:
     for word, option in _valued(tree).items():
         if option.choices:
             chosen.append(f'        {word}) follow="{" ".join(map(str, option.choices))}" ;;')
+        elif kind := _offered(option):
+            chosen.append(f'        {word}) follow="{_asked(kind)}" ;;')
         else:
             (files if _takes_file(option) else plain).append(word)
     name_files = 'mapfile -t COMPREPLY < <(compgen -f -- "$word"); return'
     values = [f"        {' | '.join(files)}) {name_files} ;;"]
     values += [f"        {' | '.join(plain)}) return ;;", *chosen]
-    follow = [
-        f'            "{level.words}") follow="{" ".join([*level.commands, *level.spellings])}" ;;'
-        for level in tree
-    ]
+    follow = []
+    for level in tree:
+        words = [*level.commands, *level.spellings, *([_asked(level.kind)] if level.kind else [])]
+        name = f"; [[ $word == -* ]] || {{ {name_files}; }}" if level.takes_file else ""
+        follow.append(f'            "{level.words}") follow="{" ".join(words)}"{name} ;;')
     return f"""{HEAD}# shellcheck shell=bash
 
 _airoxy() {{
@@ -131,6 +160,10 @@ def fish(tree: list[Level]) -> str:
         here = f"complete --command airoxy --condition '__airoxy_at {level.words}'"
         for name, told in level.commands.items():
             lines.append(f"{here} --arguments {name} --description {_quoted(told)}")
+        if level.kind:
+            lines.append(f"{here} --arguments '(airoxy complete {level.kind} 2>/dev/null)'")
+        if level.takes_file:
+            lines.append(f"{here} --force-files")
         for option in level.options:
             lines += [f"{here} {_fish_option(option, word)}" for word in _long(option)]
     return "\n".join(lines) + "\n"
@@ -142,6 +175,8 @@ def _fish_option(option: argparse.Action, word: str) -> str:
         value = " --require-parameter"
         if option.choices:
             value += f" --arguments {_quoted(' '.join(map(str, option.choices)))}"
+        elif kind := _offered(option):
+            value += f" --arguments '(airoxy complete {kind} 2>/dev/null)'"
         elif _takes_file(option):
             value += " --force-files"
     return f"--long-option {word[2:]}{value} --description {_quoted(_help(option))}"
@@ -154,6 +189,8 @@ def zsh(tree: list[Level]) -> str:
     for word, option in _valued(tree).items():
         if option.choices:
             act = f"compadd -- {' '.join(map(str, option.choices))}"
+        elif kind := _offered(option):
+            act = f'compadd -- ${{(f)"{_asked(kind)}"}}'
         else:
             act = "_files" if _takes_file(option) else "_message value"
         values.append(f"        {word}) {act}; return ;;")
@@ -162,7 +199,11 @@ def zsh(tree: list[Level]) -> str:
         offered = [f"{name}:{told}" for name, told in level.commands.items()]
         offered += [f"{w}:{_help(option)}" for option in level.options for w in _long(option)]
         listed = "\n".join(f"                {_quoted(each)}" for each in offered)
-        cases.append(f"        '{level.words}')\n            follow=(\n{listed}\n            ) ;;")
+        also = f'\n            compadd -- ${{(f)"{_asked(level.kind)}"}}' if level.kind else ""
+        also += "\n            _files" if level.takes_file else ""
+        cases.append(
+            f"        '{level.words}')\n            follow=(\n{listed}\n            ){also} ;;"
+        )
     return f"""#compdef airoxy
 {HEAD}
 _airoxy() {{

@@ -45,6 +45,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 def _add(context: Context, args: Namespace) -> None:
     changes = cli_limits.changes(args, context.now())
+    cli_limits.warn_of_unknown_models(context, changes)
     name, given = _name(args), "-" in given_words(args)
     key = given_key(context.input.readline().strip()) if given else new_key(secrets.choice)
     db = context.database
@@ -83,6 +84,7 @@ def _set(context: Context, args: Namespace) -> None:
         changes["name"] = args.name
     if not changes:
         raise InvalidInput("Say what to change: `airoxy api-key set --help` lists it.")
+    cli_limits.warn_of_unknown_models(context, changes)
     key_id = context.key_id(args.id)
     set_limits(context.database, key_id, changes)
     _tell(context, keys.find_key(context.database, key_id), json=args.json)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from airoxy.cli.command import Context
 from airoxy.cli.show import name_argument
+from airoxy.core.limits.globs import matches
 from airoxy.core.limits.table import LIMITS, Limit
-from airoxy.errors import InvalidInput
+from airoxy.errors import ConfigError, InvalidInput
 from airoxy.store.limits import recorded_use
 
 if TYPE_CHECKING:
@@ -49,6 +52,25 @@ def changes(args: Namespace, now: float) -> dict[str, Any]:
         except InvalidInput as error:
             raise InvalidInput(f"{option}: {error.message}.") from None
     return found
+
+
+def warn_of_unknown_models(context: Context, changes: Row) -> None:
+    """A glob that no known model matches is probably written wrong."""
+    globs = changes.get("models")
+    if not globs:
+        return
+    try:
+        table = context.config.pricing
+    except ConfigError:
+        return
+    for glob in globs:
+        known = dict.fromkeys(name for name, _ in table.prices)
+        if not any(matches((glob,), name) for name in known) and not table.knows(
+            glob, context.today()
+        ):
+            near = difflib.get_close_matches(glob, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else "."
+            context.warn(f"Warning: no model that airoxy knows matches {glob}{hint}")
 
 
 def pool(text: str, _: float) -> str:

@@ -82,7 +82,8 @@ class Limits:
         label="models", unset="all",
     )  # fmt: skip
     expires_at: int | None = _limit(
-        MOMENT, "the last day of the key, UTC, or the moment: 2026-12-31T18:00",
+        MOMENT,
+        "the last day of the key, UTC, or the moment: 2026-12-31T18:00; or from now on: 30d",
         option="--expires", metavar="DATE", label="expires",
     )  # fmt: skip
 

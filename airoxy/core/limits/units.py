@@ -14,6 +14,8 @@ from airoxy.errors import InvalidInput
 
 #: A larger number is no limit; this one keeps every sum within the words of the shared memory.
 _MOST = 1_000_000_000
+_SPAN = re.compile(r"([0-9]{1,4})([hdw])", re.ASCII)
+_SECONDS = {"h": 3600, "d": 86400, "w": 604800}
 _PATH = re.compile(r"/v1/[A-Za-z0-9._~!$&'()+=:@/\[\]*?-]{1,200}")
 _MODEL = re.compile(r"[A-Za-z0-9._:@/\[\]*?-]{1,100}")
 
@@ -87,6 +89,8 @@ def _paths(text: str, _: float) -> tuple[str, ...]:
 
 def _end(text: str, now: float) -> int:
     """The first second at which a key no longer works: of a day, the one after it."""
+    if span := _SPAN.fullmatch(text.lower()):
+        return _above_nothing(int(span[1])) * _SECONDS[span[2]] + int(now)
     try:
         try:
             day = datetime.date.fromisoformat(text)
@@ -96,7 +100,7 @@ def _end(text: str, now: float) -> int:
             midnight = datetime.datetime.combine(day, datetime.time(), datetime.UTC)
             when = midnight + datetime.timedelta(1)
     except (ValueError, OverflowError):
-        raise InvalidInput(f"{text!r} is no date; write it like 2026-12-31") from None
+        raise InvalidInput(f"{text!r} is no date; write it like 2026-12-31, or 30d") from None
     if when.tzinfo is None:
         when = when.replace(tzinfo=datetime.UTC)
     if when.timestamp() <= now:
