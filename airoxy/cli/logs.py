@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from airoxy.calendar import DAY_MS, start_ms
+from airoxy.cli import times
 from airoxy.cli.command import Command, Context, add_json
 from airoxy.cli.formats import cut, dollars, duration, padded, short
 from airoxy.core.billing.usage import HEADINGS
 from airoxy.store import schema
-from airoxy.store.usage import requests
+from airoxy.store.usage import costs, requests
 
 #: How often a follower looks whether something was written (seconds).
 LOOK = 0.2
@@ -35,6 +37,13 @@ def _summed(names: tuple[str, ...], row: Mapping[str, Any]) -> str:
     return short(sum(row[name] for name in names))
 
 
+def _cost(row: Mapping[str, Any]) -> str:
+    """Marked where it is an estimate, or not known at all."""
+    if row["uncounted"]:
+        return "?"
+    return f"{'~' if row['is_estimate'] else ''}{dollars(row['cost_nanousd'])}"
+
+
 # Head, width (negative: a number), and what is in it. Of a fixed width, since who follows cannot
 # know what will come; 120 columns in all.
 Column = tuple[str, int, Callable[[Mapping[str, Any]], str]]
@@ -45,7 +54,7 @@ _COLUMNS: tuple[Column, ...] = (
     ("ENDPOINT", 12, lambda r: _endpoint(r["endpoint"])),
     ("MODEL", 12, lambda r: short_model(r["model"])),
     *((heading, -5, partial(_summed, names)) for heading, names in HEADINGS.items()),
-    ("COST", -7, lambda r: dollars(r["cost_nanousd"])),
+    ("COST", -7, _cost),
     ("STATUS", 8, lambda r: f"{r['status_code']}{_ENDINGS[r['ending']]}"),
     ("TOOK", -5, lambda r: duration(r["duration_ms"])),
 )
@@ -60,27 +69,47 @@ _ERROR_INDENT, _ERROR_WIDTH = 16, 100
 
 _DESCRIPTION = (
     "Show the newest requests. WRITE and READ are tokens written to and read from the prompt "
-    "cache; a status with 'left' is of a client that went away, with 'fail' of an answer that "
-    "broke off, with 'kill' of one that ran when its worker process was killed. With --wide, TRIES "
-    "is how many tokens were tried, FIRST the time to the first byte of the answer, and REQUEST ID "
-    "Anthropic's. All times are UTC."
+    "cache. A cost with ~ is an estimate, because the answer broke off before its counts; ? is "
+    "the cost of what cannot be counted. A status with 'left' is of a client that went away, with "
+    "'fail' of an answer that broke off or was none, with 'kill' of one that ran when its worker "
+    "process was killed. With --wide, TRIES is how many tokens were tried, FIRST the time to the "
+    "first byte of the answer, and REQUEST ID Anthropic's. All times are UTC."
 )
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--limit", type=_count, default=50, metavar="N", help="how many (default: %(default)s)"
+        "-n",
+        "--limit",
+        type=_count,
+        default=50,
+        metavar="N",
+        help="how many (default: %(default)s)",
     )
     day = parser.add_mutually_exclusive_group()
     day.add_argument("--today", action="store_true", help="only today's")
     day.add_argument("--date", type=_date, metavar="DATE", help="only this day's (2026-11-22)")
+    day.add_argument(
+        "--since", metavar="TIME", help="only from then on (2h ago, 2026-11-22T17:30, 17:30)"
+    )
+    parser.add_argument("--until", metavar="TIME", help="only those before then")
+    parser.add_argument("--failed", action="store_true", help="only those that failed")
+    parser.add_argument(
+        "--status", type=_statuses, metavar="CODE", help="only with this status (429, 5xx)"
+    )
+    parser.add_argument(
+        "--model", metavar="GLOB", help="only with this model (claude-opus-*, quoted)"
+    )
+    parser.add_argument(
+        "--request", metavar="ID", help="only the request with this id (req_…, from an answer)"
+    )
     parser.add_argument("--token", metavar="ID", help="only those with this token (id or name)")
     parser.add_argument("--key", metavar="ID", help="only those with this client key (id or name)")
     parser.add_argument(
         "--wide", action="store_true", help="also attempts, first byte, ending and request id"
     )
     parser.add_argument(
-        "--follow", action="store_true", help="go on with those that come, until Ctrl-C"
+        "-f", "--follow", action="store_true", help="go on with those that come, until Ctrl-C"
     )
     add_json(parser)
 
@@ -89,6 +118,15 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= 10**9:
         raise argparse.ArgumentTypeError("a number from 1 on")
     return int(text)
+
+
+def _statuses(text: str) -> tuple[int, int]:
+    """A status, or all of a kind; the first, and the one that follows the last."""
+    found = re.fullmatch(r"([1-5])(?:xx|([0-9]{2}))", text, re.ASCII)
+    if not found:
+        raise argparse.ArgumentTypeError("a status looks like 429 or 5xx")
+    first = int(found[1]) * 100 + int(found[2] or 0)
+    return first, first + (1 if found[2] else 100)
 
 
 def _date(text: str) -> datetime.date:
@@ -100,31 +138,59 @@ def _date(text: str) -> datetime.date:
 
 def _run(context: Context, args: Namespace) -> None:
     db = context.database
-    token_id = None if args.token is None else context.token_id(args.token, removed=True)
-    key_id = None if args.key is None else context.key_id(args.key, removed=True)
-    wanted: dict[str, Any] = {
-        "day": context.today() if args.today else args.date,
-        "token_id": token_id,
-        "key_id": key_id,
-    }
+    wanted = _filter(context, args)
     if args.follow:
         return _follow(context, args, wanted)
-    rows = requests.newest(db, limit=args.limit, **wanted)
+    rows = requests.newest(db, limit=args.limit, wanted=wanted)
     if args.json:
         return context.json(rows)
     if not rows:
-        return context.say("No such requests." if any(wanted.values()) else "No requests yet.")
+        context.say("No requests yet." if wanted == requests.Filter() else "No such requests.")
+        return _tell_retention(context, wanted)
     columns = _columns(args)
     _head(context, columns)
     return _show(context, columns, rows)
 
 
-def _follow(context: Context, args: Namespace, wanted: Mapping[str, Any]) -> None:
+def _filter(context: Context, args: Namespace) -> requests.Filter:
+    now = context.now()
+    day = context.today() if args.today else args.date
+    since, until = (
+        None if text is None else round(times.moment(text, now, option) * 1000)
+        for text, option in ((args.since, "--since"), (args.until, "--until"))
+    )
+    if day is not None:
+        since = start_ms(day)
+        until = since + DAY_MS if until is None else min(until, since + DAY_MS)
+    return requests.Filter(
+        token_id=None if args.token is None else context.token_id(args.token, removed=True),
+        key_id=None if args.key is None else context.key_id(args.key, removed=True),
+        since_ms=since,
+        until_ms=until,
+        failed=args.failed or None,
+        statuses=args.status,
+        model=args.model,
+        request_id=args.request,
+    )
+
+
+def _tell_retention(context: Context, wanted: requests.Filter) -> None:
+    """Rows are kept for some days only; the sums of older ones are kept for good."""
+    oldest = costs.oldest_day(context.database)
+    asked = wanted.since_ms if wanted.since_ms is not None else wanted.until_ms
+    if oldest and asked is not None and asked < start_ms(oldest):
+        context.say(
+            f"Requests have rows of their own from {oldest} on; for older days there are sums:"
+            " airoxy stats --since DATE --by day"
+        )
+
+
+def _follow(context: Context, args: Namespace, wanted: requests.Filter) -> None:
     """The newest, oldest first, and then each as it is written."""
     db = context.database
     with schema.snapshot(db):
         last = requests.last_id(db)
-        rows = requests.newest(db, limit=args.limit, **wanted)[::-1]
+        rows = requests.newest(db, limit=args.limit, wanted=wanted)[::-1]
     columns = _columns(args)
     show = partial(_show_json, context) if args.json else partial(_show, context, columns)
     if not args.json:
@@ -132,7 +198,7 @@ def _follow(context: Context, args: Namespace, wanted: Mapping[str, Any]) -> Non
     show(rows)
     while True:
         seen = schema.data_version(db)
-        while rows := requests.newest(db, limit=_AT_ONCE, after_id=last, **wanted):
+        while rows := requests.newest(db, limit=_AT_ONCE, after_id=last, wanted=wanted):
             last = rows[-1]["id"]
             show(rows)
         context.out.flush()

@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from airoxy.errors import NotFound
+from airoxy.errors import InvalidInput, NotFound
 from airoxy.store import keys
 from tests.cli.terminal import Typed
 from tests.conftest import Clock
@@ -174,3 +174,65 @@ def test_a_wide_table_has_what_a_trouble_is_told_by(db: apsw.Connection, typed: 
     assert head.split("TOOK")[1].split() == ["TRIES", "FIRST", "ENDING", "REQUEST", "ID"]
     assert lines[0].split()[-4:] == ["1", "-", "client_left", "-"]
     assert lines[1].split()[-4:] == ["3", "640ms", "upstream_failed", "req_011CSHoEeqs5C35K2UUq"]
+
+
+# More filters
+
+
+@pytest.fixture
+def various(db: apsw.Connection, typed: Typed) -> Typed:
+    """Seven requests of the last day; the clock stands at noon."""
+    append(
+        db,
+        row(days_ago(1), "13:00:00", model="claude-opus-5-5[1m]"),
+        row(time="09:00:00", status_code=429, request_id="req_airoxy_1"),
+        row(time="10:00:00", status_code=500),
+        row(time="10:30:00", ending="upstream_failed", is_estimate=True, cost_nanousd=10**9),
+        row(time="11:00:00", ending="client_left"),
+        row(time="11:30:00", model=None, uncounted=True, cost_nanousd=0),
+        row(time="11:59:00", model="claude-haiku-4-5", status_code=529),
+    )
+    return typed
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("--failed", [7, 4, 3, 2]),
+        ("--status 429", [2]),
+        ("--status 5xx", [7, 3]),
+        ("--model claude-haiku-*", [7]),
+        ("--model claude-opus-5-5[1m]", [1]),
+        ("--model *[1m]", [1]),
+        ("--request req_airoxy_1", [2]),
+        ("--since 2h", [7, 6, 5, 4, 3]),
+        ("--since 10:30", [7, 6, 5, 4]),
+        ("--since 2026-11-22", [7, 6, 5, 4, 3, 2]),
+        ("--since 2026-11-22T11:00:00+01:00 --until 11:00", [4, 3]),
+        ("--today --until 2026-11-22T09:30", [2]),
+        ("--until 2026-11-22", [1]),
+        ("-n 2 --failed", [7, 4]),
+        ("--failed --status 529 --since 1h --model *haiku*", [7]),
+    ],
+)
+def test_each_filter_chooses(various: Typed, words: str, wanted: list[int]) -> None:
+    assert ids(various.json("logs", *words.split())) == wanted
+
+
+def test_an_estimate_is_marked_and_so_is_what_cannot_be_counted(various: Typed) -> None:
+    lines = various("logs", "--since", "10:30", "--until", "11:31").splitlines()[1:]
+    costs = [line[96:103].strip() for line in lines]
+    assert costs == ["?", "$0.0010", "~$1.00"]
+
+
+def test_for_days_without_rows_the_sums_are_named(various: Typed) -> None:
+    said = various("logs", "--until", "2026-11-20")
+    assert said.startswith("No such requests.")
+    assert "from 2026-11-21 on" in said
+    assert "airoxy stats --since" in said
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2026-13-01", "9999-99-99", "99999999999d", "1e9"])
+def test_a_moment_that_is_none_is_an_error_of_one_line(typed: Typed, text: str) -> None:
+    with pytest.raises(InvalidInput, match="--since"):
+        typed("logs", "--since", text)

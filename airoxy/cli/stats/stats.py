@@ -7,14 +7,17 @@ import datetime
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from airoxy.calendar import first_of_next_month
+from airoxy.calendar import DAY_SECONDS, day_of, first_of_next_month, start_ms
+from airoxy.cli import times
 from airoxy.cli.command import Command, Context, add_json
 from airoxy.cli.formats import dollars
+from airoxy.cli.stats.cache import cache_effect
 from airoxy.cli.stats.tables import Totals, show_groups
 from airoxy.core.billing.usage import USAGE
 from airoxy.errors import InvalidInput
 from airoxy.store.usage import requests
 from airoxy.store.usage.daily import GROUPS
+from airoxy.store.usage.requests import HOUR
 
 _DESCRIPTION = (
     "Show what was used and what it cost, in all or divided: everything since the beginning, "
@@ -43,9 +46,20 @@ def _add_arguments(parser: ArgumentParser) -> None:
         metavar="YYYY-MM",
         help="only this month, or that one",
     )
+    days.add_argument("--since", metavar="TIME", help="only from this day on (2026-11-22, 7d ago)")
+    parser.add_argument("--until", metavar="TIME", help="only before this day")
+    parser.add_argument(
+        "--cache",
+        action="store_true",
+        help="also what share of the prompt came from the cache, and what that saved",
+    )
     parser.add_argument("--token", metavar="ID", help="only with this token (id or name)")
     parser.add_argument("--key", metavar="ID", help="only with this client key (id or name)")
-    parser.add_argument("--by", choices=GROUPS, help="divided by day, model, token or client key")
+    parser.add_argument(
+        "--by",
+        choices=(*GROUPS, HOUR),
+        help="divided by day, model, token or client key; by hour where there are detailed rows",
+    )
     parser.add_argument(
         "--report", choices=("month",), help="the report on --month (default: this one)"
     )
@@ -57,7 +71,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 def _month(text: str) -> datetime.date:
     try:
-        return datetime.datetime.strptime(text, "%Y-%m").replace(tzinfo=datetime.UTC).date()
+        month = datetime.datetime.strptime(text, "%Y-%m").replace(tzinfo=datetime.UTC).date()
+        first_of_next_month(month)
+        return month
     except ValueError:
         raise argparse.ArgumentTypeError("a month looks like 2026-11") from None
 
@@ -71,17 +87,20 @@ def _run(context: Context, args: Namespace) -> None:
     db = context.database
     token_id = None if args.token is None else context.token_id(args.token, removed=True)
     key_id = None if args.key is None else context.key_id(args.key, removed=True)
-    since, until = _days(today, args)
-    wanted: dict[str, Any] = {
-        "since": since,
-        "until": until,
-        "token_id": token_id,
-        "key_id": key_id,
-    }
-    if not args.by:
-        totals = requests.totals(db, **wanted)
-        return context.json(totals) if args.json else _show(context, totals)
-    groups = requests.totals_by(db, args.by, **wanted)
+    whose = {"token_id": token_id, "key_id": key_id}
+    if args.by == HOUR:
+        groups = requests.totals_by_hour(db, *_milliseconds(context, args), **whose)
+    else:
+        since, until = _days(context, args)
+        wanted: dict[str, Any] = {"since": since, "until": until, **whose}
+        if not args.by:
+            totals = requests.totals(db, **wanted)
+            if args.cache:
+                totals |= cache_effect(db, context.config.pricing, **wanted)
+            return context.json(totals) if args.json else _show(context, totals)
+        if args.cache:
+            raise InvalidInput("--cache is about all together; leave --by out.")
+        groups = requests.totals_by(db, args.by, **wanted)
     if args.json:
         return context.json(groups)
     if not groups:
@@ -89,27 +108,59 @@ def _run(context: Context, args: Namespace) -> None:
     return show_groups(context, args.by, groups)
 
 
-def _days(
-    today: datetime.date, args: Namespace
-) -> tuple[datetime.date | None, datetime.date | None]:
+Days = tuple[datetime.date | None, datetime.date | None]
+
+
+def _days(context: Context, args: Namespace) -> Days:
     """From which day on, and before which."""
+    today = context.today()
+    since, until = None, _day(context, args.until, "--until")
     if args.today:
-        return today, today + datetime.timedelta(1)
-    if not args.month:
-        return None, None
-    month = today.replace(day=1) if args.month == _THIS_MONTH else args.month
-    return month, first_of_next_month(month)
+        since, end = today, today + datetime.timedelta(1)
+    elif args.month:
+        since = today.replace(day=1) if args.month == _THIS_MONTH else args.month
+        end = first_of_next_month(since)
+    else:
+        return _day(context, args.since, "--since"), until
+    return since, end if until is None else min(end, until)
+
+
+def _day(context: Context, text: str | None, option: str) -> datetime.date | None:
+    if text is None:
+        return None
+    moment = times.moment(text, context.now(), option)
+    if moment % DAY_SECONDS and not text.endswith(("d", "w")):
+        raise InvalidInput(f"{option}: sums are of whole days (UTC); by hour: --by hour")
+    return day_of(moment)
+
+
+def _milliseconds(context: Context, args: Namespace) -> tuple[int | None, int | None]:
+    """The same for hours."""
+    if args.today or args.month:
+        since, until = _days(context, args)
+        return _start(since), _start(until)
+    found = [
+        None if text is None else round(times.moment(text, context.now(), option) * 1000)
+        for text, option in ((args.since, "--since"), (args.until, "--until"))
+    ]
+    return found[0], found[1]
+
+
+def _start(day: datetime.date | None) -> int | None:
+    return None if day is None else start_ms(day)
 
 
 def _report(context: Context, args: Namespace, today: datetime.date) -> None:
     from airoxy.cli.stats.report import write_report  # rarely needed
 
+    if args.since or args.until or args.cache:
+        raise InvalidInput("--report is about a month: airoxy stats --report month --month 2026-11")
     if args.today or args.by or args.token is not None or args.key is not None:
         raise InvalidInput("--report has all keys and tokens of a month; it goes with --month.")
     if args.json and args.format not in (None, "json"):
         raise InvalidInput("--json is --format json; give one of them.")
     args.month = args.month or _THIS_MONTH
-    month, _ = _days(today, args)
+    month, _ = _days(context, args)
     assert month
     write_report(context, month, today, args.format or ("json" if args.json else "text"))
 
@@ -124,6 +175,11 @@ def _show(context: Context, totals: Totals) -> None:
         *((each.label, f"{totals[each.name]:,}") for each in USAGE),
         ("Estimated cost", dollars(totals["cost_nanousd"])),
     ]
+    if "cache_saved_nanousd" in totals:
+        lines += [
+            ("Prompt from the cache", f"{totals['cache_read_share']:.1%}"),
+            ("Saved by the cache", dollars(totals["cache_saved_nanousd"])),
+        ]
     width = max(len(amount) for _, amount in lines)
     for name, amount in lines:
         context.say(f"{name:<22}  {amount:>{width}}")

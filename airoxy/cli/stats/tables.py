@@ -52,6 +52,7 @@ def cells(totals: Totals) -> tuple[str, ...]:
 
 
 _NAMES: dict[str, Callable[[Totals], str]] = {
+    "hour": lambda row: row["hour"][:16].replace("T", " "),
     "day": lambda row: row["day"],
     "model": lambda row: row["model"] or "-",
     "token": lambda row: _name(row["token_id"], row["token_name"]),

@@ -83,10 +83,15 @@ def totals_by(
 
 
 def by_day_key_and_model(
-    db: apsw.Connection, since: datetime.date, until: datetime.date
+    db: apsw.Connection,
+    since: datetime.date | None,
+    until: datetime.date | None,
+    *,
+    token_id: int | None = None,
+    key_id: int | None = None,
 ) -> list[dict[str, Any]]:
     """The sums of TOTALS for each day, client key and model: what a report is made from."""
-    where, values = _where(since, until, None, None)
+    where, values = _where(since, until, token_id, key_id)
     rows = run(
         db,
         "SELECT day, nullif(api_key_id, 0), (SELECT name FROM api_keys WHERE id = api_key_id),"
@@ -100,7 +105,7 @@ def by_day_key_and_model(
     return groups
 
 
-def conditions(wanted: Mapping[str, int | None]) -> tuple[str, list[int]]:
+def conditions(wanted: Mapping[str, Any]) -> tuple[str, list[Any]]:
     """The SQL and the values of those conditions that have one."""
     given = {condition: value for condition, value in wanted.items() if value is not None}
     return " AND ".join(given) or "1", list(given.values())

@@ -19,7 +19,7 @@ from airoxy.calendar import DAY_MS, start_ms
 from airoxy.core.billing.usage import COUNTED, Usage, counts_of
 from airoxy.store.migrations import BLOCK
 from airoxy.store.schema import run
-from airoxy.store.usage.daily import conditions, totals, totals_by
+from airoxy.store.usage.daily import TOTALS, conditions, totals, totals_by
 
 __all__ = [
     "FIELDS",
@@ -88,6 +88,11 @@ def values(row: Row) -> tuple[Any, ...]:
     return row[:_USAGE] + counts_of(row.usage) + row[_USAGE + 1 :]
 
 
+#: The group of `totals_by_hour`.
+HOUR = "hour"
+#: A request that failed, as the sums count it.
+FAILED = "status_code >= 400 OR ending IN ('upstream_failed', 'worker_killed')"
+
 #: Rows of one statement: a quarter less for each, because SQLite looks the last id up, notes it,
 #: and makes the trigger ready once for a statement. Twice as many bring hardly more.
 _TOGETHER = 8
@@ -124,23 +129,61 @@ def without_counts(row: Row) -> Row:
     return row._replace(usage=Usage(), cost_nanousd=0, cost_inputs=None)
 
 
+class Filter(NamedTuple):
+    """Which requests are wanted; None is any. Times are milliseconds, from `since_ms` on and before
+    `until_ms`; statuses are from the first of `statuses` to before the second; `model` is a glob,
+    and `request_id` Anthropic's or airoxy's own."""
+
+    token_id: int | None = None
+    key_id: int | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    failed: bool | None = None
+    statuses: tuple[int, int] | None = None
+    model: str | None = None
+    request_id: str | None = None
+
+    def of_blocks(self) -> dict[str, Any]:
+        return {
+            "api_key_id = ?": self.key_id,
+            "token_id = ?": self.token_id,
+            "newest >= ?": self.since_ms,
+            "oldest < ?": self.until_ms,
+        }
+
+    def of_rows(self) -> dict[str, Any]:
+        first, end = self.statuses or (None, None)
+        # In a GLOB of SQLite's, [ opens a class; in names it is a letter, as in [1m].
+        model = None if self.model is None else self.model.replace("[", "[[]")
+        return {
+            "api_key_id = ?": self.key_id,
+            "token_id = ?": self.token_id,
+            "requested_at >= ?": self.since_ms,
+            "requested_at < ?": self.until_ms,
+            f"({FAILED}) = ?": self.failed,
+            "status_code >= ?": first,
+            "status_code < ?": end,
+            "model GLOB ?": model,
+            "request_id = ?": self.request_id,
+        }
+
+
 def newest(
     db: apsw.Connection,
     *,
     limit: int,
     day: datetime.date | None = None,
-    token_id: int | None = None,
-    key_id: int | None = None,
+    wanted: Filter = Filter(),
     after_id: int | None = None,
+    **more: Any,
 ) -> list[dict[str, Any]]:
-    """The newest requests, newest first; with `after_id` those after it, oldest first."""
-    whose = {"api_key_id = ?": key_id, "token_id = ?": token_id}
-    blocks = whose | {"block >= ?": None if after_id is None else after_id // BLOCK}
-    rows = whose | {"id > ?": after_id}
+    """The newest requests, newest first; with `after_id` those after it, oldest first. A `day`, and
+    fields of a Filter, narrow what is `wanted`."""
     if day is not None:
-        start = start_ms(day)
-        blocks |= {"newest >= ?": start, "oldest < ?": start + DAY_MS}
-        rows |= {"requested_at >= ?": start, "requested_at < ?": start + DAY_MS}
+        more |= {"since_ms": start_ms(day), "until_ms": start_ms(day) + DAY_MS}
+    wanted = wanted._replace(**more)
+    blocks = wanted.of_blocks() | {"block >= ?": None if after_id is None else after_id // BLOCK}
+    rows = wanted.of_rows() | {"id > ?": after_id}
     order = "DESC" if after_id is None else "ASC"
     found: list[dict[str, Any]] = []
     # Until this statement has ended, everything is read from one snapshot of the database.
@@ -156,8 +199,35 @@ def newest(
     return found
 
 
+def totals_by_hour(
+    db: apsw.Connection,
+    since_ms: int | None,
+    until_ms: int | None,
+    *,
+    token_id: int | None = None,
+    key_id: int | None = None,
+) -> list[dict[str, Any]]:
+    """The sums of TOTALS for each hour with requests, of the days that have detailed rows."""
+    wanted = Filter(token_id, key_id, since_ms, until_ms)
+    where, values = conditions(wanted.of_rows())
+    columns = {
+        "requests": "count(*)",
+        "successful": f"sum(NOT ({FAILED}))",
+        "failed": f"sum({FAILED})",
+        "estimated": "sum(is_estimate)",
+    }
+    sums = ", ".join(columns.get(name, f"sum({name})") for name in TOTALS)
+    rows = run(
+        db,
+        "SELECT strftime('%Y-%m-%dT%H:00:00Z', requested_at / 1000, 'unixepoch') AS hour,"
+        f" {sums} FROM requests WHERE {where} GROUP BY hour ORDER BY hour",
+        values,
+    )
+    return [dict(zip((HOUR, *TOTALS), row, strict=True)) for row in rows]
+
+
 def _of_block(
-    db: apsw.Connection, block: int, wanted: dict[str, int | None], order: str, limit: int
+    db: apsw.Connection, block: int, wanted: dict[str, Any], order: str, limit: int
 ) -> list[dict[str, Any]]:
     where, values = conditions(wanted)
     rows = run(
@@ -183,7 +253,7 @@ def failures(db: apsw.Connection, after_id: int, limit: int) -> list[dict[str, A
         run(
             db,
             f"SELECT {', '.join(FIELDS)} FROM request_log WHERE id > ?"
-            " AND (status_code >= 400 OR ending IN ('upstream_failed', 'worker_killed'))"
+            f" AND ({FAILED})"
             " ORDER BY id DESC LIMIT ?",
             (after_id, limit),
         )

@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from airoxy.cli import formats
-from airoxy.errors import NotFound
+from airoxy.errors import InvalidInput, NotFound
 from airoxy.store.usage.daily import TOTALS
 from tests.cli.terminal import Screen, Typed
 from tests.conftest import Clock
@@ -202,3 +202,87 @@ def test_where_blocks_cannot_be_written_bars_are_of_plain_letters() -> None:
     assert formats.bar(0.5, 10, plain) == "#####"
     assert formats.bar(0.001, 10, plain) == "#"
     assert formats.bar(0, 10, plain) == ""
+
+
+# Parts of the time, and the cache
+
+
+def test_days_are_chosen_by_since_and_until(db: apsw.Connection, typed: Typed) -> None:
+    append(db, *[row(days_ago(n)) for n in range(10)])
+    requests = [
+        typed.json("stats", *words.split())["requests"]
+        for words in (
+            "--since 2026-11-20",
+            "--since 2026-11-20 --until 2026-11-22",
+            "--until 2026-11-20",
+            "--since 2d",
+            "--month --until 2026-11-15",
+            "--since 2026-11-01 --token console",
+        )
+    ]
+    assert requests == [3, 2, 7, 3, 2, 10]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--since 2h", "--since 10:30", "--report month --since 2d", "--by day --cache"],
+)
+def test_what_sums_cannot_say_is_an_error(typed: Typed, words: str) -> None:
+    with pytest.raises(InvalidInput):
+        typed("stats", *words.split())
+
+
+@pytest.mark.parametrize("month", ["9999-12", "0000-01", "2026-13"])
+def test_a_month_without_an_end_is_no_month(typed: Typed, month: str) -> None:
+    with pytest.raises(SystemExit) as stop:
+        typed("stats", "--month", month)
+    assert stop.value.code == 2
+
+
+def test_the_hours_of_detailed_days_add_up(db: apsw.Connection, typed: Typed) -> None:
+    append(
+        db,
+        row(days_ago(1), "10:59:59.999", is_estimate=True),
+        *[row(time="10:00:00")] * 2,
+        row(time="11:30:00", status_code=500, api_key_id=2),
+        row(time="11:59:59", ending="worker_killed"),
+    )
+    hours = typed.json("stats", "--by", "hour", "--today")
+    assert [(each["hour"], each["requests"], each["failed"]) for each in hours] == [
+        ("2026-11-22T10:00:00Z", 2, 0),
+        ("2026-11-22T11:00:00Z", 2, 2),
+    ]
+    assert [name for name in hours[0] if name in TOTALS] == list(TOTALS)
+    every = typed.json("stats", "--by", "hour")
+    totals = typed.json("stats")
+    assert {name: sum(hour[name] for hour in every) for name in TOTALS} == totals
+    for words, requests in (("--since 1h", [2]), ("--key bob", [1])):
+        found = typed.json("stats", "--by", "hour", *words.split())
+        assert [each["requests"] for each in found] == requests
+    assert "2026-11-22 11:00" in typed("stats", "--by", "hour")
+
+
+def test_what_the_cache_did_is_told(db: apsw.Connection, typed: Typed) -> None:
+    """Opus 5.5: 4 dollars for a million tokens in, 5 and 8 to write, 0.20 to read."""
+    counts = {"cache_write_5m_tokens": 100, "cache_write_1h_tokens": 0, "cache_read_tokens": 899}
+    append(db, row(input_tokens=1, output_tokens=7, **counts))
+    totals = typed.json("stats", "--cache")
+    assert totals["cache_read_share"] == 0.899
+    assert totals["cache_saved_nanousd"] == 899 * 3_800 - 100 * 1_000
+    assert typed("stats", "--cache").splitlines()[-2:] == [
+        "Prompt from the cache     89.9%",
+        "Saved by the cache      $0.0033",
+    ]
+
+
+def test_nothing_is_saved_where_nothing_was_asked(typed: Typed) -> None:
+    totals = typed.json("stats", "--cache")
+    assert (totals["cache_read_share"], totals["cache_saved_nanousd"]) == (0, 0)
+
+
+def test_estimates_and_what_is_not_counted_are_told(db: apsw.Connection, typed: Typed) -> None:
+    append(db, row(is_estimate=True), row(uncounted=True), row(uncounted=True))
+    assert [line.split() for line in typed("stats").splitlines()[3:5]] == [
+        ["estimated", "1"],
+        ["uncounted", "2"],
+    ]

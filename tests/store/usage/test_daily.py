@@ -185,3 +185,23 @@ def test_rows_and_sums_are_written_together_or_not_at_all(db: apsw.Connection) -
 def test_sums_are_exact_far_beyond_what_a_float_holds(db: apsw.Connection) -> None:
     append(db, row(cost_nanousd=2**60), row(cost_nanousd=1))
     assert totals(db)["cost_nanousd"] == 2**60 + 1
+
+
+# Names that clients make up
+
+
+def test_a_made_up_model_makes_no_row_of_the_sums(db: apsw.Connection) -> None:
+    nothing = dict.fromkeys(COUNTED, 0) | {"cost_nanousd": 0, "status_code": 404}
+    append(db, *[row(model=f"made-up-{n}", **nothing) for n in range(50)])
+    assert [group["model"] for group in totals_by(db, "model")] == ["other"]
+    assert requests.newest(db, limit=1)[0]["model"] == "made-up-49"
+    assert totals(db)["requests"] == 50
+
+
+def test_a_model_that_was_charged_for_has_its_name_from_then_on(db: apsw.Connection) -> None:
+    nothing = dict.fromkeys(COUNTED, 0) | {"cost_nanousd": 0, "status_code": 429}
+    append(db, row(model="claude-new", **nothing))
+    append(db, row(model="claude-new"))
+    append(db, row(model="claude-new", **nothing), row(days_ago(-1), model="claude-new", **nothing))
+    named = {group["model"]: group["requests"] for group in totals_by(db, "model")}
+    assert named == {"claude-new": 3, "other": 1}
