@@ -7,14 +7,23 @@ from pathlib import Path
 
 from airoxy import files
 from airoxy.cli.command import Command, Context, Group
-from airoxy.errors import EXIT_FAILED, InvalidInput
+from airoxy.errors import EXIT_FAILED, AiroxyError, InvalidInput
 
 
-def _tidy_log(context: Context, _args: Namespace) -> None:
+def _tidy_log(context: Context, _args: Namespace) -> int:
+    """Also the nightly copy, if there is to be one; without it the log is tidied all the same."""
+    from airoxy.jobs.backup import back_up_nightly
     from airoxy.jobs.tidy import tidy_log
 
-    days = context.config.log_retention_days
-    context.say(str(tidy_log(context.database, days, context.now())))
+    config, db, failed = context.config, context.database, False
+    try:
+        if copied := back_up_nightly(config.database, config.backup, context.today()):
+            context.say(copied)
+    except AiroxyError as error:
+        context.warn(f"No backup: {error.message}")
+        failed = True
+    context.say(str(tidy_log(db, config.log_retention_days, context.now())))
+    return EXIT_FAILED if failed else 0
 
 
 def _refresh_tokens(context: Context, _args: Namespace) -> int:
@@ -58,7 +67,8 @@ GROUP = Group(
             "Delete detailed rows that are older than log_retention_days",
             _tidy_log,
             description="Delete detailed rows that are older than log_retention_days (whole UTC "
-            "days). The totals that `airoxy stats` shows keep everything.",
+            "days). The totals that `airoxy stats` shows keep everything. Before that, copy the "
+            "database to backup.directory, if the configuration names one.",
         ),
         Command(
             "pass-certificate",

@@ -89,6 +89,14 @@ class OAuth:
 
 
 @dataclass(frozen=True)
+class Backups:
+    """The nightly copies of the database: where they go, and how many are kept."""
+
+    directory: Path | None
+    keep: int
+
+
+@dataclass(frozen=True)
 class Metrics:
     """From where GET /metrics is answered beside this machine: networks, as CIDR."""
 
@@ -114,6 +122,7 @@ class Config:
     upstream: UpstreamSettings
     oauth: OAuth
     metrics: Metrics
+    backup: Backups
     price_rows: tuple[Row, ...]
     database: Path
     source: Path | None = field(default=None, compare=False)
@@ -159,6 +168,7 @@ def make_config(
         "upstream": UpstreamSettings(**sections["upstream"]),
         "oauth": OAuth(**sections["oauth"], proxy=sections["upstream"]["proxy"]),
         "metrics": Metrics(**sections["metrics"]),
+        "backup": Backups(**sections["backup"]),
     }
     return Config(source=source, lines=lines or {}, **top)
 

@@ -273,6 +273,21 @@ class ProxyUrl:
 
 
 @dataclass(frozen=True, slots=True)
+class Directory:
+    """A directory, named from the root on."""
+
+    wanted: str = "the whole path of a directory, beginning with /"
+
+    def read(self, node: yaml.Node) -> Path:
+        text = _text(node)
+        if not text.startswith("/"):
+            raise ValueError("does not begin with /")
+        if any(character in text for character in '"\\') or not text.isprintable():
+            raise ValueError("has a character that no unit of systemd's takes")
+        return Path(text)
+
+
+@dataclass(frozen=True, slots=True)
 class AbsolutePath:
     """A file, named from the root on."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from airoxy.config.kinds import (
     AbsolutePath,
     Choice,
+    Directory,
     Host,
     Kind,
     Networks,
@@ -221,6 +222,16 @@ SCHEMA: tuple[Setting, ...] = (
         " always may. It tells the names of keys, tokens and models, and what was spent.",
     ),
     Setting(
+        "backup.directory",
+        Directory(),
+        None,
+        "Where the nightly job (airoxy-tidy-log.timer) puts a copy of the database, as"
+        " airoxy-DATE.db. It must be writable for the user airoxy. The encryption key of the"
+        " tokens is not in the copy.",
+        null="no nightly copies",
+    ),
+    Setting("backup.keep", Whole(1, 3660), 7, "How many of these copies are kept."),
+    Setting(
         "pricing",
         Prices(),
         (),
@@ -238,5 +249,5 @@ SCHEMA: tuple[Setting, ...] = (
 
 SETTINGS = {setting.key: setting for setting in SCHEMA}
 
-#: The keys that hold other keys: tls, upstream, oauth and metrics.
+#: The keys that hold other keys: tls, upstream, oauth, metrics and backup.
 SECTIONS = frozenset(key.rpartition(".")[0] for key in SETTINGS) - {""}

@@ -218,3 +218,18 @@ def test_the_timer_as_shipped_is_what_the_default_asks_for(generator: ModuleType
     assert len(triggers) == len(wanted) == 1
     (unit_says, we_say) = (line.partition("=")[2] for line in triggers + wanted)
     assert events(unit_says, 5) == events(we_say, 5)
+
+
+# -- backups
+
+
+def test_the_nightly_job_may_write_where_its_copies_go(generate: Generate) -> None:
+    assert generate("backup:\n  directory: /srv/my 10% backups\n") == {
+        "airoxy-tidy-log.service.d/10-airoxy-yaml.conf": (
+            "# From F:2 (backup.directory).\n"
+            "# Written anew at boot and at daemon-reload.\n"
+            "\n"
+            "[Service]\n"
+            'ReadWritePaths="-/srv/my 10%% backups"\n'
+        )
+    }

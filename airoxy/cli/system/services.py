@@ -13,8 +13,18 @@ from airoxy.cli.system.generated import stale_units
 from airoxy.cli.system.listeners import listeners, parse_listen
 from airoxy.cli.system.status import bare
 from airoxy.cli.system.status import run as status
-from airoxy.cli.system.system import SERVICE, SOCKET, require_root, require_systemd, show, systemctl
+from airoxy.cli.system.system import (
+    SERVICE,
+    SOCKET,
+    TIMERS,
+    require_root,
+    require_systemd,
+    show,
+    systemctl,
+)
 from airoxy.errors import AiroxyError
+
+_NIGHTLY = TIMERS["airoxy-tidy-log.timer"]
 
 
 def _start(context: Context, _: Namespace) -> None:
@@ -61,7 +71,7 @@ def _catch_up() -> set[str]:
         stale = stale_units()
     except (OSError, subprocess.CalledProcessError):
         return set()
-    if stale != {SERVICE}:
+    if not stale or not stale <= {SERVICE, _NIGHTLY}:
         return stale
     systemctl("daemon-reload")
     return set()
