@@ -117,6 +117,7 @@ class Config:
     log_retention_days: int
     log_level: str
     affinity: str
+    browsers: bool
     max_attempts: int
     tell_token: bool
     upstream: UpstreamSettings

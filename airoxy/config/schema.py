@@ -117,6 +117,14 @@ SCHEMA: tuple[Setting, ...] = (
         " token that has rested longest.",
     ),
     Setting(
+        "browsers",
+        Switch(),
+        False,
+        "With true, pages of any origin may use this server from a browser (CORS), with a client"
+        " key that they send themselves. Origin, Referer and Sec-Fetch-* then stay here, which"
+        " would mean this server's address to Anthropic.",
+    ),
+    Setting(
         "max_attempts",
         Whole(1, 100),
         5,

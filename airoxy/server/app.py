@@ -16,6 +16,7 @@ from os import environ
 import apsw
 
 from airoxy.config import Config
+from airoxy.core.request.browsers import preflight
 from airoxy.errors import AiroxyError, InternalError, StoreError
 from airoxy.jobs.refresh import report_interrupted
 from airoxy.journal import about
@@ -143,16 +144,23 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     health = Health(pool, time.monotonic(), load, database)
     read = partial(connect, readonly=True)
     metrics = MetricsEndpoint(config.metrics.allow, pool, metric_counters, read, load)
-    app = ServerApp(create_app(proxy, health, metrics), proxy, unwritten, database, db)
+    app = ServerApp(
+        create_app(proxy, health, metrics, browsers=config.browsers), proxy, unwritten, database, db
+    )
     app.check()
     return app
 
 
-def create_app(proxy: Answer, health: Health, metrics: MetricsEndpoint) -> Answer:
-    """The proxy and the small endpoints, and their errors as answers."""
+def create_app(
+    proxy: Answer, health: Health, metrics: MetricsEndpoint, *, browsers: bool = False
+) -> Answer:
+    """The proxy and the small endpoints, and their errors as answers; `browsers`: pages of other
+    origins may use them."""
     small = small_endpoints(health, metrics, _unforeseen)
 
     async def answer(request: Request, response: Response) -> None:
+        if browsers and request.head.from_page and _answer_page(request, response):
+            return
         try:
             await (proxy if request.head.is_api else small)(request, response)
         except AiroxyError as error:
@@ -163,6 +171,20 @@ def create_app(proxy: Answer, health: Health, metrics: MetricsEndpoint) -> Answe
                 answer_error(response, report)
 
     return answer
+
+
+def _answer_page(request: Request, response: Response) -> bool:
+    """Let a page from another origin read the answer; whether its browser asked for no more. The
+    metrics are for this machine, and a page in its browser is not."""
+    head = request.head
+    if head.path == "/metrics":
+        return False
+    head.for_page = True
+    allowed = preflight(head.headers) if head.method == "OPTIONS" else None
+    if allowed is not None:
+        response.begin(204, allowed)
+        response.write(b"", more=False)
+    return allowed is not None
 
 
 def _unforeseen(error: Exception) -> AiroxyError:

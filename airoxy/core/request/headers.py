@@ -1,14 +1,15 @@
 """Which headers cross, in each direction, and the credentials among them.
 
-The law: what is not listed here passes as it came, in its order, as often as it came; exactly one
-credential goes upstream. Names are lower-case, as `request_head` and the upstream client give
-them. That no line break is in a value is their concern: the one refuses it, the other looks again
-where it writes a head.
+Invariant: what is not listed here passes as it came, in its order, as often as it came; exactly one
+credential goes upstream, and no client key, wherever it stands. Names are lower-case, as the head's
+parser and the upstream client give them; both refuse a line break in a value.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from urllib.parse import unquote_to_bytes
 
 from airoxy.core.pool import Token
 
@@ -19,14 +20,26 @@ _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authentication-info proxy-authorization "
     b"proxy-connection te trailer transfer-encoding upgrade".split()
 )
-#: Credentials and cookies are for airoxy, forwarding headers tell where the client sits; the body
-#: is framed anew, and `expect` is answered already.
-_STAY_HERE = _HOP_BY_HOP | frozenset(
-    b"authorization cookie x-api-key forwarded via content-length expect host"
-    b" x-airoxy-session".split()
-)
+#: What proxies add, beside `x-forwarded-…`: it tells where the client sits.
 _FORWARDING = b"x-forwarded-"
-_BY_PROXIES = frozenset((b"forwarded", b"via", b"x-real-ip"))
+_BY_PROXIES = frozenset(
+    b"forwarded via x-real-ip x-client-ip x-cluster-client-ip x-original-forwarded-for"
+    b" x-original-host true-client-ip cf-connecting-ip cf-connecting-ipv6 cf-pseudo-ipv4"
+    b" fastly-client-ip fly-client-ip x-azure-clientip x-azure-socketip x-appengine-user-ip"
+    b" x-envoy-external-address".split()
+)
+#: Credentials and cookies are for airoxy; the body is framed anew; `expect` is answered already.
+_STAY_HERE = (
+    _HOP_BY_HOP
+    | _BY_PROXIES
+    | frozenset(
+        b"authorization cookie x-api-key content-length expect host x-airoxy-session".split()
+    )
+)
+#: What a browser says of the page that asks, which would mean airoxy's address to Anthropic.
+_BY_BROWSERS = frozenset((b"origin", b"referer"))
+_FETCH = b"sec-fetch-"
+_CLIENT_KEY = re.compile(rb"(?<![A-Za-z0-9])ak-[A-Za-z0-9]{40}(?![A-Za-z0-9])")
 #: What `connection` usually says, and no header's name.
 _OPTIONS = frozenset((b"keep-alive", b"close"))
 
@@ -41,14 +54,22 @@ def to_upstream(headers: Headers, token: Token, host: bytes) -> Headers:
     return [(b"host", host), credential_for(token), *passed_to_upstream(headers, token.type)]
 
 
-def passed_to_upstream(headers: Headers, token_type: str) -> Headers:
-    """The client's own headers as they go with a token of that type."""
+def passed_to_upstream(headers: Headers, token_type: str, *, browsers: bool = False) -> Headers:
+    """The client's own headers as they go with a token of that type; `browsers`: less what they
+    say of their page."""
     passed = [
         header
         for header in headers
         if header[0] not in _STAY_HERE and not header[0].startswith(_FORWARDING)
     ]
+    if browsers:
+        passed = [
+            header
+            for header in passed
+            if header[0] not in _BY_BROWSERS and not header[0].startswith(_FETCH)
+        ]
     passed = _without(passed, _named_by_connection(headers))
+    passed = [header for header in passed if not _CLIENT_KEY.search(header[1])]
     return _as_claude_code(passed) if token_type == "oauth" else passed
 
 
@@ -85,6 +106,20 @@ def credential(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
                 bearers.append(rest[0].strip())
     # Any byte is a character of Latin-1; a key with odd ones is merely unknown.
     return [key.decode("latin-1") for key in keys + bearers if key]
+
+
+def query_to_upstream(query: bytes) -> bytes:
+    """The query as it came, but for parameters that have a client key in them."""
+    parameters = query.split(b"&")
+    passed = [each for each in parameters if not _CLIENT_KEY.search(_unescaped(each))]
+    return query if len(passed) == len(parameters) else b"&".join(passed)
+
+
+def _unescaped(text: bytes) -> bytes:
+    """Whoever reads it may undo escapes more than once."""
+    for _ in range(3):
+        text = unquote_to_bytes(text)
+    return text
 
 
 def _named_by_connection(headers: Headers) -> set[bytes]:

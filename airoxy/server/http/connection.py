@@ -18,7 +18,7 @@ from airoxy.core.request.head import CHUNKED
 from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.server.http.chunks import Chunks
 from airoxy.server.http.deadline import MOST_REST, Deadline, Rest
-from airoxy.server.http.errors import last_answer
+from airoxy.server.http.errors import body_timed_out, last_answer
 from airoxy.server.http.flow import Flow
 from airoxy.server.http.head import RequestHead, read_head
 from airoxy.server.http.request import Request
@@ -55,8 +55,8 @@ class ClientConnection(asyncio.Protocol):
     """Takes requests one after the other, and has each of them answered."""
 
     __slots__ = (
-        "_chunks", "_deadline", "_exchange", "_head", "_held", "_idle_time", "_left",
-        "_request", "_rest", "_state", "_timeouts", "flow", "loop", "transport",
+        "_chunks", "_deadline", "_exchange", "_head", "_held", "_idle_time", "_left", "_request",
+        "_rest", "_state", "_timeouts", "flow", "loop", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -69,8 +69,7 @@ class ClientConnection(asyncio.Protocol):
         self._idle_time = state.timeouts.idle
         self._exchange = Exchange()
         self._request: Request | None = None
-        #: The head of the last request.
-        self._head: RequestHead | None = None
+        self._head: RequestHead | None = None  # of the last request
         #: What has arrived and may not be looked at yet: half a head, or the requests after this.
         self._held = b""
         #: How much of the body is to come, or CHUNKED.
@@ -98,11 +97,11 @@ class ClientConnection(asyncio.Protocol):
         """The socket is gone, by whoever's doing."""
         self._state.connections.discard(self)
         self._deadline.end()
-        is_waited_for = self._exchange.state in ANSWERING
+        request = self._request if self._exchange.state in ANSWERING else None
         self._exchange.on(CLOSE)
         self.flow.end()
-        request, self._request, self._head = self._request, None, None
-        if request is not None and is_waited_for:
+        self._request = self._head = None
+        if request:
             request.leave()
 
     def pause_writing(self) -> None:
@@ -354,7 +353,7 @@ class ClientConnection(asyncio.Protocol):
         self._held = b""
         if self._exchange.on(FAULT) is not LINGERING:
             return
-        self.write(last_answer(error))
+        self.write(last_answer(error, self._head))
         if self._request is not None:
             self._request.leave()
         self._linger(refused=True)
@@ -382,9 +381,7 @@ class ClientConnection(asyncio.Protocol):
             if self.flow.read_paused or self.flow.arrived():
                 self._deadline.set(self.loop.time() + self._timeouts.body)
                 return
-            error = InvalidInput("The request's body did not arrive in time.")
-            error.status = 408
-            self._refuse(error)
+            self._refuse(body_timed_out())
         elif state is IDLE and (self._held or self.flow.arrived()):
             self._deadline.set(self.loop.time() + 1.0)
         elif state not in ANSWERING:

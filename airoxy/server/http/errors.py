@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Protocol
 
+from airoxy.core.request.browsers import ALLOWED
 from airoxy.core.request.headers import Headers
-from airoxy.errors import AiroxyError
+from airoxy.errors import AiroxyError, InvalidInput
+from airoxy.server.http.head import RequestHead
 
 
 class Answerable(Protocol):
@@ -42,13 +44,21 @@ def answer_error(response: Answerable, error: AiroxyError) -> None:
     response.write(body, more=False)
 
 
-def last_answer(error: AiroxyError) -> bytes:
+def last_answer(error: AiroxyError, head: RequestHead | None = None) -> bytes:
     """The whole answer to something that is no request, or no longer one; the connection's last."""
     body = error_document(error)
     headers = [
         *error_headers(error),
         ("content-length", str(len(body))),
         ("connection", "close"),
+        *((name.decode(), value.decode()) for name, value in ALLOWED if head and head.for_page),
     ]
     lines = [f"HTTP/1.1 {error.status} ", *(f"{name}: {value}" for name, value in headers), "", ""]
     return "\r\n".join(lines).encode() + body
+
+
+def body_timed_out() -> AiroxyError:
+    """What a client is told that falls silent within a body."""
+    error = InvalidInput("The request's body did not arrive in time.")
+    error.status = 408
+    return error

@@ -12,7 +12,7 @@ from functools import lru_cache
 from airoxy.core.keys import digest
 from airoxy.core.request import head as request_head
 from airoxy.core.request.head import CHUNKED
-from airoxy.core.request.headers import Headers, credential
+from airoxy.core.request.headers import Headers, credential, query_to_upstream
 from airoxy.core.request.paths import (
     cost_of,
     ids_in_path,
@@ -37,8 +37,9 @@ class RequestHead:
     """A head that has passed `request_head.body_length`, whose answer is the first `length`."""
 
     __slots__ = (
-        "_after", "_before", "_head", "_size", "cost", "digests", "expects", "ids", "is_api",
-        "is_http_1_0", "last", "length", "limit", "method", "path", "query", "raw_path",
+        "_after", "_before", "_head", "_size", "cost", "digests", "expects", "for_page",
+        "from_page", "ids",
+        "is_api", "is_http_1_0", "last", "length", "limit", "method", "path", "query", "raw_path",
         "session", "takes_system", "target", "threads",
         "to_upstream",
     )  # fmt: skip
@@ -51,7 +52,8 @@ class RequestHead:
         parsed = request_head.parse(head)
         self.method, self.raw_path, self.path, self.query, headers, *rest = parsed
         self.is_http_1_0, self.last, self.expects = rest
-        self.target = self.raw_path + b"?" + self.query if self.query else self.raw_path
+        query = query_to_upstream(self.query) if self.query else b""
+        self.target = self.raw_path + b"?" + query if query else self.raw_path
         self.is_api = is_api(self.raw_path)
         self.cost = cost_of(self.method, self.path)
         self.ids = ids_in_path(self.path) + ids_in_query(self.query)
@@ -61,6 +63,10 @@ class RequestHead:
         self.digests = [_digest(key) for key in credential(headers)]
         named = dict(headers)
         self.session = named.get(_SESSION) or named.get(_OWN_SESSION) or None
+        #: A browser's page from another origin asks.
+        self.from_page = b"origin" in named
+        #: The page may read the answer; the application says so.
+        self.for_page = False
         self.threads = any(name == _BETA and _THREADS in value for name, value in headers)
         #: The head for the upstream, by the type of the token (see proxy).
         self.to_upstream: dict[str, bytes] = {}

@@ -10,6 +10,7 @@ import http
 from collections.abc import Sequence
 from typing import Protocol
 
+from airoxy.core.request.browsers import ALLOWED, without_cors
 from airoxy.core.request.headers import Headers
 from airoxy.server.http.flow import Flow
 from airoxy.server.http.head import RequestHead
@@ -59,7 +60,9 @@ class Outlet(Protocol):
 class Response:
     """What is there together goes out in one write."""
 
-    __slots__ = ("_chunked", "_exchange", "_head", "_is_last", "_left", "_outlet", "_unsent")
+    __slots__ = (
+        "_chunked", "_exchange", "_head", "_is_last", "_left", "_outlet", "_unsent",
+    )  # fmt: skip
 
     def __init__(self, exchange: Exchange, outlet: Outlet, head: RequestHead) -> None:
         self._exchange = exchange
@@ -82,6 +85,8 @@ class Response:
             if name == b"content-length":
                 self._left = int(value)
         head, outlet, exchange = self._head, self._outlet, self._exchange
+        if head.for_page:
+            headers = [*without_cors(headers), *ALLOWED]
         more: Sequence[tuple[bytes, bytes]] = ()
         if status in _BODILESS or head.method == "HEAD":
             self._left = 0

@@ -67,7 +67,7 @@ class Job:
             wanted.scope,
             head.path,
             conversation=wanted.session is not None,
-            from_browser=any(name == b"origin" for name, _ in head.headers),
+            from_browser=head.from_page,
             refreshed=token.id in wanted.refreshed,
             overloads=self.overloads,
             refusals=self.refusals,
@@ -140,7 +140,7 @@ class Attempts:
         return exchange
 
     def _lead(self, head: RequestHead, token_type: str) -> bytes:
-        passed = passed_to_upstream(head.headers, token_type)
+        passed = passed_to_upstream(head.headers, token_type, browsers=self.config.browsers)
         host = (b"host", self.upstream.host)
         lead = self.upstream.head(head.method.encode(), head.target, [host, *passed])
         head.to_upstream[token_type] = lead

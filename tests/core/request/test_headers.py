@@ -1,7 +1,14 @@
 import pytest
 
 from airoxy.core.pool import Token
-from airoxy.core.request.headers import credential, credential_for, to_client, to_upstream
+from airoxy.core.request.headers import (
+    credential,
+    credential_for,
+    passed_to_upstream,
+    query_to_upstream,
+    to_client,
+    to_upstream,
+)
 
 API_KEY = Token(1, "one", "api_key", "sk-ant-api-test-one", None, 0)
 OAUTH = Token(2, "two", "oauth", "sk-ant-oat-test-two", 2_000_000_000, 0)
@@ -187,3 +194,57 @@ def test_where_only_bearer_is_taken_a_key_is_one():
         b"Bearer " + API_KEY.secret.encode(),
     )
     assert credential_for(API_KEY) == (b"x-api-key", API_KEY.secret.encode())
+
+
+# What stays here
+
+
+def passed(*headers: tuple[bytes, bytes], browsers: bool = False) -> list[tuple[bytes, bytes]]:
+    return passed_to_upstream(list(headers), "api_key", browsers=browsers)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"x-real-ip", b"cf-connecting-ip", b"true-client-ip", b"x-client-ip", b"fastly-client-ip",
+        b"x-forwarded-for", b"x-forwarded-prefix", b"forwarded", b"via",
+    ],
+)  # fmt: skip
+def test_where_a_client_sits_is_not_told(name: bytes) -> None:
+    assert passed((name, b"192.0.2.1"), (b"accept", b"*/*")) == [(b"accept", b"*/*")]
+
+
+KEY = b"ak-" + b"x" * 40
+
+
+@pytest.mark.parametrize("value", [KEY, b"Bearer " + KEY, b'{"key":"' + KEY + b'"}'])
+def test_a_client_key_stays_here_in_whichever_header_it_stands(value: bytes) -> None:
+    assert passed((b"api-key", value), (b"x-goog-api-key", value)) == []
+
+
+@pytest.mark.parametrize("value", [b"peak-" + b"0" * 40, KEY + b"y", b"ak-short"])
+def test_what_only_looks_like_a_client_key_passes(value: bytes) -> None:
+    assert passed((b"x-commit", value)) == [(b"x-commit", value)]
+
+
+@pytest.mark.parametrize(
+    ("query", "sent"),
+    [
+        (b"beta=true", b"beta=true"),
+        (b"key=" + KEY, b""),
+        (b"a=1&key=" + KEY + b"&b=%2B", b"a=1&b=%2B"),
+        (b"a=1&" + KEY, b"a=1"),
+        (b"key=" + KEY.replace(b"-", b"%2D"), b""),
+        (b"key=" + KEY.replace(b"-", b"%252D") + b"&b", b"b"),
+        (b"", b""),
+        (b"&&", b"&&"),
+    ],
+)
+def test_a_client_key_in_the_query_stays_here(query: bytes, sent: bytes) -> None:
+    assert query_to_upstream(query) == sent
+
+
+def test_what_a_browser_says_of_its_page_stays_here_if_pages_are_clients() -> None:
+    said = [(b"origin", b"https://a"), (b"referer", b"https://a/"), (b"sec-fetch-site", b"x")]
+    assert passed(*said) == said
+    assert passed(*said, browsers=True) == []
