@@ -36,7 +36,20 @@ def airoxy_1() -> str:
     options, commands = re.findall(
         r"^\.SH ?\n?(?:OPTIONS|COMMANDS)\n(.*?)(?=^\.SH|\Z)", page, _LINES
     )
-    return _fill("airoxy.1.in", options=options, commands=_tidy(commands))
+    return _fill("airoxy.1.in", options=options, commands=_tidy(commands), json=_json())
+
+
+def _json() -> str:
+    """The fields of what commands print with --json."""
+    from airoxy.cli.json_fields import DOCUMENTS
+
+    lines = []
+    for document in DOCUMENTS:
+        commands = ", ".join(f"\\fB{_roff(command)}\\fR" for command in document.commands)
+        lines += [".PP", commands]
+        for name, text in document.fields.items():
+            lines += [".TP", rf"\fB{_roff(name)}\fR", f"{_roff(text)}."]
+    return "\n".join(lines)
 
 
 def airoxy_yaml_5() -> str:

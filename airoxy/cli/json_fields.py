@@ -1,0 +1,167 @@
+"""What `--json` prints, field by field: for the manual, and for the test that holds it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from airoxy.core.billing.usage import USAGE
+from airoxy.core.limits.table import LIMITS
+
+
+class JsonDocument(NamedTuple):
+    """The fields of one object that some commands print, or of each object of an array."""
+
+    commands: tuple[str, ...]
+    fields: dict[str, str]
+
+
+_SPENT = {
+    "spent_today_nanousd": "what was spent today, UTC, in billionths of a dollar",
+    "spent_this_month_nanousd": "what was spent this month, UTC, in billionths of a dollar",
+}
+_COUNTS = {each.name: each.label.lower() for each in USAGE}
+_CHANGING = ("list", "show", "set", "enable", "disable", "toggle")
+
+
+def _limits() -> dict[str, str]:
+    return {limit.column: f"its limit: {limit.help}" for limit in LIMITS}
+
+
+KEY = JsonDocument(
+    tuple(f"api-key {verb}" for verb in _CHANGING),
+    {
+        "id": "the key's number",
+        "name": "whom it is for",
+        "masked": "its beginning and its end",
+        "is_active": "false for one that was disabled",
+        "created_at": "when it was made",
+        "note": "what was noted of it",
+        "pool": "the pool whose tokens it uses; null for all tokens",
+        **_limits(),
+        **_SPENT,
+        "requests_last_minute": "its requests in the last sixty seconds",
+        "tokens_last_minute": "input and output tokens in the last sixty seconds",
+    },
+)
+TOKEN = JsonDocument(
+    tuple(f"token {verb}" for verb in (*_CHANGING, "reset")),
+    {
+        "id": "the token's number",
+        "name": "what it is called",
+        "type": "api_key or oauth",
+        "masked": "its beginning and its end",
+        "is_active": "false for one that was disabled or given up",
+        "inactive_reason": "why it was given up; null where a person disabled it",
+        "inactive_since": "since when it is not active",
+        "expires_at": "when an OAuth token expires",
+        "refresh_failures": "how often in a row its refresh was refused",
+        "refreshed_at": "when it was refreshed last",
+        "retry_refresh_at": "when the next try is, after one that came to nothing",
+        "last_used_at": "when a request was sent with it last",
+        "created_at": "when it was added",
+        "note": "what was noted of it",
+        "priority": "of the tokens that are ready those with the highest are used",
+        "pool": "the pool that it belongs to",
+        "spend_per_day_nanousd": "its limit of a day, in billionths of a dollar",
+        "spend_per_month_nanousd": "its limit of a month, in billionths of a dollar",
+        "concurrent_requests": "how many requests may run with it at once",
+        **{name: f"{text}; null without such a limit" for name, text in _SPENT.items()},
+        "quota": "the windows of a subscription: window, used (a share), resets_at and seen_at",
+        "is_readable": "false where the key that decrypts it cannot be found",
+        "coolings": "its cooldowns: group and model_class (* for all), until and reason",
+    },
+)
+REQUEST = JsonDocument(
+    ("logs",),
+    {
+        "id": "the row's number",
+        "requested_at": "when the request came",
+        "api_key_id": "the client key's number",
+        "api_key_name": "its name",
+        "token_id": "the number of the token that was tried last",
+        "token_name": "its name",
+        "endpoint": "the path",
+        "model": "the model",
+        "is_stream": "whether the answer was streamed",
+        **_COUNTS,
+        "cost_nanousd": "the estimated cost, in billionths of a dollar",
+        "status_code": "the HTTP status that the client got",
+        "error_message": "why it failed",
+        "ending": "complete, client_left or upstream_failed",
+        "attempts": "how many tokens were tried",
+        "ttfb_ms": "milliseconds until the answer began",
+        "duration_ms": "milliseconds until it ended",
+        "request_id": "Anthropic's id of the request",
+        "is_estimate": "whether the counts are an estimate of airoxy's own",
+        "uncounted": "whether its cost cannot be counted",
+    },
+)
+TOTALS = JsonDocument(
+    ("stats",),
+    {
+        "requests": "how many there were",
+        "successful": "those that were answered well",
+        "failed": "all others",
+        **_COUNTS,
+        "cost_nanousd": "what they cost, in billionths of a dollar",
+        "estimated": "requests whose counts are an estimate of airoxy's own",
+        "uncounted": "requests whose cost cannot be counted",
+    },
+)
+_REMOVED = {"id": "the number", "name": "the name", "removed": "true"}
+DOCUMENTS = (
+    JsonDocument(
+        ("api-key add",), {"id": "its number", "name": "whom it is for", "key": "the key itself"}
+    ),
+    KEY,
+    JsonDocument(
+        ("token add",), {"id": "its number", "name": "its name", "type": "api_key or oauth"}
+    ),
+    TOKEN,
+    JsonDocument(("api-key remove", "token remove"), _REMOVED),
+    JsonDocument(
+        ("token check",),
+        {
+            "id": "its number",
+            "name": "its name",
+            "state": "good, limited, unpaid, refused or unreachable",
+            "message": "what Anthropic answered",
+            "organization": "the organization that it belongs to",
+        },
+    ),
+    JsonDocument(
+        ("token refresh",),
+        {
+            "id": "its number",
+            "name": "its name",
+            "renewed": "whether there is a newer token now",
+            "message": "why not",
+        },
+    ),
+    REQUEST,
+    TOTALS,
+    JsonDocument(
+        ("backup",),
+        {
+            "file": "where the copy is",
+            "bytes": "its size",
+            "taken_at": "of which moment it is",
+            "key": "where the key is with which the tokens in it are encrypted",
+        },
+    ),
+    JsonDocument(
+        ("doctor",),
+        {
+            "check": "what was looked at",
+            "state": "ok, warn, fail or fixed",
+            "text": "how it is",
+            "remedy": "what to do",
+            "fixable": "whether --fix can",
+        },
+    ),
+)
+
+
+def unlike(document: JsonDocument, printed: dict[str, Any]) -> set[str]:
+    """The fields that are printed and not described, or described and not printed."""
+    return set(printed) ^ set(document.fields)
