@@ -29,6 +29,11 @@ def test_every_link_leads_somewhere(document):
         assert not anchor or anchor in anchors(target.read_text()), f"{path}#{anchor}"
 
 
+def test_no_merge_has_left_its_marks():
+    marked = [path.name for path in DOCUMENTS if re.search(r"^[<>]{7} ", path.read_text(), re.M)]
+    assert marked == []  # a conflict that was committed
+
+
 def test_the_links_work_where_the_package_puts_the_documents():
     """Below /usr/share/doc/airoxy, by what debian/ says."""
     documents = [ROOT / name for name in (ROOT / "debian/airoxy.docs").read_text().split()]
