@@ -13,7 +13,15 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from airoxy.core.request import json_scan
-from airoxy.core.request.json_scan import Body, Member, Members, NotJson, Work
+from airoxy.core.request.json_scan import (
+    MOST_MEMBERS,
+    Body,
+    Member,
+    Members,
+    NotJson,
+    TooManyMembers,
+    Work,
+)
 from airoxy.core.request.model_scan import ANY, ModelScan
 
 #: No text has more tokens than one in so many bytes.
@@ -32,6 +40,8 @@ _CONTENT = frozenset((
     "output_format", "output_config", "response_format", "functions",
 ))  # fmt: skip
 _SCHEMAS = frozenset(("input_schema", "input_examples", "parameters"))
+#: One is enough for the API.
+_MOST_MODELS = 100
 #: So much is parsed at once, and in all (bytes); what is more is searched.
 _PARSED, _PARSED_IN_ALL = 32 * 1024, 1024 * 1024
 
@@ -94,6 +104,8 @@ class _Reader:
 
     def take(self, member: Member) -> Work[None]:
         match _name(member.key):
+            case "model" if len(self._models) == _MOST_MODELS:
+                raise TooManyMembers
             case "model":
                 self._models.append(_model(self._value(member.start, member.end)))
             case "max_tokens" | "max_completion_tokens":
@@ -136,18 +148,26 @@ class _Reader:
         if end - start > _PARSED and self._body[start] == ord("["):
             spans = yield from json_scan.elements(self._body, start)
         for start, end in spans:
+            if end - start > min(_PARSED, self._left):
+                yield from self._search(start, end)
+                continue
             yield 2000 + (end - start)
             part = bytes(self._body[start:end])
-            if b'"model"' not in part and b"\\u00" not in part and b'"advisor' not in part:
-                continue
-            if len(part) <= min(_PARSED, self._left):
+            if b'"model"' in part or b"\\u00" in part or b'"advisor' in part:
                 self._left -= len(part)
                 yield 60 * len(part)
                 self._advisors += _advisors(_parsed(part))
-            else:
-                yield 20 * len(part)
-                models = ModelScan().feed(part + b"}")
-                self._advisors += [_Advisor(each, ADVISOR_USES, ADVISOR_TOKENS) for each in models]
+
+    def _search(self, start: int, end: int) -> Work[None]:
+        """What is too long to be parsed: every model in it may be an advisor's."""
+        scan = ModelScan()
+        for at in range(start, end, _PARSED):
+            piece = bytes(self._body[at : min(end, at + _PARSED)])
+            yield 8 * len(piece)
+            for model in scan.feed(piece if at + _PARSED < end else piece + b"}"):
+                self._advisors.append(_Advisor(model, ADVISOR_USES, ADVISOR_TOKENS))
+            if len(self._advisors) > MOST_MEMBERS:
+                raise TooManyMembers
 
     def _value(self, start: int, end: int) -> Any:
         """What is no longer than it should be; None is what is not clear."""

@@ -36,17 +36,22 @@ _MEMBER = re.compile(
 _NEXT = re.compile(_BLANK + b"(?:," + _BLANK + rb'(?=")|(?=\}))')
 _COLON = re.compile(_BLANK + b":")
 _LIST_OPEN = re.compile(rb"\[" + _BLANK + rb"(?=.)", re.DOTALL)
-_SCALAR = re.compile(rb'[^ \t\n\r"\[\]{},:]{1,4096}')
+_SHORT = re.compile(rb'[^ \t\n\r"\[\]{},:]{1,4096}|"[^"\\]{0,256}"|[\[{][^"\[\]{}]{0,256}[\]}]')
 _NEXT_ELEMENT = re.compile(_BLANK + b"(?:," + _BLANK + rb"(?=[^\]])|(?=\]))")
 _UNIT = re.compile(rb"\\u[0-9a-fA-F]{4}|\\[^u]|[^\\]", re.DOTALL)
 _BRACKET = re.compile(rb"[][{}]")
-_TO_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_ONE_KIND, _TO_STEPS = bytes.maketrans(b"{}", b"[]"), bytes.maketrans(b"[]", b"\x01\xff")
+_ROUNDS = 4
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _QUOTE, _CLOSING, _LIST_END = b'"}]'
 _BEFORE_KEY = frozenset(b"{, \t\n\r")
 
 _SMALLEST, _PIECE = 64, 8 * 1024  # one of nothing but brackets takes a quarter millisecond
 _WINDOW = 128 * 1024  # bytes.rfind takes 0.1 ns for a byte, up to 0.8 for the nastiest text
+#: What looking at a place costs, and following the members from there, in bytes that are gone
+#: through meanwhile; and what is tried for small bodies, too.
+_LOOK, _ATTEMPT, _PATIENCE = 400, 4000, 100_000
+_BUDGET = 800_000_000  # estimated nanoseconds, of which half are real; usual bodies need a third
 _PAUSE = 500_000  # a caller's turn of the loop costs a tenth of that
 
 
@@ -59,6 +64,13 @@ class TooManyMembers(InvalidInput):
 
     def __init__(self) -> None:
         super().__init__(f"The request body has more than {MOST_MEMBERS:,} members at one level.")
+
+
+class TooDear(InvalidInput):
+    """A body is made so that looking through it takes long."""
+
+    def __init__(self) -> None:
+        super().__init__("The request body takes too long to look through.")
 
 
 class NotJson(Exception):
@@ -85,12 +97,15 @@ def run(work: Work[T]) -> T:
 
 
 def paced(work: Work[T]) -> Generator[None, None, T]:
-    """The work with a pause after each half millisecond or so."""
-    used = 0
+    """The work with a pause after each half millisecond or so. Raises TooDear."""
+    used, left = 0, _BUDGET
     try:
         while True:
             used += next(work)
             if used > _PAUSE:
+                left -= used
+                if left < 0:
+                    raise TooDear
                 used = 0
                 yield
     except StopIteration as stop:
@@ -120,7 +135,7 @@ class Members:
         found, it is not asked whether it comes again with escapes in it (`mod\\u0065l`); `walk`
         sees these too.
         """
-        needle, at, patience = b'"' + name + b'"', self.end, 2 * len(self.body)
+        needle, at, patience = b'"' + name + b'"', self.end, len(self.body) + _PATIENCE
         while patience > 0:
             at = yield from rfind(self.body, needle, at)
             if at < 0:
@@ -135,13 +150,13 @@ class Members:
                 if stop == goal:
                     self._known.append(at)
                     return here
-                patience -= stop - min(start, at)
-            patience -= 500
+                patience -= stop - min(start, at) + _ATTEMPT
+            patience -= _LOOK
         return (yield from self.walk(name))
 
     def walk(self, name: bytes) -> Work[Member | None]:
         """The same by going through all members."""
-        found, stop = yield from last_named(self.body, self.first, name)
+        found, stop = yield from last_named(self.body, self.first, name, MOST_MEMBERS)
         if stop != self.end:
             raise NotJson
         return found
@@ -211,11 +226,10 @@ def elements(body: Body, at: int) -> Work[list[tuple[int, int]]]:
     at = opening.end()
     while body[at] != _LIST_END:
         start = at
-        skip = _SKIPS.get(body[at])
-        if skip is not None:
+        if short := _SHORT.match(body, at):
+            at = short.end()
+        elif skip := _SKIPS.get(body[at]):
             at = yield from skip(body, at)
-        elif scalar := _SCALAR.match(body, at):
-            at = scalar.end()
         following = _NEXT_ELEMENT.match(body, at)
         if following is None or at == start:
             raise NotJson
@@ -227,7 +241,9 @@ def elements(body: Body, at: int) -> Work[list[tuple[int, int]]]:
     return found
 
 
-def last_named(body: Body, at: int, name: bytes) -> Work[tuple[Member | None, int]]:
+def last_named(
+    body: Body, at: int, name: bytes, most: int = MOST_MEMBERS
+) -> Work[tuple[Member | None, int]]:
     """Go through the members of the object whose first key (or closing brace) is at `at`: the last
     one called `name`, however it is spelled, and the offset of the object's closing brace."""
     found, escaped = None, _with_escapes(name)
@@ -236,6 +252,9 @@ def last_named(body: Body, at: int, name: bytes) -> Work[tuple[Member | None, in
         if here.key == name or (b"\\" in here.key and escaped.fullmatch(here.key)):
             found = here
         at = here.next
+        most -= 1
+        if not most:
+            raise TooManyMembers
     return found, at
 
 
@@ -263,7 +282,7 @@ def rfind(body: Body, needle: bytes, end: int) -> Work[int]:
     while True:
         start = max(0, end - _WINDOW)
         found = body.rfind(needle, start, end)
-        yield (end - max(start, found)) // 2
+        yield 300 + (end - max(start, found)) // 2
         if found >= 0 or start == 0:
             return found
         end = start + len(needle) - 1
@@ -272,7 +291,7 @@ def rfind(body: Body, needle: bytes, end: int) -> Work[int]:
 def _string_end(body: Body, at: int) -> Work[int]:
     for start, piece in _pieces(body, at + 1):
         closing = piece.find(b'"')
-        yield 6 * len(piece)
+        yield 2 * len(piece)
         if closing >= 0:
             return start + closing + 1
     raise NotJson
@@ -283,15 +302,30 @@ def _container_end(body: Body, at: int) -> Work[int]:
     counted."""
     depth, outside = 1, 0
     for start, piece in _pieces(body, at + 1):
+        if not piece.translate(None, _NOT_BRACKETS):
+            outside ^= piece.count(b'"') & 1
+            yield 3 * len(piece)
+            continue
         parts = piece.split(b'"')
-        steps = array("b", b"".join(parts[outside::2]).translate(_TO_STEPS, _NOT_BRACKETS))
-        depths = list(accumulate(steps, initial=depth))
-        yield 6 * len(piece) + 60 * (len(parts) + len(depths))
-        if 0 in depths:
-            return start + _bracket(parts, outside, depths.index(0) - 1)
-        depth = depths[-1]
+        brackets = b"".join(parts[outside::2]).translate(_ONE_KIND, _NOT_BRACKETS)
+        yield 6 * len(piece) + 60 * len(parts)
+        if _may_close(brackets, depth):
+            depths = list(accumulate(array("b", brackets.translate(_TO_STEPS)), initial=depth))
+            yield 60 * len(depths)
+            if 0 in depths:
+                return start + _bracket(parts, outside, depths.index(0) - 1)
+        depth += brackets.count(b"[") - brackets.count(b"]")
         outside ^= (len(parts) - 1) & 1
     raise NotJson
+
+
+def _may_close(brackets: bytes, depth: int) -> bool:
+    """Whether the depth might come to 0. What opens and closes at once does not count."""
+    for _ in range(_ROUNDS):
+        if brackets.count(b"]") < depth:
+            return False
+        brackets = brackets.replace(b"[]", b"")
+    return brackets.count(b"]") >= depth
 
 
 def _bracket(parts: list[bytes], outside: int, index: int) -> int:

@@ -5,26 +5,28 @@ from __future__ import annotations
 import re
 
 from airoxy.core.request import json_scan
-from airoxy.core.request.json_scan import Body, Work
+from airoxy.core.request.json_scan import Body, TooDear, Work
 from airoxy.core.request.paths import ID
 from airoxy.errors import InvalidInput
 
 #: What has ids in a Messages request or a batch: files, and containers with their skills.
 _MARKS = (b'"file_', b'"container')
-_STEP = 128 * 1024
+_STEP = 32 * 1024
+#: So many places of ids are looked at, be they the same.
+_MOST_PLACES = 300_000
 #: Whose each one is has to be looked up.
 _MOST_IDS = 10_000
 #: Longer than any id with its quotes, and than six times its key (bytes).
 _OVERLAP = 2048
 
+#: A letter, a digit, "-" or "_" that need not be escaped.
+_ESCAPE = re.compile(rb"\\u00(2[dD]|3[0-9]|[46][1-9a-fA-F]|[57][0-9aA]|5[fF])")
 _VALUE = rb'"(%b)"(?![ \t\n\r]{0,99}:)'
 _STRING = re.compile(_VALUE % ID.encode())
 #: But for the names of a member and of a content block.
 _OF_MESSAGES = re.compile(
     _VALUE % rb"(?!file_id\"|container_upload\")(?:file|container|skill)_[0-9A-Za-z_-]{1,200}"
 )
-#: A letter, a digit, "-" or "_" that need not be escaped.
-_ESCAPE = re.compile(rb"\\u00(2[dD]|3[0-9]|[46][1-9a-fA-F]|[57][0-9aA]|5[fF])")
 
 
 def may_name(body: Body) -> bool:
@@ -44,12 +46,28 @@ def ids_in(body: Body, *, any_kind: bool) -> Work[tuple[str, ...]]:
         else:
             return ()
     form = _STRING if any_kind else _OF_MESSAGES
+    places = 0
     for start in range(0, len(body), _STEP):
         piece = bytes(body[max(0, start - _OVERLAP) : start + _STEP])
         if escapes:
-            piece = _ESCAPE.sub(lambda escape: bytes((int(escape[1], 16),)), piece)
-        yield 8 * len(piece)
-        found.update((each[1], None) for each in form.finditer(piece))
+            piece, count = _unescaped(piece)
+            places += count
+            yield 600 * count
+        ids = form.findall(piece)
+        found.update(dict.fromkeys(ids))
+        places += len(ids)
+        yield (8 if escapes else 4) * len(piece) + 300 * len(ids)
+        if places > _MOST_PLACES:
+            raise TooDear
         if len(found) > _MOST_IDS:
             raise InvalidInput(f"The request body names more than {_MOST_IDS:,} ids.")
     return tuple(each.decode() for each in found)
+
+
+def _unescaped(piece: bytes) -> tuple[bytes, int]:
+    """With the characters of ids that were escaped; and how many they were."""
+    return _ESCAPE.subn(_character, piece)
+
+
+def _character(escape: re.Match[bytes]) -> bytes:
+    return bytes((int(escape[1], 16),))
