@@ -30,7 +30,9 @@ def test_every_link_leads_somewhere(document):
 
 
 def test_no_merge_has_left_its_marks():
-    marked = [path.name for path in DOCUMENTS if re.search(r"^[<>]{7} ", path.read_text(), re.M)]
+    marked = [
+        path.name for path in DOCUMENTS if re.search(r"^[<>]{7} ", path.read_text(), re.MULTILINE)
+    ]
     assert marked == []  # a conflict that was committed
 
 
