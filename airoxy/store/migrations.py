@@ -372,6 +372,14 @@ ALTER TABLE resources ADD COLUMN api_key_id INTEGER;        -- NULL: made before
 ALTER TABLE api_keys ADD COLUMN share_resources TEXT;       -- NULL: the default
 UPDATE api_keys SET share_resources = 'before';
 """
+# Conversations that changed their account, and what that cost: what the cache wrote anew for what
+# it could have read.
+_MOVES = """
+ALTER TABLE requests ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE requests ADD COLUMN move_cost_nanousd INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE daily ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE daily ADD COLUMN move_cost_nanousd INTEGER NOT NULL DEFAULT 0;
+"""
 
 #: Step n brings `user_version` to n.
 MIGRATIONS: tuple[str, ...] = (
@@ -385,6 +393,7 @@ MIGRATIONS: tuple[str, ...] = (
     _COOLDOWN_GROUPS,
     _TOKEN_SETTINGS,
     _OWNERS,
+    _MOVES,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1

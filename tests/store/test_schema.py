@@ -312,7 +312,7 @@ def test_what_the_request_path_reads_raises_the_generation(
     [
         "UPDATE tokens SET last_used_at = 1",
         "UPDATE tokens SET refreshing_until = 1, refresh_failures = 1, retry_refresh_at = 1",
-        "INSERT INTO cooldowns VALUES (1, '*', 1, 'limit', 1)",
+        "INSERT INTO cooldowns VALUES (1, '*', '*', 1, 'limit', 1)",
         "INSERT INTO resources (id, token_id, created_at) VALUES ('file_one', 1, 0)",
     ],
 )

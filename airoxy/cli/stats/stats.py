@@ -180,6 +180,9 @@ def _show(context: Context, totals: Totals) -> None:
             ("Prompt from the cache", f"{totals['cache_read_share']:.1%}"),
             ("Saved by the cache", dollars(totals["cache_saved_nanousd"])),
         ]
+    if totals["moved"]:
+        lines.append(("Conversations moved", f"{totals['moved']:,}"))
+        lines.append(("  which cost", dollars(totals["move_cost_nanousd"])))
     width = max(len(amount) for _, amount in lines)
     for name, amount in lines:
         context.say(f"{name:<22}  {amount:>{width}}")

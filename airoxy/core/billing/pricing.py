@@ -143,6 +143,23 @@ def cost_nanousd(parts: Iterable[Usage], table: PriceTable, on: date) -> int:
     return (2 * sum_ + unit) // (2 * unit)
 
 
+def move_nanousd(parts: Sequence[Usage], table: PriceTable, on: date) -> int:
+    """What it costs that a prompt is written to a cache from which, in another account, it could
+    have been read."""
+    read = [
+        replace(
+            part,
+            cache_write_5m_tokens=0,
+            cache_write_1h_tokens=0,
+            cache_read_tokens=part.cache_read_tokens
+            + part.cache_write_5m_tokens
+            + part.cache_write_1h_tokens,
+        )
+        for part in parts
+    ]
+    return max(0, cost_nanousd(parts, table, on) - cost_nanousd(read, table, on))
+
+
 def most_nanousd(
     table: PriceTable, model: str | None, on: date, tokens: tuple[int, int], *, fast: bool
 ) -> int:

@@ -155,6 +155,7 @@ class Attempts:
             if not job.request_log.is_stream or not await begins_overloaded(exchange):
                 if job.conversation is not None:
                     await job.conversation.served(token, exchange, time.time())
+                    job.request_log.moved = job.conversation.moved
                 return ANSWER
             status = _OVERLOADED
         elif status not in JUDGED:

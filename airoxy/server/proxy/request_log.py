@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from airoxy.calendar import DAY_SECONDS, numbered_day
 from airoxy.core.billing.cost_inputs import cost_inputs_of
-from airoxy.core.billing.pricing import PriceTable, cost_nanousd
+from airoxy.core.billing.pricing import PriceTable, cost_nanousd, move_nanousd
 from airoxy.core.billing.streamed_text import BYTES_PER_TOKEN
 from airoxy.core.billing.usage import Usage, total
 from airoxy.core.oauth import clean
@@ -81,6 +81,8 @@ class RequestLog:
         self.is_stream = False
         #: What it costs is not known, whatever the answer says.
         self.uncounted = False
+        #: Its conversation was with another token before.
+        self.moved = False
         #: The container that a Messages answer names, once there is a row.
         self.container_id: str | None = None
         self.token_id: int | None = None
@@ -203,6 +205,8 @@ class RequestLog:
             cost_inputs_of(parts, self.model),
             is_estimate,
             self.uncounted and 200 <= self._status < 300,
+            self.moved,
+            move_nanousd(parts, prices, _day(int(self.now) // DAY_SECONDS)) if self.moved else 0,
         )
 
     @property

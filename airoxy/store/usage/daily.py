@@ -20,7 +20,10 @@ from airoxy.store.schema import run
 #: What is counted of a request.
 COUNTS = (*COUNTED, "cost_nanousd")
 #: What a total says.
-TOTALS = ("requests", "successful", "failed", *COUNTS, "estimated", "uncounted")
+TOTALS = (
+    *("requests", "successful", "failed", *COUNTS, "estimated", "uncounted"),
+    *("moved", "move_cost_nanousd"),
+)
 
 _SUMS = ", ".join(
     f"ifnull(sum({'requests - failed' if name == 'successful' else name}), 0)" for name in TOTALS

@@ -59,6 +59,9 @@ class Row(NamedTuple):
     is_estimate: bool = False
     #: What it used costs money and cannot be counted here.
     uncounted: bool = False
+    #: The conversation has changed its account, and what that cost.
+    moved: bool = False
+    move_cost_nanousd: int = 0
 
 
 _USAGE = Row._fields.index("usage")
@@ -80,7 +83,7 @@ FIELDS = tuple(
         "token_id": ("token_id", "token_name"),
     }.get(name, (name,))
 )
-_TRUTHS = ("is_stream", "is_estimate", "uncounted")
+_TRUTHS = ("is_stream", "is_estimate", "uncounted", "moved")
 
 
 def values(row: Row) -> tuple[Any, ...]:
@@ -126,7 +129,7 @@ def is_written(db: apsw.Connection, row_id: int, row: Row) -> bool:
 
 def without_counts(row: Row) -> Row:
     """The same request, with nothing to pay for."""
-    return row._replace(usage=Usage(), cost_nanousd=0, cost_inputs=None)
+    return row._replace(usage=Usage(), cost_nanousd=0, cost_inputs=None, move_cost_nanousd=0)
 
 
 class Filter(NamedTuple):

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airoxy.core.billing.pricing import cost_nanousd, most_nanousd
+from airoxy.core.billing.pricing import cost_nanousd, most_nanousd, move_nanousd
 from airoxy.core.billing.usage import Usage, total
 from tests.core.billing.pricing_samples import ALL_FIVE, NOVEMBER, SHIPPED, usage
 
@@ -328,3 +328,11 @@ def test_no_request_costs_more_than_is_held_for_it(model, prompt, output, data):
     assert cost_nanousd([used], table, NOVEMBER) <= most
     less = most_nanousd(table, model, NOVEMBER, (prompt // 2, output // 2), fast=fast)
     assert less <= most
+
+
+def test_a_move_costs_what_was_written_for_what_could_have_been_read():
+    # opus-5-5: 5,000 and 8,000 a token written, 200 read; input, output and reads are as they are.
+    used = usage("claude-opus-5-5", 7, 100, 10, 1000, 5)
+    assert move_nanousd([used], SHIPPED, NOVEMBER) == 100 * 4_800 + 10 * 7_800
+    assert move_nanousd([Usage("claude-opus-5-5", input_tokens=9)], SHIPPED, NOVEMBER) == 0
+    assert move_nanousd([], SHIPPED, NOVEMBER) == 0

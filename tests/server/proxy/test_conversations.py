@@ -157,6 +157,14 @@ def test_a_conversation_that_has_moved_is_told_so_once(served, upstream):
     assert upstream.tokens[-1] != upstream.tokens[0]
     (after,) = turns(airoxy, key, 1)
     assert after.headers.get("x-airoxy-moved") is None
+    rows = airoxy.wait_logs(3)
+    assert [row["moved"] for row in rows] == [False, True, False]
+    cost = rows[1]["move_cost_nanousd"]
+    assert cost > 0
+    assert [row["move_cost_nanousd"] for row in rows] == [0, cost, 0]
+    stats = airoxy.json("stats")
+    assert (stats["moved"], stats["move_cost_nanousd"]) == (1, cost)
+    assert "Conversations moved" in airoxy.cli("stats")
 
 
 def test_affinity_none_lets_conversations_rotate(install, upstream):

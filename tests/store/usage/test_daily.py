@@ -18,7 +18,8 @@ from tests.store.account import TODAY, add_key, add_token, append, days_ago, row
 
 
 def test_the_totals_are_those_of_the_specification(db: apsw.Connection) -> None:
-    append(db, row(is_estimate=True), row(status_code=500, uncounted=True))
+    moved = {"moved": True, "move_cost_nanousd": 7}
+    append(db, row(is_estimate=True), row(status_code=500, uncounted=True, **moved))
     assert totals(db) == {
         "requests": 2,
         "successful": 1,
@@ -32,6 +33,8 @@ def test_the_totals_are_those_of_the_specification(db: apsw.Connection) -> None:
         "cost_nanousd": 2_000_000,
         "estimated": 1,
         "uncounted": 1,
+        "moved": 1,
+        "move_cost_nanousd": 7,
     }
 
 
@@ -114,6 +117,8 @@ def test_every_total_is_what_adding_up_would_give(db: apsw.Connection) -> None:
             status_code=chance.choice([200, 429]),
             is_estimate=chance.choice([False, True]),
             uncounted=chance.choice([False, True]),
+            moved=chance.choice([False, True]),
+            move_cost_nanousd=chance.randrange(10**6),
             **{name: chance.randrange(10**6) for name in COUNTS},
         )
         for _ in range(2000)
@@ -132,6 +137,8 @@ def test_every_total_is_what_adding_up_would_give(db: apsw.Connection) -> None:
             "cost_nanousd": sum(r.cost_nanousd for r in chosen),
             "estimated": sum(r.is_estimate for r in chosen),
             "uncounted": sum(r.uncounted for r in chosen),
+            "moved": sum(r.moved for r in chosen),
+            "move_cost_nanousd": sum(r.move_cost_nanousd for r in chosen),
         }
 
     def day(r: requests.Row) -> int:

@@ -25,6 +25,7 @@ FIELDS = [
     *("cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens"),
     *("web_search_requests", "cost_nanousd", "status_code", "error_message", "ending"),
     *("attempts", "ttfb_ms", "duration_ms", "request_id", "is_estimate", "uncounted"),
+    *("moved", "move_cost_nanousd"),
 ]
 
 
@@ -65,6 +66,8 @@ def test_a_request_is_told_with_all_its_fields_in_order(db: apsw.Connection) -> 
         "request_id": "req_test",
         "is_estimate": False,
         "uncounted": False,
+        "moved": False,
+        "move_cost_nanousd": 0,
     }
     assert json.loads(json.dumps(request)) == request
 
