@@ -72,13 +72,16 @@ class Context:
 
     @cached_property
     def database(self) -> apsw.Connection:
-        """The database, opened as its owner. Raises StoreError."""
+        """The database, opened as its owner, or only to be read by the members of its group. Raises
+        StoreError."""
         from airoxy.cli.system.credential import system_key
-        from airoxy.cli.system.owner import become_owner
+        from airoxy.cli.system.owner import become_owner, may_only_read
         from airoxy.config import DEFAULT_PATH
         from airoxy.store.schema import open_database
 
         path = self.database_path
+        if may_only_read(path):
+            return open_database(path, readonly=True)
         # Of the package's installation, and not of another that root looks after.
         key = system_key() if self.config_file == DEFAULT_PATH else None
         become_owner(path)

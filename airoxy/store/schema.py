@@ -8,11 +8,14 @@ they are, so that a writer can tell which of them pass; `explain` makes a senten
 from __future__ import annotations
 
 import contextlib
+import grp
 import os
+import stat
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import apsw
 
@@ -23,6 +26,8 @@ from airoxy.store.usage import triggers
 
 #: "airo", by which another program's database is recognised.
 APPLICATION_ID = 0x6169726F
+#: Whose members may look at the package's database.
+GROUP = "airoxy"
 #: How long a lock is waited for (milliseconds).
 BUSY_TIMEOUT_MS = 5000
 
@@ -49,11 +54,10 @@ def open_database(
     reader does not migrate: it refuses a database that needs it.
     """
     path = path.absolute()
-    flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
     try:
         if create and not readonly:
             _make_file(path)
-        db = apsw.Connection(os.fspath(path), flags)
+        db = _connect(path, readonly=readonly)
         try:
             encryption.attach(db, path, key)
             _prepare(db, path, readonly)
@@ -63,6 +67,17 @@ def open_database(
     except apsw.Error as error:
         raise explain(path, error) from error
     return db
+
+
+def _connect(path: Path, *, readonly: bool) -> apsw.Connection:
+    """Who may not make the files beside it reads a database that nobody has open as it is."""
+    if not readonly:
+        return apsw.Connection(os.fspath(path), apsw.SQLITE_OPEN_READWRITE)
+    flags = apsw.SQLITE_OPEN_READONLY
+    if path.with_name(f"{path.name}-wal").exists() or _writable(path.parent):
+        return apsw.Connection(os.fspath(path), flags)
+    name = f"file:{quote(os.fspath(path))}?immutable=1"
+    return apsw.Connection(name, flags | apsw.SQLITE_OPEN_URI)
 
 
 def run(db: apsw.Connection, sql: str, bindings: Any = ()) -> list[Any]:
@@ -195,12 +210,15 @@ def _writable(path: Path) -> bool:
 
 
 def _make_file(path: Path) -> None:
-    """An empty file that only its owner may read. One that exists is not even opened: closing it
-    would take away the locks that this process has on it."""
+    """An empty file that only its owner and the package's group may read. One that exists is not
+    even opened: closing it would take away the locks that this process has on it."""
     try:
         if not path.exists():
             _refuse_leftovers(path)
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with open(file, "wb"):
+                if _has_group(path.parent):
+                    os.fchmod(file, 0o640)
     except FileExistsError:
         pass  # somebody else made it just now
     except PermissionError:
@@ -219,6 +237,15 @@ def _refuse_leftovers(path: Path) -> None:
             f"{path} is gone, but {wal.name} is still there: put the database back, or move"
             f" {wal.name} and {path.name}-shm away as well."
         )
+
+
+def _has_group(directory: Path) -> bool:
+    """Whether it is the package's, whose group may look at the database."""
+    try:
+        found = directory.stat()
+        return grp.getgrgid(found.st_gid).gr_name == GROUP and bool(found.st_mode & stat.S_IRGRP)
+    except (KeyError, OSError):
+        return False
 
 
 def _prepare(db: apsw.Connection, path: Path, readonly: bool) -> None:

@@ -25,6 +25,17 @@ def become_owner(database: Path) -> None:
         os.umask(0o077)
 
 
+def may_only_read(database: Path) -> bool:
+    """Whether we are in the group that may look at `database`, and no more."""
+    directory = database.parent
+    return (
+        os.geteuid() != 0
+        and not os.access(directory, os.W_OK)
+        and os.access(directory, os.X_OK)
+        and os.access(database, os.R_OK)
+    )
+
+
 @contextmanager
 def as_owner(database: Path) -> Iterator[None]:
     """The same until the block ends: what is made inside belongs to the service, and what is made
