@@ -9,13 +9,14 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from airoxy.cli.command import Command, Context
+from airoxy.cli.installation import HOME, Installation
 from airoxy.cli.system.system import UNATTENDED, ask, require_root
 from airoxy.errors import AiroxyError, InvalidInput
 
 _TO_BE_KEPT = "This removes airoxy from this machine. Its configuration and its database stay."
 _TO_BE_LOST = (
     "This removes airoxy from this machine. Its configuration and /var/lib/airoxy go too: every"
-    " key, every token and the whole account of usage."
+    " key, every token and the whole usage log of usage."
 )
 _KEPT = "Its configuration and its database are still there."
 _LOST = "Its configuration and its database are gone, too."
@@ -64,9 +65,18 @@ def _uninstall(context: Context, args: Namespace) -> int | None:
     if not args.yes and not _agreed(context, _TO_BE_LOST if args.purge else _TO_BE_KEPT):
         context.say("Nothing has been removed.")
         return 1
+    elsewhere = _database_elsewhere(context) if args.purge else None
     _apt(context, "purge" if args.purge else "remove", "--yes", "airoxy")
     context.say(f"airoxy has been removed. {_LOST if args.purge else _KEPT}")
+    if elsewhere:
+        context.say(f"But {elsewhere} is not the package's to delete: remove it yourself.")
     return None
+
+
+def _database_elsewhere(context: Context) -> Path | None:
+    """The database, if it is not where the package removes it."""
+    database = Installation(context).database
+    return None if database.is_relative_to(HOME) or not database.exists() else database
 
 
 def _agreed(context: Context, warning: str) -> bool:

@@ -159,7 +159,20 @@ def test_purge_says_what_is_lost(run: Run, apt: Path, monkeypatch: pytest.Monkey
     answer(monkeypatch, "yes\n")
     status, out, _ = run("uninstall", "--purge")
     assert (status, asked(apt)) == (0, ["purge --yes airoxy"])
-    assert "every key, every token and the whole account" in out
+    assert "every key, every token and the whole usage log" in out
+
+
+def test_purge_says_that_a_database_elsewhere_stays(
+    run: Run, apt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, config = tmp_path / "airoxy.db", tmp_path / "airoxy.yaml"
+    database.touch()
+    config.write_text(f"database: {database}\n")
+    monkeypatch.setenv("AIROXY_CONFIG", str(config))
+    _, out, _ = run("uninstall", "--purge", "--yes")
+    assert out.endswith(f"But {database} is not the package's to delete: remove it yourself.\n")
+    _, out, _ = run("uninstall", "--yes")
+    assert str(database) not in out
 
 
 @pytest.mark.parametrize("said", ["n\n", "\n", ""])
