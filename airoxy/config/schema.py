@@ -112,7 +112,7 @@ SCHEMA: tuple[Setting, ...] = (
         "affinity",
         Choice(("session", "none")),
         "session",
-        "With session, all requests of one Claude Code conversation go to the same token, because"
+        "With session, all requests of one conversation go to the same token, because"
         " prompt cache and thinking live in one account; with none, every request goes to the"
         " token that has rested longest.",
     ),

@@ -1,6 +1,6 @@
 """What airoxy has to know of a request body.
 
-The law: a body of more than some kilobytes is never parsed as a whole. Those below LARGE may be
+Invariant: a body of more than some kilobytes is never parsed as a whole. Those below LARGE may be
 treated at once, larger ones by the `…_steps` generators, which pause after half a millisecond or
 so of work:
 

@@ -4,6 +4,7 @@ sent, and how the tokens stand afterwards. Plain and streamed requests fare alik
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import pytest
@@ -221,3 +222,11 @@ def test_the_error_of_airoxy_names_its_request(airoxy):
     document = json.loads(answer.body)
     assert document["type"] == "error"
     assert document["request_id"] == answer.headers["request-id"]
+
+
+def test_the_error_of_airoxy_and_its_row_in_the_log_have_one_id(airoxy):
+    answer = ask(airoxy, airoxy.key())
+    assert answer.status == 503
+    (row,) = airoxy.wait_logs(1)
+    assert row["request_id"] == answer.headers["request-id"] == answer.json()["request_id"]
+    assert re.fullmatch(r"req_airoxy_[0-9a-f]{16}", row["request_id"])
