@@ -42,6 +42,9 @@ class StreamedText:
 
     def settle(self) -> None:
         """Keep `recent` small: count the text of what is older by the length of its events."""
+        first = len(self.recent[0])
+        if first > RECENT and sum(map(len, self.recent)) < 2 * first:
+            return  # a long event that goes on; so that it is not joined for every piece of it
         block = b"".join(self.recent)
         end = block.rfind(b"\n\n") + 2
         if len(block) > RECENT and end >= 2:

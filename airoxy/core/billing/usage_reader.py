@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from airoxy.core.billing.blocks import Blocks
@@ -105,21 +105,22 @@ class UsageReader:
         self.unread: bytes | None = None
         #: The answer has come to its end: its last event, or a whole document.
         self.finished = False
-        self._lines = 0
-        self._counted = counted
         self._form = form
         self._message = MessageUsage()
-        self._billed: dict[object, Usage] = {}
-        self._body: list[bytes] = []
-        self._size = 0
-        self._cr = False
         if form == "jsonl":
             self._blocks = Blocks(b"\n", MAX_RESULT_LINE)
+            self._billed: dict[object, Usage] = {}
+            self._counted = counted
+            self._lines = 0
         elif form in ("sse", "chat"):
             self._blocks = Blocks(b"\n\n", MAX_EVENT)
             self._text = StreamedText()
             self._recent = self._text.recent
             self._looked_for = _LOOKED_FOR if form == "sse" else _IN_CHATS
+            self._cr = False
+        else:
+            self._body: list[bytes] = []
+            self._size = 0
 
     @property
     def model(self) -> str | None:
@@ -144,7 +145,7 @@ class UsageReader:
     @property
     def lines(self) -> int:
         """Of batch results, how many lines there have been."""
-        return self._lines + (self._blocks.skipped if self._form == "jsonl" else 0)
+        return self._lines + self._blocks.skipped if self._form == "jsonl" else 0
 
     def feed(self, piece: bytes) -> None:
         """Take the next bytes of the (decoded) body."""
@@ -173,10 +174,9 @@ class UsageReader:
         if not piece.endswith(b"\n\n") or self._blocks.begun:
             piece = self._blocks.cut(piece)
         find = piece.find  # three times as fast as `in`
-        for name in self._looked_for:
-            if find(name) >= 0:
-                self._take_events(piece)
-                break
+        usage, error, end = self._looked_for
+        if find(usage) >= 0 or find(error) >= 0 or find(end) >= 0:
+            self._take_events(piece)
 
     def so_far(self) -> tuple[list[Usage], bool]:
         """`parts` and `is_estimate`, should the answer end here."""
@@ -218,12 +218,26 @@ class UsageReader:
 
     def _take_events(self, block: bytes) -> None:
         for event in _interesting(block, self._looked_for):
-            if len(event) > MAX_EVENT:
+            start = event.find(b"data:") + 5
+            if len(event) > MAX_EVENT or start < 5:
                 continue
-            lines = [line[5:] for line in event.split(b"\n") if line.startswith(b"data:")]
-            for document in _documents(event, lines):
+            # One line of data, as nearly always.
+            document = _parse(event[start:]) if event.find(b"\ndata:", start) < 0 else None
+            if document:
                 self._read(document)
-            self.finished = self.finished or lines[-1:] in ([_DONE], [b" " + _DONE])
+            else:
+                self._take_lines_of(event, start)
+
+    def _take_lines_of(self, event: bytes, start: int) -> None:
+        """An event's data, which is its `data:` lines as one text. Where they make none, each by
+        itself, as of events without a blank line between them, or else all that follows."""
+        lines = [line[5:].strip() for line in event.split(b"\n") if line.startswith(b"data:")]
+        documents = [_parse(b"\n".join(lines))]
+        if not documents[0]:
+            documents = [document for line in lines if (document := _parse(line))]
+        for document in documents or [_parse(event[start:])]:
+            self._read(document)
+        self.finished = self.finished or lines[-1:] == [_DONE]
 
     def _take_lines(self, block: bytes) -> None:
         for line in block.split(b"\n"):
@@ -239,9 +253,10 @@ class UsageReader:
         message = document.get("message")
         if isinstance(message, dict):
             self._message.read(message)
-            self._take_container(message)
         self._message.read(document)
-        self._take_container(document.get("delta") or document)
+        holder = message or document.get("delta") or document
+        if isinstance(holder, dict) and "container" in holder:
+            self._take_container(holder["container"])
         error = document.get("error")
         if error is not None:
             self.error_message = _error_text(error) or self.error_message
@@ -251,10 +266,7 @@ class UsageReader:
         elif kind in ("message_batch", "file"):
             self.resource_id = bounded_text(document.get("id"), MODEL_LENGTH) or self.resource_id
 
-    def _take_container(self, holder: object) -> None:
-        container = holder.get("container") if isinstance(holder, dict) else None
-        if container is None:
-            return
+    def _take_container(self, container: object) -> None:
         if isinstance(container, dict):
             self.container_id = bounded_text(container.get("id"), MODEL_LENGTH)
 
@@ -278,29 +290,19 @@ class UsageReader:
                 sum_.add(part)
 
 
-def _interesting(block: bytes, looked_for: tuple[bytes, ...]) -> Iterator[bytes]:
+def _interesting(block: bytes, looked_for: tuple[bytes, ...]) -> list[bytes]:
     """The events that have one of `looked_for`. Hundreds may have come together, and nearly all
     hold text: they are not even told apart."""
     events: dict[int, int] = {}
+    find, rfind = block.find, block.rfind
     for name in looked_for:
-        at = block.find(name)
+        at = find(name)
         while at >= 0:
-            end = block.find(b"\n\n", at)
-            start = block.rfind(b"\n\n", 0, at)
+            end = find(b"\n\n", at)
+            start = rfind(b"\n\n", 0, at)
             events[start + 2 if start >= 0 else 0] = end if end >= 0 else len(block)
-            at = block.find(name, end) if end >= 0 else -1
-    return (block[start : events[start]] for start in sorted(events))
-
-
-def _documents(event: bytes, lines: list[bytes]) -> Iterator[Mapping[str, Any]]:
-    """The data of an event: its `data:` lines as one text. Where they make none, each by itself,
-    as of events without a blank line between them, or else all that follows the first `data:`."""
-    if document := _parse(b"\n".join(lines)):
-        yield document
-    elif each := [document for line in lines if (document := _parse(line))]:
-        yield from each
-    else:
-        yield _parse(event.partition(b"data:")[2])
+            at = find(name, end) if end >= 0 else -1
+    return [block[start : events[start]] for start in sorted(events)]
 
 
 def _document(body: bytes | bytearray) -> Mapping[str, Any]:

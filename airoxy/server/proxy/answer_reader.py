@@ -102,8 +102,6 @@ class AnswerReader:
 
     def trouble(self) -> tuple[str | None, str | None]:
         """What went wrong, and why it is not complete although it came to its end."""
-        if self._reader.finished and self._status == 200 and not self._reader.error_message:
-            return None, None
         return self._error(), self._incomplete()
 
     def _error(self) -> str | None:

@@ -46,13 +46,10 @@ class ResultsSeen(NamedTuple):
     lines: int
 
 
-class _Used(NamedTuple):
-    """What an answer has used, in parts; `results` is how many lines it had of a batch's results,
-    where it had any."""
-
-    parts: list[Usage]
-    is_estimate: bool = False
-    results: int | None = None
+#: What an answer has used, in parts; whether that is an estimate; and how many lines it had of a
+#: batch's results, where it had any.
+_Used = tuple[list[Usage], bool, int | None]
+_NOTHING: _Used = ([], False, None)
 
 
 class RequestLog:
@@ -111,7 +108,7 @@ class RequestLog:
     @property
     def batch(self) -> ResultsSeen | None:
         """What was seen of a batch's results, where the answer has them; after `row`."""
-        ids, results = ids_in_path(self.endpoint), self._read().results
+        ids, results = ids_in_path(self.endpoint), self._read()[2]
         return ResultsSeen(ids[0], self.counted_results, results) if ids and results else None
 
     @classmethod
@@ -228,9 +225,9 @@ class RequestLog:
     def _note(self, ending: str) -> None:
         if self._unwritten is None or self.slot is None:
             return
-        answer, used, raw = self._answer, _Used([]), b""
+        answer, used, raw = self._answer, _NOTHING, b""
         if ending == RUNNING:
-            used = _Used(*answer.so_far()) if answer else used
+            used = (*answer.so_far(), None) if answer else used
         elif answer and 0 < len(answer.raw) <= _SHORT_ENOUGH:
             raw = answer.raw  # is read by whoever makes the row
         else:
@@ -252,7 +249,7 @@ class RequestLog:
             model or self.model,
             self.is_stream,
             self.counted_results,
-            ([_usage_values(part) for part in used.parts], used.is_estimate, used.results),
+            ([_usage_values(part) for part in used[0]], *used[1:]),
             raw,
         )
 
@@ -277,12 +274,12 @@ class RequestLog:
             self._answer = AnswerReader.of_document(status, raw)
         else:
             parts, is_estimate, results = used
-            self._used = _Used([Usage(*values) for values in parts], is_estimate, results)
+            self._used = [Usage(*values) for values in parts], is_estimate, results
 
     def _read(self) -> _Used:
         """What the answer has used, read to its end."""
         if self._used is None:
-            self._used = self._take_over(self._answer) if self._answer else _Used([])
+            self._used = self._take_over(self._answer) if self._answer else _NOTHING
         return self._used
 
     def _take_over(self, answer: AnswerReader) -> _Used:
@@ -298,12 +295,16 @@ class RequestLog:
         if asked and results is None:
             for part in parts:
                 part.model = part.model or asked
+        if not reader.finished or self._error or reader.error_message or self._status != 200:
+            self._note_trouble(answer)
+        return parts, is_estimate, results
+
+    def _note_trouble(self, answer: AnswerReader) -> None:
         error, incomplete = answer.trouble()
         if error := self._error or error:
             self._error = clean(error)
         if incomplete and self._ending == "complete":
             self._ending, self._error = "upstream_failed", self._error or clean(incomplete)
-        return _Used(parts, is_estimate, results)
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self._started) * 1000)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airoxy.core.billing import streamed_text, usage_reader
+from airoxy.core.billing.streamed_text import StreamedText
 from airoxy.core.billing.usage_reader import UsageReader
 from tests.core.billing.usage_samples import MESSAGE, SAMPLES, read, seen, sse
 
@@ -139,3 +140,31 @@ def test_a_body_beyond_its_bound_is_not_counted(over: int, monkeypatch: pytest.M
     monkeypatch.setattr(usage_reader, "MAX_BODY", len(body) - over)
     assert len(read("json", [body[:50], body[50:]]).parts) == 1 - over
     assert len(read("json", [body, b"\n" * over]).parts) == 1 - over
+
+
+def test_a_long_event_is_not_copied_for_every_piece_of_it() -> None:
+    """Steps are counted, not seconds: the bytes that are looked at again."""
+    text = StreamedText()
+    copied = 0
+    for _ in range(800):
+        text.recent.append(b"x" * 1200)
+        before = len(text.recent)
+        text.settle()
+        if len(text.recent) < before:
+            copied += len(text.recent[0])
+    assert copied < 4 * 800 * 1200
+
+
+def test_the_text_of_a_long_stream_is_estimated_nearly_exactly() -> None:
+    events = [
+        {"type": "content_block_delta", "index": n // 50, "delta": {"type": kind, name: "é" * 7}}
+        for n in range(500)
+        for kind, name in (("text_delta", "text"), ("thinking_delta", "thinking"))
+    ]
+    body = sse({"type": "message_start", "message": {"usage": {"input_tokens": 5}}}, *events)
+    for size in (1, 100, 5000, len(body)):
+        reader = read("sse", [body[i : i + size] for i in range(0, len(body), size)])
+        (part,) = reader.parts
+        # In JSON as Python writes it, an é is six bytes; text is counted in its own.
+        assert 500 * 2 * 14 / 4 <= part.output_tokens <= 500 * 2 * 42 / 4
+        assert reader.is_estimate
