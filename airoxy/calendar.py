@@ -34,6 +34,12 @@ def next_day(now: float) -> float:
     return float((now // DAY_SECONDS + 1) * DAY_SECONDS)
 
 
+def next_week(now: float) -> float:
+    """The Unix time at which the ISO week ends, which begins with Monday."""
+    day = day_of(now)
+    return float((day_number(day) + 7 - day.weekday()) * DAY_SECONDS)
+
+
 def first_of_next_month(day: date) -> date:
     """The first day of the month after the one that `day` is in."""
     year, month = divmod(day.year * 12 + day.month, 12)

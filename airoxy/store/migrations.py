@@ -381,6 +381,9 @@ ALTER TABLE daily ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE daily ADD COLUMN move_cost_nanousd INTEGER NOT NULL DEFAULT 0;
 """
 
+# One more limit of client keys.
+_SPEND_PER_WEEK = "ALTER TABLE api_keys ADD COLUMN spend_per_week_nanousd INTEGER;"
+
 #: Step n brings `user_version` to n.
 MIGRATIONS: tuple[str, ...] = (
     _KEYS_AND_TOKENS + _GENERATION + _REQUESTS,
@@ -394,6 +397,7 @@ MIGRATIONS: tuple[str, ...] = (
     _TOKEN_SETTINGS,
     _OWNERS,
     _MOVES,
+    _SPEND_PER_WEEK,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1

@@ -83,17 +83,18 @@ def test_what_was_spent_is_by_day_and_month_and_key(db: apsw.Connection) -> None
         row(first - datetime.timedelta(1), cost_nanousd=100),
         row(cost_nanousd=1000, api_key_id=2),
     )
-    assert limits.spent(db, 1, TODAY) == {"day": 3, "month": 33}
-    assert limits.spent(db, 2, TODAY) == {"day": 1000, "month": 1000}
-    assert limits.spent(db, 3, TODAY) == {"day": 0, "month": 0}
-    assert limits.spent(db, 1, first) == {"day": 20, "month": 20}
+    assert limits.spent(db, 1, TODAY) == {"day": 3, "week": 13, "month": 33}
+    assert limits.spent(db, 2, TODAY) == {"day": 1000, "week": 1000, "month": 1000}
+    assert limits.spent(db, 3, TODAY) == {"day": 0, "week": 0, "month": 0}
+    # The first was a Sunday: its week began in the month before.
+    assert limits.spent(db, 1, first) == {"day": 20, "week": 120, "month": 20}
 
 
 def test_costs_that_were_computed_anew_are_what_was_spent(db: apsw.Connection) -> None:
     append(db, row(cost_nanousd=5))
     with schema.transaction(db):
         costs.change_costs(db, [costs.Change(1, 5, 50)])
-    assert limits.spent(db, 1, TODAY) == {"day": 50, "month": 50}
+    assert limits.spent(db, 1, TODAY) == dict.fromkeys(("day", "week", "month"), 50)
 
 
 def test_of_the_last_minute_requests_count_when_they_came_and_tokens_at_their_end(

@@ -29,8 +29,11 @@ class Period(NamedTuple):
 
 
 DAY = Period("day", "today", lambda day: day, calendar.next_day)
+WEEK = Period(
+    "week", "this week", lambda day: day - datetime.timedelta(day.weekday()), calendar.next_week
+)
 MONTH = Period("month", "this month", lambda day: day.replace(day=1), calendar.next_month)
-PERIODS = (DAY, MONTH)
+PERIODS = (DAY, WEEK, MONTH)
 
 
 class Use(NamedTuple):

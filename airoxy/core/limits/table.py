@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from airoxy.core.limits import globs
-from airoxy.core.limits.measures import DAY, MONTH, Measure, Requests, Running, Spend, Tokens
+from airoxy.core.limits.measures import DAY, MONTH, WEEK, Measure, Requests, Running, Spend, Tokens
 from airoxy.core.limits.units import COUNT, MODELS, MOMENT, MONEY, PATHS, SHARING, Unit
 
 
@@ -61,6 +61,10 @@ class Limits:
     spend_per_day: int | None = _limit(
         MONEY, "dollars that may be spent in a day, UTC", measure=Spend(DAY), metavar="USD",
         label="today",
+    )  # fmt: skip
+    spend_per_week: int | None = _limit(
+        MONEY, "dollars that may be spent in a week from Monday on, UTC", measure=Spend(WEEK),
+        metavar="USD", label="this week",
     )  # fmt: skip
     spend_per_month: int | None = _limit(
         MONEY, "dollars that may be spent in a calendar month, UTC", measure=Spend(MONTH),

@@ -1,7 +1,7 @@
 """Where the members of a JSON object lie in its text, found without parsing the text.
 
-The law: exact for JSON, and bounded steps for whatever is sent. Parsing 30 MB can take seconds and
-holds the interpreter all the while, in a thread too; so whatever reads a body is a `Work`: a
+Invariant: exact for JSON, and bounded steps for whatever is sent. Parsing 30 MB can take seconds
+and holds the interpreter all the while, in a thread too; so whatever reads a body is a `Work`: a
 generator that yields about how many nanoseconds it has used since its last yield, and returns its
 result. What is not JSON is noticed where it is in the way, not everywhere.
 

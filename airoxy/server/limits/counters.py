@@ -1,9 +1,9 @@
 """What the client keys with limits have used and hold right now, shared by all workers.
 
-The law: what one worker takes all others see at once, and what it holds is gone with it. What was
-counted of the last minute is everybody's; what is held (for requests that run, and for costs that
-are not in the database yet) is in the columns of the place that a worker has. A place is had by a
-lock, which the kernel takes back from who is killed; then its columns count no more.
+Invariant: what one worker takes all others see at once, and what it holds ends with it. The counts
+of the last minute are common to all. What is held (for requests that run, and for costs that are
+not in the database yet) stands in the columns of a worker's place. A place belongs to whoever has
+its lock, which the kernel takes back from a process that is killed; then its columns count no more.
 """
 
 from __future__ import annotations

@@ -126,13 +126,15 @@ def test_an_empty_list_says_what_to_do_and_is_an_empty_array(airoxy):
 # Limits
 
 EVERYTHING = (
-    "--spend-per-day", "$5", "--spend-per-month", "99.999999999", "--requests-per-minute", "60",
+    "--spend-per-day", "$5", "--spend-per-week", "20", "--spend-per-month", "99.999999999",
+    "--requests-per-minute", "60",
     "--tokens-per-minute", "100000", "--concurrent", "4", "--note", "the build machines'",
     "--models", "claude-haiku-*, claude-sonnet-5", "--paths", "/v1/agents*, /v1/skills",
     "--expires", "2099-12-31",
 )  # fmt: skip
 LIMITS = {
     "spend_per_day_nanousd": 5 * 10**9,
+    "spend_per_week_nanousd": 20 * 10**9,
     "spend_per_month_nanousd": 99_999_999_999,
     "requests_per_minute": 60,
     "tokens_per_minute": 100_000,
@@ -144,6 +146,7 @@ LIMITS = {
 }
 USE = {
     "spent_today_nanousd": 0,
+    "spent_this_week_nanousd": 0,
     "spent_this_month_nanousd": 0,
     "requests_last_minute": 0,
     "tokens_last_minute": 0,
@@ -200,7 +203,7 @@ def test_a_limit_is_changed_without_the_others_and_taken_away(airoxy, key):
         ("--paths", "agents", "no path of the API; write it like /v1/agents*."),
         ("--paths", "/v1/a;b", "no path of the API"),
         ("--expires", "2020-01-01", "2020-01-01 is past"),
-        ("--expires", "soon", "'soon' is no date; write it like 2026-12-31."),
+        ("--expires", "soon", "'soon' is no date; write it like 2026-12-31, or 30d."),
         ("--expires", "2026-02-30", "no date"),
         ("--expires", "0001-01-01T00:00+23:59", "is past"),
         ("--expires", "9999-12-31", "no date"),
@@ -298,6 +301,7 @@ def test_use_is_shown_against_the_limits(airoxy, key):
         r"  paths +/v1/agents\*, /v1/skills",
         r"  concurrent +4 requests at the most",
         r"today +\$4\.00 +\$5\.00 +80%  █+▎?",
+        r"this week +\$4\.00 +\$20\.00 +20%  █+",
         r"this month +\$4\.00 +\$99\.999999999 +4%  ▉|█",
         r"requests a minute +1 +60 +2%  ▍",
         r"tokens a minute +100 +100,000 +0%  ▏",

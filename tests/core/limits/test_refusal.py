@@ -12,7 +12,7 @@ MIDNIGHT, DECEMBER = NOON + 12 * 3600, NOON + 8 * 86400 + 12 * 3600
 
 
 def spent(day: int, month: int) -> dict[str, int]:
-    return {"day": day, "month": month}
+    return {"day": day, "week": day, "month": month}
 
 
 def minute(*last: int) -> list[int]:
@@ -21,7 +21,14 @@ def minute(*last: int) -> list[int]:
 
 
 def test_what_is_below_every_limit_goes_through():
-    limits = Limits(DOLLAR, 2 * DOLLAR, 3, 100, 2)
+    limits = Limits(
+        spend_per_day=DOLLAR,
+        spend_per_week=2 * DOLLAR,
+        spend_per_month=2 * DOLLAR,
+        requests_per_minute=3,
+        tokens_per_minute=100,
+        concurrent_requests=2,
+    )
     use = Use(spent(DOLLAR - 2, DOLLAR), 1, minute(1, 1), minute(90), 9, 1)
     assert refusal(limits, use, NOON, costs=True) is None
 
@@ -47,6 +54,18 @@ def test_what_was_spent_this_month_opens_with_the_next():
     assert "per month; it opens again at 2026-12-01 00:00 UTC" in refused.message
 
 
+def test_what_was_spent_this_week_opens_on_monday():
+    # It is a Sunday.
+    use = Use({"day": 0, "week": DOLLAR, "month": DOLLAR})
+    refused = refusal(Limits(spend_per_week=DOLLAR), use, NOON, costs=True)
+    assert refused is not None
+    assert (refused.until, refused.final) == (MIDNIGHT, True)
+    assert "$1.00 per week; it opens again at 2026-11-23 00:00 UTC" in refused.message
+    refused = refusal(Limits(spend_per_week=DOLLAR), use, MIDNIGHT, costs=True)
+    assert refused is not None
+    assert refused.until == MIDNIGHT + 7 * 86400
+
+
 def test_what_is_only_held_may_open_soon():
     refused = refusal(Limits(DOLLAR), Use(spent(1, 1), DOLLAR - 1), NOON, costs=True)
     assert refused is not None
@@ -54,7 +73,7 @@ def test_what_is_only_held_may_open_soon():
 
 
 def test_spending_does_not_hold_up_what_costs_nothing():
-    limits = Limits(DOLLAR, DOLLAR, tokens_per_minute=1)
+    limits = Limits(spend_per_day=DOLLAR, spend_per_month=DOLLAR, tokens_per_minute=1)
     use = Use(spent(DOLLAR, DOLLAR), tokens=minute(1))
     assert refusal(limits, use, NOON, costs=False) is None
     assert refusal(Limits(requests_per_minute=1), Use({}, requests=minute(1)), NOON, costs=False)
@@ -107,7 +126,7 @@ def test_running_requests_are_in_the_way_until_one_ends():
 
 
 def test_of_several_limits_the_one_that_opens_last_is_told():
-    limits = Limits(DOLLAR, None, 1, None, 1)
+    limits = Limits(spend_per_day=DOLLAR, requests_per_minute=1, concurrent_requests=1)
     use = Use(spent(DOLLAR, DOLLAR), requests=minute(1), running=1)
     refused = refusal(limits, use, NOON, costs=True)
     assert refused is not None
@@ -134,8 +153,20 @@ def test_however_they_come_and_go_a_limit_is_passed_by_one_request_at_the_most(d
             continue
         estimate = data.draw(st.integers(0, 60))
         cost = data.draw(st.integers(0, estimate))
-        use = Use({"day": spent, "month": spent}, held, minute(), minute(spent), held, len(running))
-        for limits in (Limits(limit), Limits(None, limit), Limits(tokens_per_minute=limit)):
+        use = Use(
+            dict.fromkeys(("day", "week", "month"), spent),
+            held,
+            minute(),
+            minute(spent),
+            held,
+            len(running),
+        )
+        for limits in (
+            Limits(spend_per_day=limit),
+            Limits(spend_per_week=limit),
+            Limits(spend_per_month=limit),
+            Limits(tokens_per_minute=limit),
+        ):
             refused = refusal(limits, use, NOON, costs=True)
             assert bool(refused) == (spent + held >= limit)
         if spent + held < limit:

@@ -10,7 +10,7 @@ import pytest
 from tests.server.limits.asking import COST, OPUS, ask, burst, count, dollars, limited, refused
 
 
-@pytest.mark.parametrize("span", ["day", "month"])
+@pytest.mark.parametrize("span", ["day", "week", "month"])
 def test_a_burst_spends_no_more_than_the_limit_and_one_request(airoxy, held, span, upstream):
     key = limited(airoxy, f"--spend-per-{span}", dollars(3 * COST))
     threading.Timer(1.0, held.open).start()
