@@ -7,16 +7,19 @@ import re
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 import airoxy.config as configuration
-from airoxy.config import SCHEMA, ConfigError, load_config, make_config, shipped_prices
+from airoxy.config import SCHEMA, ConfigError, Document, load_config, make_config, shipped_prices
 from airoxy.config.document import read_document
 from tests.config.conftest import Write
 
+#: The whole of it, annotated, and what the package puts into /etc.
 SHIPPED = Path(__file__).parents[2] / "etc" / "airoxy.yaml"
+SHORT = SHIPPED.parent / "short" / "airoxy.yaml"
 
 
 # -- what loads
@@ -36,6 +39,27 @@ def test_the_shipped_file_gives_a_reason_above_every_setting() -> None:
         above = lines[line - 2].strip()
         section_comment = lines[line - 3].strip()
         assert above.startswith("#") or section_comment.startswith("#"), key
+
+
+def test_the_packages_file_is_short_and_changes_nothing() -> None:
+    assert load_config(SHORT) == make_config()
+    assert len(SHORT.read_text().splitlines()) < 40
+
+
+def test_each_line_of_the_packages_file_can_be_uncommented_and_is_a_default() -> None:
+    text = re.sub(r"^#(?=(  )?[a-z_]+:)", "", SHORT.read_text(), flags=re.MULTILINE)
+    document = read_document_of(text)
+    assert document.mistakes == []
+    defaults = {setting.key: setting.default for setting in SCHEMA}
+    assert document.values
+    assert all(value == defaults[key] for key, value in document.values.items())
+
+
+def read_document_of(text: str) -> Document:
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(text)
+        file.flush()
+        return read_document(Path(file.name))
 
 
 def test_the_price_table_in_force_is_the_shipped_one_when_the_file_adds_nothing() -> None:
