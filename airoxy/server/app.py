@@ -20,6 +20,7 @@ from airoxy.core.request.browsers import preflight
 from airoxy.errors import AiroxyError, InternalError, StoreError
 from airoxy.jobs.refresh import report_interrupted
 from airoxy.journal import about
+from airoxy.server.body_budget import budget_of_worker
 from airoxy.server.endpoints import small_endpoints
 from airoxy.server.http.errors import answer_error
 from airoxy.server.http.request import Request
@@ -138,7 +139,14 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     # Prices are read now: the first request that is written may find no descriptor left.
     limiter = Limiter(limit_counters, lambda key: key in pool.snapshot.limits, db, config.pricing)
     proxy = Proxy(
-        config, pool, upstream, limiter, RecentTokens(memory), metric_counters.refuse, unwritten
+        config,
+        pool,
+        upstream,
+        limiter,
+        RecentTokens(memory),
+        metric_counters.refuse,
+        budget_of_worker(workers),
+        unwritten,
     )
     load = partial(read_load, memory)
     health = Health(pool, time.monotonic(), load, database)

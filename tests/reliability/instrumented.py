@@ -1,6 +1,7 @@
 """airoxy with shorter time limits, whose /health also tells what it holds: `python3 -m` this.
 
 AIROXY_TEST_TIMEOUTS is a JSON object of fields of airoxy.server.http.deadline.Timeouts;
+AIROXY_TEST_MEMORY is how many bytes the machine seems to have, where bodies wait for a second only;
 AIROXY_TEST_CLOCK is a file with the seconds by which the wall clock is wrong.
 """
 
@@ -15,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from airoxy.server import body_budget
 from airoxy.server.http import listener
 from airoxy.server.http.deadline import Timeouts
 from airoxy.server.metrics.health import Health
@@ -43,6 +45,9 @@ def main() -> int:
     if clock := os.environ.get("AIROXY_TEST_CLOCK"):
         _set_clock(Path(clock))
     listener.TIMEOUTS = Timeouts(**json.loads(os.environ.get("AIROXY_TEST_TIMEOUTS", "{}")))
+    if memory := os.environ.get("AIROXY_TEST_MEMORY"):
+        body_budget.available_memory = lambda: int(memory)
+        body_budget.PATIENCE = 1.0
     Health.read = _read  # type: ignore[method-assign]
     from airoxy.cli import main
 

@@ -220,6 +220,7 @@ class ClientConnection(asyncio.Protocol):
             await self._state.answer(request, response)
         finally:
             response.abandon()
+            request.release()
 
     def _take_body(self, data: bytes) -> bytes:
         """Pass the body on, and give what follows it."""

@@ -13,6 +13,7 @@ from typing import Protocol
 from airoxy.core.request.head import CHUNKED
 from airoxy.core.request.paths import STREAM_ABOVE, is_upload
 from airoxy.errors import TooLarge
+from airoxy.server.body_budget import UNCOUNTED, BodyBudget
 from airoxy.server.http.flow import Flow
 from airoxy.server.http.head import RequestHead
 from airoxy.server.http.runner import Runner
@@ -46,8 +47,9 @@ class Request:
     """One request. `length` is of its body, None if it is not known."""
 
     __slots__ = (
-        "_collected", "_enough", "_exchange", "_expects", "_high_water", "_inlet", "_pieces",
-        "_size", "_waiter", "_watched", "head", "length", "runner",
+        "_budget", "_collected", "_enough", "_exchange", "_expects", "_high_water", "_inlet",
+        "_key_id", "_pieces", "_reserved", "_size", "_waiter", "_watched", "head", "length",
+        "runner",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, inlet: Inlet, head: RequestHead, runner: Runner) -> None:
@@ -65,6 +67,8 @@ class Request:
         #: Above this many bytes there is something to do before all are there.
         self._enough = 0
         self._waiter: asyncio.Future[None] | None = None
+        self._budget: BodyBudget | None = None
+        self._key_id = self._reserved = 0
         self._watched: UpstreamExchange | None = None
 
     # For the application.
@@ -85,20 +89,60 @@ class Request:
         peer = self._inlet.transport.get_extra_info("peername")
         return peer[:2] if peer else None
 
-    async def body(self) -> bytes | bytearray | AsyncIterator[bytes]:
-        """All of it, or an iterator over what is too large. Raises TooLarge, ClientLeft."""
+    async def body(
+        self, budget: BodyBudget | None = None, key_id: int = 0
+    ) -> bytes | bytearray | AsyncIterator[bytes]:
+        """All of it, or an iterator over what is too large. What is collected counts in the budget,
+        if there is one, until `release`. Raises TooLarge, ClientLeft, the budget's refusal."""
         # What is below this is below all limits, and most bodies are.
         if max(self.length or 0, self._size) > STREAM_ABOVE:
             self._check(self.length or self._size)
-        if not self.ended:
-            self._enough = _SMALL
-            streams = is_upload(self.head.path)
-            while not self.ended:
-                if streams and max(self.length or 0, self._size) > STREAM_ABOVE:
-                    return self._rest()
-                await self._more()
-                self._check(self._size)
+        if self.ended and self._size <= UNCOUNTED:
+            return self._taken()
+        self._budget, self._key_id = budget, key_id
+        streams = is_upload(self.head.path)
+        if not streams or (self.length or self._size) <= STREAM_ABOVE:
+            await self._reserve(self.length or self._size)
+        self._enough = _SMALL
+        while not self.ended:
+            if streams and max(self.length or 0, self._size) > STREAM_ABOVE:
+                return self._rest()
+            await self._more()
+            self._check(self._size)
+            if self._size > self._reserved:  # it comes in chunks
+                await self._reserve(_SMALL)
         return self._taken()
+
+    async def _reserve(self, size: int) -> None:
+        """Wait for room in the budget, for a while, without reading on."""
+        budget = self._budget
+        if budget is not None:
+            if not budget.take(self._key_id, size):
+                await self._wait_for_room(budget, size)
+            self._reserved += size
+
+    async def _wait_for_room(self, budget: BodyBudget, size: int) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + budget.patience
+        timer = loop.call_at(end, self.wake)
+        budget.waiting[self.wake] = None
+        self._inlet.flow.pause_reading()
+        try:
+            while not budget.take(self._key_id, size):
+                if loop.time() >= end:
+                    raise budget.refusal(self._key_id, size)
+                await self._wait()
+                if self.left:
+                    raise ClientLeft
+        finally:
+            timer.cancel()
+            del budget.waiting[self.wake]
+
+    def release(self) -> None:
+        """The body is not held any more."""
+        reserved, self._reserved = self._reserved, 0
+        if reserved and self._budget is not None:
+            self._budget.give_back(self._key_id, reserved)
 
     async def _rest(self) -> AsyncIterator[bytes]:
         self._enough = total = 0
@@ -154,7 +198,9 @@ class Request:
 
     def stall(self) -> None:
         """Reading has been paused for a while: look further for the client's end."""
-        if self._size < _MOST_WATER:
+        budget = self._budget
+        if budget and self._size < _MOST_WATER and budget.take(self._key_id, _MORE_WATER):
+            self._reserved += _MORE_WATER
             self._high_water = self._size + _MORE_WATER
             self._inlet.flow.resume_reading()
 

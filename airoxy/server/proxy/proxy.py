@@ -22,6 +22,7 @@ from airoxy.core.request.body import Asked
 from airoxy.core.request.paths import Cost, creates, endpoint_group
 from airoxy.errors import AiroxyError, InternalError, Unauthorized
 from airoxy.journal import about
+from airoxy.server.body_budget import BodyBudget
 from airoxy.server.http.request import ClientLeft, Request
 from airoxy.server.http.response import Response
 from airoxy.server.limits.limiter import Limiter
@@ -62,6 +63,7 @@ class Proxy:
     limiter: Limiter
     recent: RecentTokens
     count_refused: Callable[[], object]
+    bodies: BodyBudget
     unwritten: UnwrittenRequests | None = None
     running: int = 0
     _renewed_at: float = 0.0
@@ -140,6 +142,8 @@ class Proxy:
     async def _forward(self, job: Job, response: Response, limits: Limits | None) -> None:
         request, head, request_log = job.request, job.request.head, job.request_log
         answer = await self._listed(job, limits) or await self._attempts.answer(job)
+        job.body = b""  # nobody needs it any more, and the answer may take minutes
+        request.release()
         try:
             if creates(head.method, head.path) and 200 <= answer.status < 300:
                 answer = await affinity.remember(
@@ -247,7 +251,7 @@ class Proxy:
 
     async def _read(self, request: Request, request_log: RequestLog, limits: Limits | None) -> Job:
         head = request.head
-        body = await request.body()
+        body = await request.body(self.bodies, request_log.key_id)
         asked = _UNREAD
         if isinstance(body, bytes | bytearray):
             request_log.request_bytes = len(body)
