@@ -72,7 +72,9 @@ def _show(context: Context, args: Namespace) -> None:
 
     table = context.config.pricing
     own = PriceTable.parse(list(context.config.price_rows))
-    unpriced = _unpriced(table, costs.counted_models(context.database))
+    imported = costs.imported_days(context.database)
+    counted = costs.counted_models(context.database)
+    unpriced = _unpriced(table, (use for use in counted if use.day not in imported))
     if args.json:
         prices = [_document(context, price, own) for price in _sorted(table)]
         searches = _searches(context, table, own)
@@ -82,6 +84,11 @@ def _show(context: Context, args: Namespace) -> None:
     search = _figure(table.search_price(context.today()))
     context.say("\nDollars per million tokens; US inference times the factor, a batch half.")
     context.say(f"1,000 web searches cost ${search}.")
+    if imported:
+        context.say(
+            f"The sums from {imported[0]} to {imported[-1]} were taken over from the PHP"
+            " installation; their cost is what it computed."
+        )
     return _show_unpriced(context, unpriced)
 
 

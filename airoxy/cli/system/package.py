@@ -16,7 +16,7 @@ from airoxy.errors import AiroxyError, InvalidInput
 _TO_BE_KEPT = "This removes airoxy from this machine. Its configuration and its database stay."
 _TO_BE_LOST = (
     "This removes airoxy from this machine. Its configuration and /var/lib/airoxy go too: every"
-    " key, every token and the whole usage log of usage."
+    " key, every token and the whole usage log."
 )
 _KEPT = "Its configuration and its database are still there."
 _LOST = "Its configuration and its database are gone, too."

@@ -8,6 +8,7 @@ transaction by themselves (see `airoxy.store.migrations`).
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -93,6 +94,12 @@ def oldest_day(db: apsw.Connection) -> datetime.date | None:
     """From when there are detailed rows; None if there is none."""
     ((oldest,),) = run(db, "SELECT min(oldest) FROM blocks")
     return None if oldest is None else numbered_day(oldest // DAY_MS)
+
+
+def imported_days(db: apsw.Connection) -> list[datetime.date]:
+    """The days whose sums were taken over from another program, with the costs that it computed."""
+    rows = run(db, "SELECT ref FROM imports WHERE kind = 'day'")
+    return sorted(numbered_day(json.loads(row[0])[0]) for row in rows)
 
 
 def counted_models(db: apsw.Connection) -> list[ModelUse]:

@@ -9,8 +9,10 @@ from typing import Any
 import apsw
 import pytest
 
+from airoxy.calendar import day_number
 from airoxy.core.billing.cost_inputs import UNKNOWN
 from airoxy.errors import InvalidInput
+from airoxy.store.schema import run
 from airoxy.store.usage import requests
 from tests.cli.terminal import Typed
 from tests.conftest import Clock
@@ -92,6 +94,19 @@ def test_models_without_a_price_are_named_the_dearest_first(
     assert found(typed("prices"), "new?[31m") == [
         ["new?[31m", "2", "$0.0020", "2026-11-20", "2026-11-21"]
     ]
+
+
+def test_sums_that_were_taken_over_are_no_guess_of_ours(db: apsw.Connection, typed: Typed) -> None:
+    append(
+        db, row(days_ago(3), model="claude-unknown-1"), row(days_ago(2), model="claude-known-not")
+    )
+    for days in (3, 4):
+        number = day_number(days_ago(days))
+        run(db, "INSERT INTO imports VALUES ('php', 'day', ?, '')", (json.dumps([number]),))
+    table = typed("prices")
+    assert "The sums from 2026-11-18 to 2026-11-19 were taken over from the PHP" in table
+    assert "claude-unknown-1" not in table
+    assert "claude-known-not" in table
 
 
 def test_old_costs_follow_new_prices(db: apsw.Connection, typed: Typed) -> None:
