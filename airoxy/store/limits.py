@@ -20,8 +20,8 @@ from airoxy.core.limits.table import LIMITS, Limits
 from airoxy.core.request.paths import CHAT, MESSAGES
 from airoxy.errors import Conflict
 from airoxy.store.keys import no_key
-from airoxy.store.migrations import BLOCK
 from airoxy.store.schema import among, run, transaction
+from airoxy.store.usage.first_tables import BLOCK
 
 #: The limits of a key, by their columns, and what else may be set.
 _LIMITS = {limit.column: limit for limit in LIMITS}

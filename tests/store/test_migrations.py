@@ -12,6 +12,7 @@ import pytest
 from airoxy.errors import StoreError
 from airoxy.store import backup, migrations, schema
 from airoxy.store.schema import open_database, run
+from airoxy.store.usage.first_tables import BLOCK
 from tests.store.account import add_key
 
 FIRST = migrations.MIGRATIONS
@@ -147,5 +148,5 @@ def test_a_reader_does_not_migrate(path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_blocks_of_the_schema_are_those_that_the_ledger_reads() -> None:
-    assert f"NEW.id / {migrations.BLOCK}" in FIRST[0]
+    assert f"NEW.id / {BLOCK}" in FIRST[0]
     assert schema.APPLICATION_ID.to_bytes(4, "big") == b"airo"

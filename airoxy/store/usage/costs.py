@@ -16,8 +16,8 @@ import apsw
 
 from airoxy.calendar import DAY_MS, numbered_day, start_ms
 from airoxy.core.billing.usage import COUNTED, TOKENS, Usage
-from airoxy.store.migrations import BLOCK
 from airoxy.store.schema import run
+from airoxy.store.usage.first_tables import BLOCK
 
 
 class Costed(NamedTuple):

@@ -17,9 +17,9 @@ import apsw
 
 from airoxy.calendar import DAY_MS, start_ms
 from airoxy.core.billing.usage import COUNTED, Usage, counts_of
-from airoxy.store.migrations import BLOCK
 from airoxy.store.schema import run
 from airoxy.store.usage.daily import TOTALS, conditions, totals, totals_by
+from airoxy.store.usage.first_tables import BLOCK
 
 __all__ = [
     "FIELDS",

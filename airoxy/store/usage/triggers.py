@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import apsw
 
 from airoxy.calendar import DAY_MS
-from airoxy.store.migrations import BLOCK
+from airoxy.store.usage.first_tables import BLOCK
 
 #: The sums of models that Anthropic has never charged for, because clients make names up.
 OTHER_MODELS = "other"
