@@ -12,9 +12,9 @@ BYTES_PER_TOKEN = 4
 RECENT = 16 * 1024
 #: The longest event that is looked at (bytes).
 LONGEST = 1 << 20
-#: Events that are looked at to learn how long one is without its text.
+#: So many kinds of events are looked at to learn how long one is without its text.
 _SAMPLES = 8
-#: Events of one kind begin with the same bytes.
+#: Chunks of one chat begin with the same bytes.
 _ALIKE = 24
 
 _TEXTS = ("text", "thinking", "partial_json", "content", "reasoning_content")
@@ -56,12 +56,23 @@ class StreamedText:
 
 
 def _estimated(events: list[bytes]) -> int:
-    """The text of events, by the length of those that begin like the first that has any."""
-    for event in events[:_SAMPLES]:
-        if text := _text_bytes(event):
-            overhead, alike = len(event) - text, event[:_ALIKE]
-            return sum(max(0, len(each) - overhead) for each in events if each[:_ALIKE] == alike)
-    return 0
+    """The text of events, by the length of those that begin like one that was looked at."""
+    overheads: dict[bytes, int] = {}
+    text = 0
+    for event in events:
+        head = next((head for head in overheads if event.startswith(head)), None)
+        if head is not None:
+            text += max(0, len(event) - overheads[head])
+        elif len(overheads) < _SAMPLES and (found := _text_bytes(event)):
+            overheads[_head(event)] = len(event) - found
+            text += found
+    return text
+
+
+def _head(event: bytes) -> bytes:
+    """What events of the same kind begin with: for Anthropic's, all up to the kind of the delta."""
+    kind = event.find(b'_delta"', event.find(b'"delta"'))
+    return event[: kind + 7] if kind >= 0 else event[:_ALIKE]
 
 
 def _text_bytes(event: bytes) -> int:

@@ -279,8 +279,10 @@ def test_the_key_that_made_a_batch_pays_for_its_results(
     maker = served.key()
     for number in (key, maker):
         served.cli("api-key", "set", id_of(served, number), "--share-resources", "all")
+    before = count(served)
     fake.script(path="/v1/messages/batches").json({"id": "msgbatch_paid", "type": "message_batch"})
     assert served.request("POST", "/v1/messages/batches", {"requests": []}, key=maker).status == 200
+    last(served, before)
     row = fetch(served, fake, key, "msgbatch_paid", 200, [], results(1000))
     assert (row["input_tokens"], str(row["api_key_id"])) == (1000, id_of(served, maker))
 
