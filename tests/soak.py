@@ -1,6 +1,6 @@
 """`make soak`: an hour of everything at once, and whether airoxy is as it was and counted right.
 
-SOAK_SECONDS (3600) says how long. The law: what the fake Anthropic says it has sent is the truth;
+SOAK_SECONDS (3600) says how long. What the fake Anthropic says it has sent is the truth;
 `airoxy stats` must say the same, to the token. What a worker holds is measured between rounds, when
 nobody asks, and after the first round it must not grow.
 """

@@ -1,6 +1,6 @@
 """Anthropic's endpoints as the unscripted fake answers them.
 
-The law: a credential is believed or refused as Anthropic does it, whatever else was asked.
+Invariant: a credential is believed or refused as Anthropic does it, whatever else was asked.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Batches and files: what an account makes, and what it finds again.
 
-The law: what belongs to an account is found with that account's tokens only. A token's account is
+Invariant: what belongs to an account is found with that account's tokens only. A token's account is
 what follows its prefix, up to the dot that a refresh puts before its count: the tokens
 `sk-ant-oat-test-one`, `sk-ant-ort-test-one` and `sk-ant-oat-test-one.2` are all of `test-one`.
 """

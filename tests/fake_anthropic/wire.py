@@ -1,6 +1,6 @@
 """HTTP/1.1 as bytes: requests read without tidying them, answers written without deciding for them.
 
-The law: what a client sent is kept as it came, with the order, case, repeats and spaces of its
+Invariant: what a client sent is kept as it came, with the order, case, repeats and spaces of its
 headers; what a test wants to send goes out as it is.
 """
 

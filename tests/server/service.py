@@ -1,6 +1,6 @@
 """The stub server as a service, seen from where systemd sits: its journal, what it notifies.
 
-The law: every wait ends with an event or fails loudly, and `stop` leaves no process behind.
+Invariant: every wait ends with an event or fails loudly, and `stop` leaves no process behind.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The Debian systems that the tests boot: a directory each, built once by mmdebstrap and kept.
 
-The law: an image is never written to again. Its name tells release, kind and a digest of the
+Invariant: an image is never written to again. Its name tells release, kind and a digest of the
 packages in it, so that a change in debian/control builds a new one. The packages come from the
 Debian mirror that this machine's apt uses; AIROXY_TEST_MIRROR names another.
 """

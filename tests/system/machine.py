@@ -1,6 +1,6 @@
 """A throw-away computer: an image of images.py under an overlay, with a real systemd as process 1.
 
-The law: whatever happens, no process stays. The mounts are in a namespace that ends with the last
+Invariant: whatever happens, no process stays. The mounts are in a namespace that ends with the last
 process; the processes are in a namespace whose first one dies with its test, and all with it; what
 such a test leaves of directories the next one sweeps. Machines have their own network, so that
 several of them have a port 3800 each.

@@ -1,6 +1,6 @@
 """The packages under test, built from the last commit on a throw-away Debian and kept by content.
 
-The law: what is built is what `git archive` gives of one commit, the last one when the tests began,
+Invariant: what is built is what `git archive` gives of one commit, the last one when the tests began,
 and never what happens to lie around.
 """
 
