@@ -1,7 +1,7 @@
 """The packages under test, built from the last commit on a throw-away Debian and kept by content.
 
-Invariant: what is built is what `git archive` gives of one commit, the last one when the tests began,
-and never what happens to lie around.
+Invariant: what is built is what `git archive` gives of one commit, the last one when the tests
+began, and never what happens to lie around.
 """
 
 from __future__ import annotations

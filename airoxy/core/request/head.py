@@ -1,7 +1,7 @@
 """The head of a client's request, before any parser sees it.
 
-Invariant: what two readers could understand in two ways is refused, whatever the parser behind would
-make of it, and the connection with it. For that is how one client's bytes get into another's
+Invariant: what two readers could understand in two ways is refused, whatever the parser behind
+would make of it, and the connection with it. For that is how one client's bytes get into another's
 request, where a proxy stands before airoxy.
 """
 
