@@ -68,6 +68,8 @@ _BEGIN = struct.Struct(f"<8q{_PATH}s{_MODEL}sq")
 _ROW_ID, _COUNTED, _CURRENT = _SLOT.at["row_id"], _SLOT.at["counted"], _SLOT.at["current"]
 _TOKEN, _ATTEMPTS, _USED = _SLOT.at["token_id"], _SLOT.at["attempts"], _SLOT.at["used"]
 _STREAM, _UNCOUNTED, _HAS_MODEL = 1, 2, 4
+#: The last version that does not look for the same object twice, which takes half as long again.
+_MARSHAL = 2
 #: Where they begin in a slot, and how long they are (bytes).
 _SMALL_AREA = (_SLOT.at["small"] * 8, _SMALL * 8)
 _LARGE_AREA = (_SLOT.at["large"] * 8, _LARGE * 8)
@@ -137,33 +139,41 @@ class UnwrittenRequests:
     def note(self, slot: int, progress: tuple[Any, ...]) -> bool:
         """Keep `progress` (of what marshal takes) in the place of what was noted before; False if
         it is too long."""
-        written = marshal.dumps(progress)
+        written = marshal.dumps(progress, _MARSHAL)
+        length = len(written)
         start, size = _LARGE_AREA
         if self._words[slot + _CURRENT] & 0xFFFFFFFF == start:
             start, size = _SMALL_AREA
-        if len(written) > size:
+        if length > size:
             return False
         at = slot * 8 + start
-        self._bytes[at : at + len(written)] = written
-        self._words[slot + _CURRENT] = len(written) << 32 | start
+        self._bytes[at : at + length] = written
+        self._words[slot + _CURRENT] = length << 32 | start
         return True
 
     # The writer
 
-    def inserted(self, slot: int, row_id: int) -> None:
-        """The transaction that inserts this row is about to be committed."""
-        self._words[slot + _ROW_ID] = row_id
+    def inserted(self, slots: Iterable[int | None], row_id: int) -> None:
+        """The transaction that inserts their rows, from this id on, is about to be committed."""
+        words = self._words
+        for each, slot in enumerate(slots, row_id):
+            if slot is not None:
+                words[slot + _ROW_ID] = each
 
-    def count(self, slots: Iterable[int]) -> None:
+    def count(self, slots: Iterable[int | None]) -> None:
         """The metrics have these."""
+        words = self._words
         for slot in slots:
-            self._words[slot + _COUNTED] = 1
+            if slot is not None:
+                words[slot + _COUNTED] = 1
 
-    def free(self, slots: Iterable[int]) -> None:
+    def free(self, slots: Iterable[int | None]) -> None:
         """These are in the database, or given up."""
+        words, free = self._words, self._free.append
         for slot in slots:
-            self._words[slot + _USED] = 0
-            self._free.append(slot)
+            if slot is not None:
+                words[slot + _USED] = 0
+                free(slot)
 
     def close(self) -> None:
         """Give the blocks back, but for those that still have something to be written."""

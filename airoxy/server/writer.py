@@ -177,7 +177,7 @@ class Writer:
         except Exception:  # a wrong count is no reason not to write
             log.exception("Log rows could not be counted for the metrics.")
         if self._unwritten:
-            self._unwritten.count(slot for _, slot in uncounted if slot is not None)
+            self._unwritten.count([slot for _, slot in uncounted])
 
     def _commit(self) -> bool:
         """One transaction; False if the database refused for now and all of it must wait."""
@@ -225,19 +225,17 @@ class Writer:
         requests.append(self._db, [row for row, _ in rows])
         if self._unwritten:
             first = self._db.last_insert_rowid() - len(rows) + 1
-            for row_id, (_, slot) in enumerate(rows, first):
-                if slot is not None:
-                    self._unwritten.inserted(slot, row_id)
+            self._unwritten.inserted([slot for _, slot in rows], first)
 
     def _operate(self, task: _Task) -> Any:
         done = task.operation(self._db) if task.operation else None
         if self._unwritten and task.slot is not None:
-            self._unwritten.inserted(task.slot, self._db.last_insert_rowid())
+            self._unwritten.inserted([task.slot], self._db.last_insert_rowid())
         return done
 
     def _free(self, slots: list[int | None]) -> None:
         if self._unwritten:
-            self._unwritten.free(slot for slot in slots if slot is not None)
+            self._unwritten.free(slots)
 
     def _in_trouble(self, trouble: str) -> None:
         if self.trouble is None:

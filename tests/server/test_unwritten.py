@@ -101,10 +101,10 @@ def test_what_is_freed_is_not_left_and_its_slot_is_used_again(memory, own):
         first, second = begin(requests, 1), begin(requests, 2)
         requests.note(first, ("noted",))
         requests.count([first])
-        requests.inserted(first, 99)
+        requests.inserted([first], 99)
         requests.free([first])
         assert begin(requests, 3) == first
-        requests.inserted(second, 17)
+        requests.inserted([second], 17)
         requests.count([second])
 
     killed(memory, work)

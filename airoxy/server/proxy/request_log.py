@@ -88,6 +88,7 @@ class RequestLog:
         self.reservation: Reservation | None = None
         self.slot: int | None = None
         self._unwritten = unwritten
+        self._kept_path: str | None = None
         self._noted_ending: str | None = None
         self._noted_changes = self._unnoted = 0
         self._started = time.monotonic()
@@ -176,9 +177,17 @@ class RequestLog:
     def end(self) -> None:
         """From now on nothing more happens to the request; should the worker be killed now, another
         one makes the same row."""
+        if self._noted_ending == self._ending:
+            return  # as before the end of its answer went to the client
         self._duration_ms = self._elapsed_ms()
-        if self._noted_ending != self._ending:
-            self._note(self._ending)
+        if self.slot is None:
+            return
+        raw = self._answer.raw if self._answer else b""
+        if 0 < len(raw) <= _SHORT_ENOUGH:  # is read by whoever makes the row
+            self._note(self._ending, self._duration_ms, self.model, _NOTHING, raw)
+        else:
+            used = self._read()  # which may change the ending
+            self._note(self._ending, self._duration_ms, self.model, used, b"")
 
     def row(self, prices: PriceTable) -> Row:
         """What is known now is all."""
@@ -208,8 +217,11 @@ class RequestLog:
 
     @property
     def _path(self) -> str:
-        # Some clients put their key into the path: it must not be in the log.
-        return clean(self.endpoint) if "k-" in self.endpoint else self.endpoint[:200]
+        if self._kept_path is None:
+            # Some clients put their key into the path: it must not be in the log.
+            path = self.endpoint
+            self._kept_path = clean(path) if "k-" in path else path[:200]
+        return self._kept_path
 
     # What outlives the worker
 
@@ -220,37 +232,32 @@ class RequestLog:
             self._unnoted += 1
             if answer.changes != self._noted_changes or self._unnoted == _NOTE_EVERY:
                 self._noted_changes, self._unnoted = answer.changes, 0
-                self._note(RUNNING)
+                model, used = answer.model or self.model, (*answer.so_far(), None)
+                self._note(RUNNING, self._elapsed_ms(), model, used, b"")
 
-    def _note(self, ending: str) -> None:
+    def _note(
+        self, ending: str, duration_ms: int, model: str | None, used: _Used, raw: bytes
+    ) -> None:
+        """Keep what `_resume` takes."""
         if self._unwritten is None or self.slot is None:
             return
-        answer, used, raw = self._answer, _NOTHING, b""
-        if ending == RUNNING:
-            used = (*answer.so_far(), None) if answer else used
-        elif answer and 0 < len(answer.raw) <= _SHORT_ENOUGH:
-            raw = answer.raw  # is read by whoever makes the row
-        else:
-            used = self._read()
-            ending = self._ending  # reading may have changed it
         self._noted_ending = ending
-        self._unwritten.note(self.slot, self._progress(ending, used, raw))
-
-    def _progress(self, ending: str, used: _Used, raw: bytes) -> tuple[Any, ...]:
-        """What `_resume` takes."""
-        model = self._answer.model if ending == RUNNING and self._answer else None
-        return (
-            ending,
-            self._status,
-            self._error,
-            self._ttfb_ms,
-            self._duration_ms or self._elapsed_ms(),
-            self._request_id,
-            model or self.model,
-            self.is_stream,
-            self.counted_results,
-            ([_usage_values(part) for part in used[0]], *used[1:]),
-            raw,
+        values = None if raw else ([_usage_values(part) for part in used[0]], *used[1:])
+        self._unwritten.note(
+            self.slot,
+            (
+                ending,
+                self._status,
+                self._error,
+                self._ttfb_ms,
+                duration_ms,
+                self._request_id,
+                model,
+                self.is_stream,
+                self.counted_results,
+                values,
+                raw,
+            ),
         )
 
     def _resume(
@@ -264,13 +271,13 @@ class RequestLog:
         model: str | None,
         is_stream: bool,
         counted_results: int,
-        used: tuple[list[tuple[Any, ...]], bool, int | None],
+        used: tuple[list[tuple[Any, ...]], bool, int | None] | None,
         raw: bytes,
     ) -> None:
         self._ending, self._status, self._error = ending, status, error
         self._ttfb_ms, self._duration_ms, self._request_id = ttfb_ms, duration_ms, request_id
         self.model, self.is_stream, self.counted_results = model, is_stream, counted_results
-        if raw:
+        if used is None:
             self._answer = AnswerReader.of_document(status, raw)
         else:
             parts, is_estimate, results = used
