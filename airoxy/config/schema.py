@@ -70,7 +70,7 @@ SCHEMA: tuple[Setting, ...] = (
         None,
         "The certificate that airoxy shows to its clients, with the chain of its issuers behind it"
         " (PEM; what certbot calls fullchain.pem). With it and tls.key, airoxy speaks TLS, and"
-        " only that, on its port.",
+        " nothing else, on its port.",
         null="plain HTTP",
     ),
     Setting(
@@ -85,14 +85,14 @@ SCHEMA: tuple[Setting, ...] = (
         "workers",
         Whole(1, 64),
         1,
-        "How many server processes share the work; one fills one processor core.",
+        "How many server processes share the work; each uses at most one processor core.",
     ),
     Setting(
         "token_refresh_interval",
         Whole(5, 1440, "minutes"),
         360,
         "How often the timer refreshes the OAuth tokens, which last eight hours; counted from"
-        " midnight UTC, so where it does not divide the day the last interval is shorter.",
+        " midnight UTC, so if it does not divide the day the last interval is shorter.",
     ),
     Setting(
         "log_retention_days",
@@ -153,7 +153,7 @@ SCHEMA: tuple[Setting, ...] = (
         "upstream.read_timeout",
         Seconds(86400),
         600.0,
-        "How long upstream may be silent in the middle of a request, in seconds.",
+        "How long upstream may be silent during a request, in seconds.",
     ),
     Setting(
         "upstream.proxy",
@@ -226,8 +226,8 @@ SCHEMA: tuple[Setting, ...] = (
         "metrics.allow",
         Networks(),
         (),
-        "From where GET /metrics, for Prometheus, is answered beside this machine itself, which"
-        " always may. It tells the names of keys, tokens and models, and what was spent.",
+        "The networks from which GET /metrics, for Prometheus, is answered, besides this machine"
+        " itself. It contains the names of keys, tokens and models, and what was spent.",
     ),
     Setting(
         "backup.directory",
