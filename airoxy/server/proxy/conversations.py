@@ -15,57 +15,89 @@ from airoxy.upstream.exchange import Exchange
 Body = bytes | bytearray
 
 
+#: Names in RecentTokens: sessions that go on with another one's history, and whose threads are.
+_FORK, _OWNER = b"fork\0", b"owner\0"
+
+
 class Conversation:
-    """What a Messages request has to do with those before it."""
+    """What a Messages request of a client key has to do with those before it."""
 
-    __slots__ = ("_opening", "_recent", "before", "moved", "session", "thread")
+    __slots__ = (
+        "_before", "_forked", "_key_id", "_notes", "_opening", "_recent", "_session", "_thread",
+        "moved",
+    )  # fmt: skip
 
-    def __init__(self, recent: RecentTokens) -> None:
+    def __init__(self, recent: RecentTokens, key_id: int) -> None:
         self._recent = recent
-        self.session: bytes | None = None
-        self.thread: conversation.Thread | None = None
+        self._key_id = key_id
+        self._session: bytes | None = None
+        self._thread: conversation.Thread | None = None
         #: The token that has served it within the last hour.
-        self.before: int | None = None
-        self.moved = False
+        self._before: int | None = None
         self._opening: bytes | None = None
+        self._forked = False
+        #: Whether the answer puts something into the account that the next request needs.
+        self._notes = False
+        #: Whether it was with another token before.
+        self.moved = False
 
-    def find(self, head: RequestHead, body: Body, key_id: int, wanted: Wanted, now: float) -> None:
-        """Let `wanted` ask for the conversation's token."""
-        model_class = wanted.scope.model_class
-        named = head.session or conversation.session_in(body)
-        self.session = named or conversation.conversation_of(body, key_id, model_class)
-        if self.session is not None:
-            self.before = self._recent.get(self.session, now)
-            if named and self.before is None:
-                self._follow(body, key_id, wanted, now)
-        wanted.session = self.session
+    def find(
+        self, head: RequestHead, body: Body, wanted: Wanted, now: float, *, stays: bool
+    ) -> None:
+        """Let `wanted` ask for the conversation's token, if conversations are to stay with one; a
+        thread has to. Raises ThreadNotFound for one of another client key."""
+        self._notes = wanted.scope.group == "messages"
+        if stays:
+            self._find_session(head, body, wanted, now)
         if head.threads and (thread := conversation.thread_in(body)):
             self._continue(thread, wanted, now)
 
-    def _follow(self, body: Body, key_id: int, wanted: Wanted, now: float) -> None:
-        """A session that begins with a history was forked from another one."""
-        self._opening = conversation.opening_of(body, key_id, wanted.scope.model_class)
-        if self._opening and conversation.has_history(body):
-            wanted.preferred = self._recent.get(self._opening, now)
+    def _find_session(self, head: RequestHead, body: Body, wanted: Wanted, now: float) -> None:
+        model_class, recent = wanted.scope.model_class, self._recent
+        named = head.session or conversation.session_in(body)
+        session = named or conversation.conversation_of(body, self._key_id, model_class)
+        wanted.session = self._session = session
+        if session is None:
+            return
+        self._before = recent.get(session, now)
+        if not named:
+            return
+        if self._before is None:
+            # A session that begins with a history was forked from another one.
+            self._opening = conversation.opening_of(body, self._key_id, model_class)
+            if self._opening and conversation.has_history(body):
+                wanted.preferred = recent.get(self._opening, now)
+        else:
+            wanted.preferred = recent.get(_FORK + session, now)
+        self._forked = wanted.preferred is not None
 
     def _continue(self, thread: conversation.Thread, wanted: Wanted, now: float) -> None:
-        self.thread = thread
-        if thread.previous is None:
+        self._thread = thread
+        previous = thread.previous
+        if previous is None:
             return
-        wanted.session = wanted.session or thread.previous
+        if self._recent.get(_OWNER + previous, now) not in (None, self._key_id):
+            raise ThreadNotFound
+        wanted.session = wanted.session or previous
         if wanted.pinned is None:
-            wanted.pinned = self._recent.get(thread.previous, now)
+            wanted.pinned = self._recent.get(previous, now)
             # The client sends the whole conversation then, and any account can go on with it.
             wanted.unavailable = ThreadNotFound if wanted.pinned is not None else None
 
     async def served(self, token: Token, exchange: Exchange, now: float) -> None:
         """Remember who has answered, before the client can go on with it."""
-        if self.session is not None:
-            self.moved = self.before is not None and self.before != token.id
-            self._recent.note(self.session, token.id, now)
+        recent, session = self._recent, self._session
+        if not self._notes:
+            return
+        if session is not None:
+            self.moved = self._before is not None and self._before != token.id
+            recent.note(session, token.id, now)
             if self._opening:
-                self._recent.note(self._opening, token.id, now)
-        if self.thread is not None:
+                recent.note(self._opening, token.id, now)
+            if self._forked:
+                recent.note(_FORK + session, token.id, now)
+        if self._thread is not None:
             name = await peek_until(exchange, conversation.message_id_in)
             if name is not None:
-                self._recent.note(name, token.id, now)
+                recent.note(name, token.id, now)
+                recent.note(_OWNER + name, self._key_id, now)

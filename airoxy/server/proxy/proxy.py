@@ -261,18 +261,15 @@ class Proxy:
         if head.cost is Cost.UNKNOWN and isinstance(body, bytes | bytearray):
             ids = (*ids, *await other_ids(body))
         snapshot, key_id = self.pool.snapshot, request_log.key_id
+        stays = self.config.affinity != "none"
         wanted = Wanted(
             Scope(endpoint_group(head.path), model_class(asked.model)),
-            None,
+            head.session if stays else None,
             await affinity.token_of(ids, snapshot, key_id, limits) if ids else None,
             pool=snapshot.pools.get(key_id),
         )
         job = Job(request, request_log, wanted, body)
-        if (
-            head.takes_system
-            and self.config.affinity != "none"
-            and isinstance(body, bytes | bytearray)
-        ):
-            job.conversation = Conversation(self.recent)
-            job.conversation.find(head, body, key_id, wanted, request_log.now)
+        if head.takes_system and (stays or head.threads) and isinstance(body, bytes | bytearray):
+            job.conversation = Conversation(self.recent, key_id)
+            job.conversation.find(head, body, wanted, request_log.now, stays=stays)
         return job

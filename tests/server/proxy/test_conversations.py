@@ -105,9 +105,11 @@ def test_a_forked_session_follows_the_conversation_it_was_forked_from(served, up
         ask(airoxy, key, messages=opening, headers=first)
         ask(airoxy, key, messages=[*opening, *history[1:]], headers=forked)
         ask(airoxy, key, messages=[*opening, *history[1:]], headers=first)
+        ask(airoxy, key, messages=[*opening, *history[1:], block("So?")], headers=forked)
     tokens = upstream.tokens
-    assert [tokens[n] for n in range(0, 18, 3)] == [tokens[n] for n in range(1, 18, 3)]
-    assert [tokens[n] for n in range(0, 18, 3)] == [tokens[n] for n in range(2, 18, 3)]
+    conversations = [set(tokens[start : start + 4]) for start in range(0, 24, 4)]
+    assert [len(each) for each in conversations] == [1] * 6
+    assert len(set(tokens)) > 1
 
 
 def test_sessions_that_begin_alike_are_no_forks(served, upstream):
@@ -220,6 +222,38 @@ def test_a_thread_whose_token_cannot_serve_is_not_found_so_that_the_client_sends
         assert (answer.status, error["type"]) == (404, "not_found_error")
         assert error["details"] == {"error_code": "thread_not_found"}
     assert upstream.tokens == [begun, begun]
+
+
+def test_a_thread_of_another_key_is_not_found_and_not_asked_for(served, upstream):
+    airoxy, key = served
+    previous = begin_thread(airoxy, key, stream=False)
+    answer = go_on(airoxy, airoxy.key("other"), previous)
+    assert (answer.status, answer.json()["error"]["type"]) == (404, "not_found_error")
+    assert len(upstream.tokens) == 1
+    assert go_on(airoxy, key, previous).status == 200
+
+
+def test_threads_stay_where_conversations_need_not(install, upstream):
+    upstream.keep_conversations()
+    airoxy = install(affinity="none").start()
+    for name, secret in (("one", ONE), ("two", TWO), ("three", THREE)):
+        airoxy.token(secret, name=name)
+    key = airoxy.key()
+    for _ in range(3):
+        previous = begin_thread(airoxy, key, stream=False)
+        assert go_on(airoxy, key, previous).status == 200
+
+
+def test_counting_tokens_elsewhere_is_no_move(served, upstream):
+    airoxy, key = served
+    headers = {"x-airoxy-session": "mine"}
+    ask(airoxy, key, headers=headers)
+    upstream.script(path="/v1/messages/count_tokens").limit(retry_after=60)
+    body = {"model": "claude-opus-5-5", "messages": [block("Hello")]}
+    path = "/v1/messages/count_tokens"
+    assert airoxy.request("POST", path, body, headers, key=key).status == 200
+    assert upstream.tokens[-1] != upstream.tokens[0]
+    assert ask(airoxy, key, headers=headers).headers.get("x-airoxy-moved") is None
 
 
 def test_a_thread_that_nobody_knows_is_left_to_the_upstream(served, upstream):
