@@ -1,8 +1,8 @@
 """Drives the coroutine that answers a request, as a task would, but at once.
 
-The law: it begins in the callback that brought the request and goes on in the one that brings what
-it waits for; a task would take a turn of the event loop each time. Futures are waited for as ever.
-What asks for the current task (`asyncio.timeout`) has to be given a task of its own.
+It begins in the callback that brought the request and continues in the one that brings what it
+waits for; a task would take a turn of the event loop each time. Futures are awaited as usual. Code
+that asks for the current task (`asyncio.timeout`) needs a task of its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """TLS to the clients: protocols and ciphers, and what becomes of a handshake that fails.
 
-The law: a client that cannot be served is told why, as far as it can understand it, and nothing is
-logged: anybody can send rubbish. And no connection waits for the last word of its client.
+Invariant: a client that cannot be served is told why, as far as it can understand it, and nothing
+is logged, because anybody can send garbage. No connection waits for its client's close_notify.
 """
 
 from __future__ import annotations
