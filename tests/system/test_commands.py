@@ -69,7 +69,7 @@ def test_update_installs_a_file(site: Site) -> None:
 def test_uninstall_keeps_the_data_and_purge_does_not(site: Site) -> None:
     machine = site.machine
     status, told = machine.status("airoxy uninstall")
-    assert (status, "say --yes" in told) == (2, True)
+    assert (status, "give --yes" in told) == (2, True)
     machine.run("airoxy uninstall --yes")
     assert not connects(site)
     assert "4000" in read(machine, ETC)

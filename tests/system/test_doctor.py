@@ -54,7 +54,7 @@ REPAIRED = {
         f"chown root: {DB}",
         "database file",
         "belongs to root and not to airoxy",
-        sides={"keys", "tokens"},
+        sides={"keys", "tokens", "health"},  # the server sees that its files are not there
     ),
     "wrong mode of the database": Fault(
         f"chmod 644 {DB}", "database file", "others may open it (mode 0644)"
@@ -80,7 +80,7 @@ REPAIRED = {
         "database",
         "is damaged",
         sides={"socket", "service", "keys", "tokens", "migrations"},
-        leaves=r"airoxy\.db\.(before-2|damaged-\S+) airoxy:airoxy 600",
+        leaves=r"airoxy\.db\.(before-\d+|damaged-\S+) airoxy:airoxy 600",
     ),
     "damaged database under a running service": Fault(
         f"systemctl stop airoxy.service; cp -p {DB} {DB}.before-2;"
@@ -96,7 +96,7 @@ REPAIRED = {
         "migrations",
         "The database is of version",
         sides={"keys", "tokens"},
-        leaves=r"airoxy\.db\.before-\d airoxy:airoxy 600",
+        leaves=r"airoxy\.db\.before-\d+ airoxy:airoxy 600",
     ),
     "masked service": Fault(
         "systemctl stop airoxy.service; systemctl mask airoxy.service",
