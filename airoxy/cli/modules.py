@@ -11,7 +11,7 @@ MODULES = {
     "setup": "cli.setup",
     "api_key": "cli.api_keys.api_key",
     "token": "cli.tokens.token",
-    "logs": "cli.logs",
+    "logs": "cli.stats.logs",
     "stats": "cli.stats.stats",
     "top": "cli.top.top",
     "prices": "cli.stats.prices",

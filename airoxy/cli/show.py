@@ -8,7 +8,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from airoxy.calendar import day_of
+from airoxy.errors import InvalidInput
+
 NAME_LENGTH = 64
+_AGO = re.compile(r"([0-9]{1,6})([smhdw])", re.ASCII)
+_CLOCK = re.compile(r"[0-2][0-9]:[0-5][0-9](?::[0-5][0-9])?", re.ASCII)
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -71,3 +76,20 @@ def span(seconds: float) -> str:
 def past(seconds: float | None, now: float) -> str:
     """How long ago a Unix time was, or "never"."""
     return f"{span(now - seconds)} ago" if seconds else "never"
+
+
+def typed_moment(text: str, now: float, option: str) -> float:
+    """The Unix time that is meant by `2h` (ago), `2026-11-22`, `2026-11-22T17:30` or `17:30`, all
+    in UTC. Raises InvalidInput."""
+    if ago := _AGO.fullmatch(text):
+        return now - int(ago[1]) * _UNITS[ago[2]]
+    try:
+        if _CLOCK.fullmatch(text):
+            text = f"{day_of(now)}T{text}"
+        typed = datetime.datetime.fromisoformat(text)
+        return typed.replace(tzinfo=typed.tzinfo or datetime.UTC).timestamp()
+    except (ValueError, OverflowError):
+        raise InvalidInput(
+            f"{option} {text!r}: a moment looks like 2h (ago), 2026-11-22, 2026-11-22T17:30"
+            " or 17:30."
+        ) from None

@@ -8,9 +8,9 @@ from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from airoxy.calendar import DAY_SECONDS, day_of, first_of_next_month, start_ms
-from airoxy.cli import times
 from airoxy.cli.command import Command, Context, add_json
 from airoxy.cli.formats import dollars
+from airoxy.cli.show import typed_moment
 from airoxy.cli.stats.cache import cache_effect
 from airoxy.cli.stats.tables import Totals, show_groups
 from airoxy.core.billing.usage import USAGE
@@ -128,7 +128,7 @@ def _days(context: Context, args: Namespace) -> Days:
 def _day(context: Context, text: str | None, option: str) -> datetime.date | None:
     if text is None:
         return None
-    moment = times.moment(text, context.now(), option)
+    moment = typed_moment(text, context.now(), option)
     if moment % DAY_SECONDS and not text.endswith(("d", "w")):
         raise InvalidInput(f"{option}: sums are of whole days (UTC); by hour: --by hour")
     return day_of(moment)
@@ -140,7 +140,7 @@ def _milliseconds(context: Context, args: Namespace) -> tuple[int | None, int | 
         since, until = _days(context, args)
         return _start(since), _start(until)
     found = [
-        None if text is None else round(times.moment(text, context.now(), option) * 1000)
+        None if text is None else round(typed_moment(text, context.now(), option) * 1000)
         for text, option in ((args.since, "--since"), (args.until, "--until"))
     ]
     return found[0], found[1]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TextIO
 
 from airoxy.cli.formats import bar, cut, dollars, padded, short
-from airoxy.cli.logs import short_model
 from airoxy.cli.show import moment_of_day, span
+from airoxy.cli.stats.logs import short_model
 from airoxy.cli.system.health import HealthAnswer
 from airoxy.core.billing.usage import PROMPT
 

@@ -26,7 +26,7 @@ USE = """
 import io, json, sys
 from pathlib import Path
 from types import SimpleNamespace
-from airoxy.cli.logs import _COLUMNS, _show
+from airoxy.cli.stats.logs import _COLUMNS, _show
 from airoxy.cli.stats.tables import HEADS, cells
 from airoxy.config import shipped_prices
 from airoxy.jobs.recost import recost

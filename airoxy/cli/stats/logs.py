@@ -13,9 +13,9 @@ from functools import partial
 from typing import Any
 
 from airoxy.calendar import DAY_MS, start_ms
-from airoxy.cli import times
 from airoxy.cli.command import Command, Context, add_json
 from airoxy.cli.formats import cut, dollars, duration, padded, short
+from airoxy.cli.show import typed_moment
 from airoxy.core.billing.usage import HEADINGS
 from airoxy.store import schema
 from airoxy.store.usage import costs, requests
@@ -156,7 +156,7 @@ def _filter(context: Context, args: Namespace) -> requests.Filter:
     now = context.now()
     day = context.today() if args.today else args.date
     since, until = (
-        None if text is None else round(times.moment(text, now, option) * 1000)
+        None if text is None else round(typed_moment(text, now, option) * 1000)
         for text, option in ((args.since, "--since"), (args.until, "--until"))
     )
     if day is not None:
