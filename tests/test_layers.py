@@ -27,8 +27,8 @@ ROOMS = (
 #: What `core` may import from the standard library, none of which does I/O or reads a clock.
 PURE = (
     "__future__", "array", "base64", "bisect", "collections", "dataclasses", "datetime", "decimal",
-    "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "itertools", "json", "math",
-    "operator", "re", "string", "struct", "types", "typing", "urllib.parse",
+    "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "ipaddress", "itertools", "json",
+    "math", "operator", "re", "string", "struct", "types", "typing", "urllib.parse",
 )  # fmt: skip
 #: What reaches the world without an import, or by a pure one.
 WORLDLY = re.compile(r"open|print|input|.*\.(now|utcnow|today)")

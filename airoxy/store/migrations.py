@@ -273,6 +273,8 @@ ALTER TABLE daily ADD COLUMN move_cost_nanousd INTEGER NOT NULL DEFAULT 0;
 
 # One more limit of client keys.
 _SPEND_PER_WEEK = "ALTER TABLE api_keys ADD COLUMN spend_per_week_nanousd INTEGER;"
+# And one: networks with a space between them.
+_FROM_NETWORKS = "ALTER TABLE api_keys ADD COLUMN from_networks TEXT;"
 
 #: Step n brings `user_version` to n.
 MIGRATIONS: tuple[str, ...] = (
@@ -288,6 +290,7 @@ MIGRATIONS: tuple[str, ...] = (
     _OWNERS,
     _MOVES,
     _SPEND_PER_WEEK,
+    _FROM_NETWORKS,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1

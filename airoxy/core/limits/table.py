@@ -11,7 +11,7 @@ from typing import Any
 
 from airoxy.core.limits import globs
 from airoxy.core.limits.measures import DAY, MONTH, WEEK, Measure, Requests, Running, Spend, Tokens
-from airoxy.core.limits.units import COUNT, MODELS, MOMENT, MONEY, PATHS, SHARING, Unit
+from airoxy.core.limits.units import COUNT, MODELS, MOMENT, MONEY, NETWORKS, PATHS, SHARING, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,10 @@ class Limits:
         metavar="GLOBS", label="paths",
     )  # fmt: skip
 
+    from_networks: tuple[str, ...] = _limit(
+        NETWORKS, "the only networks that requests may come from: 192.0.2.0/24,2001:db8::7",
+        option="--from", metavar="NETWORKS", label="from",
+    )  # fmt: skip
     share_resources: str = _limit(
         SHARING, "with which other keys files, batches and whatever else it makes are shared: none,"
         " those of its group (the default), or all that share with all", metavar="KEYS",

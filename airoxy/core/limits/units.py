@@ -87,6 +87,21 @@ def _paths(text: str, _: float) -> tuple[str, ...]:
     return globs
 
 
+def _networks(text: str, _: float) -> tuple[str, ...]:
+    return tuple(map(_network, _words(text)))
+
+
+def _network(text: str) -> str:
+    import ipaddress  # where there is one to read
+
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise InvalidInput(
+            f"{text!r} is no network; write it like 192.0.2.0/24 or 2001:db8::7"
+        ) from None
+
+
 def _end(text: str, now: float) -> int:
     """The first second at which a key no longer works: of a day, the one after it."""
     if span := _SPAN.fullmatch(text.lower()):
@@ -133,6 +148,7 @@ def _sharing(text: str, _: float) -> str:
 MONEY = Unit(_money, exact_dollars, _plain_dollars, suffix="_nanousd")
 COUNT = Unit(_count, "{:,}".format, str)
 MODELS = Unit(_models, ", ".join, ",".join, pack=_packed, unpack=_unpacked)
+NETWORKS = Unit(_networks, ", ".join, ",".join, pack=_packed, unpack=_unpacked)
 PATHS = Unit(_paths, ", ".join, ",".join, pack=_packed, unpack=_unpacked)
 SHARING = Unit(
     _sharing,

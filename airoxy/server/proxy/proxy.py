@@ -25,6 +25,7 @@ from airoxy.journal import about
 from airoxy.server.body_budget import BodyBudget
 from airoxy.server.http.request import ClientLeft, Request
 from airoxy.server.http.response import Response
+from airoxy.server.limits.addresses import check_address
 from airoxy.server.limits.limiter import Limiter
 from airoxy.server.pool.pool import Pool, Wanted
 from airoxy.server.pool.recent import RecentTokens
@@ -125,6 +126,8 @@ class Proxy:
         limits: Limits | None,
     ) -> None:
         head = request.head
+        if limits is not None and limits.from_networks:
+            check_address(limits, self._refused.address(request.client, head.headers))
         check_access(limits, head.cost, head.path)
         request_log.uncounted = head.cost is Cost.UNKNOWN
         if limits is not None and limits.metered:

@@ -127,7 +127,7 @@ def test_an_empty_list_says_what_to_do_and_is_an_empty_array(airoxy):
 
 EVERYTHING = (
     "--spend-per-day", "$5", "--spend-per-week", "20", "--spend-per-month", "99.999999999",
-    "--requests-per-minute", "60",
+    "--requests-per-minute", "60", "--from", "192.0.2.0/24, 2001:db8::7",
     "--tokens-per-minute", "100000", "--concurrent", "4", "--note", "the build machines'",
     "--models", "claude-haiku-*, claude-sonnet-5", "--paths", "/v1/agents*, /v1/skills",
     "--expires", "2099-12-31",
@@ -142,6 +142,7 @@ LIMITS = {
     "note": "the build machines'",
     "models": ["claude-haiku-*", "claude-sonnet-5"],
     "paths": ["/v1/agents*", "/v1/skills"],
+    "from_networks": ["192.0.2.0/24", "2001:db8::7/128"],
     "expires_at": "2100-01-01T00:00:00Z",  # the end of that day
 }
 USE = {
@@ -199,6 +200,8 @@ def test_a_limit_is_changed_without_the_others_and_taken_away(airoxy, key):
         ("--concurrent", "few", "'few' is no whole number"),
         ("--models", ",", "no model's name"),
         ("--models", "claude haiku;", "no model's name"),
+        ("--from", "192.0.2.1/24", "no network; write it like 192.0.2.0/24"),
+        ("--from", "home", "no network"),
         ("--paths", "/v1", "no path of the API"),
         ("--paths", "agents", "no path of the API; write it like /v1/agents*."),
         ("--paths", "/v1/a;b", "no path of the API"),
@@ -298,6 +301,7 @@ def test_use_is_shown_against_the_limits(airoxy, key):
         r"  expires +2100-01-01 00:00 UTC",
         r"  note +the build machines'",
         r"  models +claude-haiku-\*, claude-sonnet-5",
+        r"  from +192\.0\.2\.0/24, 2001:db8::7/128",
         r"  paths +/v1/agents\*, /v1/skills",
         r"  concurrent +4 requests at the most",
         r"today +\$4\.00 +\$5\.00 +80%  █+▎?",

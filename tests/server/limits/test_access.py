@@ -101,6 +101,26 @@ def test_a_path_under_another_name_is_found_by_nobody(served, fake, limits, path
     assert not fake.requests
 
 
+@pytest.mark.parametrize(
+    ("networks", "headers", "status"),
+    [
+        ("127.0.0.0/8", {}, 200),
+        ("192.0.2.0/24", {}, 403),
+        ("192.0.2.0/24,127.0.0.1", {}, 200),
+        ("192.0.2.0/24", {"x-forwarded-for": "198.51.100.1, 192.0.2.7"}, 200),
+        ("198.51.100.0/24", {"x-forwarded-for": "198.51.100.1, 192.0.2.7"}, 403),
+        ("127.0.0.0/8", {"x-forwarded-for": "192.0.2.7"}, 403),
+        ("2001:db8::/32", {"x-forwarded-for": "2001:db8::7"}, 200),
+    ],
+)
+def test_a_key_is_for_the_networks_that_it_names(served, networks, headers, status):
+    key = limited(served, "--from", networks)
+    answer = served.request("GET", "/v1/models", headers=headers, key=key)
+    assert answer.status == status
+    if status == 403:
+        assert answer.json()["error"]["type"] == "permission_error"
+
+
 def test_what_could_not_be_counted_is_marked_in_the_log(served):
     key = limited(served, *MONEY, "--paths", "/v1/agents*")
     before = len(served.wait_logs(0))

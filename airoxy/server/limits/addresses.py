@@ -1,0 +1,24 @@
+"""From where the requests of a client key may come."""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import lru_cache
+
+from airoxy.core.limits.table import Limits
+from airoxy.errors import Forbidden
+
+
+def check_address(limits: Limits, address: str) -> None:
+    """Raises Forbidden where the key is not for requests from `address`."""
+    if not _is_in(limits.from_networks, address):
+        raise Forbidden(f"This API key may not be used from {address}.")
+
+
+@lru_cache(maxsize=1024)
+def _is_in(networks: tuple[str, ...], address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:  # nobody knows it
+        return False
+    return any(parsed in ipaddress.ip_network(network) for network in networks)
