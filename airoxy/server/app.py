@@ -1,4 +1,5 @@
-"""What answers requests: the proxy under /v1/, else the small endpoints.
+"""The wiring of a worker, and what answers its requests: the proxy under /v1/, else the small
+endpoints.
 
 Invariant: of anything unforeseen the client learns no more than that it happened.
 """
@@ -15,7 +16,7 @@ from os import environ
 
 import apsw
 
-from airoxy.config import Config
+from airoxy.config import Config, UpstreamSettings
 from airoxy.core.request.browsers import preflight
 from airoxy.errors import AiroxyError, InternalError, StoreError
 from airoxy.jobs.refresh import report_interrupted
@@ -87,7 +88,7 @@ class ServerApp:
                 log.info("The database is back where it was.")
 
     async def aclose(self) -> None:
-        """Let refreshes finish, and write out what the account still holds."""
+        """Let refreshes finish, and write the log rows that are left."""
         await self.proxy.pool.refresher.aclose()
         await self.proxy.upstream.aclose()
         self.proxy.settle()
@@ -100,27 +101,25 @@ class ServerApp:
 
 def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> ServerApp:
     """Everything of one worker, wired. Raises StoreError."""
-    connect = partial(open_database, config.database)
-    db = connect()
+    # The first request must not wait for the import of what decrypts the tokens.
+    import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401
+
+    db = open_database(config.database)
     database = DatabaseFile(config.database)
     # Should the file disappear, a new one in its place would only make matters worse.
     connect = partial(open_database, config.database, create=False)
     with suppress(StoreError):  # without the tokens' key, which the snapshot reports
         report_interrupted(db)
-    # The first request must not wait for the import of what decrypts the tokens.
-    import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401
-
     # The request path reads what it can at once and never waits for a lock.
     db.setbusytimeout(0)
-    token_state = TokenState(memory, shared=workers > 1)
-    _recall(db, token_state)
+
     metric_counters = MetricCounters(memory)
+    limit_counters = LimitCounters(memory)
     unwritten = UnwrittenRequests(memory)
     writer = Writer(connect(), count=metric_counters.count, unwritten=unwritten)
-    limit_counters = LimitCounters(memory)
     pool = Pool(
         Snapshot(db),
-        token_state,
+        _token_state(memory, db, workers),
         TokenLimits(memory, limit_counters),
         Refusals(memory),
         writer,
@@ -129,19 +128,12 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     )
     # So that no request waits until all keys and tokens are read.
     pool.snapshot.renew()
-    settings = config.upstream
-    upstream = Upstream(
-        settings.url,
-        connect_timeout=settings.connect_timeout,
-        read_timeout=settings.read_timeout,
-        proxy=proxy_for(settings.url, settings.proxy, environ),
-    )
     # Prices are read now: the first request that is written may find no descriptor left.
     limiter = Limiter(limit_counters, lambda key: key in pool.snapshot.limits, db, config.pricing)
     proxy = Proxy(
         config,
         pool,
-        upstream,
+        _upstream(config.upstream),
         limiter,
         RecentTokens(memory),
         metric_counters.refuse,
@@ -152,11 +144,32 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     health = Health(pool, time.monotonic(), load, database)
     read = partial(connect, readonly=True)
     metrics = MetricsEndpoint(config.metrics.allow, pool, metric_counters, read, load)
-    app = ServerApp(
-        create_app(proxy, health, metrics, browsers=config.browsers), proxy, unwritten, database, db
-    )
+    answer = create_app(proxy, health, metrics, browsers=config.browsers)
+    app = ServerApp(answer, proxy, unwritten, database, db)
     app.check()
     return app
+
+
+def _token_state(memory: SharedMemory, db: apsw.Connection, workers: int) -> TokenState:
+    """Last use and cooldowns outlive a restart."""
+    token_state, now = TokenState(memory, shared=workers > 1), time.time()
+    for row in tokens.list_tokens(db, now):
+        token_state.recall(row["id"], row["last_used_at"] or 0)
+    for cooling in tokens.coolings(db, now):
+        group, model_class = cooling.scope
+        token_state.cool(
+            cooling.token_id, model_class, cooling.until, cooling.set_at_ns, group=group
+        )
+    return token_state
+
+
+def _upstream(settings: UpstreamSettings) -> Upstream:
+    return Upstream(
+        settings.url,
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.read_timeout,
+        proxy=proxy_for(settings.url, settings.proxy, environ),
+    )
 
 
 def create_app(
@@ -200,15 +213,3 @@ def _unforeseen(error: Exception) -> AiroxyError:
     report = InternalError()
     log.error("A request has failed.", exc_info=error, extra=about(report.request_id))
     return report
-
-
-def _recall(db: apsw.Connection, token_state: TokenState) -> None:
-    """Last use and coolings outlive a restart."""
-    now = time.time()
-    for row in tokens.list_tokens(db, now):
-        token_state.recall(row["id"], row["last_used_at"] or 0)
-    for cooling in tokens.coolings(db, now):
-        group, model_class = cooling.scope
-        token_state.cool(
-            cooling.token_id, model_class, cooling.until, cooling.set_at_ns, group=group
-        )
