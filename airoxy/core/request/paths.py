@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+from urllib.parse import unquote_plus
 
 API = "/v1/"
 _MIB = 1024 * 1024
@@ -85,10 +86,10 @@ def ids_in_path(path: str) -> tuple[str, ...]:
 
 def ids_in_query(query: bytes) -> tuple[str, ...]:
     """The ids that select what a list shows, or where it begins."""
-    if b"_" not in query:
+    if b"_" not in query and b"%" not in query:
         return ()
-    values = (pair.partition(b"=")[2] for pair in query.split(b"&"))
-    return tuple(value for value in map(bytes.decode, values) if is_id(value))
+    values = (pair.partition(b"=")[2].decode("latin-1") for pair in query.split(b"&"))
+    return tuple(value for value in map(unquote_plus, values) if is_id(value))
 
 
 def is_id(text: str) -> bool:

@@ -175,10 +175,16 @@ class Proxy:
         # Where a list begins does not say in which account the rest of it is.
         begins = b"after_id=" in head.query or b"before_id=" in head.query
         tokens = self.pool.able(replace(job.wanted, pinned=None) if begins else job.wanted)
-        if not tokens or (len(tokens) == 1 and shares == ALL):
+        if not tokens or (len(tokens) == 1 and shares == ALL and self._all_share()):
             return None
         job.request_log.attempted(tokens[0])
         return await self._lists.answer(head, tokens, job.request_log.key_id, shares)
+
+    def _all_share(self) -> bool:
+        """Whether no key has anything of its own."""
+        snapshot = self.pool.snapshot
+        limits = map(snapshot.limits.get, snapshot.keys.values())
+        return all(affinity.shares_of(each) == ALL for each in limits)
 
     def _account(self, request_log: RequestLog) -> None:
         """The row is made when the client has what it asked for, and several together: one after

@@ -6,6 +6,7 @@ from airoxy.core.request.paths import (
     cost_of,
     creates,
     ids_in_path,
+    ids_in_query,
     is_api,
     is_upload,
     limit_for,
@@ -210,3 +211,18 @@ def test_what_another_reader_could_take_for_another_path_is_no_part_of_the_api(r
 )
 def test_what_a_request_costs_is_known_by_a_list(method, path, cost):
     assert cost_of(method, path) is cost
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        (b"", ()),
+        (b"limit=5&beta=true", ()),
+        (b"after_id=file_01", ("file_01",)),
+        (b"after%5Fid=file%5F01&scope_id=sesn_02&x", ("file_01", "sesn_02")),
+        (b"page=page_1%0a&name=a_b%20c", ()),
+        (b"%ff_%c3", ()),
+    ],
+)
+def test_a_query_names_where_a_list_begins_and_what_it_is_of(query, ids):
+    assert ids_in_query(query) == ids

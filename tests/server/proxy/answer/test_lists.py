@@ -169,6 +169,22 @@ def test_keys_that_share_all_see_one_list(airoxy, collection):
     assert not set(hidden) & set(ids(listed(airoxy, collection, one)))
 
 
+def test_with_one_token_too_a_list_has_nothing_of_a_key_that_does_not_share(install, upstream):
+    airoxy = install()
+    airoxy.token(TOKENS[0])
+    airoxy.start()
+    sharing = make_key(airoxy, "all")
+    upstream.script(path="/v1/files").answer(
+        200, [("Content-Type", "application/json")], b'{ "data": [ ] }'
+    )
+    assert airoxy.request("GET", "/v1/files", key=sharing).body == b'{ "data": [ ] }'  # as it came
+    collection = Collection(upstream, by_page=False)
+    private = collection.make(airoxy, make_key(airoxy), 2)
+    shared = collection.make(airoxy, sharing, 2)
+    assert private
+    assert ids(listed(airoxy, collection, sharing)) == shared
+
+
 def test_an_account_that_fails_is_told_and_leaves_the_others(airoxy, fake, collection):
     key = make_key(airoxy)
     collection.make(airoxy, key, 6)
