@@ -32,6 +32,24 @@ class Report:
         """The models whose cost is a guess."""
         return [group["model"] for group in self.models if not group["priced"]]
 
+    @property
+    def remarks(self) -> list[str]:
+        """What is to be known of the figures, a sentence each."""
+        found = []
+        if self.unpriced:
+            found.append("* There is no price for this model, so its cost is a guess.")
+        if estimated := self.totals.get("estimated"):
+            found.append(
+                f"{_requests(estimated)} ended before the counts came; the output is estimated."
+            )
+        if uncounted := self.totals.get("uncounted"):
+            found.append(f"{_requests(uncounted)} cost money that cannot be counted here.")
+        return found
+
+
+def _requests(count: int) -> str:
+    return f"{count:,} request{'' if count == 1 else 's'}"
+
 
 def build(
     rows: Sequence[Mapping[str, Any]],

@@ -150,3 +150,24 @@ def test_a_reader_does_not_migrate(path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_the_blocks_of_the_schema_are_those_that_the_ledger_reads() -> None:
     assert f"NEW.id / {BLOCK}" in FIRST[0]
     assert schema.APPLICATION_ID.to_bytes(4, "big") == b"airo"
+
+
+def test_a_server_of_1_0_goes_on_writing_while_the_database_is_upgraded(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package's upgrade migrates while the old workers finish their streams."""
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "MIGRATIONS", FIRST[:5])
+        old = open_database(path.with_name("old.db"))
+    columns = [name for (name,) in run(old, "SELECT name FROM pragma_table_info('requests')")][1:]
+    values = [1795348800000, 1, None, "/v1/messages", "m", 0, *[1] * 7, 200, None, "complete"]
+    values += [1, None, 5, "req_1", None]
+    insert = f"INSERT INTO requests ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+    run(old, insert, values)
+    with contextlib.closing(open_database(path.with_name("old.db"))) as new:
+        run(old, insert, values)
+        assert run(new, "SELECT sum(requests), sum(input_tokens), sum(uncounted) FROM daily") == [
+            (2, 2, 0)
+        ]
+        assert run(new, "SELECT count(*) FROM request_log WHERE NOT uncounted") == [(2,)]
+    old.close()

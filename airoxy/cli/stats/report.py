@@ -49,8 +49,8 @@ def _write_text(context: Context, report: Report) -> None:
     context.table(_text_lines(report), ("KEY, MODEL", *HEADS), right=HEADS)
     context.say()
     show_groups(context, "day", report.days)
-    if report.unpriced:
-        context.say("\n* There is no price for this model, so its cost is a guess.")
+    if report.remarks:
+        context.say("\n" + "\n".join(report.remarks))
     return None
 
 

@@ -86,7 +86,7 @@ def page(report: Report, now: float) -> str:
 <h2>By model</h2>
 {_table("Model", _model_lines(report.models), report.totals)}
 <footer>
-{_unpriced(report)}<p>Costs are estimated in US dollars from the usage that Anthropic reported and a
+{_remarks(report)}<p>Costs are estimated in US dollars from the usage that Anthropic reported and a
 price list; they are not an invoice. Days are UTC days. Made by airoxy, {moment(now)} UTC.</p>
 </footer>
 </html>"""
@@ -220,7 +220,5 @@ def _cost(totals: dict[str, Any]) -> str:
     return escape(cents(totals["cost_nanousd"]))
 
 
-def _unpriced(report: Report) -> str:
-    if not report.unpriced:
-        return ""
-    return "<p>* There is no price for this model, so its cost is a guess.</p>\n"
+def _remarks(report: Report) -> str:
+    return "".join(f"<p>{escape(remark)}</p>\n" for remark in report.remarks)

@@ -223,3 +223,13 @@ def test_a_browser_shows_it_light_and_dark(typed: Typed, tmp_path: Path) -> None
     # The bars: the dearest is as tall as the chart, which ends at 240 of 960.
     assert light.count((0x2F, 0x6F, 0xB5)) > 1000
     assert dark.count((0x6E, 0xA8, 0xE6)) > 1000
+
+
+def test_estimates_and_what_is_not_counted_are_remarked(db: apsw.Connection, typed: Typed) -> None:
+    append(db, row(is_estimate=True), row(uncounted=True), row(uncounted=True))
+    for form in ("text", "html"):
+        said = typed("stats", "--report", "month", "--format", form)
+        assert "1 request ended before the counts came; the output is estimated." in said
+        assert "2 requests cost money that cannot be counted here." in said
+    totals = typed.json("stats", "--report", "month")["totals"]
+    assert (totals["estimated"], totals["uncounted"]) == (1, 2)
