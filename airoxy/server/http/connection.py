@@ -25,26 +25,13 @@ from airoxy.server.http.request import Request
 from airoxy.server.http.response import Response
 from airoxy.server.http.runner import Runner
 from airoxy.server.http.server_state import ServerState
+
+# isort: off
 from airoxy.server.http.states import (
-    ANSWER,
-    ANSWERING,
-    BODY,
-    BODY_END,
-    CLOSE,
-    DONE,
-    EARLY,
-    FAULT,
-    HEAD,
-    HEAD_ALONE,
-    HEAD_BEFORE_BODY,
-    IDLE,
-    LINGERING,
-    PART_OF_HEAD,
-    REST,
-    WHOLE,
-    Exchange,
-    State,
-)
+    ANSWER, ANSWERING, BODY, BODY_END, CLOSE, DONE, EARLY, FAULT, HEAD, HEAD_ALONE,
+    HEAD_BEFORE_BODY, IDLE, LINGERING, PART_OF_HEAD, REST, WHOLE, Cycle, State,
+)  # fmt: skip
+# isort: on
 
 #: With more requests than that under way, answers wait for the end of the event loop's turn and go
 #: out one after the other, which takes less time in all; with fewer nobody gains by the waiting.
@@ -55,7 +42,7 @@ class ClientConnection(asyncio.Protocol):
     """Takes requests one after the other, and has each of them answered."""
 
     __slots__ = (
-        "_chunks", "_deadline", "_exchange", "_head", "_held", "_idle_time", "_left", "_request",
+        "_chunks", "_cycle", "_deadline", "_head", "_held", "_idle_time", "_left", "_request",
         "_rest", "_state", "_timeouts", "flow", "loop", "transport",
     )  # fmt: skip
 
@@ -67,7 +54,7 @@ class ClientConnection(asyncio.Protocol):
         self._state = state
         self._timeouts = state.timeouts
         self._idle_time = state.timeouts.idle
-        self._exchange = Exchange()
+        self._cycle = Cycle()
         self._request: Request | None = None
         self._head: RequestHead | None = None  # of the last request
         #: What has arrived and may not be looked at yet: half a head, or the requests after this.
@@ -97,8 +84,8 @@ class ClientConnection(asyncio.Protocol):
         """The socket is gone, by whoever's doing."""
         self._state.connections.discard(self)
         self._deadline.end()
-        request = self._request if self._exchange.state in ANSWERING else None
-        self._exchange.on(CLOSE)
+        request = self._request if self._cycle.state in ANSWERING else None
+        self._cycle.on(CLOSE)
         self.flow.end()
         self._request = self._head = None
         if request:
@@ -118,7 +105,7 @@ class ClientConnection(asyncio.Protocol):
             data, self._held = self._held + data, b""
         requests = 0
         while data:
-            state = self._exchange.state
+            state = self._cycle.state
             if state is IDLE:
                 requests += 1
                 if requests > 1:  # the next one in the next turn of the loop: others wait, too
@@ -134,7 +121,7 @@ class ClientConnection(asyncio.Protocol):
     def is_last(self) -> bool:
         """Whether the answer that begins now has to be the last: the worker leaves, or the end of
         the body may never be found."""
-        if self._exchange.state is not BODY:
+        if self._cycle.state is not BODY:
             return self._state.leaving
         assert self._request
         return (
@@ -160,7 +147,7 @@ class ClientConnection(asyncio.Protocol):
 
     def answered(self) -> None:
         """The answer is complete: on to the next request, once this one is over."""
-        state = self._exchange.state
+        state = self._cycle.state
         if state is DONE:
             self._begin_next()
             if self._held:  # not here, within the answer to the one before
@@ -195,24 +182,24 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(error)
             return b""
         data = data[end:]
-        exchange, shared = self._exchange, self._state
+        cycle, shared = self._cycle, self._state
         runner = Runner(self.loop, shared.runners.discard)
-        request = self._request = Request(exchange, self, head, runner)
+        request = self._request = Request(cycle, self, head, runner)
         self._left = left = head.length
         self._deadline.at = math.inf
         if not left:
-            exchange.on(HEAD_ALONE)
+            cycle.on(HEAD_ALONE)
         else:
-            exchange.on(HEAD_BEFORE_BODY)
+            cycle.on(HEAD_BEFORE_BODY)
             if left == CHUNKED:
                 self._chunks = Chunks()
             data = self._take_body(data)
-            if exchange.state is LINGERING:
+            if cycle.state is LINGERING:
                 return b""
         runners = shared.runners
         runners.add(runner)
         self.flow.hasten(len(runners) <= _FEW)
-        runner.start(self._run(request, Response(exchange, self, head)))
+        runner.start(self._run(request, Response(cycle, self, head)))
         return data
 
     async def _run(self, request: Request, response: Response) -> None:
@@ -266,14 +253,14 @@ class ClientConnection(asyncio.Protocol):
 
     def _go_on(self) -> None:
         """The next step through chunks that are here."""
-        if self._exchange.state is BODY and not self.transport.is_closing():
+        if self._cycle.state is BODY and not self.transport.is_closing():
             self.flow.resume_reading()
             self._take_chunks(b"")
 
     def _end_body(self, request: Request) -> None:
         self._left, self._chunks = 0, None
         self._deadline.at = math.inf
-        self._exchange.on(BODY_END)
+        self._cycle.on(BODY_END)
         request.wake()
         # Nobody need ask for more of this body, but that the client leaves is to be seen.
         if self.flow.read_paused:
@@ -291,14 +278,14 @@ class ClientConnection(asyncio.Protocol):
 
     def _hold_head(self, data: bytes) -> None:
         request_head.check_beginning(data)
-        if self._exchange.state is IDLE:
+        if self._cycle.state is IDLE:
             self._deadline.set(self.loop.time() + self._timeouts.head)
-        self._exchange.on(PART_OF_HEAD)
+        self._cycle.on(PART_OF_HEAD)
         self._hold(data)
 
     def _drop(self, data: bytes) -> bytes:
         """Read past a body that nobody wants, without looking into it, and give what follows."""
-        left, state = self._left, self._exchange.state
+        left, state = self._left, self._cycle.state
         if state is LINGERING:
             if self._rest.is_over(len(data)):
                 self._close()
@@ -313,14 +300,14 @@ class ClientConnection(asyncio.Protocol):
                 self._rest.more(self.loop.time())
             return b""
         self._left = 0
-        if self._exchange.on(BODY_END) is DONE:
+        if self._cycle.on(BODY_END) is DONE:
             self._begin_next()
         return data[left:]
 
     # After an answer
 
     def _begin_next(self) -> None:
-        self._exchange = Exchange()
+        self._cycle = Cycle()
         self._deadline.set(self.loop.time() + self._idle_time)
         if self.flow.read_paused and not self._held:
             self.flow.resume_reading()
@@ -352,7 +339,7 @@ class ClientConnection(asyncio.Protocol):
         """Answer what is no HTTP, or too much of it, or too slow, and hang up. An answer to a
         request before it is finished first."""
         self._held = b""
-        if self._exchange.on(FAULT) is not LINGERING:
+        if self._cycle.on(FAULT) is not LINGERING:
             return
         self.write(last_answer(error, self._head))
         if self._request is not None:
@@ -360,7 +347,7 @@ class ClientConnection(asyncio.Protocol):
         self._linger(refused=True)
 
     def _close(self) -> None:
-        self._exchange.on(CLOSE)
+        self._cycle.on(CLOSE)
         self.transport.close()
 
     # Time limits
@@ -370,14 +357,14 @@ class ClientConnection(asyncio.Protocol):
         heeded."""
         if seconds < self._idle_time:
             self._idle_time = seconds
-            if self._exchange.state not in ANSWERING:
+            if self._cycle.state not in ANSWERING:
                 self._deadline.set(min(self._deadline.at, self.loop.time() + seconds))
 
     def _expire(self) -> None:
         """What has arrived in this moment is not to be lost."""
         if self.transport.is_closing():
             return
-        state = self._exchange.state
+        state = self._cycle.state
         if state is BODY:
             if self.flow.read_paused or self.flow.arrived():
                 self._deadline.set(self.loop.time() + self._timeouts.body)

@@ -17,8 +17,8 @@ from airoxy.server.body_budget import UNCOUNTED, BodyBudget
 from airoxy.server.http.flow import Flow
 from airoxy.server.http.head import RequestHead
 from airoxy.server.http.runner import Runner
-from airoxy.server.http.states import GONE, HAS_BODY, Exchange
-from airoxy.upstream.exchange import Exchange as UpstreamExchange
+from airoxy.server.http.states import GONE, HAS_BODY, Cycle
+from airoxy.upstream.exchange import Exchange
 
 #: Of a body that nobody waits for at the moment so much is taken in (bytes).
 HIGH_WATER = 64 * 1024
@@ -47,16 +47,29 @@ class Request:
     """One request. `length` is of its body, None if it is not known."""
 
     __slots__ = (
-        "_budget", "_collected", "_enough", "_exchange", "_expects", "_high_water", "_inlet",
-        "_key_id", "_pieces", "_reserved", "_size", "_waiter", "_watched", "head", "length",
+        "_budget",
+        "_collected",
+        "_cycle",
+        "_enough",
+        "_expects",
+        "_high_water",
+        "_inlet",
+        "_key_id",
+        "_pieces",
+        "_reserved",
+        "_size",
+        "_waiter",
+        "_watched",
+        "head",
+        "length",
         "runner",
     )  # fmt: skip
 
-    def __init__(self, exchange: Exchange, inlet: Inlet, head: RequestHead, runner: Runner) -> None:
+    def __init__(self, cycle: Cycle, inlet: Inlet, head: RequestHead, runner: Runner) -> None:
         self.head = head
         self.runner = runner
         self.length = None if head.length == CHUNKED else head.length
-        self._exchange = exchange
+        self._cycle = cycle
         self._inlet = inlet
         #: The client may be waiting to hear that its body is welcome.
         self._expects = head.expects
@@ -69,19 +82,19 @@ class Request:
         self._waiter: asyncio.Future[None] | None = None
         self._budget: BodyBudget | None = None
         self._key_id = self._reserved = 0
-        self._watched: UpstreamExchange | None = None
+        self._watched: Exchange | None = None
 
     # For the application.
 
     @property
     def ended(self) -> bool:
         """All of the body has arrived."""
-        return self._exchange.state in HAS_BODY
+        return self._cycle.state in HAS_BODY
 
     @property
     def left(self) -> bool:
         """The client is gone: nobody is there to be answered."""
-        return self._exchange.state in GONE
+        return self._cycle.state in GONE
 
     @property
     def client(self) -> tuple[str, int] | None:
@@ -157,7 +170,7 @@ class Request:
             if not self._size:
                 await self._more()
 
-    def watch(self, exchange: UpstreamExchange) -> None:
+    def watch(self, exchange: Exchange) -> None:
         """From now on the client's leaving aborts `exchange`, whatever it is waiting for. Raises
         ClientLeft."""
         if self.left:

@@ -23,7 +23,7 @@ from airoxy.server.http.states import (
     GONE,
     LAST_END,
     UNANSWERED,
-    Exchange,
+    Cycle,
 )
 
 #: Sent with each answer that is to be its connection's last.
@@ -61,11 +61,11 @@ class Response:
     """What is there together goes out in one write."""
 
     __slots__ = (
-        "_chunked", "_exchange", "_head", "_is_last", "_left", "_outlet", "_unsent",
+        "_chunked", "_cycle", "_head", "_is_last", "_left", "_outlet", "_unsent",
     )  # fmt: skip
 
-    def __init__(self, exchange: Exchange, outlet: Outlet, head: RequestHead) -> None:
-        self._exchange = exchange
+    def __init__(self, cycle: Cycle, outlet: Outlet, head: RequestHead) -> None:
+        self._cycle = cycle
         self._outlet = outlet
         self._head = head
         self._is_last = head.last
@@ -77,14 +77,14 @@ class Response:
     @property
     def begun(self) -> bool:
         """It is too late for another answer."""
-        return self._exchange.state not in UNANSWERED
+        return self._cycle.state not in UNANSWERED
 
     def begin(self, status: int, headers: Headers) -> None:
         """The head; it goes out with the first piece, or with `flush`."""
         for name, value in headers:
             if name == b"content-length":
                 self._left = int(value)
-        head, outlet, exchange = self._head, self._outlet, self._exchange
+        head, outlet, cycle = self._head, self._outlet, self._cycle
         if head.for_page:
             headers = [*without_cors(headers), *ALLOWED]
         more: Sequence[tuple[bytes, bytes]] = ()
@@ -98,13 +98,13 @@ class Response:
                 more = (_CHUNKED,)
         if CLOSE in headers:
             self._is_last = True
-        elif self._is_last or exchange.state is DEAF or outlet.is_last:
+        elif self._is_last or cycle.state is DEAF or outlet.is_last:
             self._is_last = True
             more = (*more, CLOSE)
         lines = map(b": ".join, (*headers, *more))
         first = _STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status
         self._unsent = b"\r\n".join((first, *lines, b"", b""))
-        if exchange.on(BEGIN) is EARLY:
+        if cycle.on(BEGIN) is EARLY:
             outlet.drop_body()
 
     def flush(self) -> None:
@@ -139,18 +139,18 @@ class Response:
 
     def abandon(self) -> None:
         """Nobody answers any more: what is not complete is broken off."""
-        if self._exchange.state in ANSWERING:
+        if self._cycle.state in ANSWERING:
             self._break_off()
 
     def _send(self, data: bytes) -> None:
-        if self._exchange.state not in GONE:
+        if self._cycle.state not in GONE:
             self._outlet.write(data)
 
     def _finish(self) -> None:
         if self._left:
             self._break_off()  # it is shorter than it has promised
             return
-        self._exchange.on(LAST_END if self._is_last else END)
+        self._cycle.on(LAST_END if self._is_last else END)
         self._outlet.answered()
 
     def _break_off(self) -> None:

@@ -1,6 +1,6 @@
 """The states of a client's connection as a table: what may happen in each, and what comes of it.
 
-An exchange is one request and its answer. A connection has one exchange at a time and begins the
+A cycle is one request and its answer. A connection has one cycle at a time and begins the
 next one when it is DONE; requests that arrive earlier wait.
 
     what is missing        the answer
@@ -73,7 +73,7 @@ HAS_BODY = frozenset((WHOLE, DEAF, ANSWER, DONE))
 GONE = frozenset((LINGERING, CLOSED))
 
 
-class Exchange:
+class Cycle:
     """One request and its answer; all three know where they are by its state."""
 
     __slots__ = ("state",)

@@ -16,7 +16,7 @@ from airoxy.server.http.connection import ClientConnection
 from airoxy.server.http.request import ClientLeft, Request
 from airoxy.server.http.response import Response
 from airoxy.server.http.server_state import ServerState
-from airoxy.server.http.states import ANSWERING, GONE, HAS_BODY, TABLE, UNANSWERED, Exchange
+from airoxy.server.http.states import ANSWERING, GONE, HAS_BODY, TABLE, UNANSWERED, Cycle
 from tests.fuzz.wire import Transport
 
 HEAD = b"POST /v1/messages HTTP/1.1\r\nhost: a\r\n"
@@ -60,7 +60,7 @@ def test_sets_of_states_agree_with_the_table():
 
 def test_what_the_table_does_not_have_is_a_mistake():
     with pytest.raises(AssertionError, match="BODY_END in state IDLE"):
-        Exchange().on(states.BODY_END)
+        Cycle().on(states.BODY_END)
 
 
 class Walk(RuleBasedStateMachine):
@@ -102,7 +102,7 @@ class Walk(RuleBasedStateMachine):
 
     @property
     def current(self) -> str:
-        return self.connection._exchange.state
+        return self.connection._cycle.state
 
     @rule(pieces=st.lists(st.sampled_from(PIECES), min_size=1, max_size=4))
     def receive(self, pieces: list[bytes]) -> None:
