@@ -83,6 +83,9 @@ def serve(
         state, predecessor, failure = predecessor, None, str(error)
     work = partial(_work, config=config, load=read, find_app=find_app)
     notifier, watchdog = Notifier(os.environ), watchdog_interval(os.environ)
+    for name, fd in passed.stored.items():  # a memory of another layout
+        os.close(fd)
+        notifier.unstore(name)
     parent = Parent(state, work, notifier, watchdog, predecessor=predecessor, timeouts=timeouts)
     if failure:
         parent.resume(failure)

@@ -205,6 +205,21 @@ def test_a_service_whose_parent_was_killed_is_reloaded_and_stopped_as_any_other(
     assert service.stored == {name: fd for name, fd in service.stored.items() if "worker" in name}
 
 
+def test_a_memory_of_another_layout_is_given_up_after_a_kill(
+    begin: Begin, listener: socket.socket, tmp_path: Path
+) -> None:
+    service = begin(listener=listener)
+    before, stream = service.ask().split()[3], service.open_stream()
+    (tmp_path / "layout").touch()
+    service.signal(signal.SIGKILL)
+    service.start_again()
+    assert service.ask().split()[3] != before
+    memories = [name for name in service.stored if name.startswith("memory-")]
+    assert len(memories) == 1
+    service.finish_streams()
+    assert stream.read() == b"last\n"
+
+
 def test_workers_of_a_killed_parent_stay_where_the_configuration_is_broken_by_then(
     begin: Begin, listener: socket.socket
 ) -> None:
