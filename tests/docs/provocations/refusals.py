@@ -156,7 +156,7 @@ def _(scene: Scene) -> str:
     return f"{answer.status} {answer.json()['error']['message']}"
 
 
-@says("The request's head is larger than … KiB.")
+@says("The request's head is larger than … KiB, or has over … headers.")
 def _(scene: Scene) -> str:
     airoxy, key = scene.running()
     return post(airoxy, key, headers={f"x-{n}": "x" * 8000 for n in range(10)})
