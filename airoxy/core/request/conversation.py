@@ -19,6 +19,9 @@ WINDOW = 8 * 1024
 #: Of a longer first message only its first text, and of that as much as this (bytes).
 _MESSAGE, _TEXT = 16 * 1024, 4 * 1024
 
+#: Before which the first answer stands in a body that has one, behind all tools even (bytes).
+_HISTORY = 256 * 1024
+
 _CACHE = b'"cache_control"'
 _USER = b'"user_id"'
 #: Claude Code's form of `metadata.user_id`: JSON in a string.
@@ -75,8 +78,8 @@ def opening_of(body: Body, key_id: int, model_class: str) -> bytes | None:
 
 
 def has_history(body: Body) -> bool:
-    """Whether the model has answered before."""
-    return any(_member(part, _ROLE, _ASSISTANT) for part in _windows(body))
+    """Whether the model has answered before. Asked once for a session, so more is looked at."""
+    return _member(body[:_HISTORY], _ROLE, _ASSISTANT) is not None
 
 
 def thread_in(body: Body) -> Thread | None:

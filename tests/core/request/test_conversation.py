@@ -112,6 +112,7 @@ def test_any_other_user_is_no_session(user):
 
 def test_a_body_with_an_answer_has_a_history():
     assert has_history(body("Hello", "Well.", "And?"))
+    assert has_history(body("Hello" * WINDOW, "Well.", "And?" * WINDOW))
     assert not has_history(body("Hello"))
     assert not has_history(body('"role": "assistant",'))
 
