@@ -109,6 +109,7 @@ class Machine:
         for helper in self._helpers:
             helper.kill()
             helper.communicate()
+        self._helpers.clear()
         _remove(self.name)
 
     def power_off(self) -> None:

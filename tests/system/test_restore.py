@@ -18,6 +18,7 @@ def test_a_drill_on_another_machine_uses_nothing_up(
     here, there = site.machine, boot(*installed)
     login = "sk-ant-oat-test-one sk-ant-ort-test-one"
     here.run(f"airoxy token add {login} --name login --no-check")
+    here.run("airoxy token rotate-key")  # both are copies of one machine, and had the same key
     here.run("airoxy backup /root/backup.db")
     backup = here.run("base64 --wrap=0 /root/backup.db")
     digits = here.run(f"systemd-creds decrypt --name=airoxy-token-key {SEALED} -")
