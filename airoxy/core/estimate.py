@@ -39,6 +39,8 @@ _CONTENT = frozenset((
     "messages", "system", "metadata", "stop_sequences", "tool_choice", "thread", "diagnostics",
     "output_format", "output_config", "response_format", "functions",
 ))  # fmt: skip
+#: What is read of a request that has one model.
+_OWN = (b"model", b"max_tokens", b"max_completion_tokens", b"speed")
 _SCHEMAS = frozenset(("input_schema", "input_examples", "parameters"))
 #: One is enough for the API.
 _MOST_MODELS = 100
@@ -84,10 +86,26 @@ def read_estimate(body: Body) -> Work[Estimate]:
     """What the request `body` asks for. Raises json_scan.TooManyMembers."""
     reader = _Reader(body)
     try:
-        yield from json_scan.walk(Members(body), reader.take)
+        members = Members(body)
+        if _has_one_model(body):
+            for name in _OWN:
+                if (found := (yield from members.find(name))) is not None:
+                    yield from reader.take(found)
+        else:
+            yield from json_scan.walk(members, reader.take)
     except NotJson:
         reader = _Reader(body)
     return reader.estimate()
+
+
+def _has_one_model(body: Body) -> bool:
+    """Whether no other model can be asked for, so that not all members have to be gone through."""
+    last = body.rfind(b'"model"')
+    return (
+        last >= 0
+        and body.find(b'"model"') == last
+        and not any(body.rfind(mark) >= 0 for mark in (b'"fallbacks"', b'"advisor', b"\\u00"))
+    )
 
 
 class _Reader:

@@ -41,7 +41,7 @@ _NEXT_ELEMENT = re.compile(_BLANK + b"(?:," + _BLANK + rb"(?=[^\]])|(?=\]))")
 _UNIT = re.compile(rb"\\u[0-9a-fA-F]{4}|\\[^u]|[^\\]", re.DOTALL)
 _BRACKET = re.compile(rb"[][{}]")
 _ONE_KIND, _TO_STEPS = bytes.maketrans(b"{}", b"[]"), bytes.maketrans(b"[]", b"\x01\xff")
-_ROUNDS = 4
+_ROUNDS, _MANY = 4, 256
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _QUOTE, _CLOSING, _LIST_END = b'"}]'
 _BEFORE_KEY = frozenset(b"{, \t\n\r")
@@ -302,8 +302,9 @@ def _container_end(body: Body, at: int) -> Work[int]:
     counted."""
     depth, outside = 1, 0
     for start, piece in _pieces(body, at + 1):
-        if not piece.translate(None, _NOT_BRACKETS):
-            outside ^= piece.count(b'"') & 1
+        quotes = piece.count(b'"')
+        if quotes > _MANY and not piece.translate(None, _NOT_BRACKETS):
+            outside ^= quotes & 1
             yield 3 * len(piece)
             continue
         parts = piece.split(b'"')
