@@ -10,8 +10,8 @@ from typing import Any
 
 from airoxy import __version__
 from airoxy.cli.command import Command, Context, Group, show_help
-from airoxy.cli.modules import MODULES, load
-from airoxy.cli.parser import Parser
+from airoxy.cli.parsing.modules import MODULES, load
+from airoxy.cli.parsing.parser import Parser
 from airoxy.errors import EXIT_FAILED, AiroxyError
 
 

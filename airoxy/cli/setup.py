@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import secrets
 
-from airoxy.cli import paste
+from airoxy.cli.api_keys import paste
 from airoxy.cli.command import Command, Context
 from airoxy.cli.show import name_argument
 from airoxy.cli.tokens import add

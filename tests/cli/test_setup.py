@@ -8,7 +8,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from airoxy.cli import build_parser, paste
+from airoxy.cli import build_parser
+from airoxy.cli.api_keys import paste
 from airoxy.cli.command import Context
 from airoxy.config import make_config
 from airoxy.errors import AiroxyError

@@ -8,8 +8,8 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airoxy.cli import paste
 from airoxy.cli.api_keys import limits as cli_limits
+from airoxy.cli.api_keys import paste
 from airoxy.cli.command import Command, Context, Group, add_id, add_json, add_words, given_words
 from airoxy.cli.confirm import add_yes, agreed
 from airoxy.cli.formats import bar

@@ -14,7 +14,7 @@ from functools import partial
 from airoxy.cli.command import Command, Context, add_json
 from airoxy.cli.doctor.finding import FAIL, FIXED, OK, WARN, Check, Finding
 from airoxy.cli.installation import Installation
-from airoxy.cli.modules import load
+from airoxy.cli.parsing.modules import load
 from airoxy.cli.system.system import SERVICE, SOCKET
 from airoxy.errors import EXIT_FAILED, AiroxyError
 

@@ -24,8 +24,8 @@ MODULES = {
     "import_php": "legacy_php.command",
     "serve": "cli.serve",
     "job": "cli.job",
-    "help": "cli.help",
-    "complete": "cli.complete",
+    "help": "cli.parsing.help",
+    "complete": "cli.parsing.complete",
 }
 
 
