@@ -57,9 +57,9 @@ def _run(context: Context, args: Namespace) -> None:
         _check(backup, copy)
         _look(copy, installation.key, content, drill=args.drill, now=context.now())
 
+    kept = replace_database(installation, backup, "replaced", prepare)
     if args.drill and installation.has_units:
         systemctl("disable", "--now", _TIMER)
-    kept = replace_database(installation, backup, "replaced", prepare)
     context.say(f"{dated(backup)} is in the place of the database.")
     if kept.exists():
         context.say(f"The one before is kept as {kept}.")
