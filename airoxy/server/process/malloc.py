@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import os
+from contextlib import suppress
 
 # From malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -10,6 +12,9 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _LARGEST = 32 << 20
 #: So much may lie idle (bytes).
 _MOST_IDLE = 64 << 20
+#: Seconds between two looks at it: what a loaded server gives back in that time costs it nothing.
+_TRIM_INTERVAL = 10.0
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def keep_freed_memory() -> None:
@@ -25,3 +30,32 @@ def keep_freed_memory() -> None:
         return  # another C library, with ways of its own
     mallopt(_MMAP_THRESHOLD, _LARGEST)
     mallopt(_TRIM_THRESHOLD, _MOST_IDLE)
+
+
+class FreedMemory:
+    """Gives back to the kernel what a burst has left behind: TLS handshakes leave many small holes,
+    which glibc by itself never returns."""
+
+    def __init__(self) -> None:
+        self._least = _resident()
+        self._next = 0.0
+
+    def check(self, now: float) -> None:
+        """Called every second; `now` is of any clock. Looks every ten seconds."""
+        if now < self._next:
+            return
+        self._next = now + _TRIM_INTERVAL
+        if _resident() > self._least + _MOST_IDLE:
+            _trim()
+        self._least = min(self._least, _resident())
+
+
+def _resident() -> int:
+    """Bytes of this process that are in memory."""
+    with open("/proc/self/statm", "rb") as statm:
+        return int(statm.read().split()[1]) * _PAGE
+
+
+def _trim() -> None:
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)

@@ -27,7 +27,7 @@ from airoxy.server.http.tls import TLSContext, server_context
 from airoxy.server.metrics.load import Load
 from airoxy.server.process.binding import BACKLOG
 from airoxy.server.process.child import LEAVE_LATER, LEAVE_NOW, LEAVE_SOON
-from airoxy.server.process.malloc import keep_freed_memory
+from airoxy.server.process.malloc import FreedMemory, keep_freed_memory
 from airoxy.server.shared_memory import SharedMemory
 
 log = logging.getLogger(__name__)
@@ -154,9 +154,11 @@ class _Serving:
         self._leaving.set()
 
     async def _beat(self, app: Application) -> None:
+        memory, loop = FreedMemory(), asyncio.get_running_loop()
         while True:
             self._report(b"beat %d %d %d" % app.load)
             app.check()
+            memory.check(loop.time())
             await asyncio.sleep(BEAT)
 
     def _report(self, words: bytes) -> None:

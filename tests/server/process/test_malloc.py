@@ -33,3 +33,32 @@ def faults(how: str) -> int:
 
 def test_bodies_do_not_ask_the_kernel_for_memory_again_and_again():
     assert faults("kept") < 1000 < faults("given back")
+
+
+_BURST = """
+import ctypes, sys
+from airoxy.server.process import malloc
+malloc.keep_freed_memory()
+freed = malloc.FreedMemory()
+freed.check(0.0)
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+blocks = [libc.malloc(4096) for _ in range(40_000)]
+for block in blocks:
+    ctypes.memset(block, 1, 4096)
+last = blocks.pop()  # what is above all others keeps the heap from shrinking
+for block in blocks:
+    libc.free(block)
+before = malloc._resident()
+freed.check(5.0)
+assert before - malloc._resident() < 1 << 20, "too soon"
+freed.check(20.0)
+print(before - malloc._resident())
+"""
+
+
+def test_what_a_burst_has_left_goes_back_to_the_kernel():
+    done = subprocess.run(
+        [PYTHON, "-c", _BURST], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) > 100 << 20
