@@ -39,6 +39,7 @@ KEY = JsonDocument(
         "pool": "the pool whose tokens it uses; null for all tokens",
         **_limits(),
         **_SPENT,
+        "spent_this_week_nanousd": "what was spent this ISO week, UTC, in billionths of a dollar",
         "requests_last_minute": "its requests in the last sixty seconds",
         "tokens_last_minute": "input and output tokens in the last sixty seconds",
     },
@@ -94,6 +95,9 @@ REQUEST = JsonDocument(
         "request_id": "Anthropic's id of the request",
         "is_estimate": "whether the counts are an estimate of airoxy's own",
         "uncounted": "whether its cost cannot be counted",
+        "moved": "whether its conversation has changed its account",
+        "move_cost_nanousd": "what that cost, in billionths of a dollar",
+        "client_address": "where the client sits; null without log_client_addresses",
     },
 )
 TOTALS = JsonDocument(
@@ -106,6 +110,8 @@ TOTALS = JsonDocument(
         "cost_nanousd": "what they cost, in billionths of a dollar",
         "estimated": "requests whose counts are an estimate of airoxy's own",
         "uncounted": "requests whose cost cannot be counted",
+        "moved": "requests whose conversation has changed its account",
+        "move_cost_nanousd": "what that cost, in billionths of a dollar",
     },
 )
 _REMOVED = {"id": "the number", "name": "the name", "removed": "true"}

@@ -102,6 +102,13 @@ SCHEMA: tuple[Setting, ...] = (
         " which it was added when it ended, are kept for good.",
     ),
     Setting(
+        "log_client_addresses",
+        Switch(),
+        True,
+        "Whether the usage log keeps the address of each request's client. Behind a proxy of"
+        " trusted_proxies it is the last one in X-Forwarded-For.",
+    ),
+    Setting(
         "log_level",
         Choice(LEVELS),
         "info",

@@ -276,6 +276,8 @@ _SPEND_PER_WEEK = "ALTER TABLE api_keys ADD COLUMN spend_per_week_nanousd INTEGE
 # And one: networks with a space between them.
 _FROM_NETWORKS = "ALTER TABLE api_keys ADD COLUMN from_networks TEXT;"
 
+_CLIENT_ADDRESS = "ALTER TABLE requests ADD COLUMN client_address TEXT;"
+
 #: Step n brings `user_version` to n.
 MIGRATIONS: tuple[str, ...] = (
     _KEYS_AND_TOKENS + _GENERATION + REQUESTS,
@@ -291,6 +293,7 @@ MIGRATIONS: tuple[str, ...] = (
     _MOVES,
     _SPEND_PER_WEEK,
     _FROM_NETWORKS,
+    _CLIENT_ADDRESS,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1

@@ -64,6 +64,7 @@ _MORE: tuple[Column, ...] = (
     ("FIRST", -5, lambda r: "-" if r["ttfb_ms"] is None else duration(r["ttfb_ms"])),
     ("ENDING", 15, lambda r: r["ending"]),
     ("REQUEST ID", 28, lambda r: r["request_id"] or "-"),
+    ("CLIENT", 15, lambda r: r["client_address"] or "-"),
 )
 _ERROR_INDENT, _ERROR_WIDTH = 16, 100
 
@@ -73,7 +74,8 @@ _DESCRIPTION = (
     "the cost of what cannot be counted. A status with 'left' is of a client that went away, with "
     "'fail' of an answer that broke off or was none, with 'kill' of one that ran when its worker "
     "process was killed. With --wide, TRIES is how many tokens were tried, FIRST the time to the "
-    "first byte of the answer, and REQUEST ID Anthropic's. All times are UTC."
+    "first byte of the answer, REQUEST ID Anthropic's, and CLIENT where the client sits. All "
+    "times are UTC."
 )
 
 

@@ -93,6 +93,8 @@ class Proxy:
             raise
         head = request.head
         request_log = RequestLog(key_id, head.path, now, self.unwritten, method=head.method)
+        if self.config.log_client_addresses:
+            request_log.client_address = self._refused.address(request.client, head.headers)
         self.running += 1
         try:
             if self._turns.are_shared(key_id, now):

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 LINES, MOST_LINES = 10, 100
 _MINUTE = 60.0
+#: So many addresses are remembered as they are told.
+_ADDRESSES = 4096
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -35,6 +37,7 @@ class RefusedClients:
     _lines: dict[str, int] = field(default_factory=dict)
     _written: int = 0
     _left_out: int = 0
+    _addresses: dict[str, tuple[str, bool]] = field(default_factory=dict)
 
     def refuse(
         self, error: Unauthorized, client: tuple[str, int] | None, headers: Headers, now: float
@@ -55,14 +58,25 @@ class RefusedClients:
 
     def address(self, client: tuple[str, int] | None, headers: Headers) -> str:
         """Where the client sits, as far as can be known."""
-        peer = _address(client[0]) if client else None
-        if peer is None:
-            return "unknown"
-        if any(peer in network for network in self.trusted):
-            forwarded = dict(headers).get(b"x-forwarded-for", b"").decode("latin-1")
+        address, trusted = self._look_up(client[0]) if client else ("", False)
+        if trusted:
             # The last one is the trusted proxy's own word; those before are anybody's.
-            return str(_address(forwarded.rpartition(",")[2].strip()) or peer)
-        return str(peer)
+            forwarded = [value for name, value in headers if name == b"x-forwarded-for"]
+            if forwarded:
+                told = forwarded[-1].decode("latin-1").rpartition(",")[2].strip()
+                address = self._look_up(told)[0] or address
+        return address or "unknown"
+
+    def _look_up(self, text: str) -> tuple[str, bool]:
+        """An address as it is told ("": it is none), and whether a trusted proxy has it."""
+        found = self._addresses.get(text)
+        if found is None:
+            address = _address(text)
+            trusted = address is not None and any(address in each for each in self.trusted)
+            if len(self._addresses) >= _ADDRESSES:
+                self._addresses.clear()
+            found = self._addresses[text] = ("" if address is None else str(address), trusted)
+        return found
 
     def _begin(self, now: float) -> None:
         if self._left_out:

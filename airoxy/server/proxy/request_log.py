@@ -80,6 +80,7 @@ class RequestLog:
         self.uncounted = False
         #: Its conversation was with another token before.
         self.moved = False
+        self.client_address: str | None = None
         #: The container that a Messages answer names, once there is a row.
         self.container_id: str | None = None
         self.token_id: int | None = None
@@ -213,6 +214,7 @@ class RequestLog:
             self.uncounted and 200 <= self._status < 300,
             self.moved,
             move_nanousd(parts, prices, _day(int(self.now) // DAY_SECONDS)) if self.moved else 0,
+            self.client_address,
         )
 
     @property

@@ -62,6 +62,8 @@ class Row(NamedTuple):
     #: The conversation has changed its account, and what that cost.
     moved: bool = False
     move_cost_nanousd: int = 0
+    #: Where the client sits, unless that is not to be kept.
+    client_address: str | None = None
 
 
 _USAGE = Row._fields.index("usage")

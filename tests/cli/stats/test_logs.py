@@ -166,14 +166,20 @@ def test_a_wide_table_has_what_a_trouble_is_told_by(db: apsw.Connection, typed: 
     append(
         db,
         row(
-            attempts=3, ttfb_ms=640, ending="upstream_failed", request_id="req_011CSHoEeqs5C35K2UUq"
+            attempts=3,
+            ttfb_ms=640,
+            ending="upstream_failed",
+            request_id="req_011CSHoEeqs5C35K2UUq",
+            client_address="192.0.2.7",
         ),
         row(attempts=1, ttfb_ms=None, ending="client_left", status_code=499, request_id=None),
     )
     head, *lines = typed("logs", "--wide").splitlines()
-    assert head.split("TOOK")[1].split() == ["TRIES", "FIRST", "ENDING", "REQUEST", "ID"]
-    assert lines[0].split()[-4:] == ["1", "-", "client_left", "-"]
-    assert lines[1].split()[-4:] == ["3", "640ms", "upstream_failed", "req_011CSHoEeqs5C35K2UUq"]
+    assert head.split("TOOK")[1].split() == ["TRIES", "FIRST", "ENDING", "REQUEST", "ID", "CLIENT"]
+    assert lines[0].split()[-5:] == ["1", "-", "client_left", "-", "-"]
+    assert lines[1].split()[-5:] == [
+        *("3", "640ms", "upstream_failed", "req_011CSHoEeqs5C35K2UUq", "192.0.2.7")
+    ]
 
 
 # More filters

@@ -25,7 +25,7 @@ FIELDS = [
     *("cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens"),
     *("web_search_requests", "cost_nanousd", "status_code", "error_message", "ending"),
     *("attempts", "ttfb_ms", "duration_ms", "request_id", "is_estimate", "uncounted"),
-    *("moved", "move_cost_nanousd"),
+    *("moved", "move_cost_nanousd", "client_address"),
 ]
 
 
@@ -68,6 +68,7 @@ def test_a_request_is_told_with_all_its_fields_in_order(db: apsw.Connection) -> 
         "uncounted": False,
         "moved": False,
         "move_cost_nanousd": 0,
+        "client_address": None,
     }
     assert json.loads(json.dumps(request)) == request
 
