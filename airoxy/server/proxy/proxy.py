@@ -176,9 +176,15 @@ class Proxy:
             return None
         # Where a list begins does not say in which account the rest of it is.
         begins = b"after_id=" in head.query or b"before_id=" in head.query
-        tokens = self.pool.able(replace(job.wanted, pinned=None) if begins else job.wanted)
-        if not tokens or (len(tokens) == 1 and shares == ALL and self._all_share()):
+        wanted = replace(job.wanted, pinned=None) if begins else job.wanted
+        tokens = self.pool.able(wanted)
+        if len(tokens) <= 1 and shares == ALL and self._all_share():
             return None
+        if not tokens:  # perhaps one can be refreshed
+            token = await self.pool.next(wanted)
+            if token is None:
+                raise self.pool.nothing_ready(wanted)
+            tokens = [token]
         job.request_log.attempted(tokens[0])
         return await self._lists.answer(head, tokens, job.request_log.key_id, shares)
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from urllib.parse import parse_qs
 
 import pytest
 
+from airoxy.server.proxy.proxy import SNAPSHOT_TTL
+from airoxy.store.schema import open_database, run
 from tests.fake_anthropic import FakeAnthropic
 from tests.program import Airoxy, ended
 from tests.server.proxy.test_resources import make_key
@@ -183,6 +187,19 @@ def test_with_one_token_too_a_list_has_nothing_of_a_key_that_does_not_share(inst
     shared = collection.make(airoxy, sharing, 2)
     assert private
     assert ids(listed(airoxy, collection, sharing)) == shared
+
+
+def test_a_token_that_has_to_be_refreshed_first_shows_no_more_than_others(install, upstream):
+    airoxy = install()
+    airoxy.token("sk-ant-oat-test-one", "sk-ant-ort-test-one")
+    airoxy.start()
+    collection = Collection(upstream, by_page=False)
+    collection.make(airoxy, make_key(airoxy), 2)
+    with closing(open_database(airoxy.database)) as db:
+        run(db, "UPDATE tokens SET expires_at = 1")
+    time.sleep(SNAPSHOT_TTL)
+    assert listed(airoxy, collection, make_key(airoxy))["data"] == []
+    assert len(upstream.refreshes) == 1
 
 
 def test_an_account_that_fails_is_told_and_leaves_the_others(airoxy, fake, collection):
