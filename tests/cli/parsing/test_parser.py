@@ -25,7 +25,7 @@ def airoxy(install) -> Airoxy:
         ("token ad", "airoxy token: there is no command ad; did you mean add?"),
         ("token list --jsn", "airoxy token list: there is no option --jsn; did you mean --json?"),
         ("stats --by dya", "airoxy stats: --by dya is none of "),
-        ("logs --limit many", "airoxy logs: argument --limit: a number from 1 on."),
+        ("logs --limit many", "airoxy logs: argument -n/--limit: a number from 1 on."),
         ("config check one two", "airoxy config check: one word too many: two."),
         ("token:lst", "airoxy token: there is no command lst; did you mean list?"),
         ("help tokn", "airoxy: there is no command tokn; did you mean token?"),
