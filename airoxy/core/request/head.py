@@ -24,7 +24,8 @@ _HTTP_2 = b"PRI * HTTP/2.0\r\n"
 #: RFC 9112, 3: no TRACE, which would send the token back; no CONNECT, which is for proxies.
 _FIRST = re.compile(
     rb"(?!TRACE |CONNECT )[A-Z][A-Z-]{0,31} "
-    rb'(?:(?:http|https)://[!-"$-.0-~]+/[!-"$-~]*|/[!-"$-~]*) HTTP/1\.([01])\r\n'
+    rb"(?:(?:http|https)://[A-Za-z0-9_.:\[\]%~!$&'()*+,;=-]+"
+    rb'/[!-"$-~]*|/[!-"$-~]*) HTTP/1\.([01])\r\n'
 )
 #: RFC 9112, 5, without line folding, which is obsolete; no control characters, and no bare LF.
 _HEAD = re.compile(_FIRST.pattern + rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n)*\r\n")
