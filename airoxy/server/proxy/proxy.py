@@ -225,6 +225,11 @@ class Proxy:
                 self._write(request_log)
             except Exception:
                 log.exception("A log row is lost.")
+                self._free(request_log.slot)
+
+    def _free(self, slot: int | None) -> None:
+        if self.unwritten is not None:
+            self.unwritten.free([slot])
 
     def _write(self, request_log: RequestLog) -> None:
         reservation, written = request_log.reservation, None
@@ -252,19 +257,24 @@ class Proxy:
         self._adopted += self.unwritten.adopt()
         while self._adopted:
             left = self._adopted.pop()
-            request_log = RequestLog.adopted(left)
-            row = request_log.row(self.limiter.prices)
             try:
-                written = bool(left.row_id) and requests.is_written(db, left.row_id, row)
+                self._write_adopted(left, db)
             except apsw.Error:
                 self._adopted.append(left)
                 return
-            if written:
-                self.unwritten.free([left.slot])
-            elif request_log.batch is None:
-                self.pool.writer.row(row, slot=left.slot, counted=left.counted)
-            else:
-                self._write(request_log)
+            except Exception:
+                log.exception("A log row is lost.")
+                self._free(left.slot)
+
+    def _write_adopted(self, left: Unwritten, db: apsw.Connection) -> None:
+        request_log = RequestLog.adopted(left)
+        row = request_log.row(self.limiter.prices)
+        if left.row_id and requests.is_written(db, left.row_id, row):
+            self._free(left.slot)
+        elif request_log.batch is None:
+            self.pool.writer.row(row, slot=left.slot, counted=left.counted)
+        else:
+            self._write(request_log)
 
     async def _read(self, request: Request, request_log: RequestLog, limits: Limits | None) -> Job:
         head = request.head
