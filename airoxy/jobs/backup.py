@@ -17,7 +17,7 @@ from airoxy.store import backup
 from airoxy.store.schema import explain
 
 #: The names of the copies that this job makes, and may remove.
-_NAME = "airoxy-????-??-??.db"
+NAME = "airoxy-????-??-??.db"
 
 
 def back_up_nightly(database: Path, wanted: Backups, today: date) -> str | None:
@@ -41,7 +41,7 @@ def back_up_nightly(database: Path, wanted: Backups, today: date) -> str | None:
         raise explain(target, error) from error
     except apsw.Error as error:
         raise explain(database, error) from error
-    old = sorted(directory.glob(_NAME))[: -wanted.keep]
+    old = sorted(directory.glob(NAME))[: -wanted.keep]
     for copy in old:
         copy.unlink(missing_ok=True)
     removed = f", {len(old)} older removed" if old else ""

@@ -22,6 +22,7 @@ from airoxy.errors import EXIT_FAILED, AiroxyError
 def checks() -> tuple[Check, ...]:
     """Every check, causes before consequences: what one repairs is in order for those after it."""
     from airoxy.cli.doctor import (
+        backups,
         certificate,
         database,
         encryption,
@@ -45,6 +46,7 @@ def checks() -> tuple[Check, ...]:
         Check("database", database.soundness),
         Check("migrations", database.migrations, database.usable),
         Check("token key", encryption.key, database.usable),
+        Check("backups", backups.nightly),
         Check("units", units.definitions),
         Check("port", port.strangers, _has_units),
         Check("socket", partial(units.unit, SOCKET), _has_units),
