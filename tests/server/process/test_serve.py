@@ -119,7 +119,7 @@ def test_workers_that_fail_to_start_are_tried_again(begin: Begin, tmp_path: Path
     assert service.worker() in service.children
 
 
-def test_a_hanging_worker_says_where_and_is_replaced(begin: Begin, tmp_path: Path) -> None:
+def test_a_hanging_worker_logs_where_and_is_replaced(begin: Begin, tmp_path: Path) -> None:
     (tmp_path / "strict").touch()
     service = begin()
     hanging = service.worker()
@@ -311,7 +311,7 @@ def test_without_a_socket_from_systemd_it_fails(begin: Begin, tmp_path: Path) ->
     service.wait_journal("systemd has passed no socket to airoxy.service")
 
 
-def test_the_watchdog_hears_of_us(tmp_path: Path) -> None:
+def test_the_watchdog_is_notified(tmp_path: Path) -> None:
     service = Service(tmp_path)
     service.environ["WATCHDOG_USEC"] = "200000"
     service.start()
@@ -329,7 +329,7 @@ def test_the_unit_gives_workers_the_time_they_take() -> None:
         float(re.search(rf"^{name}=([0-9]+)s$", unit, re.MULTILINE)[1])  # type: ignore[index]
         for name in ("TimeoutStopSec", "WatchdogSec")
     )
-    # What is broken off has two seconds for its last words, the account five for its last tries.
+    # Requests that are broken off have two seconds to end, the writer five for its last tries.
     assert DRAIN_DEADLINES[LEAVE_SOON].running + 7 < WorkerTimeouts().stop < patience
     assert DRAIN_DEADLINES[LEAVE_LATER].running + 7 < WorkerTimeouts().retire
     # While a worker hangs systemd hears nothing, and should not lose patience before we do.
