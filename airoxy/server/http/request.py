@@ -7,7 +7,7 @@ STREAM_ABOVE at an upload endpoint is never collected.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
 from airoxy.core.request.head import CHUNKED
@@ -27,6 +27,8 @@ HIGH_WATER = 64 * 1024
 _MORE_WATER, _MOST_WATER = 2 * 1024 * 1024, 32 * 1024 * 1024
 #: Up to this many bytes are put together when all are there, more as they come.
 _SMALL = 1024 * 1024
+#: Of a body that is streamed through so much is handed on at once (bytes).
+_PIECE = 256 * 1024
 
 
 class ClientLeft(Exception):
@@ -160,10 +162,9 @@ class Request:
     async def _rest(self) -> AsyncIterator[bytes]:
         self._enough = total = 0
         while True:
-            piece = bytes(self._taken())
-            total += len(piece)
-            self._check(total)
-            if piece:
+            for piece in self._taken_pieces():
+                total += len(piece)
+                self._check(total)
                 yield piece
             if self.ended and not self._size:
                 return
@@ -243,6 +244,26 @@ class Request:
         if self._size > _SMALL and self._collected is None:
             self._collected = bytearray(b"").join(self._pieces)
             self._pieces.clear()
+
+    def _taken_pieces(self) -> Iterator[bytes]:
+        """What is there, in pieces that are copied in no time."""
+        if self._collected is not None:
+            body = memoryview(self._taken())
+            for start in range(0, len(body), _PIECE):
+                yield bytes(body[start : start + _PIECE])
+            return
+        pieces, self._pieces, self._size = self._pieces, [], 0
+        self._high_water = HIGH_WATER
+        group: list[bytes] = []
+        size = 0
+        for piece in pieces:
+            group.append(piece)
+            size += len(piece)
+            if size >= _PIECE:
+                yield b"".join(group)
+                group, size = [], 0
+        if group:
+            yield b"".join(group)
 
     def _taken(self) -> bytes | bytearray:
         self._size = 0
