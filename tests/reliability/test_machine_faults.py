@@ -209,7 +209,8 @@ def test_a_clock_that_jumps_by_an_hour_costs_no_request(
     airoxy.token("sk-ant-oat-test-three", "sk-ant-ort-test-three")
     key = airoxy.key()
     airoxy.start()
-    upstream.script(token=TOKEN).limit(retry_after=30)
+    # A cooldown of an hour, and for everything, since each request of the load names another model.
+    upstream.script(token=TOKEN).status(400, "Your credit balance is too low.")
     with Load(airoxy, key, clients=2) as load:
         load.wait_served(20)
         change(offset, hours * 3600)
