@@ -24,8 +24,8 @@ from airoxy.core.message import without_content
 MAX_EVENT = 1 << 20
 #: A batch result holds a whole message in one line.
 MAX_RESULT_LINE = 8 << 20
-#: A JSON answer is kept up to here.
-MAX_BODY = 32 << 20
+#: A JSON answer is kept up to here, and an error up to there.
+MAX_BODY, MAX_ERROR = 32 << 20, 1 << 20
 #: A longer one is not parsed as a whole if it need not be (bytes).
 _LONG = 4096
 
@@ -84,6 +84,7 @@ class UsageReader:
         "_lines",
         "_looked_for",
         "_message",
+        "_most",
         "_recent",
         "_size",
         "_text",
@@ -95,7 +96,7 @@ class UsageReader:
         "unread",
     )
 
-    def __init__(self, form: str, counted: int = 0) -> None:
+    def __init__(self, form: str, counted: int = 0, most: int | None = None) -> None:
         #: How often something was read that may have changed what is known.
         self.changes = 0
         self.error_message: str | None = None
@@ -120,7 +121,7 @@ class UsageReader:
             self._cr = False
         else:
             self._body: list[bytes] = []
-            self._size = 0
+            self._size, self._most = 0, MAX_BODY if most is None else most
 
     @property
     def model(self) -> str | None:
@@ -155,7 +156,7 @@ class UsageReader:
         elif form == "json":
             self._size += len(piece)
             self._body.append(piece)
-            if self._size > MAX_BODY:
+            if self._size > self._most:
                 self._form, self._body = "none", []
         elif form == "jsonl":
             self._take_lines(self._blocks.cut(piece))

@@ -6,7 +6,12 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from airoxy.core.billing.usage import Usage
-from airoxy.core.billing.usage_reader import UsageReader, form_of, is_document
+from airoxy.core.billing.usage_reader import (
+    MAX_ERROR,
+    UsageReader,
+    form_of,
+    is_document,
+)
 from airoxy.core.error_page import LOOKED_AT, describe
 from airoxy.server.proxy.answer.decode import Decoder
 
@@ -49,7 +54,8 @@ class AnswerReader:
             if 0 < len(headers.get(b"content-length", b"")) <= _SHORT:
                 self._reader = UsageReader("json")
                 return
-        reader = self._reader = UsageReader(self.form, counted)
+        most = None if status < 400 else MAX_ERROR
+        reader = self._reader = UsageReader(self.form, counted, most)
         self.feed = reader.feed_events if self.is_stream else reader.feed
         if encoding and self.form != "none":
             # Lines and pages are bounded by themselves.
