@@ -75,7 +75,7 @@ def document(row: Row) -> dict[str, Any]:
 def state(row: Row, now: float) -> str:
     """Whether the token can be used, and if not why."""
     if not row["is_readable"]:
-        return "unreadable: its key is not here"
+        return "unreadable: its key cannot be found"
     if not row["is_active"]:
         return f"inactive: {row['inactive_reason']}" if row["inactive_reason"] else "disabled"
     if row["expires_at"] and row["expires_at"] <= now:
