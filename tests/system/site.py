@@ -35,6 +35,8 @@ class Site:
         site = cls(machine, "")
         machine.run("airoxy token add - --name one", stdin=f"{TOKEN}\n")
         site.key = json.loads(machine.run("airoxy api-key add --name client --json"))["key"]
+        # Before the server knows of the token it would refuse, and log, what is asked.
+        until(lambda: machine.status("curl -sf http://127.0.0.1:3800/health")[0] == 0)
         until(lambda: site.ask() == 200)
         # systemd would wait for it when the machine is switched off.
         machine.run("pkill --full '[i]nside.upstream'")
