@@ -82,15 +82,7 @@ class Proxy:
 
     async def __call__(self, request: Request, response: Response) -> None:
         now = time.time()
-        if not 0 <= now - self._renewed_at < SNAPSHOT_TTL:
-            self.pool.snapshot.renew()
-            self._renewed_at = now
-        try:
-            key_id, limits = authenticate(request.head.digests, self.pool.snapshot, now)
-        except Unauthorized as error:
-            head = request.head
-            self._refused.refuse(error, request.client, head.headers, now)
-            raise
+        key_id, limits = self._authenticate(request, now)
         head = request.head
         request_log = RequestLog(key_id, head.path, now, self.unwritten, method=head.method)
         if self.config.log_client_addresses:
@@ -119,6 +111,25 @@ class Proxy:
         finally:
             self.running -= 1
             self._account(request_log)
+
+    def _authenticate(self, request: Request, now: float) -> tuple[int, Limits | None]:
+        """The client key's id and limits. Raises Unauthorized, NotReady."""
+        snapshot, digests = self.pool.snapshot, request.head.digests
+        is_recent = 0 <= now - self._renewed_at < SNAPSHOT_TTL
+        if not is_recent:
+            snapshot.renew()
+            self._renewed_at = now
+        try:
+            try:
+                return authenticate(digests, snapshot, now)
+            except Unauthorized:
+                if not is_recent:
+                    raise
+                snapshot.renew()  # the key may be new
+                return authenticate(digests, snapshot, now)
+        except Unauthorized as error:
+            self._refused.refuse(error, request.client, request.head.headers, now)
+            raise
 
     async def _serve(
         self,

@@ -179,7 +179,8 @@ def test_workers_outlive_a_parent_that_is_killed_under_systemd(
     assert crowd.who & {str(pid) for pid in old}
     assert service.ask().split()[3] == memory
     service.wait_journal("The parent was killed; its workers")
-    service.wait_status("2 leaving with 1 open stream")
+    # The worker without a stream may have left by then.
+    service.wait_status("leaving with 1 open stream")
     service.finish_streams()
     assert stream.read() == b"last\n"
     service.wait_journal(f"Worker {max(old)}, whose parent was killed, has ended.")

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airoxy.core.billing.usage_reader import UsageReader
-from airoxy.server.proxy import decode
+from airoxy.server.proxy.answer import decode
 from airoxy.server.proxy.answer.decode import Decoder
 
 EVENTS = [
