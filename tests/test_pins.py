@@ -37,3 +37,10 @@ def test_every_package_from_npm_has_a_version_and_a_hash():
     for package in lock.values():
         assert package["integrity"].startswith("sha512-")
         assert "resolved" not in package
+
+
+def test_what_runs_on_other_versions_exists():
+    lines = (ROOT / "tests" / "versions.txt").read_text().splitlines()
+    paths = [line for line in lines if not line.startswith("#")]
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
