@@ -285,6 +285,39 @@ def test_a_pair_that_a_killed_process_took_with_it_is_told_and_the_old_one_is_th
     assert row(db, clock)["inactive_reason"] == "HTTP 400 invalid_grant"
 
 
+# Takes the lease, says so, and never comes to ask.
+ABOUT_TO_ASK = """
+import pathlib, sys, time
+from airoxy.config import make_config
+from airoxy.jobs.refresh import refresh_token
+from airoxy.store.schema import open_database
+def ask(*_):
+    print("asking", flush=True)
+    time.sleep(600)
+path, token_id, secret = sys.argv[1:]
+db = open_database(pathlib.Path(path))
+refresh_token(db, int(token_id), secret, make_config().oauth, time.time, ask=ask)
+"""
+
+
+def test_of_one_that_was_killed_before_it_asked_another_uses_the_refresh_token_once(
+    db, clock, token_id, tmp_path
+):
+    command = [sys.executable, "-c", ABOUT_TO_ASK, str(tmp_path / "airoxy.db"), str(token_id), OLD]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "asking\n"
+            assert leases.refreshing(db, token_id)[0].by == process.pid
+        finally:
+            process.kill()
+    with FakeAnthropic() as upstream:
+        oauth = OAuth(f"{upstream.url}{OAUTH_PATH}", CLIENT_ID, "scope", None)
+        assert refresh_token(db, token_id, OLD, oauth, clock).renewed
+        assert refresh_token(db, token_id, OLD, oauth, clock).renewed
+        assert len(upstream.refreshes) == 1
+    assert row(db, clock)["is_active"]
+
+
 def test_the_lease_of_a_dead_process_holds_nobody_up(db, clock, token_id, tmp_path):
     _killed_while_asking(tmp_path / "airoxy.db", token_id)
     assert refresh_token(db, token_id, OLD, OAUTH, clock, ask=Endpoint(renewed(clock))).renewed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -132,3 +132,55 @@ def test_a_change_of_what_requests_do_not_need_is_not_read(
     tokens.set_token(db, 1, {"note": "x"})
     snapshot.renew()
     assert seen == []
+
+
+UP_TO_COUNT = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)"
+MANY_KEYS = (
+    "INSERT INTO api_keys (name, digest, masked, created_at)"
+    " SELECT 'key-' || n, CAST('digest-' || n AS BLOB), 'ak-', 0"
+)
+MANY_TOKENS = (
+    "INSERT INTO tokens (name, type, token, created_at, masked, token_digest)"
+    " SELECT 'token-' || n, 'api_key', seal('sk-ant-api-test-' || n), 0, 'sk-', CAST(n AS BLOB)"
+)
+
+
+def steps(db: apsw.Connection, work: Callable[[], None]) -> int:
+    """How many instructions SQLite takes for it."""
+    taken = 0
+
+    def step() -> bool:
+        nonlocal taken
+        taken += 1
+        return False
+
+    db.setprogresshandler(step, 1)
+    try:
+        work()
+    finally:
+        db.setprogresshandler(None)
+    return taken
+
+
+def test_a_change_costs_no_more_with_ten_thousand_keys_and_two_thousand_tokens_than_with_five(
+    tmp_path: Path,
+) -> None:
+    taken = []
+    for count_of_keys, count_of_tokens in ((5, 5), (10_000, 2_000)):
+        path = tmp_path / f"{count_of_keys}.db"
+        with closing(open_database(path)) as db, closing(open_database(path)) as reader:
+            for statement, count in ((MANY_KEYS, count_of_keys), (MANY_TOKENS, count_of_tokens)):
+                run(db, f"{UP_TO_COUNT} {statement} FROM n", (count,))
+            snapshot = whole(reader)
+            assert (len(snapshot.keys), len(snapshot.tokens)) == (count_of_keys, count_of_tokens)
+            for change in (
+                lambda db=db: keys.toggle_key(db, 3),
+                lambda db=db: tokens.set_token(db, 3, {"priority": 5}),
+            ):
+                change()
+                taken.append(steps(reader, snapshot.renew))
+            assert len(snapshot.keys) == count_of_keys - 1
+            assert snapshot.tokens[3].priority == 5
+    few, many = taken[:2], taken[2:]
+    assert min(few) > 10
+    assert all(more <= 2 * less for less, more in zip(few, many, strict=True)), taken
