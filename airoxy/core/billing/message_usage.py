@@ -16,6 +16,7 @@ _DECLINABLE = ("message", "fallback_message")
 #: All cache writes, of whatever length.
 _WRITES = "cache_creation_input_tokens"
 _FOUND_AS = tuple(each.found_as for each in USAGE)
+_ZEROS = (0,) * len(_FOUND_AS)
 #: What the server's tools did is counted for the whole message.
 _ONCE = tuple(each for each in USAGE if not each.is_token)
 
@@ -143,14 +144,12 @@ class _Attempt:
         """By this attempt's words, or else the message's. One that was declined is not charged for,
         if it has no output."""
         count = self.counts.get
-        text = (texts | self.texts if texts else self.texts).get
-        usage: Usage = _usage(  # by position, which takes half the time
-            self.model or model,
-            *[count(path, 0) for path in _FOUND_AS],
-            text("service_tier") == "batch",
-            text("inference_geo"),
-            text("speed"),
-        )
+        # By position, which takes half the time.
+        usage: Usage = _usage(self.model or model, *map(count, _FOUND_AS, _ZEROS))
+        if texts or self.texts:
+            text = (texts | self.texts).get
+            usage.batch = text("service_tier") == "batch"
+            usage.geo, usage.speed = text("inference_geo"), text("speed")
         # Five minutes is what a write is without further word, so what the split leaves
         # unexplained is that; a split that says more than the sum is believed.
         if writes := count(_WRITES, 0):

@@ -138,8 +138,10 @@ def cost_nanousd(parts: Iterable[Usage], table: PriceTable, on: date) -> int:
             prompt = part.prompt_tokens
             rate = next(rate for rate in rates if prompt > rate.over * part.requests)
         cost = sum(map(mul, _amounts(part), rate.each))
-        common = math.lcm(unit, rate.unit)
-        sum_, unit = sum_ * (common // unit) + cost * (common // rate.unit), common
+        if unit != rate.unit:
+            common = math.lcm(unit, rate.unit)
+            sum_, unit, cost = sum_ * (common // unit), common, cost * (common // rate.unit)
+        sum_ += cost
     return (2 * sum_ + unit) // (2 * unit)
 
 
