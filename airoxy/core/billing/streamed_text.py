@@ -17,12 +17,14 @@ _SAMPLES = 8
 #: Chunks of one chat begin with the same bytes.
 _ALIKE = 24
 
+#: An event without one of these has no text, and need not be parsed.
+_HOLDERS = (b'"delta"', b'"content_block"', b'"choices"')
 _TEXTS = ("text", "thinking", "partial_json", "content", "reasoning_content")
 
 
 class StreamedText:
-    """Server-sent events as they pass, with `\\n` for every end of a line. The reader appends them
-    to `recent`, which costs next to nothing, and calls `settle` now and then."""
+    """Server-sent events as they pass. The reader appends them to `recent`, which costs next to
+    nothing, and calls `settle` now and then."""
 
     __slots__ = ("_earlier", "recent")
 
@@ -32,20 +34,21 @@ class StreamedText:
 
     def tokens(self) -> int:
         """The output tokens that the text of all whole events makes."""
-        recent = sum(_text_bytes(event) for event in b"".join(self.recent).split(b"\n\n"))
+        recent = sum(_text_bytes(event) for event in self._events())
         return -(-(self._earlier + recent) // BYTES_PER_TOKEN)
 
     def tokens_so_far(self) -> int:
         """Nearly the same, by the length of most events: for a look that is taken often."""
-        recent = _estimated(b"".join(self.recent).split(b"\n\n")[:-1])
+        recent = _estimated(self._events()[:-1])
         return -(-(self._earlier + recent) // BYTES_PER_TOKEN)
 
-    def settle(self) -> None:
-        """Keep `recent` small: count the text of what is older by the length of its events."""
+    def settle(self) -> bool:
+        """Keep `recent` small: count the text of what is older by the length of its events. False
+        if that has to wait."""
         first = len(self.recent[0])
         if first > RECENT and sum(map(len, self.recent)) < 2 * first:
-            return  # a long event that goes on; so that it is not joined for every piece of it
-        block = b"".join(self.recent)
+            return False  # a long event that goes on: it is not joined for every piece of it
+        block = with_newlines(b"".join(self.recent))
         end = block.rfind(b"\n\n") + 2
         if len(block) > RECENT and end >= 2:
             self._earlier += _estimated(block[:end].split(b"\n\n"))
@@ -53,6 +56,17 @@ class StreamedText:
         elif len(block) > LONGEST:
             block = b""  # it ends nowhere, so it is no event
         self.recent[:] = [block]
+        return True
+
+    def _events(self) -> list[bytes]:
+        return with_newlines(b"".join(self.recent)).split(b"\n\n")
+
+
+def with_newlines(block: bytes) -> bytes:
+    """With `\\n` for each `\\r\\n` and `\\r`; JSON has them as white space only."""
+    if block.find(b"\r") < 0:
+        return block
+    return block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def _estimated(events: list[bytes]) -> int:
@@ -60,12 +74,14 @@ def _estimated(events: list[bytes]) -> int:
     overheads: dict[bytes, int] = {}
     text = 0
     for event in events:
-        head = next((head for head in overheads if event.startswith(head)), None)
-        if head is not None:
-            text += max(0, len(event) - overheads[head])
-        elif len(overheads) < _SAMPLES and (found := _text_bytes(event)):
-            overheads[_head(event)] = len(event) - found
-            text += found
+        for head, overhead in overheads.items():
+            if event.startswith(head):
+                text += max(0, len(event) - overhead)
+                break
+        else:
+            if len(overheads) < _SAMPLES and (found := _text_bytes(event)):
+                overheads[_head(event)] = len(event) - found
+                text += found
     return text
 
 
@@ -76,6 +92,8 @@ def _head(event: bytes) -> bytes:
 
 
 def _text_bytes(event: bytes) -> int:
+    if not any(event.find(name) >= 0 for name in _HOLDERS):
+        return 0
     lines = [line[5:] for line in event.split(b"\n") if line.startswith(b"data:")]
     try:
         document = json.loads(b"\n".join(lines))

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from airoxy.core.billing.blocks import Blocks
 from airoxy.core.billing.message_usage import MODEL_LENGTH, MessageUsage, bounded_text
-from airoxy.core.billing.streamed_text import StreamedText
+from airoxy.core.billing.streamed_text import StreamedText, with_newlines
 from airoxy.core.billing.usage import PROMPT_STEP, Usage
 from airoxy.core.error_page import LOOKED_AT
 from airoxy.core.message import without_content
@@ -29,14 +29,20 @@ MAX_BODY, MAX_ERROR = 32 << 20, 1 << 20
 #: A longer one is not parsed as a whole if it need not be (bytes).
 _LONG = 4096
 
-#: json.loads without its choice of encodings (RFC 8259 has one), and without blanks around.
-_decode = json.JSONDecoder().raw_decode
+#: json.loads without its choice of encodings (RFC 8259 has one), and without blanks around; it
+#: raises StopIteration where there is nothing. (`raw_decode` is the same, and a call more.)
+_decoder: Any = json.JSONDecoder()
+_decode = _decoder.scan_once
 _MESSAGE_LENGTH = 1000
 _DONE = b"[DONE]"
+#: The last event of every stream, as Anthropic writes it; it need not be parsed.
+_STOP = re.compile(rb'event: message_stop\ndata: \{"type": ?"message_stop" *\}\s*')
 #: Inside a JSON string these quotes would be escaped, so nothing of interest is missed.
 _LOOKED_FOR = (b'"usage"', b'"error"', b'"message_stop"')
 #: The kept pieces of a stream are settled after so many small ones, or one larger than so (bytes).
 _SETTLE_AFTER, _LARGE = 64, 1024
+#: So often it is settled until the text is much more.
+_TELL_AFTER = 2
 _IN_CHATS = (b'"usage"', b'"error"', _DONE)
 _RESULTS = re.compile(r"/v1/messages/batches/[^/]+/results")
 #: Answers that are one message, or that name a batch or file; a file's content is the client's own.
@@ -86,6 +92,7 @@ class UsageReader:
         "_message",
         "_most",
         "_recent",
+        "_settled",
         "_size",
         "_text",
         "changes",
@@ -93,12 +100,15 @@ class UsageReader:
         "error_message",
         "finished",
         "resource_id",
+        "tell",
         "unread",
     )
 
     def __init__(self, form: str, counted: int = 0, most: int | None = None) -> None:
         #: How often something was read that may have changed what is known.
         self.changes = 0
+        #: Is called when more is known, or much more text has come.
+        self.tell: Callable[[], object] | None = None
         self.error_message: str | None = None
         self.resource_id: str | None = None
         self.container_id: str | None = None
@@ -119,6 +129,7 @@ class UsageReader:
             self._recent = self._text.recent
             self._looked_for = _LOOKED_FOR if form == "sse" else _IN_CHATS
             self._cr = False
+            self._settled = 0
         else:
             self._body: list[bytes] = []
             self._size, self._most = 0, MAX_BODY if most is None else most
@@ -166,18 +177,29 @@ class UsageReader:
 
     def feed_events(self, piece: bytes) -> None:
         """The same for a stream; called for every event, so with as little work as can be."""
-        if self._cr or b"\r" in piece:
-            piece = self._with_newlines(piece)
         recent = self._recent
+        # Whole events, as nearly always: if there is a `\r` among them, it can wait.
+        whole = piece[-2:] == b"\n\n" and not self._blocks.begun and not self._cr
+        if not whole:
+            piece = self._with_newlines(piece)
         recent.append(piece)
         if len(recent) > _SETTLE_AFTER or len(piece) > _LARGE:
-            self._text.settle()
-        if not piece.endswith(b"\n\n") or self._blocks.begun:
+            self._settle()
+        if not whole:
             piece = self._blocks.cut(piece)
         find = piece.find  # three times as fast as `in`
         usage, error, end = self._looked_for
         if find(usage) >= 0 or find(error) >= 0 or find(end) >= 0:
+            before = self.changes
             self._take_events(piece)
+            if self.tell is not None and self.changes != before:
+                self.tell()
+
+    def _settle(self) -> None:
+        if self._text.settle() and self.tell is not None:
+            self._settled += 1
+            if self._settled % _TELL_AFTER == 0:
+                self.tell()
 
     def so_far(self) -> tuple[list[Usage], bool]:
         """`parts` and `is_estimate`, should the answer end here."""
@@ -206,7 +228,8 @@ class UsageReader:
         elif self._form == "page":
             self.unread = b"".join(self._body)[:LOOKED_AT]
         elif self._form in ("sse", "chat"):
-            self._take_events(self._blocks.rest())
+            if self._blocks.begun:
+                self._take_events(self._blocks.rest())
             if not self._message.ended:
                 self._message.estimate = self._text.tokens()
 
@@ -215,10 +238,16 @@ class UsageReader:
         if self._cr and piece.startswith(b"\n"):
             piece = piece[1:]
         self._cr = piece.endswith(b"\r")
-        return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return with_newlines(piece)
 
     def _take_events(self, block: bytes) -> None:
-        for event in _interesting(block, self._looked_for):
+        if _STOP.fullmatch(block):
+            self.finished = True
+            return
+        block = with_newlines(block)
+        # One event, as nearly always, or several.
+        alone = block.find(b"\n\n") == len(block) - 2
+        for event in (block[:-2],) if alone else _interesting(block, self._looked_for):
             start = event.find(b"data:") + 5
             if len(event) > MAX_EVENT or start < 5:
                 continue
@@ -317,8 +346,8 @@ def _document(body: bytes | bytearray) -> Mapping[str, Any]:
 def _parse(data: bytes | bytearray) -> Mapping[str, Any]:
     try:
         text = data.decode().strip(" \t\r\n")
-        document, end = _decode(text)
-    except (ValueError, RecursionError):
+        document, end = _decode(text, 0)
+    except (ValueError, RecursionError, StopIteration):
         return {}
     return document if end == len(text) and isinstance(document, dict) else {}
 

@@ -75,10 +75,9 @@ class AnswerReader:
         """The whole document, where it is short and has not been read."""
         return b"".join(self._pieces)
 
-    @property
-    def changes(self) -> int:
-        """How often something was read that may have changed what is known."""
-        return self._reader.changes
+    def watch(self, tell: Callable[[], object]) -> None:
+        """Of a stream, `tell` is called when more is known, or much more text has come."""
+        self._reader.tell = tell
 
     def so_far(self) -> tuple[list[Usage], bool]:
         """The usage, should the answer end here, and whether it is an estimate."""

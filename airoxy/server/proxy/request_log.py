@@ -30,9 +30,6 @@ from airoxy.store.usage.requests import Row
 CLIENT_CLOSED_REQUEST = 499
 #: A document of so many bytes is kept as it is for its row; a longer one is read when it ends.
 _SHORT_ENOUGH = 2200
-#: Pieces of a stream after which the text that has come is estimated anew, for the case that the
-#: worker is killed.
-_NOTE_EVERY = 128
 #: The ending that is noted of a request while it runs.
 RUNNING = "running"
 
@@ -57,6 +54,37 @@ class RequestLog:
     `reservation` is what is held for it where its key has limits; in `unwritten` it is kept until
     its row is written."""
 
+    # In the class, because most requests leave most of it as it is; and an object of so many
+    # attributes would have no room for them but a dict of its own.
+    #: The size of its body, where that is known.
+    request_bytes = 0
+    #: Of a batch's results, how many were counted before.
+    counted_results = 0
+    model: str | None = None
+    is_stream = False
+    #: What it costs is not known, whatever the answer says.
+    uncounted = False
+    #: Its conversation was with another token before.
+    moved = False
+    client_address: str | None = None
+    #: The container that a Messages answer names, once there is a row.
+    container_id: str | None = None
+    token_id: int | None = None
+    token_name: str | None = None
+    attempts = 0
+    reservation: Reservation | None = None
+    slot: int | None = None
+    _kept_path: str | None = None
+    _noted_ending: str | None = None
+    _ttfb_ms: int | None = None
+    _duration_ms = 0
+    _status = 0
+    _error: str | None = None
+    _ending = "complete"
+    _request_id: str | None = None
+    _answer: AnswerReader | None = None
+    _used: _Used | None = None
+
     def __init__(
         self,
         key_id: int,
@@ -69,38 +97,9 @@ class RequestLog:
         self.key_id = key_id
         self.method = method
         self.endpoint = endpoint
-        #: The size of its body, where that is known.
-        self.request_bytes = 0
-        #: Of a batch's results, how many were counted before.
-        self.counted_results = 0
         self.now = now
-        self.model: str | None = None
-        self.is_stream = False
-        #: What it costs is not known, whatever the answer says.
-        self.uncounted = False
-        #: Its conversation was with another token before.
-        self.moved = False
-        self.client_address: str | None = None
-        #: The container that a Messages answer names, once there is a row.
-        self.container_id: str | None = None
-        self.token_id: int | None = None
-        self.token_name: str | None = None
-        self.attempts = 0
-        self.reservation: Reservation | None = None
-        self.slot: int | None = None
         self._unwritten = unwritten
-        self._kept_path: str | None = None
-        self._noted_ending: str | None = None
-        self._noted_changes = self._unnoted = 0
         self._started = time.monotonic()
-        self._ttfb_ms: int | None = None
-        self._duration_ms = 0
-        self._status = 0
-        self._error: str | None = None
-        self._ending = "complete"
-        self._request_id: str | None = None
-        self._answer: AnswerReader | None = None
-        self._used: _Used | None = None
 
     @property
     def begun(self) -> bool:
@@ -154,7 +153,9 @@ class RequestLog:
         request = (self.method, self.endpoint)
         answer = self._answer = AnswerReader(request, status, headers, self.counted_results)
         self.is_stream = self.is_stream or answer.is_stream
-        return self._feed if self.slot is not None and answer.is_stream else answer.feed
+        if self.slot is not None and answer.is_stream:
+            answer.watch(self._note_progress)
+        return answer.feed
 
     def failed(self, error: AiroxyError) -> None:
         """airoxy answers by itself, or breaks the answer off."""
@@ -227,15 +228,10 @@ class RequestLog:
 
     # What outlives the worker
 
-    def _feed(self, piece: bytes) -> None:
-        answer = self._answer
-        if answer is not None:
-            answer.feed(piece)
-            self._unnoted += 1
-            if answer.changes != self._noted_changes or self._unnoted == _NOTE_EVERY:
-                self._noted_changes, self._unnoted = answer.changes, 0
-                model, used = answer.model or self.model, (*answer.so_far(), None)
-                self._note(RUNNING, self._elapsed_ms(), model, used, b"")
+    def _note_progress(self) -> None:
+        if (answer := self._answer) is not None:
+            model, used = answer.model or self.model, (*answer.so_far(), None)
+            self._note(RUNNING, self._elapsed_ms(), model, used, b"")
 
     def _note(
         self, ending: str, duration_ms: int, model: str | None, used: _Used, raw: bytes

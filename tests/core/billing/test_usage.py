@@ -56,6 +56,23 @@ def test_only_a_line_feed_ends_a_line() -> None:
     assert [part.input_tokens for part in reader.parts] == [5]
 
 
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+def test_other_ends_of_lines_may_come_before_one_of_line_feeds(end: str) -> None:
+    usage = '{"type":"message_delta","usage":{"output_tokens":9}}'
+    piece = f"event: message_delta{end}data: {usage}{end}{end}data: {{}}\n\n".encode()
+    assert [part.output_tokens for part in read("sse", [piece]).parts] == [9]
+    text = '{"type":"content_block_delta","delta":{"type":"text_delta","text":"12345678"}}'
+    piece = f"event: content_block_delta{end}data: {text}{end}{end}data: {{}}\n\n".encode()
+    assert [part.output_tokens for part in read("sse", [piece, piece]).parts] == [4]
+
+
+@pytest.mark.parametrize("blanks", ["", "     "])
+@pytest.mark.parametrize("after", ["", "x"])
+def test_a_stream_ends_with_message_stop_and_not_with_its_like(blanks: str, after: str) -> None:
+    stop = f'event: message_stop\ndata: {{"type":"message_stop"{blanks}}}{after}\n\n'
+    assert read("sse", [stop.encode()]).finished == (not after)
+
+
 def test_an_error_event_finishes_a_stream() -> None:
     reader = read("sse", [FAILED])
     assert reader.error_message == "Overloaded"

@@ -64,10 +64,11 @@ def document(request_log: RequestLog, *, text: str = "", headers: bool = True) -
     request_log.answered(200, kind | length)(written)
 
 
-def stream(request_log: RequestLog, *pieces: bytes) -> None:
+def stream(request_log: RequestLog, *pieces: bytes) -> Callable[[bytes], object]:
     feed = request_log.answered(200, {b"content-type": b"text/event-stream"})
     for piece in pieces:
         feed(piece)
+    return feed
 
 
 @pytest.mark.parametrize(
@@ -108,18 +109,18 @@ def test_a_request_without_an_answer_was_killed(
 def test_a_running_stream_has_what_was_counted_and_an_estimate_of_its_text(
     unwritten: UnwrittenRequests, request_log: RequestLog
 ) -> None:
-    stream(request_log, START)
+    feed = stream(request_log, START)
     row = adopted(unwritten, request_log)
     assert (row.ending, row.status_code, row.usage.input_tokens) == ("worker_killed", 200, 1000)
     assert row.usage.output_tokens == 1
     for _ in range(300):
-        request_log._feed(TEXT)
+        feed(TEXT)
     row = adopted(unwritten, request_log)
     assert 200 <= row.usage.output_tokens <= 300
     assert row.is_estimate
-    request_log._feed(END)
+    feed(END)
     assert adopted(unwritten, request_log).usage.output_tokens == 900
-    request_log._feed(STOP)
+    feed(STOP)
     request_log.end()
     row = adopted(unwritten, request_log)
     assert (row.ending, row.usage.output_tokens, row.is_estimate) == ("complete", 900, False)
