@@ -3,12 +3,17 @@ sent, and how the tokens stand afterwards. Plain and streamed requests fare alik
 
 from __future__ import annotations
 
+import http.client
 import json
+import os
 import re
+import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from airoxy.store.leases import refreshing
 from tests.program import Airoxy, unix
 from tests.server.pool.pooled import OAUTH, OAUTH_REFRESH, ONE, THREE, TWO, ask, listed
 
@@ -230,3 +235,23 @@ def test_the_error_of_airoxy_and_its_row_in_the_log_have_one_id(airoxy):
     (row,) = airoxy.wait_logs(1)
     assert row["request_id"] == answer.headers["request-id"] == answer.json()["request_id"]
     assert re.fullmatch(r"req_airoxy_[0-9a-f]{16}", row["request_id"])
+
+
+def test_of_a_worker_that_is_killed_while_it_refreshes_another_renews_the_token(install, upstream):
+    airoxy = install(workers=2).start()
+    token_id = airoxy.token(OAUTH, OAUTH_REFRESH, name="pair")
+    key = airoxy.key()
+    upstream.script(token=OAUTH, times=None).unauthorized()
+    hold = upstream.script(path="/v1/oauth/token").hold()
+    with ThreadPoolExecutor(1) as threads:
+        lost = threads.submit(ask, airoxy, key)
+        hold.wait_arrived()
+        with airoxy.opened() as db:
+            worker = refreshing(db, token_id)[0].by
+        os.kill(worker, signal.SIGKILL)
+        assert isinstance(lost.exception(), http.client.HTTPException | OSError)
+    assert ask(airoxy, key).status == 200
+    assert ask(airoxy, key).status == 200
+    # The first was never answered, so that its refresh token was not spent by it.
+    assert len(upstream.refreshes) == 2
+    assert listed(airoxy)["pair"]["is_active"]
