@@ -26,7 +26,7 @@ PYTEST_FLAGS ?= -n auto --timeout 180
 # Root installs what is missing, and runs the tests that boot a system.
 IS_ROOT := $(filter 0,$(shell id -u))
 
-.PHONY: help up deb repo docs test lint newest demo bench bench-peer bench-soak soak fuzz clean test-debian test-newest test-clients test-system unbooted needs
+.PHONY: help up deb repo docs test lint newest demo bench bench-peer bench-soak soak chaos fuzz clean test-debian test-newest test-clients test-system unbooted needs
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -93,6 +93,12 @@ SOAK_SECONDS ?= 3600
 
 soak: needs  ## SOAK_SECONDS of load with all kinds of trouble: nothing grows, every token is counted
 	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m tests.soak
+
+# With the faults of the machine, which root can do more of. CHAOS_SEED=… repeats a run's faults.
+CHAOS_SECONDS ?= 3600
+
+chaos: needs  ## CHAOS_SECONDS of load with random faults, and whether every promise was kept
+	CHAOS_SECONDS=$(CHAOS_SECONDS) $(PYTHON) -m tests.chaos
 
 # On the distribution's versions, whose parsers are the older ones.
 FUZZ_SECONDS ?= 600

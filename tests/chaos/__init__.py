@@ -1,0 +1,1 @@
+"""`make chaos`: load through airoxy with random faults, and whether its promises held."""
