@@ -84,7 +84,7 @@ class Faults:
         elsewhere.rename(self._airoxy.database)
 
     def take_descriptors(self) -> None:
-        pid = self._dice.choice(self.workers())
+        pid = max(self.workers())  # not one that is about to leave
         usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (60, usual[1]))
         with contextlib.ExitStack() as crowd:
@@ -92,7 +92,8 @@ class Faults:
                 with contextlib.suppress(OSError):
                     crowd.enter_context(Client(self._airoxy))
             self._pause()
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
+        with contextlib.suppress(ProcessLookupError):  # it was one that a reload had replaced
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
 
     def lose_upstream(self) -> None:
         self._fake.refuse()
