@@ -63,7 +63,7 @@ REPAIRED = {
         "chown root:root /var/lib/airoxy",
         "directory",
         "belongs to root and not to airoxy",
-        sides={"keys", "tokens"},
+        sides={"keys", "tokens", "health"},
     ),
     "wrong mode of the directory": Fault(
         "chmod 777 /var/lib/airoxy", "directory", "has mode 0777 and not 0750"
@@ -227,7 +227,12 @@ def of(findings: list[dict[str, Any]], fault: Fault) -> dict[str, Any]:
 
 
 def changes(before: str, after: str) -> list[str]:
-    return sorted(set(before.splitlines()) ^ set(after.splitlines()))
+    """A repair closes the database to the group, which could read it before."""
+    closed = [
+        set(re.sub(r"(airoxy\.db\S* airoxy:airoxy) 640", r"\1 600", each).splitlines())
+        for each in (before, after)
+    ]
+    return sorted(closed[0] ^ closed[1])
 
 
 def test_a_healthy_system_is_all_well_and_is_left_alone(site: Site) -> None:
