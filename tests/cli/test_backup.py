@@ -25,7 +25,7 @@ from airoxy.store.usage import requests
 from tests.cli.terminal import Typed
 from tests.conftest import Clock
 from tests.program import PYTHON, ROOT, Airoxy, environment
-from tests.store.account import add_key, add_token, append, row
+from tests.store.seed import add_key, add_token, append, row
 
 
 @pytest.fixture

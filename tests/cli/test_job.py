@@ -8,7 +8,7 @@ import apsw
 
 from tests.cli.terminal import Typed
 from tests.conftest import Clock
-from tests.store.account import append, days_ago, row
+from tests.store.seed import append, days_ago, row
 
 
 def test_the_log_is_tidied_and_the_totals_stay(db: apsw.Connection, clock: Clock) -> None:

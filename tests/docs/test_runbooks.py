@@ -13,7 +13,7 @@ from airoxy.store.migrations import MIGRATIONS
 from airoxy.store.schema import open_database
 from tests.docs.test_words import section
 from tests.program import ROOT
-from tests.store.account import add_key
+from tests.store.seed import add_key
 from tests.store.test_released import KEY
 
 RELEASED = ROOT / "tests/store/released/1.0.0.sql"

@@ -14,7 +14,7 @@ from airoxy.errors import StoreError
 from airoxy.jobs.backup import back_up_nightly
 from airoxy.store.schema import open_database
 from airoxy.store.usage import daily
-from tests.store.account import append, row
+from tests.store.seed import append, row
 
 DAY = datetime.date(2026, 11, 22)
 

@@ -17,7 +17,7 @@ from airoxy.store import migrations
 from airoxy.store.schema import open_database, run
 from airoxy.store.usage import costs, requests
 from tests.jobs.killing import work_killed
-from tests.store.account import TODAY, append, days_ago, row
+from tests.store.seed import TODAY, append, days_ago, row
 
 OPUS = "claude-opus-5-5"
 #: A dollar, two … six dollars for a million tokens.

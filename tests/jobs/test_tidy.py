@@ -16,7 +16,7 @@ from airoxy.store.schema import open_database, run, transaction
 from airoxy.store.usage import requests
 from tests.conftest import NOON
 from tests.jobs.killing import work_killed
-from tests.store.account import TODAY, add_key, add_token, append, days_ago, row
+from tests.store.seed import TODAY, add_key, add_token, append, days_ago, row
 
 TIDY = f"""
 from airoxy.jobs.tidy import tidy_log

@@ -18,7 +18,7 @@ from airoxy.errors import StoreError
 from airoxy.store import encryption, key_file, leases, migrations, schema, tokens
 from airoxy.store.schema import open_database, run
 from tests.program import ROOT, environment
-from tests.store.account import add_login, add_token
+from tests.store.seed import add_login, add_token
 
 SECRETS = (b"sk-ant-oat-test-one", b"sk-ant-ort-test-one", b"sk-ant-api-test-two")
 

@@ -12,7 +12,7 @@ from airoxy.errors import Conflict, NotFound
 from airoxy.store import keys, limits, schema
 from airoxy.store.usage import costs
 from tests.conftest import NOON
-from tests.store.account import TODAY, add_key, append, days_ago, row
+from tests.store.seed import TODAY, add_key, append, days_ago, row
 
 
 def test_a_key_without_limits_is_not_among_those_that_have_some(db: apsw.Connection) -> None:

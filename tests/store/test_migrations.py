@@ -13,7 +13,7 @@ from airoxy.errors import StoreError
 from airoxy.store import backup, migrations, schema
 from airoxy.store.schema import open_database, run
 from airoxy.store.usage.first_tables import BLOCK
-from tests.store.account import add_key
+from tests.store.seed import add_key
 
 FIRST = migrations.MIGRATIONS
 

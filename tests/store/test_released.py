@@ -20,7 +20,7 @@ from airoxy.store import keys, tokens
 from airoxy.store.key_file import write_key_file
 from airoxy.store.schema import open_database
 from airoxy.store.usage import daily, requests
-from tests.store.account import add_key, add_login, add_token, append, row
+from tests.store.seed import add_key, add_login, add_token, append, row
 
 RELEASED = Path(__file__).parent / "released"
 #: What the tokens in all of them are encrypted with.

@@ -10,7 +10,7 @@ from airoxy.store import keys, resources, schema
 from airoxy.store.limits import set_limits
 from airoxy.store.resources import Resource, find_resources
 from airoxy.store.schema import run
-from tests.store.account import add_key, add_token
+from tests.store.seed import add_key, add_token
 
 
 def test_a_thing_is_known_with_its_token_and_key_as_it_was_made_first(db: apsw.Connection) -> None:

@@ -19,7 +19,7 @@ from airoxy.errors import StoreError
 from airoxy.store import schema
 from airoxy.store.schema import open_database, run, transaction
 from tests.program import ROOT
-from tests.store.account import add_key, add_token, append, row
+from tests.store.seed import add_key, add_token, append, row
 
 
 @pytest.fixture

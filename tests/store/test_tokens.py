@@ -12,7 +12,7 @@ from airoxy.errors import Conflict, NotFound
 from airoxy.store import leases, tokens
 from airoxy.store.names import find_id
 from airoxy.store.schema import open_database, run
-from tests.store.account import add_login, add_token
+from tests.store.seed import add_login, add_token
 
 SECOND = 10**9
 

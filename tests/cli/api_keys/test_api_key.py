@@ -10,7 +10,7 @@ import pytest
 from airoxy.core.keys import digest
 from airoxy.store.schema import open_database
 from tests.program import Airoxy
-from tests.store.account import append, row
+from tests.store.seed import append, row
 
 
 @pytest.fixture

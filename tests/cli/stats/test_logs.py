@@ -15,7 +15,7 @@ from airoxy.store import keys
 from tests.cli.terminal import Typed
 from tests.conftest import Clock
 from tests.program import PYTHON, ROOT, environment
-from tests.store.account import TODAY, add_key, add_token, append, days_ago, row
+from tests.store.seed import TODAY, add_key, add_token, append, days_ago, row
 
 
 @pytest.fixture

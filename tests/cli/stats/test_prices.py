@@ -16,7 +16,7 @@ from airoxy.store.schema import run
 from airoxy.store.usage import requests
 from tests.cli.terminal import Typed
 from tests.conftest import Clock
-from tests.store.account import append, days_ago, row
+from tests.store.seed import append, days_ago, row
 
 OWN: dict[str, Any] = {"input": 1, "output": 2, "write_5m": 3, "write_1h": 4, "read": 0.125}
 

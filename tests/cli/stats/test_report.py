@@ -20,7 +20,7 @@ from airoxy.errors import InvalidInput
 from airoxy.store.usage import requests
 from tests.cli.terminal import Typed
 from tests.conftest import Clock
-from tests.store.account import add_key, add_token, append, days_ago, row
+from tests.store.seed import add_key, add_token, append, days_ago, row
 
 NASTY = '<script>document.title="x"</script> & "Söhne"'
 CHROMIUM = shutil.which("chromium")

@@ -13,7 +13,7 @@ from airoxy.errors import InvalidInput, NotFound
 from airoxy.store.usage.daily import TOTALS
 from tests.cli.terminal import Screen, Typed
 from tests.conftest import Clock
-from tests.store.account import add_key, add_token, append, days_ago, row
+from tests.store.seed import add_key, add_token, append, days_ago, row
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from airoxy.store.usage.daily import TOTALS
 from tests.cli.terminal import Screen, Typed
 from tests.conftest import NOON, Clock
 from tests.program import PYTHON, ROOT, Airoxy, environment
-from tests.store.account import add_key, add_token, append, days_ago, row
+from tests.store.seed import add_key, add_token, append, days_ago, row
 
 NOTHING = dict.fromkeys(TOTALS, 0)
 WELL = {"status": "ok", "version": "1.0.0", "uptime": 7300, "tokens_ready": 2, "streams_open": 37}

@@ -26,7 +26,7 @@ from airoxy.server.metrics.counters import (
 )
 from airoxy.server.shared_memory import SharedMemory
 from airoxy.store.usage.requests import Row
-from tests.store.account import row as usage_row
+from tests.store.seed import row as usage_row
 
 FORK = multiprocessing.get_context("fork")
 

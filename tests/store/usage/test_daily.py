@@ -14,7 +14,7 @@ from airoxy.store.schema import run, transaction
 from airoxy.store.usage import requests
 from airoxy.store.usage.daily import COUNTS, TOTALS, by_day_key_and_model
 from airoxy.store.usage.requests import totals, totals_by
-from tests.store.account import TODAY, add_key, add_token, append, days_ago, row
+from tests.store.seed import TODAY, add_key, add_token, append, days_ago, row
 
 
 def test_the_totals_are_those_of_the_specification(db: apsw.Connection) -> None:

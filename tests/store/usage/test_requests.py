@@ -16,7 +16,7 @@ from airoxy.store import keys, tokens
 from airoxy.store.schema import run, transaction
 from airoxy.store.usage import requests
 from airoxy.store.usage.first_tables import BLOCK
-from tests.store.account import TODAY, add_key, add_token, append, days_ago, row
+from tests.store.seed import TODAY, add_key, add_token, append, days_ago, row
 
 # The fields of a request, as the specification lists them.
 FIELDS = [

@@ -1,4 +1,4 @@
-"""Rows for the usage log, made up from what a test is about."""
+"""Keys, tokens and rows of the usage log, made up from what a test is about."""
 
 from __future__ import annotations
 
