@@ -69,11 +69,16 @@ class Parent:
         self._next_alive = 0.0 if watchdog else math.inf
         self._signals_in, self._signals_out = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def run(self) -> int:
-        """Until the service has stopped: the exit status."""
+    def run(self, *, failure: str = "") -> int:
+        """Until the service has stopped: the exit status. After a `failure` of the reload, its
+        reason, it goes on with the predecessor's workers."""
         try:
             with self._handling_signals():
                 self._store_memory()
+                if failure:
+                    # Not before signals are handled: READY invites the next reload.
+                    self._started = True
+                    self._fail(failure)
                 self._step(b"")
                 while not (self._stopping and not self._workers.workers):
                     self._step(self._wait())
@@ -84,11 +89,6 @@ class Parent:
             os.close(self._signals_in)
             os.close(self._signals_out)
         return self._status
-
-    def resume(self, why: str) -> None:
-        """Go on with the predecessor's workers: the reload has failed for this reason."""
-        self._started = True
-        self._fail(why)
 
     # Events
 

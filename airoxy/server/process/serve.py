@@ -87,9 +87,7 @@ def serve(
         os.close(fd)
         notifier.unstore(name)
     parent = Parent(state, work, notifier, watchdog, predecessor=predecessor, timeouts=timeouts)
-    if failure:
-        parent.resume(failure)
-    return parent.run()
+    return parent.run(failure=failure)
 
 
 def _inherit(layout: Layout) -> ParentState | None:

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import os
+import signal
+
+from airoxy.server.process.memory import LAYOUT
+from airoxy.server.process.parent import Parent
+from airoxy.server.process.reload import ParentState
+from airoxy.server.process.systemd import Notifier
+from airoxy.server.shared_memory import SharedMemory
+
+
+class Manager(Notifier):
+    """One that reloads the service and then stops it, as soon as that says that it is ready."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.heard: list[bool] = []
+
+    def ready(self) -> None:
+        handled = signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL
+        self.heard.append(handled)
+        assert handled, "a reload now would kill the parent"
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_who_goes_on_after_a_failed_takeover_is_not_ready_before_it_hears_signals() -> None:
+    manager = Manager()
+    state = ParentState([], None, SharedMemory(LAYOUT), 0)
+    parent = Parent(state, lambda *_: 0, manager, None)
+    assert parent.run(failure="the configuration is broken") == 0
+    assert manager.heard == [True]
