@@ -142,11 +142,12 @@ complete -F _airoxy airoxy
 
 def fish(tree: list[Level]) -> str:
     """One line for each word, with the condition under which it is offered."""
-    known = " ".join(f'"{words}"' for words in _commands(tree))
+    known = [f'    set --append known "{words}"' for words in _commands(tree)]
     lines = [
         HEAD,
         "function __airoxy_at --description 'Whether this is the command typed so far'",
-        f"    set --local known {known}",
+        "    set --local known",
+        *known,
         "    set --local command",
         "    for word in (commandline --tokenize --cut-at-cursor --current-process)[2..]",
         '        contains -- (string trim "$command $word") $known; and set --append command $word',
