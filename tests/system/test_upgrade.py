@@ -133,7 +133,7 @@ def test_what_was_edited_stays_so_and_nobody_is_asked(site, variant):
 def test_a_shipped_configuration_that_changed_is_taken_without_a_question_where_nobody_edited(
     computer,
 ):
-    variant = Variant("1.3.0-1", "echo '# One more line.' >> etc/airoxy.yaml")
+    variant = Variant("1.3.0-1", "echo '# One more line.' >> etc/short/airoxy.yaml")
     computer.put("/root/later.deb", package.build(variant))
     said = computer.run("apt-get install --yes /root/later.deb < /dev/null")
     assert "Configuration file" not in said
