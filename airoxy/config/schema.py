@@ -226,8 +226,9 @@ SCHEMA: tuple[Setting, ...] = (
         "oauth.leave_at",
         Share(),
         0.95,
-        "The share of a subscription's quota window (five hours, seven days) from which on its"
-        " token is only used when no other is ready.",
+        "The share of a subscription's quota window (five hours, seven days; for models of one"
+        " family, the window of that family) from which on its token is only used when no other is"
+        " ready.",
     ),
     Setting(
         "metrics.allow",

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import combinations
 from typing import NamedTuple
 
 from airoxy.core.answers.retry import unix_time
 
 _PREFIX = b"anthropic-ratelimit-unified-"
 _FIELD = re.compile(rb"([\w.-]{1,40})-(utilization|reset)")
-#: A window for one family of models, such as 7d_opus, says nothing of the others.
+#: Behind it stands the family of models that a window such as 7d_opus is about.
 _FAMILY = "_"
+#: In `spare_until`: every model.
+EVERY_FAMILY = ""
 _MOST_WINDOWS = 16
+#: Of a model's name, which comes from a client.
+_MOST_WORDS = 8
 
 
 class QuotaWindow(NamedTuple):
@@ -38,15 +43,24 @@ def read_windows(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, QuotaWindo
     return windows if len(windows) <= _MOST_WINDOWS else {}
 
 
-def spare_until(windows: Mapping[str, QuotaWindow], leave_at: float) -> float:
-    """Until when (Unix seconds) the token is to be spared: the last reset of the windows of which
-    more than `leave_at` is spent; 0 if there is none."""
-    resets = (
-        window.resets_at
-        for name, window in windows.items()
-        if window.used >= leave_at and _FAMILY not in name
-    )
-    return max(resets, default=0.0)
+def spare_until(windows: Mapping[str, QuotaWindow], leave_at: float) -> dict[str, float]:
+    """For which families of models the token is to be spared, and until when (Unix seconds): the
+    last reset of the windows of which more than `leave_at` is spent."""
+    found: dict[str, float] = {}
+    for name, window in windows.items():
+        if window.used >= leave_at:
+            family = name.partition(_FAMILY)[2]
+            found[family] = max(window.resets_at, found.get(family, 0.0))
+    return found
+
+
+def families(model_class: str) -> Iterator[str]:
+    """The families of models that this class may be of: EVERY_FAMILY, and of claude-opus-4 also
+    opus, opus-4 and so on."""
+    yield EVERY_FAMILY
+    words = model_class.split("-")[:_MOST_WORDS]
+    for first, last in combinations(range(len(words) + 1), 2):
+        yield "-".join(words[first:last])
 
 
 def _share(value: bytes) -> float:

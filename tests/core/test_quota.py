@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airoxy.core.quota import QuotaWindow, read_windows, spare_until
+from airoxy.core.quota import QuotaWindow, families, read_windows, spare_until
 
 
 def test_each_window_has_its_share_and_its_reset() -> None:
@@ -45,7 +45,39 @@ def test_a_flood_of_windows_is_none() -> None:
 
 def test_a_token_is_spared_until_the_last_of_its_full_windows_begins_anew() -> None:
     windows = {"5h": QuotaWindow(0.97, 100), "7d": QuotaWindow(0.96, 900)}
-    assert spare_until(windows, 0.95) == 900
-    assert spare_until(windows, 0.965) == 100
-    assert spare_until(windows, 1) == 0
-    assert spare_until({"7d_opus": QuotaWindow(1, 100)}, 0.95) == 0
+    assert spare_until(windows, 0.95) == {"": 900}
+    assert spare_until(windows, 0.965) == {"": 100}
+    assert spare_until(windows, 1) == {}
+
+
+def test_a_window_of_a_family_spares_the_token_for_that_family() -> None:
+    windows = {
+        "5h": QuotaWindow(0.2, 100),
+        "7d_opus": QuotaWindow(0.99, 900),
+        "5h_opus": QuotaWindow(1, 100),
+        "7d_sonnet": QuotaWindow(0.5, 900),
+    }
+    assert spare_until(windows, 0.95) == {"opus": 900}
+
+
+@pytest.mark.parametrize(
+    ("model_class", "family", "of_it"),
+    [
+        ("claude-opus-4", "opus", True),
+        ("claude-opus-4", "opus-4", True),
+        ("claude-opus-5-5", "", True),
+        ("claude-opus-5-5", "sonnet", False),
+        ("claude-opus-5-5", "opu", False),
+        ("", "", True),
+        ("", "opus", False),
+        ("*", "opus", False),
+    ],
+)
+def test_a_class_of_models_is_of_the_families_in_its_name(
+    model_class: str, family: str, of_it: bool
+) -> None:
+    assert (family in set(families(model_class))) is of_it
+
+
+def test_a_name_that_somebody_made_up_has_few_families() -> None:
+    assert len(list(families("a-" * 10_000))) < 100

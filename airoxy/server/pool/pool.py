@@ -295,6 +295,7 @@ class Pool:
         return self._queues.of_session(
             wanted.pool,
             wanted.session,
+            scope,
             lambda token: (
                 token.id not in tried
                 and self._queues.ready_at(scope, token) - patience <= now

@@ -69,23 +69,24 @@ class Queues:
         if own is not None:
             return own.first(now, passed_over)
         queue = self._queue(pool, EVERYTHING)
-        if not self._token_state.any_cools(now):
+        if not self._token_state.any_cools(now) and not self._token_state.any_spared(now):
             return queue.first(now, passed_over)
         token = queue.first(
-            now, lambda token: passed_over(token) or self.ready_at(scope, token) > now
+            now, lambda token: passed_over(token) or self._preferred_at(scope, token) > now
         )
         if queue.passed > _MOST_PASSED:
             self._queue(pool, scope)
         return token
 
     def of_session(
-        self, pool: str | None, session: bytes, is_able: Callable[[Token], bool]
+        self, pool: str | None, session: bytes, scope: Scope, is_able: Callable[[Token], bool]
     ) -> Token | None:
         """The conversation's own token; one that is spared only where no other is able."""
         queue, state, now = self._queue(pool, EVERYTHING), self._token_state, time.time()
         if state.any_spared(now):
             token = queue.of_session(
-                session, lambda token: state.spare_until(token) <= now and is_able(token)
+                session,
+                lambda token: state.spare_until(token, scope.model_class) <= now and is_able(token),
             )
             if token is not None:
                 return token
@@ -108,7 +109,7 @@ class Queues:
         """From when on the token is ready and need not be spared."""
         until = self.ready_at(scope, token)
         if self._token_state.any_spared(time.time()):
-            return max(until, self._token_state.spare_until(token))
+            return max(until, self._token_state.spare_until(token, scope.model_class))
         return until
 
     def _queue(self, pool: str | None, scope: Scope) -> TokenQueue:

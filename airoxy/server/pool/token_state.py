@@ -8,30 +8,35 @@ from its id, so that no worker waits for another to allocate one.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection
+from array import array
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 
 from airoxy.core.pool import EVERY_CLASS, EVERY_GROUP, Token
+from airoxy.core.quota import families
 from airoxy.server.shared_memory import Record, Region, SharedMemory
 
 SLOTS = 4096
 #: Scopes (endpoint group and model class) for which a token can cool down at once; the cooldown
 #: that ends first gives way.
 _COOLDOWNS = 16
+#: Families of models for which a token can be spared at once.
+_SPARED = 4
 #: So long a deactivation holds without the database, and so long (ns) after it was written there:
 #: by then every worker has read it.
 _UNWRITTEN, _WRITTEN = 86_400 * 10**9, 10**9
 
 # Times are Unix nanoseconds.
 _ENTRY = Record(scope=1, until=1, set_at=1)
+_SPARING = Record(family=1, until=1)
 _SLOT = Record(
     token_id=1,
     last_used=1,
     inactive_secret=1,
     inactive_since=1,
     inactive_until=1,
-    spare_until=1,
+    spared=_SPARED * _SPARING,
     cooldowns=_COOLDOWNS * _ENTRY,
 )
 _STATE = Record(
@@ -41,7 +46,7 @@ REGION = Region("token_state", _STATE, locks={"choice": 1})
 
 _LATEST_USE, _LATEST_COOLDOWN = _STATE.at["latest_use"], _STATE.at["latest_cooldown"]
 _LATEST_INACTIVE = _STATE.at["latest_inactive"]
-_LATEST_SPARE, _SPARE = _STATE.at["latest_spare"], _SLOT.at["spare_until"]
+_LATEST_SPARE, _SPARINGS = _STATE.at["latest_spare"], _SLOT.at["spared"]
 _FIRST_SLOT = _STATE.at["slots"]
 _LAST_USED, _ENTRIES = _SLOT.at["last_used"], _SLOT.at["cooldowns"]
 _SECRET, _SINCE, _INACTIVE = (_SLOT.at[f"inactive_{name}"] for name in ("secret", "since", "until"))
@@ -123,25 +128,35 @@ class TokenState:
             words[entry + _SET_AT] = set_at_ns
             words[entry] = scope  # last: from now on it is read
 
-    def spare(self, token_id: int, until: float) -> None:
-        """Until this Unix second the token is only used when no other is ready."""
-        until_ns = int(until * 1e9)
-        base = _base(token_id)
-        if self._words[base + _SPARE] == until_ns and self._words[base] == token_id:
+    def spare(self, token_id: int, until: Mapping[str, float]) -> None:
+        """For these families of models the token is only used when no other is ready, until such a
+        Unix second."""
+        words, base = self._words, _base(token_id)
+        place = slice(base + _SPARINGS, base + _SPARINGS + _SPARED * _SPARING.size)
+        spared = [0] * (_SPARED * _SPARING.size)
+        latest = sorted(until.items(), key=lambda each: each[1], reverse=True)[:_SPARED]
+        for number, (family, end) in enumerate(latest):
+            spared[2 * number : 2 * number + 2] = _number(family), int(end * 1e9)
+        if words[base] == token_id and words[place].tolist() == spared:
             return
         with self._lock:
-            words = self._words
-            words[self._slot(token_id) + _SPARE] = until_ns
-            words[_LATEST_SPARE] = max(until_ns, words[_LATEST_SPARE])
+            self._slot(token_id)
+            words[place] = array("q", spared)
+            words[_LATEST_SPARE] = max(*spared[1::2], words[_LATEST_SPARE])
 
     def any_spared(self, now: float) -> bool:
         """Whether there may be a token that is spared."""
         return self._words[_LATEST_SPARE] > now * 1e9
 
-    def spare_until(self, token: Token) -> float:
+    def spare_until(self, token: Token, model_class: str) -> float:
         """See `spare`; 0 if it is not spared."""
         words, base = self._words, _base(token.id)
-        return words[base + _SPARE] / 1e9 if words[base] == token.id else 0.0
+        if words[base] != token.id:
+            return 0.0
+        spared = words[base + _SPARINGS : base + _SPARINGS + _SPARED * _SPARING.size].tolist()
+        mine = _families(model_class)
+        untils = zip(spared[::2], spared[1::2], strict=True)
+        return max((until for family, until in untils if family in mine), default=0) / 1e9
 
     def deactivate(self, token: Token, now_ns: int) -> None:
         """No worker uses the token any more, unless it gets a new secret or is reset."""
@@ -203,6 +218,11 @@ def _scopes(group: str, model_class: str) -> tuple[int, ...]:
     """The numbers of this scope, and of the wider ones that include it."""
     groups, classes = (group, EVERY_GROUP), (model_class, EVERY_CLASS)
     return tuple(_number(f"{each}\0{name}") for each in groups for name in classes)
+
+
+@lru_cache(maxsize=1000)  # model names come from clients
+def _families(model_class: str) -> frozenset[int]:
+    return frozenset(map(_number, families(model_class)))
 
 
 def _number(text: str) -> int:

@@ -49,6 +49,30 @@ def test_a_lower_priority_comes_before_what_is_nearly_used_up(install, upstream)
     assert upstream.tokens == [FULL, ONE]
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_window_of_one_family_of_models_counts_for_that_family_alone(install, upstream, workers):
+    airoxy, key = start(install, upstream, workers=workers)
+    soon = int(time.time()) + 3600
+    upstream.set_quota(
+        FULL, five_hour=("allowed", 0.1, soon), seven_day_opus=("allowed", 0.99, soon)
+    )
+    for _ in range(2):
+        assert ask(airoxy, key).status == 200
+    upstream.clear()
+    for number in range(8):
+        assert ask(airoxy, key, headers=SESSION if number % 2 else {}).status == 200
+    assert set(upstream.tokens) == {HALF}
+    upstream.clear()
+    for _ in range(4):
+        assert ask(airoxy, key, model="claude-sonnet-5-5").status == 200
+    assert upstream.tokens.count(FULL) == 2
+    airoxy.cli("token", "disable", "half")
+    assert ask(airoxy, key).status == 200
+    shown = airoxy.cli("token", "show", "full")
+    assert "quota 7d_opus" in shown
+    assert "99% used" in shown
+
+
 def test_leave_at_says_when(install, upstream):
     airoxy, key = start(install, upstream, oauth={"leave_at": 1})
     for _ in range(6):

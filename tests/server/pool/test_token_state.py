@@ -180,3 +180,21 @@ def test_any_cooling_is_known_as_long_as_it_lasts(token_state):
     token_state.cool(2, "claude-opus-4", 40, set_at_ns=10)
     assert token_state.any_cools(49)
     assert not token_state.any_cools(50)
+
+
+def test_a_token_is_spared_for_families_of_models(token_state):
+    token_state.spare(1, {"opus": 50.5, "": 20.0})
+    assert token_state.any_spared(50)
+    assert not token_state.any_spared(51)
+    assert token_state.spare_until(token(1), "claude-opus-4") == 50.5
+    assert token_state.spare_until(token(1), "claude-sonnet-4") == 20
+    assert token_state.spare_until(token(1), EVERY_CLASS) == 20
+    assert token_state.spare_until(token(2), "claude-opus-4") == 0
+    token_state.spare(1, {})
+    assert token_state.spare_until(token(1), "claude-opus-4") == 0
+
+
+def test_of_many_families_those_are_remembered_that_last_longest(token_state):
+    token_state.spare(1, {name: 10.0 + number for number, name in enumerate("abcdefgh")})
+    assert token_state.spare_until(token(1), "x-h") == 17
+    assert token_state.spare_until(token(1), "x-a") == 0
