@@ -36,6 +36,7 @@ NONE = "none"
 _LABELS = ("key", "token", "model", "status", "ending")
 _LE = (*(str(bound / 1000) for bound in BOUNDS), "+Inf")
 _COOLING = "airoxy_token_cooling_until_timestamp_seconds"
+_COOLDOWN = "airoxy_token_cooldown_until_timestamp_seconds"
 
 
 class _Counter(NamedTuple):
@@ -174,6 +175,7 @@ class _Families(Collector):
         yield from self._tokens()
         classes = {model_class(outcome.model) for outcome, _ in counted}
         yield self._cooling(classes)
+        yield self._cooldowns(classes)
         yield self._exhausted(classes)
         yield self._quota(
             "airoxy_token_quota_used_ratio", "The share of a quota window that is used.", "used"
@@ -246,23 +248,42 @@ class _Families(Collector):
         return family
 
     def _cooling(self, classes: set[str]) -> Metric:
-        """Some client may have made up the class of any but the models that are known."""
+        """The metric that 1.0 had."""
         family = GaugeMetricFamily(
             _COOLING,
             "Until when the token cools down for Messages with a class of models (Unix time).",
             labels=("token", "model_class"),
         )
+        until: dict[tuple[str, str], float] = {}
+        for name, group, named, end in self._cooldown_ends(classes):
+            if group in ("messages", EVERY_GROUP):
+                until[name, named] = max(end, until.get((name, named), 0.0))
+        for labels, end in until.items():
+            family.add_metric(labels, end)
+        return family
+
+    def _cooldowns(self, classes: set[str]) -> Metric:
+        family = GaugeMetricFamily(
+            _COOLDOWN,
+            "Until when the token cools down for an endpoint group and a class of models (Unix"
+            " time).",
+            labels=("token", "endpoint_group", "model_class"),
+        )
+        until: dict[tuple[str, str, str], float] = {}
+        for name, group, named, end in self._cooldown_ends(classes):
+            until[name, group, named] = max(end, until.get((name, group, named), 0.0))
+        for labels, end in until.items():
+            family.add_metric(labels, end)
+        return family
+
+    def _cooldown_ends(self, classes: set[str]) -> Iterator[tuple[str, str, str, float]]:
+        """Token, endpoint group, class of models, end. Some client may have made up the class of
+        any but the models that are known."""
         for token in self._readings.stored.tokens:
-            until: dict[str, float] = {}
             for cooling in token["coolings"]:
-                if cooling["group"] not in ("messages", EVERY_GROUP):
-                    continue
                 named = cooling["model_class"]
                 named = named if named in classes or named == EVERY_CLASS else OTHER
-                until[named] = max(cooling["until"], until.get(named, 0.0))
-            for named, end in until.items():
-                family.add_metric([token["name"], named], end)
-        return family
+                yield token["name"], cooling["group"], named, cooling["until"]
 
     def _exhausted(self, classes: set[str]) -> Metric:
         family = GaugeMetricFamily(

@@ -206,6 +206,24 @@ def test_it_tells_how_each_token_stands(site: tuple[Airoxy, str], upstream: Fake
     assert ("airoxy_token_refresh_failures", 'token="one"') not in samples
 
 
+def test_it_tells_cooldowns_of_every_endpoint_group(
+    site: tuple[Airoxy, str], upstream: FakeAnthropic
+) -> None:
+    airoxy, key = site
+    path = "/v1/messages/count_tokens"
+    upstream.script(path=path).limit(retry_after=300)
+    body = {"model": "claude-opus-5-5", "messages": [{"role": "user", "content": "Hello"}]}
+    assert airoxy.request("POST", path, body, key=key).status == 429
+    assert ask(airoxy, key).status == 200
+    labels = 'endpoint_group="count_tokens",model_class="claude-opus-5-5",token="one"'
+    until = "airoxy_token_cooldown_until_timestamp_seconds"
+    deadline = time.monotonic() + 20
+    while (until, labels) not in (samples := metrics(airoxy)):
+        assert time.monotonic() < deadline
+    assert 200 < samples[until, labels] - time.time() <= 300
+    assert total(airoxy, "airoxy_token_cooling_until_timestamp_seconds") == 0
+
+
 def test_it_tells_what_all_workers_are_at(
     site: tuple[Airoxy, str], upstream: FakeAnthropic
 ) -> None:
