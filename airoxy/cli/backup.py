@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.show import moment, rfc3339
+from airoxy.views.times import moment, rfc3339
 
 _DESCRIPTION = (
     "Copy the database to FILE: keys, tokens, detailed requests and all sums, as they are at this"

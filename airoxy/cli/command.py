@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from airoxy.calendar import day_of
-from airoxy.cli.formats import columns, padded
+from airoxy.views.formats import columns, padded
 
 if TYPE_CHECKING:
     import apsw
@@ -86,6 +86,17 @@ class Context:
         key = system_key() if self.config_file == DEFAULT_PATH else None
         become_owner(path)
         return open_database(path, key=key)
+
+    @property
+    def client_url(self) -> str:
+        """Where clients reach airoxy, as far as a configuration with mistakes tells."""
+        from airoxy.errors import ConfigError
+        from airoxy.views.paste import base_url
+
+        try:
+            return base_url(self.config)
+        except ConfigError:  # which does not keep anybody from making a key
+            return "http://THIS-HOST:3800"
 
     def key_id(self, text: str, *, removed: bool = False) -> int:
         """The client key that is meant by its id or name. Raises NotFound."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import secrets
 
-from airoxy.cli.api_keys import paste
 from airoxy.cli.command import Command, Context
-from airoxy.cli.show import name_argument
+from airoxy.cli.parsing.arguments import name_argument
 from airoxy.cli.tokens import add
 from airoxy.core.keys import new_key
 from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.store import keys, tokens
+from airoxy.views import paste
 
 #: So often a person may try again.
 _TRIES = 3
@@ -35,7 +35,7 @@ def _run(context: Context, args: argparse.Namespace) -> None:
         context.say("\nairoxy is set up. `airoxy api-key add NAME` makes another key.")
     else:
         context.say(f"\nairoxy is set up. For the client, shown this once:\n\n{key}")
-        context.say(f"\n{paste.block(context, key)}")
+        context.say(f"\n{paste.block(context.client_url, key)}")
 
 
 def _first_token(context: Context, args: argparse.Namespace) -> None:

@@ -6,11 +6,13 @@ nothing else of the key.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from pathlib import Path
 
 from airoxy.config import Config
@@ -51,6 +53,21 @@ class Certificate:
             os.close(fd)
 
 
+@dataclass(frozen=True)
+class Parsed:
+    """What a client looks at. Times are Unix seconds; names are DNS names and IP addresses."""
+
+    begins: float
+    ends: float
+    names: tuple[str, ...]
+
+    def covers(self, host: str) -> bool:
+        """Whether clients accept it from a server that they know as `host`."""
+        host = host.lower().rstrip(".")
+        wildcard = "*." + host.partition(".")[2]
+        return host in self.names or ("." in host and not _is_ip(host) and wildcard in self.names)
+
+
 def read_certificate(
     config: Config, environ: Mapping[str, str] | None = None
 ) -> Certificate | None:
@@ -75,6 +92,26 @@ def own_certificate(path: Path) -> bytes:
     if not found:
         raise ValueError("no certificate")
     return ssl.PEM_cert_to_DER_cert(found[0].decode())
+
+
+def parse(der: bytes) -> Parsed:
+    """What there is to know of a certificate in DER form."""
+    from cryptography import x509
+
+    found = x509.load_der_x509_certificate(der)
+    try:
+        extension = found.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        names: list[str] = []
+    else:
+        names = [name.lower() for name in extension.value.get_values_for_type(x509.DNSName)]
+        names += map(str, extension.value.get_values_for_type(x509.IPAddress))
+    if hasattr(found, "not_valid_after_utc"):  # cryptography 42
+        begins, ends = found.not_valid_before_utc, found.not_valid_after_utc
+    else:
+        begins = found.not_valid_before.replace(tzinfo=UTC)
+        ends = found.not_valid_after.replace(tzinfo=UTC)
+    return Parsed(begins.timestamp(), ends.timestamp(), tuple(names))
 
 
 def is_hidden(config: Config) -> bool:
@@ -153,3 +190,11 @@ class _Locked(Exception):
 
 def _no_passphrase() -> bytes:
     raise _Locked
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -16,12 +16,12 @@ from pathlib import Path
 import apsw
 import pytest
 
-from airoxy.cli.show import rfc3339
 from airoxy.cli.system import credential
 from airoxy.errors import Conflict, InvalidInput, StoreError
 from airoxy.store import backup, tokens
 from airoxy.store.schema import open_database, run
 from airoxy.store.usage import requests
+from airoxy.views.times import rfc3339
 from tests.cli.terminal import Typed
 from tests.conftest import Clock
 from tests.program import PYTHON, ROOT, Airoxy, environment

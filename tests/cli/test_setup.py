@@ -9,11 +9,11 @@ import apsw
 import pytest
 
 from airoxy.cli import build_parser
-from airoxy.cli.api_keys import paste
 from airoxy.cli.command import Context
 from airoxy.config import make_config
 from airoxy.errors import AiroxyError
 from airoxy.store import keys, tokens
+from airoxy.views import paste
 from tests.cli.terminal import Screen, Typed
 from tests.conftest import NOON, Clock
 from tests.fake_anthropic import FakeAnthropic

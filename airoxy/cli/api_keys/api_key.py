@@ -9,16 +9,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airoxy.cli.api_keys import limits as cli_limits
-from airoxy.cli.api_keys import paste
 from airoxy.cli.command import Command, Context, Group, add_id, add_json, add_words, given_words
 from airoxy.cli.confirm import add_yes, agreed
-from airoxy.cli.formats import bar
-from airoxy.cli.show import moment, name_argument, with_times
+from airoxy.cli.parsing.arguments import name_argument
 from airoxy.core.keys import given_key, new_key
 from airoxy.errors import EXIT_FAILED, InvalidInput
 from airoxy.store import keys
 from airoxy.store.limits import set_limits
 from airoxy.store.schema import transaction
+from airoxy.views import keys as views
+from airoxy.views import paste
+from airoxy.views.formats import bar
+from airoxy.views.times import moment
 
 #: How wide a full limit is drawn, in a list and for one key.
 _SHORT_BAR, _LONG_BAR = 10, 24
@@ -57,7 +59,7 @@ def _add(context: Context, args: Namespace) -> None:
         return context.json({"id": key_id, "name": name, "key": key})
     context.say(f"Key {key_id} for {name}, shown this once:\n\n    {key}\n")
     context.say("The client sends it as x-api-key or as Authorization: Bearer.\n")
-    context.say(paste.block(context, key))
+    context.say(paste.block(context.client_url, key))
     return None
 
 
@@ -92,9 +94,9 @@ def _set(context: Context, args: Namespace) -> None:
 
 def _list(context: Context, args: Namespace) -> None:
     db, now = context.database, context.now()
-    rows = [cli_limits.with_use(db, key, now) for key in keys.list_keys(db)]
+    rows = [views.with_use(db, key, now) for key in keys.list_keys(db)]
     if args.json:
-        return context.json([_document(row) for row in rows])
+        return context.json([views.document(row) for row in rows])
     if not rows:
         return context.say("No keys yet: airoxy api-key add NAME")
     context.table(
@@ -103,7 +105,7 @@ def _list(context: Context, args: Namespace) -> None:
                 str(row["id"]),
                 row["name"],
                 row["masked"],
-                cli_limits.state(row, now),
+                views.state(row, now),
                 moment(row["created_at"]),
                 _tightest(context, row),
             )
@@ -117,7 +119,7 @@ def _list(context: Context, args: Namespace) -> None:
 
 def _tightest(context: Context, key: Mapping[str, Any]) -> str:
     """The limit of which most is used."""
-    found = max(cli_limits.meters(key), key=lambda meter: meter.share, default=None)
+    found = max(views.meters(key), key=lambda meter: meter.share, default=None)
     if found is None:
         return "-"
     drawn = bar(min(1, found.share), _SHORT_BAR, context.out)
@@ -132,19 +134,14 @@ def _show(context: Context, args: Namespace) -> None:
     return _tell(context, key, json=args.json)
 
 
-def _document(key: Mapping[str, Any]) -> dict[str, Any]:
-    """The key as JSON has it."""
-    return with_times(key, ("created_at", "expires_at"))
-
-
 def _tell(context: Context, key: Mapping[str, Any], *, json: bool) -> None:
-    key = cli_limits.with_use(context.database, key, context.now())
+    key = views.with_use(context.database, key, context.now())
     if json:
-        return context.json(_document(key))
+        return context.json(views.document(key))
     context.say(f"Key {key['id']}: {key['name']}")
     for name, text in _facts(key, context.now()):
         context.say(f"  {name:<12}{text}")
-    found = cli_limits.meters(key)
+    found = views.meters(key)
     if not found:
         return None
     context.say()
@@ -161,7 +158,7 @@ def _tell(context: Context, key: Mapping[str, Any], *, json: bool) -> None:
 
 def _facts(key: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
     yield "key", key["masked"]
-    yield "state", cli_limits.state(key, now)
+    yield "state", views.state(key, now)
     yield "created", f"{moment(key['created_at'])} UTC"
     if key["note"]:
         yield "note", key["note"]
@@ -213,7 +210,7 @@ def _set_active(context: Context, args: Namespace, *, active: bool) -> None:
 def _say_state(context: Context, args: Namespace, key_id: int) -> None:
     key = keys.find_key(context.database, key_id)
     if args.json:
-        return context.json(_document(cli_limits.with_use(context.database, key, context.now())))
+        return context.json(views.document(views.with_use(context.database, key, context.now())))
     state = "active" if key["is_active"] else "disabled"
     return context.say(f"Key {key_id} ({key['name']}) is {state} now.")
 

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from airoxy.cli.command import Context
-from airoxy.cli.show import name_argument
 from airoxy.core.limits.globs import matches
 from airoxy.core.limits.table import LIMITS, Limit
+from airoxy.core.names import read_name, read_note
 from airoxy.errors import ConfigError, InvalidInput
-from airoxy.store.limits import recorded_use
-
-if TYPE_CHECKING:
-    import apsw
 
 NONE = "none"
-_NOTE_LENGTH = 200
 
 Row = Mapping[str, Any]
 
@@ -41,7 +36,7 @@ def changes(args: Namespace, now: float) -> dict[str, Any]:
     """What the options say, by column. Raises InvalidInput."""
     options = [(each.option, each.column, each.unit.read, each.unit.has_none) for each in LIMITS]
     found = {}
-    also = (("--note", "note", note, True), ("--pool", "pool", pool, True))
+    also = (("--note", "note", _note, True), ("--pool", "pool", _pool, True))
     for option, column, read, has_none in (*options, *also):
         text = getattr(args, option[2:].replace("-", "_"))
         if text is None:
@@ -73,47 +68,12 @@ def warn_of_unknown_models(context: Context, changes: Row) -> None:
             context.warn(f"Warning: no model that airoxy knows matches {glob}{hint}")
 
 
-def pool(text: str, _: float) -> str:
-    """A pool's name as it was typed. Raises InvalidInput."""
-    try:
-        return name_argument(text)
-    except ArgumentTypeError as error:
-        raise InvalidInput(str(error)) from None
+def _pool(text: str, _: float) -> str:
+    return read_name(text)
 
 
-def note(text: str, _: float) -> str:
-    """A note as it was typed. Raises InvalidInput."""
-    if not text or len(text) > _NOTE_LENGTH or not text.isprintable():
-        raise InvalidInput(f"a note is 1 to {_NOTE_LENGTH} printable characters")
-    return text
-
-
-def with_use(db: apsw.Connection, key: Row, now: float) -> dict[str, Any]:
-    """The key with what it has used of its limits, as far as the usage log tells."""
-    use = recorded_use(db, key["id"], now)
-    measures = (limit.measure for limit in LIMITS)
-    told = {each.field: each.used(use) for each in measures if each and each.field}
-    return {**key, **told}
-
-
-class Meter(NamedTuple):
-    """A limit and what is used of it; `name` says what it limits."""
-
-    name: str
-    used: str
-    limit: str
-    share: float
-
-
-def meters(key: Row) -> list[Meter]:
-    """Those of the key's limits of which the use is told, of a key `with_use`."""
-    found = []
-    for limit in LIMITS:
-        most = key[limit.column]
-        if most is not None and limit.measure and limit.measure.field:
-            used, show = key[limit.measure.field], limit.unit.show
-            found.append(Meter(limit.label, show(used), show(most), used / most))
-    return found
+def _note(text: str, _: float) -> str:
+    return read_note(text)
 
 
 def facts(key: Row) -> Iterator[tuple[str, str]]:
@@ -139,10 +99,3 @@ def options(key: Row) -> list[str]:
 def _shown(limit: Limit, key: Row) -> str:
     value = key[limit.column]
     return limit.unset if value is None else limit.text.format(limit.unit.show(value))
-
-
-def state(key: Row, now: float) -> str:
-    """Whether the key is let in."""
-    if not key["is_active"]:
-        return "disabled"
-    return "expired" if key["expires_at"] is not None and key["expires_at"] <= now else "active"

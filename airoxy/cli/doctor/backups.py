@@ -7,8 +7,8 @@ from pathlib import Path
 
 from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding
 from airoxy.cli.installation import Installation
-from airoxy.cli.show import span
 from airoxy.jobs.backup import NAME
+from airoxy.views.times import span
 
 #: One night may be missed (seconds).
 _OLD = 2 * 86400

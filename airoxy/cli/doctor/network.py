@@ -11,10 +11,10 @@ from pathlib import Path
 
 from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding
 from airoxy.cli.installation import Installation
-from airoxy.cli.show import span
 from airoxy.cli.system.system import SERVICE, ask, show
 from airoxy.config import UpstreamSettings
 from airoxy.errors import AiroxyError
+from airoxy.views.times import span
 
 #: A clock that is off by this much (seconds) is odd, and by that much makes tokens expire too late
 #: and certificates invalid.

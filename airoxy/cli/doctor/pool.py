@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding
 from airoxy.cli.installation import Installation
-from airoxy.cli.show import span
 from airoxy.core.pool import EVERYTHING
 from airoxy.errors import AiroxyError
+from airoxy.views.times import span
 
 if TYPE_CHECKING:
     import apsw

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from airoxy.cli.doctor.finding import FAIL, OK, Finding
 from airoxy.cli.installation import HOME, Installation
-from airoxy.cli.show import past, span
 from airoxy.cli.system.generated import stale_units
 from airoxy.cli.system.status import Timer
 from airoxy.cli.system.status import timers as look_at_timers
 from airoxy.cli.system.system import SERVICE, SOCKET, TIMERS, Unit, ask, booted, show, systemctl
+from airoxy.views.times import past, span
 
 _STATE = ("LoadState", "ActiveState", "SubState", "UnitFileState")
 

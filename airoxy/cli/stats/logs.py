@@ -14,11 +14,11 @@ from typing import Any
 
 from airoxy.calendar import DAY_MS, start_ms
 from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.formats import cut, dollars, duration, padded, short
-from airoxy.cli.show import typed_moment
 from airoxy.core.billing.usage import HEADINGS
 from airoxy.store import schema
 from airoxy.store.usage import costs, requests
+from airoxy.views.formats import cut, dollars, duration, padded, short, short_model
+from airoxy.views.times import typed_moment
 
 #: How often a follower looks whether something was written (seconds).
 LOOK = 0.2
@@ -239,11 +239,6 @@ def _line(columns: Sequence[Column], cells: Iterable[str]) -> str:
 def _endpoint(path: str) -> str:
     """Without what all have in common: "messages", "count_tokens", "batches/msgbatch_…"."""
     return path.removeprefix("/v1/").removeprefix("messages/")
-
-
-def short_model(model: str | None) -> str:
-    """Without the maker and the date."""
-    return re.sub(r"-20\d{6}$", "", (model or "-").removeprefix("claude-"))
 
 
 COMMANDS = (Command("logs", "Show the newest requests", _run, _add_arguments, _DESCRIPTION),)

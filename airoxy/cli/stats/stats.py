@@ -9,15 +9,15 @@ from typing import Any
 
 from airoxy.calendar import DAY_SECONDS, day_of, first_of_next_month, start_ms
 from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.formats import dollars
-from airoxy.cli.show import typed_moment
-from airoxy.cli.stats.cache import cache_effect
 from airoxy.cli.stats.tables import Totals, show_groups
 from airoxy.core.billing.usage import USAGE
 from airoxy.errors import InvalidInput
 from airoxy.store.usage import requests
 from airoxy.store.usage.daily import GROUPS
 from airoxy.store.usage.requests import HOUR
+from airoxy.views.cache import cache_effect
+from airoxy.views.formats import dollars
+from airoxy.views.times import typed_moment
 
 _DESCRIPTION = (
     "Show what was used and what it cost, in all or divided: everything since the beginning, "

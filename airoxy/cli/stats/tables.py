@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airoxy.cli.command import Context
-from airoxy.cli.formats import bar, cut, dollars, painted, short
 from airoxy.core.billing.usage import HEADINGS
 from airoxy.store.usage.daily import TOTALS
+from airoxy.views.formats import bar, cut, dollars, painted, short
 
 Totals = Mapping[str, Any]
 
@@ -70,14 +70,3 @@ def _every_day(groups: Sequence[Totals]) -> list[Totals]:
     first, last = (datetime.date.fromisoformat(groups[i]["day"]) for i in (0, -1))
     days = [(first + datetime.timedelta(i)).isoformat() for i in range((last - first).days + 1)]
     return [known.get(day, dict.fromkeys(TOTALS, 0) | {"day": day}) for day in days]
-
-
-def key_name(key: dict[str, Any]) -> str:
-    """The key's name, its id where it has none (any more), a dash where nobody knows the key."""
-    number = key["api_key_id"]
-    return cut(key["api_key_name"] or ("-" if number is None else f"key {number}"), 64)
-
-
-def model_name(model: dict[str, Any]) -> str:
-    """Marked where the cost is a guess."""
-    return cut(model["model"] or "no model", 64) + ("" if model["priced"] else " *")

@@ -11,28 +11,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from airoxy.config import Config
-from airoxy.config.certificate import Certificate, own_certificate, read_certificate
+from airoxy.config.certificate import (
+    Certificate,
+    Parsed,
+    own_certificate,
+    parse,
+    read_certificate,
+)
 from airoxy.errors import ConfigError
 
 #: Certificates are renewed automatically a month before they expire; two weeks later something is
 #: wrong (days).
 _SOON = 14
 _RENEW = "Renew it (certbot renew), then sudo airoxy reload"
-
-
-@dataclass(frozen=True)
-class Parsed:
-    """What a client looks at. Times are Unix seconds; names are DNS names and IP addresses."""
-
-    begins: float
-    ends: float
-    names: tuple[str, ...]
-
-    def covers(self, host: str) -> bool:
-        """Whether clients accept it from a server that they know as `host`."""
-        host = host.lower().rstrip(".")
-        wildcard = "*." + host.partition(".")[2]
-        return host in self.names or ("." in host and not _is_ip(host) and wildcard in self.names)
 
 
 @dataclass(frozen=True)
@@ -92,26 +83,6 @@ def surroundings(config: Config, found: Parsed) -> Iterator[Fault]:
     yield from _rights(config)
 
 
-def parse(der: bytes) -> Parsed:
-    """What there is to know of a certificate in DER form."""
-    from cryptography import x509
-
-    found = x509.load_der_x509_certificate(der)
-    try:
-        extension = found.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        names: list[str] = []
-    else:
-        names = [name.lower() for name in extension.value.get_values_for_type(x509.DNSName)]
-        names += map(str, extension.value.get_values_for_type(x509.IPAddress))
-    if hasattr(found, "not_valid_after_utc"):  # cryptography 42
-        begins, ends = found.not_valid_before_utc, found.not_valid_after_utc
-    else:
-        begins = found.not_valid_before.replace(tzinfo=UTC)
-        ends = found.not_valid_after.replace(tzinfo=UTC)
-    return Parsed(begins.timestamp(), ends.timestamp(), tuple(names))
-
-
 def distrust(certificate: Certificate, names: Sequence[str]) -> tuple[str, str] | None:
     """Why a client that trusts whom this system trusts would refuse it, and what to do. It is asked
     itself: a handshake in memory."""
@@ -159,14 +130,6 @@ def _rights(config: Config) -> Iterator[Fault]:
     if mode & 0o007:
         text = f"{config.tls.key} is open to everybody (mode {stat.S_IMODE(mode):04o})."
         yield Fault(text, f"sudo chmod o= {config.tls.key}")
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_local(host: str) -> bool:

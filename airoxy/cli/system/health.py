@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airoxy.cli.show import span
 from airoxy.cli.system.listeners import parse_listen
 from airoxy.config import Tls
+from airoxy.views.times import span
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from itertools import count
 
 from airoxy.cli.command import Context, add_json, add_words, given_words
-from airoxy.cli.show import length_argument, name_argument
+from airoxy.cli.parsing.arguments import length_argument, name_argument
 from airoxy.cli.tokens.terms import TERMS
 from airoxy.core.keys import token_type
 from airoxy.core.pool import Token

@@ -5,16 +5,15 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from airoxy.cli.api_keys.limits import NONE, note, pool
+from airoxy.cli.api_keys.limits import NONE
 from airoxy.cli.command import Context, add_id, add_json
 from airoxy.cli.confirm import add_yes, agreed
-from airoxy.cli.show import name_argument
-from airoxy.cli.tokens.table import document, show
-from airoxy.core.limits.units import COUNT, MONEY
+from airoxy.cli.parsing.arguments import name_argument
+from airoxy.cli.tokens.table import show
+from airoxy.core.limits.token_settings import SETTINGS
 from airoxy.errors import EXIT_FAILED, InvalidInput
 from airoxy.store import tokens
-
-_MOST_PRIORITY = 1000
+from airoxy.views.tokens import document
 
 
 def set_arguments(parser: ArgumentParser) -> None:
@@ -59,21 +58,10 @@ def run_set(context: Context, args: Namespace) -> None:
     show(context, tokens.find_token(context.database, token_id, context.now()), json=args.json)
 
 
-#: Option, column, how its text is read.
-_READERS = (
-    ("note", "note", note),
-    ("priority", "priority", lambda text, _: _priority(text)),
-    ("pool", "pool", pool),
-    ("spend_per_day", "spend_per_day_nanousd", MONEY.read),
-    ("spend_per_month", "spend_per_month_nanousd", MONEY.read),
-    ("concurrent", "concurrent_requests", COUNT.read),
-)
-
-
 def _changes(args: Namespace, now: float) -> dict[str, Any]:
     """What the options say, by column. Raises InvalidInput."""
     found: dict[str, Any] = {}
-    for option, column, read in _READERS:
+    for option, column, read in SETTINGS:
         text = getattr(args, option)
         if text is None:
             continue
@@ -83,16 +71,6 @@ def _changes(args: Namespace, now: float) -> dict[str, Any]:
         except InvalidInput as error:
             raise InvalidInput(f"--{option.replace('_', '-')}: {error.message}.") from None
     return found
-
-
-def _priority(text: str) -> int:
-    try:
-        number = int(text[:12])
-    except ValueError:
-        raise InvalidInput(f"{text!r} is no whole number") from None
-    if abs(number) > _MOST_PRIORITY:
-        raise InvalidInput(f"{text} is out of range; give -{_MOST_PRIORITY} to {_MOST_PRIORITY}")
-    return number
 
 
 def change_arguments(parser: ArgumentParser) -> None:

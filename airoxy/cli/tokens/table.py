@@ -7,13 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from airoxy.cli.command import Context
-from airoxy.cli.show import moment, past, span, with_times
 from airoxy.core.limits.units import MONEY
-from airoxy.core.pool import Scope
 from airoxy.store import tokens
-
-_TIMES = ("inactive_since", "expires_at", "refreshed_at", "retry_refresh_at", "last_used_at",
-          "created_at")  # fmt: skip
+from airoxy.views.times import moment, past, span
+from airoxy.views.tokens import SPENDING, document, last_use, quota, state
 
 Row = Mapping[str, Any]
 
@@ -38,7 +35,7 @@ def run_list(context: Context, args: Namespace) -> None:
                 state(row, now),
                 _expiry(row, now),
                 str(row["refresh_failures"]),
-                past(_last_use(row), now),
+                past(last_use(row), now),
                 *(cell(row) for _, cell in optional),
             )
             for row in rows
@@ -64,42 +61,6 @@ def show(context: Context, row: Row, *, json: bool) -> None:
     return None
 
 
-def document(row: Row) -> dict[str, Any]:
-    """The token as JSON has it."""
-    told = with_times({**row, "last_used_at": _last_use(row)}, _TIMES)
-    told["coolings"] = [with_times(each, ("until",)) for each in row["coolings"]]
-    told["quota"] = [with_times(each, ("resets_at", "seen_at")) for each in row["quota"]]
-    return told
-
-
-def state(row: Row, now: float) -> str:
-    """Whether the token can be used, and if not why."""
-    if not row["is_readable"]:
-        return "unreadable: its key cannot be found"
-    if not row["is_active"]:
-        return f"inactive: {row['inactive_reason']}" if row["inactive_reason"] else "disabled"
-    if row["expires_at"] and row["expires_at"] <= now:
-        return "expired"
-    for period, limit, spent in _SPENDING:
-        if row[limit] is not None and row[spent] >= row[limit]:
-            return f"spent: its limit of {period} is reached"
-    coolings = [
-        f"cooling {_scope(cooling)}{span(cooling['until'] - now)} ({cooling['reason']})"
-        for cooling in row["coolings"]
-    ]
-    return ", ".join(coolings) or "ready"
-
-
-def quota(row: Row) -> str:
-    """The share that is used of each quota window, in a few words."""
-    return ", ".join(f"{each['window']} {each['used']:.0%}" for each in row["quota"])
-
-
-def _scope(cooling: Row) -> str:
-    scope = str(Scope(cooling["group"], cooling["model_class"]))
-    return f"{scope} " if scope else ""
-
-
 def _facts(row: Row, now: float) -> Iterator[tuple[str, str]]:
     yield "token", row["masked"]
     yield "type", row["type"]
@@ -107,7 +68,7 @@ def _facts(row: Row, now: float) -> Iterator[tuple[str, str]]:
     if row["inactive_since"]:
         yield "since", f"{moment(row['inactive_since'])} UTC"
     yield "created", f"{moment(row['created_at'])} UTC"
-    yield "last used", past(_last_use(row), now)
+    yield "last used", past(last_use(row), now)
     if row["type"] == "oauth":
         yield "expires", _expiry(row, now)
         yield "refreshed", past(row["refreshed_at"], now)
@@ -117,7 +78,7 @@ def _facts(row: Row, now: float) -> Iterator[tuple[str, str]]:
         yield f"quota {window['window']}", f"{window['used']:.0%} used, resets in {left}"
     yield "priority", str(row["priority"])
     yield "pool", row["pool"] or "-"
-    for period, limit, spent in _SPENDING:
+    for period, limit, spent in SPENDING:
         if row[limit] is not None:
             yield period, f"{MONEY.show(row[spent])} of {MONEY.show(row[limit])} spent"
     if row["concurrent_requests"] is not None:
@@ -126,11 +87,6 @@ def _facts(row: Row, now: float) -> Iterator[tuple[str, str]]:
         yield "note", row["note"]
 
 
-#: A period, the limit of what may be spent in it, and what was.
-_SPENDING = (
-    ("today", "spend_per_day_nanousd", "spent_today_nanousd"),
-    ("this month", "spend_per_month_nanousd", "spent_this_month_nanousd"),
-)
 #: Columns that are there when a token has something in them.
 _OPTIONAL: dict[str, Callable[[Row], str]] = {
     "QUOTA": lambda row: quota(row) or "-",
@@ -138,11 +94,6 @@ _OPTIONAL: dict[str, Callable[[Row], str]] = {
     "POOL": lambda row: row["pool"] or "-",
     "NOTE": lambda row: row["note"] or "-",
 }
-
-
-def _last_use(row: Row) -> float | None:
-    used: int | None = row["last_used_at"]
-    return used / 1e9 if used else None
 
 
 def _expiry(row: Row, now: float) -> str:

@@ -20,11 +20,11 @@ from airoxy.calendar import day_of
 from airoxy.cli.command import Command, Context
 from airoxy.cli.system.health import HealthAnswer, Own, ask_server, own_server
 from airoxy.cli.system.system import SERVICE, booted, show
-from airoxy.cli.tokens.table import quota, state
 from airoxy.cli.top.view import BAD, GOOD, HEAD, SOFT, WARN, Picture, lines
 from airoxy.errors import AiroxyError
 from airoxy.store import keys, schema, tokens
 from airoxy.store.usage import requests
+from airoxy.views.tokens import quota, state
 
 if TYPE_CHECKING:
     import curses

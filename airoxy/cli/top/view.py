@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TextIO
 
-from airoxy.cli.formats import bar, cut, dollars, padded, short
-from airoxy.cli.show import moment_of_day, span
-from airoxy.cli.stats.logs import short_model
 from airoxy.cli.system.health import HealthAnswer
 from airoxy.core.billing.usage import PROMPT
+from airoxy.views.formats import bar, cut, dollars, padded, short, short_model
+from airoxy.views.times import moment_of_day, span
 
 #: How a line looks: "" is plain.
 HEAD, GOOD, WARN, BAD, SOFT = "head", "good", "warn", "bad", "soft"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airoxy.cli import main
-from airoxy.cli.formats import columns, cut, padded
+from airoxy.views.formats import columns, cut, padded
 from tests.program import PYTHON, ROOT, Airoxy, environment
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import apsw
 import pytest
 
-from airoxy.cli.stats import report_html
 from airoxy.errors import InvalidInput
 from airoxy.store.usage import requests
+from airoxy.views import report_html
 from tests.cli.terminal import Typed
 from tests.conftest import Clock
 from tests.store.seed import add_key, add_token, append, days_ago, row

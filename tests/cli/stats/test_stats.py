@@ -8,9 +8,9 @@ from pathlib import Path
 import apsw
 import pytest
 
-from airoxy.cli import formats
 from airoxy.errors import InvalidInput, NotFound
 from airoxy.store.usage.daily import TOTALS
+from airoxy.views import formats
 from tests.cli.terminal import Screen, Typed
 from tests.conftest import Clock
 from tests.store.seed import add_key, add_token, append, days_ago, row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import TextIO
@@ -34,6 +35,11 @@ def short(count: int) -> str:
             scaled, letter = scaled / 1000, bigger
     digits = 2 if scaled < 9.995 else 1 if scaled < 99.95 else 0
     return f"{scaled:.{digits}f}{letter}"
+
+
+def short_model(model: str | None) -> str:
+    """Without the maker and the date."""
+    return re.sub(r"-20\d{6}$", "", (model or "-").removeprefix("claude-"))
 
 
 def duration(milliseconds: int) -> str:

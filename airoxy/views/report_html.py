@@ -11,11 +11,11 @@ from html import escape
 from typing import Any
 
 from airoxy.calendar import first_of_next_month
-from airoxy.cli.formats import cents
-from airoxy.cli.show import moment
-from airoxy.cli.stats.tables import key_name, model_name
 from airoxy.core.billing.usage import PROMPT, USAGE
 from airoxy.core.report import Report
+from airoxy.views.formats import cents
+from airoxy.views.report import key_name, model_name
+from airoxy.views.times import moment
 
 _STYLE = """
 :root { --paper: #fff; --ink: #1b1d21; --soft: #5d646e; --line: #e2e5ea; --band: #f5f6f8;

@@ -5,9 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 
-from airoxy.cli.command import Context
 from airoxy.config import Config
-from airoxy.errors import ConfigError
 
 _BLOCK = """\
 Claude Code:
@@ -22,12 +20,8 @@ curl:
     curl {url}/v1/models -H 'x-api-key: {key}' -H 'anthropic-version: 2023-06-01'"""
 
 
-def block(context: Context, key: str) -> str:
-    """For the client that gets this key."""
-    try:
-        url = base_url(context.config)
-    except ConfigError:  # which does not keep anybody from making a key
-        url = "http://THIS-HOST:3800"
+def block(url: str, key: str) -> str:
+    """For the client that gets this key, and reaches airoxy there."""
     return _BLOCK.format(url=url, key=key)
 
 
@@ -47,8 +41,7 @@ def base_url(config: Config) -> str:
 
 def _certified(config: Config) -> str | None:
     """The first name in the certificate, as far as it can be read."""
-    from airoxy.cli.system.certificate import parse
-    from airoxy.config.certificate import own_certificate
+    from airoxy.config.certificate import own_certificate, parse
 
     assert config.tls.certificate
     try:

@@ -1,8 +1,7 @@
-"""How times look to people and programs, and how names and lengths of time are typed."""
+"""How times look to people and programs, and how a moment is typed."""
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import re
 from collections.abc import Iterable, Mapping
@@ -11,27 +10,9 @@ from typing import Any
 from airoxy.calendar import day_of
 from airoxy.errors import InvalidInput
 
-NAME_LENGTH = 64
 _AGO = re.compile(r"([0-9]{1,6})([smhdw])", re.ASCII)
 _CLOCK = re.compile(r"[0-2][0-9]:[0-5][0-9](?::[0-5][0-9])?", re.ASCII)
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-
-
-def name_argument(text: str) -> str:
-    """A name for a key or token: it will stand in tables and logs."""
-    name = text.strip()
-    # Emoji are joined by what is not printable.
-    if not name or len(name) > NAME_LENGTH or not name.replace("\u200d", "").isprintable():
-        raise argparse.ArgumentTypeError(f"a name is 1 to {NAME_LENGTH} printable characters")
-    return name
-
-
-def length_argument(text: str) -> int:
-    """A length of time in seconds: 90, 15m, 8h, 30d, 2w."""
-    found = re.fullmatch(r"([0-9]{1,9})([smhdw]?)", text.strip().lower(), re.ASCII)
-    if not found or not int(found[1]):
-        raise argparse.ArgumentTypeError("a length of time looks like 90 (seconds), 15m, 8h or 30d")
-    return int(found[1]) * _UNITS[found[2]]
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def rfc3339(seconds: float | None) -> str | None:
@@ -82,7 +63,7 @@ def typed_moment(text: str, now: float, option: str) -> float:
     """The Unix time that is meant by `2h` (ago), `2026-11-22`, `2026-11-22T17:30` or `17:30`, all
     in UTC. Raises InvalidInput."""
     if ago := _AGO.fullmatch(text):
-        return now - int(ago[1]) * _UNITS[ago[2]]
+        return now - int(ago[1]) * UNITS[ago[2]]
     try:
         if _CLOCK.fullmatch(text):
             text = f"{day_of(now)}T{text}"

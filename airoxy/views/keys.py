@@ -1,0 +1,54 @@
+"""A client key as it is shown: with what it has used of its limits, and whether it is let in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import apsw
+
+from airoxy.core.limits.table import LIMITS
+from airoxy.store.limits import recorded_use
+from airoxy.views.times import with_times
+
+Row = Mapping[str, Any]
+
+
+def with_use(db: apsw.Connection, key: Row, now: float) -> dict[str, Any]:
+    """The key with what it has used of its limits, as far as the usage log tells."""
+    use = recorded_use(db, key["id"], now)
+    measures = (limit.measure for limit in LIMITS)
+    told = {each.field: each.used(use) for each in measures if each and each.field}
+    return {**key, **told}
+
+
+class Meter(NamedTuple):
+    """A limit and what is used of it; `name` says what it limits."""
+
+    name: str
+    used: str
+    limit: str
+    share: float
+
+
+def meters(key: Row) -> list[Meter]:
+    """Those of the key's limits of which the use is told, of a key `with_use`."""
+    found = []
+    for limit in LIMITS:
+        most = key[limit.column]
+        if most is not None and limit.measure and limit.measure.field:
+            used, show = key[limit.measure.field], limit.unit.show
+            found.append(Meter(limit.label, show(used), show(most), used / most))
+    return found
+
+
+def state(key: Row, now: float) -> str:
+    """Whether the key is let in."""
+    if not key["is_active"]:
+        return "disabled"
+    return "expired" if key["expires_at"] is not None and key["expires_at"] <= now else "active"
+
+
+def document(key: Row) -> dict[str, Any]:
+    """The key as JSON has it."""
+    return with_times(key, ("created_at", "expires_at"))
