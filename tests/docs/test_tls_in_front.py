@@ -76,6 +76,15 @@ def test_a_client_that_leaves_ends_its_request_upstream(curl, airoxy, upstream, 
     assert row["ending"] == "client_left"
 
 
+def test_a_stream_that_breaks_off_has_no_end(curl, request, upstream):
+    """And that it broke off, a client hears where the guide says so."""
+    upstream.script().broken()
+    with curl.stream() as stream:
+        assert b"message_stop" not in stream.stdout.read()
+        heard = stream.wait(20) != 0
+    assert heard == any(each in request.node.name for each in ("nginx", "http1.1-haproxy"))
+
+
 def test_a_file_of_50_mb_goes_up_and_comes_down(curl, upstream, tmp_path):
     content = os.urandom(50_000_000)
     (tmp_path / "large.bin").write_bytes(content)
