@@ -1,4 +1,5 @@
-"""Logging to standard error: for the journal with systemd's priorities, for a terminal without.
+"""Logging to standard error: for the journal with systemd's priorities, for a terminal without; and
+what commands tell the journal, whose standard error is their user's.
 
 Modules log by `logging.getLogger(__name__)`; what is about one request passes its id along as
 `extra=about(request_id)`.
@@ -8,12 +9,28 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import TextIO
 
 #: What `log_level` may be, in the words of the configuration.
 LEVELS = ("debug", "info", "warning", "error")
+
+#: Where the journal, or another syslog, takes what commands tell.
+SYSLOG = Path("/dev/log")
+#: A service's notice, in syslog's numbers: facility 3, severity 5.
+_NOTICE = 3 * 8 + 5
+
+
+def send(lines: Iterable[str], address: Path = SYSLOG) -> None:
+    """Put each line into the journal as a notice of airoxy's; where there is none, nowhere."""
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
+        syslog.connect(os.fspath(address))
+        for line in lines:
+            syslog.send(f"<{_NOTICE}>airoxy[{os.getpid()}]: {line}".encode())
 
 
 def set_up(level: str = "info", stream: TextIO | None = None) -> None:

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. 0 done, 1 failed, 2 wrong usage, 78 wrong configuration."""
     words, modules = _understood(sys.argv[1:] if argv is None else argv)
     arguments = build_parser(modules).parse_args(words)
-    context = Context(arguments.config)
+    context = Context(arguments.config, command=getattr(arguments, "command", ""))
     try:
         status: int = arguments.run(context, arguments) or 0
         sys.stdout.flush()
@@ -68,6 +68,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"airoxy: {_of_the_database(context, error)}", file=sys.stderr)
         return EXIT_FAILED
+    finally:
+        _tell_changes(context)
+
+
+def _tell_changes(context: Context) -> None:
+    """What the command has changed is in the journal, too."""
+    if "database" not in vars(context):
+        return
+    from airoxy.cli.changes.audit import tell_journal
+
+    tell_journal(context.database)
 
 
 def _of_the_database(context: Context, error: Any) -> str:

@@ -39,6 +39,8 @@ class Context:
     err: TextIO = field(default_factory=lambda: sys.stderr)
     input: TextIO = field(default_factory=lambda: sys.stdin)
     clock: Callable[[], float] = time.time
+    #: What was typed, without options: "api-key set".
+    command: str = ""
 
     @cached_property
     def config(self) -> Config:
@@ -75,8 +77,9 @@ class Context:
         """The database, opened as its owner, or only to be read by the members of its group. Raises
         StoreError."""
         from airoxy.cli.system.credential import system_key
-        from airoxy.cli.system.owner import become_owner, may_only_read
+        from airoxy.cli.system.owner import become_owner, caller, may_only_read
         from airoxy.config import DEFAULT_PATH
+        from airoxy.store.audit.trail import Actor, act_as
         from airoxy.store.schema import open_database
 
         path = self.database_path
@@ -84,8 +87,11 @@ class Context:
             return open_database(path, readonly=True)
         # Of the package's installation, and not of another that root looks after.
         key = system_key() if self.config_file == DEFAULT_PATH else None
+        actor = Actor(*caller(self.environ), self.command)
         become_owner(path)
-        return open_database(path, key=key)
+        db = open_database(path, key=key)
+        act_as(db, actor)
+        return db
 
     @property
     def client_url(self) -> str:
@@ -169,7 +175,7 @@ class Command:
             self.name, help=self.help, description=self.description or f"{self.help}."
         )
         self.configure(parser)
-        parser.set_defaults(run=self.run)
+        parser.set_defaults(run=self.run, command=parser.prog.partition(" ")[2])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from airoxy.errors import EXIT_FAILED, AiroxyError, InvalidInput
 def _tidy_log(context: Context, _args: Namespace) -> int:
     """Also the nightly copy, if there is to be one; without it the log is tidied all the same."""
     from airoxy.jobs.backup import back_up_nightly
-    from airoxy.jobs.tidy import tidy_log
+    from airoxy.jobs.tidy import tidy_audit, tidy_log
 
     config, db, failed = context.config, context.database, False
     try:
@@ -22,6 +22,9 @@ def _tidy_log(context: Context, _args: Namespace) -> int:
     except AiroxyError as error:
         context.warn(f"No backup: {error.message}")
         failed = True
+    if forgotten := tidy_audit(db, config.audit_retention_days, context.now()):
+        days = config.audit_retention_days
+        context.say(f"{forgotten:,} audit entries of more than {days} days ago deleted.")
     context.say(str(tidy_log(db, config.log_retention_days, context.now())))
     return EXIT_FAILED if failed else 0
 
@@ -67,8 +70,9 @@ GROUP = Group(
             "Delete detailed rows that are older than log_retention_days",
             _tidy_log,
             description="Delete detailed rows that are older than log_retention_days (whole UTC "
-            "days). The totals that `airoxy stats` shows keep everything. Before that, copy the "
-            "database to backup.directory, if the configuration names one.",
+            "days), and audit entries that are older than audit_retention_days. The totals that"
+            " `airoxy stats` shows keep everything. Before that, copy the database to"
+            " backup.directory, if the configuration names one.",
         ),
         Command(
             "pass-certificate",

@@ -147,6 +147,22 @@ DOCUMENTS = (
     REQUEST,
     TOTALS,
     JsonDocument(
+        ("audit",),
+        {
+            "id": "the entry's number",
+            "at": "when it was",
+            "actor": "who made the change; server for airoxy itself, unknown for another program",
+            "uid": "the user's number; null where it was no command",
+            "via": "the command, or what else asked for the change",
+            "kind": "key or token",
+            "subject_id": "the number of the key or token",
+            "name": "what it was called then",
+            "action": "added, changed, enabled, disabled, rotated, reset or removed",
+            "before": "the fields that have changed, by column; null for what was added",
+            "after": "the same fields as they became; null for what was removed",
+        },
+    ),
+    JsonDocument(
         ("backup",),
         {
             "file": "where the copy is",

@@ -115,6 +115,7 @@ class Config:
     workers: int
     token_refresh_interval: int
     log_retention_days: int
+    audit_retention_days: int
     log_client_addresses: bool
     log_level: str
     affinity: str

@@ -102,6 +102,12 @@ SCHEMA: tuple[Setting, ...] = (
         " which it was added when it ended, are kept for good.",
     ),
     Setting(
+        "audit_retention_days",
+        Whole(1, 36500),
+        365,
+        "How many days it is known who has changed keys and tokens, and how (`airoxy audit`).",
+    ),
+    Setting(
         "log_client_addresses",
         Switch(),
         True,

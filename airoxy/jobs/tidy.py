@@ -1,5 +1,5 @@
-"""Deletes detailed rows that are past their retention, forgets batches and files that have expired,
-and returns what that frees to the disk.
+"""Deletes detailed rows and audit entries that are past their retention, forgets batches and files
+that have expired, and returns what that frees to the disk.
 
 Invariant: the sums have every row already, so the job may be killed at any moment and run again.
 """
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import apsw
 
-from airoxy.calendar import day_of
+from airoxy.calendar import DAY_MS, day_of
 from airoxy.jobs.slices import Pause, in_slices
 from airoxy.store import resources, schema
+from airoxy.store.audit import trail
 from airoxy.store.usage import requests
 
 
@@ -49,6 +50,14 @@ def tidy_log(
     forgotten = _forget_resources(db, now, pause)
     pages = in_slices(db, lambda most: schema.shrink(db, most), pause)
     return Tidied(before, rows, forgotten, pages * schema.page_size(db))
+
+
+def tidy_audit(
+    db: apsw.Connection, retention_days: int, now: float, pause: Pause = time.sleep
+) -> int:
+    """How many entries of the audit trail were deleted."""
+    before = now - retention_days * DAY_MS / 1000
+    return in_slices(db, lambda most: trail.forget_before(db, before, most), pause)
 
 
 def _forget_resources(db: apsw.Connection, now: float, pause: Pause) -> int:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from os import environ
+from pathlib import Path
 
 import apsw
 
@@ -44,6 +45,7 @@ from airoxy.server.shared_memory import SharedMemory
 from airoxy.server.unwritten import UnwrittenRequests
 from airoxy.server.writer import Writer
 from airoxy.store import tokens
+from airoxy.store.audit.trail import SERVER, act_as
 from airoxy.store.database_file import DatabaseFile
 from airoxy.store.schema import open_database
 from airoxy.upstream.origin import proxy_for
@@ -107,7 +109,7 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     db = open_database(config.database)
     database = DatabaseFile(config.database)
     # Should the file disappear, a new one in its place would only make matters worse.
-    connect = partial(open_database, config.database, create=False)
+    connect = partial(_connect, config.database)
     with suppress(StoreError):  # without the tokens' key, which the snapshot reports
         report_interrupted(db)
     # The request path reads what it can at once and never waits for a lock.
@@ -142,12 +144,19 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     )
     load = partial(read_load, memory)
     health = Health(pool, time.monotonic(), load, database)
-    read = partial(connect, readonly=True)
+    read = partial(open_database, config.database, create=False, readonly=True)
     metrics = MetricsEndpoint(config.metrics.allow, pool, metric_counters, read, load)
     answer = create_app(proxy, health, metrics, browsers=config.browsers)
     app = ServerApp(answer, proxy, unwritten, database, db)
     app.check()
     return app
+
+
+def _connect(path: Path) -> apsw.Connection:
+    """For what the server changes of its own accord."""
+    db = open_database(path, create=False)
+    act_as(db, SERVER)
+    return db
 
 
 def _token_state(memory: SharedMemory, db: apsw.Connection, workers: int) -> TokenState:

@@ -278,6 +278,25 @@ _FROM_NETWORKS = "ALTER TABLE api_keys ADD COLUMN from_networks TEXT;"
 
 _CLIENT_ADDRESS = "ALTER TABLE requests ADD COLUMN client_address TEXT;"
 
+# Who has changed keys and tokens, and how. From here on triggers write it, which are derived from
+# the columns (see `airoxy.store.audit`).
+_AUDIT = """
+CREATE TABLE audit (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,                   -- milliseconds
+    actor TEXT NOT NULL DEFAULT 'unknown', -- by another program than airoxy
+    uid INTEGER,
+    via TEXT NOT NULL DEFAULT '',
+    kind TEXT NOT NULL,
+    subject INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    action TEXT NOT NULL,
+    before TEXT,                           -- JSON, by column
+    after TEXT
+) STRICT;
+CREATE INDEX audit_subjects ON audit (kind, subject);
+"""
+
 #: Step n brings `user_version` to n.
 MIGRATIONS: tuple[str, ...] = (
     _KEYS_AND_TOKENS + _GENERATION + REQUESTS,
@@ -294,8 +313,11 @@ MIGRATIONS: tuple[str, ...] = (
     _SPEND_PER_WEEK,
     _FROM_NETWORKS,
     _CLIENT_ADDRESS,
+    _AUDIT,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1
 #: From this version on the triggers and the view of the usage log are derived from its columns.
 DERIVED_SINCE = MIGRATIONS.index(_USAGE_MARKS) + 1
+#: From this version on there are triggers that record changes.
+AUDITED_SINCE = MIGRATIONS.index(_AUDIT) + 1

@@ -21,6 +21,7 @@ import apsw
 
 from airoxy.errors import StoreError
 from airoxy.store import encryption, migrations
+from airoxy.store.audit import triggers as audit
 from airoxy.store.backup import back_up, newest_backup
 from airoxy.store.usage import triggers
 
@@ -318,6 +319,8 @@ def _migrate(db: apsw.Connection, path: Path) -> None:
             run(db, steps[version])
             if version + 1 >= migrations.DERIVED_SINCE:
                 triggers.derive(db)
+            if version + 1 >= migrations.AUDITED_SINCE:
+                audit.derive(db)
             if copy and version + 1 == migrations.SEALED_SINCE:
                 _encrypt_copy(db, copy)
             run(db, f"PRAGMA application_id = {APPLICATION_ID}")

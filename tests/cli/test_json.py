@@ -21,7 +21,7 @@ COMMANDS = (
     "token set console --spend-per-day 5", "token disable console", "token enable console",
     "token toggle console", "token reset console", "token check",
     f"token add login {OAUTH} {REFRESH} --no-check", "token refresh login", "stats", "logs",
-    "api-key remove laptop", "token remove console",
+    "audit", "api-key remove laptop", "token remove console",
 )  # fmt: skip
 BY_COMMAND = {command: each for each in DOCUMENTS for command in each.commands}
 
@@ -31,7 +31,11 @@ def times(value: object, name: str = "") -> list[object]:
         return [found for key, each in value.items() for found in times(each, key)]
     if isinstance(value, list):
         return [found for each in value for found in times(each, name)]
-    return [value] if name.endswith(("_at", "until", "since")) and value is not None else []
+    return (
+        [value]
+        if (name == "at" or name.endswith(("_at", "until", "since"))) and value is not None
+        else []
+    )
 
 
 def test_every_field_is_described_and_every_time_is_rfc_3339(airoxy: Airoxy, tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""Names and lengths of time as arguments of a command."""
+"""Names, lengths of time and counts as arguments of a command."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ import re
 from airoxy.core.names import read_name
 from airoxy.errors import InvalidInput
 from airoxy.views.times import UNITS
+
+
+def count_argument(text: str) -> int:
+    """How many rows to show."""
+    if not text.isdecimal() or not 0 < int(text) <= 10**9:
+        raise argparse.ArgumentTypeError("a number from 1 on")
+    return int(text)
 
 
 def name_argument(text: str) -> str:

@@ -14,6 +14,7 @@ MODULES = {
     "logs": "cli.stats.logs",
     "stats": "cli.stats.stats",
     "top": "cli.top.top",
+    "audit": "cli.changes.audit",
     "prices": "cli.stats.prices",
     "config": "cli.config",
     "backup": "cli.backup",

@@ -14,6 +14,7 @@ from typing import Any
 
 from airoxy.calendar import DAY_MS, start_ms
 from airoxy.cli.command import Command, Context, add_json
+from airoxy.cli.parsing.arguments import count_argument
 from airoxy.core.billing.usage import HEADINGS
 from airoxy.store import schema
 from airoxy.store.usage import costs, requests
@@ -83,7 +84,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-n",
         "--limit",
-        type=_count,
+        type=count_argument,
         default=50,
         metavar="N",
         help="how many (default: %(default)s)",
@@ -114,12 +115,6 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "-f", "--follow", action="store_true", help="go on with those that come, until Ctrl-C"
     )
     add_json(parser)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= 10**9:
-        raise argparse.ArgumentTypeError("a number from 1 on")
-    return int(text)
 
 
 def _statuses(text: str) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -89,3 +89,11 @@ def user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"user {uid}"
+
+
+def caller(environ: Mapping[str, str]) -> tuple[str, int]:
+    """Name and user id of who runs the command; with sudo, of who called that."""
+    uid = os.getuid()
+    if uid == 0 and environ.get("SUDO_USER") and environ.get("SUDO_UID", "").isdecimal():
+        return environ["SUDO_USER"], int(environ["SUDO_UID"])
+    return user_name(uid), uid

@@ -29,6 +29,7 @@ function __airoxy_at --description 'Whether this is the command typed so far'
     set --append known "logs"
     set --append known "stats"
     set --append known "top"
+    set --append known "audit"
     set --append known "prices"
     set --append known "config"
     set --append known "config show"
@@ -66,6 +67,7 @@ complete --command airoxy --condition '__airoxy_at ' --arguments token --descrip
 complete --command airoxy --condition '__airoxy_at ' --arguments logs --description 'Show the newest requests'
 complete --command airoxy --condition '__airoxy_at ' --arguments stats --description 'Show what was used and what it cost'
 complete --command airoxy --condition '__airoxy_at ' --arguments top --description 'Show what goes on, live'
+complete --command airoxy --condition '__airoxy_at ' --arguments audit --description 'Show who has changed what'
 complete --command airoxy --condition '__airoxy_at ' --arguments prices --description 'Show the prices, and apply them again'
 complete --command airoxy --condition '__airoxy_at ' --arguments config --description 'Show and check the configuration'
 complete --command airoxy --condition '__airoxy_at ' --arguments backup --description 'Copy the database to a file'
@@ -240,6 +242,13 @@ complete --command airoxy --condition '__airoxy_at stats' --long-option report -
 complete --command airoxy --condition '__airoxy_at stats' --long-option format --require-parameter --arguments 'text html csv json' --description 'how the report is written (default: text)'
 complete --command airoxy --condition '__airoxy_at stats' --long-option json --description 'print one JSON document'
 complete --command airoxy --condition '__airoxy_at top' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at audit' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at audit' --long-option limit --require-parameter --description 'how many, the newest (default: 50)'
+complete --command airoxy --condition '__airoxy_at audit' --long-option since --require-parameter --description 'only from then on (30d ago, 2026-11-22T17:30, 17:30)'
+complete --command airoxy --condition '__airoxy_at audit' --long-option until --require-parameter --description 'only those before then'
+complete --command airoxy --condition '__airoxy_at audit' --long-option key --require-parameter --arguments '(airoxy complete keys 2>/dev/null)' --description 'only those of this client key (id or name)'
+complete --command airoxy --condition '__airoxy_at audit' --long-option token --require-parameter --arguments '(airoxy complete tokens 2>/dev/null)' --description 'only those of this token (id or name)'
+complete --command airoxy --condition '__airoxy_at audit' --long-option json --description 'print one JSON document'
 complete --command airoxy --condition '__airoxy_at prices' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at prices' --long-option recost --description 'compute costs again, by the prices in force'
 complete --command airoxy --condition '__airoxy_at prices' --long-option since --require-parameter --description 'with --recost: from this day on, in UTC (2026-11-22)'

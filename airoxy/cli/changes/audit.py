@@ -1,0 +1,90 @@
+"""`airoxy audit`: who has changed what in keys and tokens, and when."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from contextlib import suppress
+from pathlib import Path
+
+import apsw
+
+from airoxy import journal
+from airoxy.cli.command import Command, Context, add_json
+from airoxy.cli.parsing.arguments import count_argument
+from airoxy.store.audit.trail import read_trail, take_recorded
+from airoxy.views.changes import by, document, in_words, line, visible
+from airoxy.views.times import rfc3339, typed_moment
+
+_DESCRIPTION = (
+    "Show who has changed keys and tokens, when, and what they were before: by commands, by the"
+    " console, by `apply`, and by the server, which deactivates tokens that Anthropic refuses. What"
+    " changes by itself (last use, refreshes, cooldowns) is not recorded, and no secret is. BY has"
+    " the name of the user, with sudo that of who called it, and what made the change. Entries are"
+    " kept for audit_retention_days; each is a line in the journal as well (journalctl -t airoxy)."
+)
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "-n",
+        "--limit",
+        type=count_argument,
+        default=50,
+        metavar="N",
+        help="how many, the newest (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--since", metavar="TIME", help="only from then on (30d ago, 2026-11-22T17:30, 17:30)"
+    )
+    parser.add_argument("--until", metavar="TIME", help="only those before then")
+    parser.add_argument("--key", metavar="ID", help="only those of this client key (id or name)")
+    parser.add_argument("--token", metavar="ID", help="only those of this token (id or name)")
+    add_json(parser)
+
+
+def _run(context: Context, args: Namespace) -> None:
+    now = context.now()
+    entries = read_trail(
+        context.database,
+        since=typed_moment(args.since, now, "--since") if args.since else None,
+        until=typed_moment(args.until, now, "--until") if args.until else None,
+        subjects=_subjects(context, args),
+        limit=args.limit,
+    )
+    if args.json:
+        return context.json([document(entry) for entry in entries])
+    if not entries:
+        return context.say("No change has been recorded.")
+    return context.table(
+        (
+            (
+                str(rfc3339(entry.at // 1000)),
+                by(entry),
+                f"{entry.kind} {entry.subject}",
+                visible(entry.name),
+                entry.action,
+                in_words(entry.action, entry.before, entry.after) or "-",
+            )
+            for entry in entries
+        ),
+        ("TIME", "BY", "WHAT", "NAME", "ACTION", "CHANGE"),
+    )
+
+
+def _subjects(context: Context, args: Namespace) -> dict[str, int]:
+    found = {}
+    if args.key:
+        found["key"] = context.key_id(args.key, removed=True)
+    if args.token:
+        found["token"] = context.token_id(args.token, removed=True)
+    return found
+
+
+def tell_journal(db: apsw.Connection, address: Path = journal.SYSLOG) -> None:
+    """What `db` has changed, a line each."""
+    with suppress(apsw.Error):
+        if entries := take_recorded(db):
+            journal.send(map(line, entries), address)
+
+
+COMMANDS = (Command("audit", "Show who has changed what", _run, _add_arguments, _DESCRIPTION),)
