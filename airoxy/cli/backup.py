@@ -48,7 +48,7 @@ def _copy(path: Path, target: Path, *, replace: bool) -> int:
     import apsw
 
     from airoxy.cli.system.owner import as_owner
-    from airoxy.store import backup
+    from airoxy.store.file import backup
     from airoxy.store.schema import explain
 
     backup.check_target(path, target, replace=replace)

@@ -71,7 +71,7 @@ def _run(context: Context, args: Namespace) -> None:
 
 def _check(backup: Path, copy: Path) -> None:
     """Refuse what could not be opened. Raises AiroxyError."""
-    from airoxy.store.inspection import damage, identity
+    from airoxy.store.file.inspection import damage, identity
     from airoxy.store.migrations import MIGRATIONS
     from airoxy.store.schema import APPLICATION_ID
 
@@ -88,7 +88,7 @@ def _check(backup: Path, copy: Path) -> None:
 
 
 def _look(copy: Path, key: bytes | None, content: _Content, *, drill: bool, now: float) -> None:
-    from airoxy.store.inspection import open_as_it_is
+    from airoxy.store.file.inspection import open_as_it_is
     from airoxy.store.migrations import SEALED_SINCE
     from airoxy.store.schema import run
 

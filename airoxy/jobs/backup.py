@@ -13,7 +13,7 @@ import apsw
 
 from airoxy.config import Backups
 from airoxy.errors import StoreError
-from airoxy.store import backup
+from airoxy.store.file import backup
 from airoxy.store.schema import explain
 
 #: The names of the copies that this job makes, and may remove.

@@ -46,7 +46,7 @@ from airoxy.server.unwritten import UnwrittenRequests
 from airoxy.server.writer import Writer
 from airoxy.store import tokens
 from airoxy.store.audit.trail import SERVER, act_as
-from airoxy.store.database_file import DatabaseFile
+from airoxy.store.file.database_file import DatabaseFile
 from airoxy.store.schema import open_database
 from airoxy.upstream.origin import proxy_for
 from airoxy.upstream.upstream import Upstream

@@ -22,7 +22,7 @@ import apsw
 from airoxy.errors import StoreError
 from airoxy.store import encryption, migrations
 from airoxy.store.audit import triggers as audit
-from airoxy.store.backup import back_up, newest_backup
+from airoxy.store.file.backup import back_up, newest_backup
 from airoxy.store.usage import triggers
 
 #: "airo", by which another program's database is recognised.

@@ -18,7 +18,8 @@ import pytest
 
 from airoxy.cli.system import credential
 from airoxy.errors import Conflict, InvalidInput, StoreError
-from airoxy.store import backup, tokens
+from airoxy.store import tokens
+from airoxy.store.file import backup
 from airoxy.store.schema import open_database, run
 from airoxy.store.usage import requests
 from airoxy.views.times import rfc3339

@@ -10,7 +10,8 @@ import apsw
 import pytest
 
 from airoxy.errors import StoreError
-from airoxy.store import backup, migrations, schema
+from airoxy.store import migrations, schema
+from airoxy.store.file import backup
 from airoxy.store.schema import open_database, run
 from airoxy.store.usage.first_tables import BLOCK
 from tests.store.seed import add_key

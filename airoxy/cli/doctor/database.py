@@ -17,8 +17,8 @@ from airoxy.cli.system.replacement import dated, restore
 
 def soundness(installation: Installation) -> Iterator[Finding]:
     """SQLite finds nothing wrong with it."""
-    from airoxy.store.backup import newest_backup
-    from airoxy.store.inspection import damage, unfitness
+    from airoxy.store.file.backup import newest_backup
+    from airoxy.store.file.inspection import damage, unfitness
 
     path = installation.database
     if not path.parent.is_dir() or (path.exists() and not usable(installation)):
@@ -55,7 +55,7 @@ def _way_out(path: Path, backup: Path | None, unfit: str | None) -> str:
 
 def migrations(installation: Installation) -> Iterator[Finding]:
     """It has the shape that this airoxy works with."""
-    from airoxy.store import inspection
+    from airoxy.store.file import inspection
     from airoxy.store.migrations import MIGRATIONS
     from airoxy.store.schema import APPLICATION_ID, open_database
 

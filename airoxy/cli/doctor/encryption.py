@@ -46,7 +46,7 @@ def _look(path: Path, given: bytes | None) -> _Seen | None:
     import apsw
 
     from airoxy.store.encryption import name_of
-    from airoxy.store.inspection import open_as_it_is
+    from airoxy.store.file.inspection import open_as_it_is
     from airoxy.store.key_file import KEY_FILE, read_key
     from airoxy.store.schema import run
 

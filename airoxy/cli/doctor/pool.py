@@ -65,7 +65,7 @@ def ask(installation: Installation, question: Callable[[apsw.Connection], T]) ->
     """The database's answer, or why there is none; its faults are another check's."""
     import apsw
 
-    from airoxy.store.inspection import open_as_it_is
+    from airoxy.store.file.inspection import open_as_it_is
 
     def work() -> T:
         with closing(open_as_it_is(installation.database, installation.key)) as db:

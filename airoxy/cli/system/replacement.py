@@ -67,7 +67,7 @@ def replace_database(
 
 
 def _fit(backup: Path, copy: Path) -> None:
-    from airoxy.store.inspection import unfitness
+    from airoxy.store.file.inspection import unfitness
 
     if reason := unfitness(copy):
         raise AiroxyError(f"{backup} is no help: {reason}.")

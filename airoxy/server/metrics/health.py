@@ -12,7 +12,7 @@ from airoxy import __version__
 from airoxy.server.metrics.load import Load
 from airoxy.server.pool.pool import Pool
 from airoxy.server.pool.snapshot import Snapshot
-from airoxy.store.database_file import DatabaseFile
+from airoxy.store.file.database_file import DatabaseFile
 
 
 @dataclass
