@@ -58,6 +58,8 @@ TOKEN = JsonDocument(
         "refresh_failures": "how often in a row its refresh was refused",
         "refreshed_at": "when it was refreshed last",
         "retry_refresh_at": "when the next try is, after one that came to nothing",
+        "refresh_interrupted_at": "since when a refresh is unanswered whose process has died; null"
+        " for none",
         "last_used_at": "when a request was sent with it last",
         "created_at": "when it was added",
         "note": "what was noted of it",

@@ -2,6 +2,8 @@
 
 Invariant: a refresh token works once, so it is only used under a lease in the database, and the new
 pair is stored before anything else happens. A process that waited for the lease has nothing to do.
+One that was sent by a process that then died may be spent: while the access token is good, only a
+person has it sent again.
 """
 
 from __future__ import annotations
@@ -18,13 +20,14 @@ import apsw
 from airoxy.config import OAuth
 from airoxy.core.oauth import Answer, Refreshed, Refused, pause
 from airoxy.store import leases
-from airoxy.store.leases import Lease
+from airoxy.store.leases import Lease, Refreshing
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Clock = Callable[[], float]
-Ask = Callable[[OAuth, str, Clock], Answer]
+#: With the refresh token, the clock, and what is to be called before the token is sent.
+Ask = Callable[[OAuth, str, Clock, Callable[[], None]], Answer]
 
 #: Longer than the exchange can take (seconds), see upstream.refresh.
 LEASE = 75.0
@@ -32,6 +35,10 @@ LEASE = 75.0
 LOOK = 0.1
 #: How long a pair that the database will not take is held on to (seconds).
 HOLD_ON = 600.0
+_INTERRUPTED = (
+    "its last refresh was interrupted, and may have spent its refresh token; log in anew, or try it"
+    " with --id"
+)
 
 
 @dataclass(frozen=True)
@@ -44,20 +51,28 @@ class Outcome:
     message: str
 
 
-def ask_anthropic(oauth: OAuth, refresh_token: str, clock: Clock) -> Answer:
+def ask_anthropic(
+    oauth: OAuth, refresh_token: str, clock: Clock, sending: Callable[[], None]
+) -> Answer:
     """upstream.refresh, imported when it is needed: with httpx it takes a tenth of a second, and
     most processes never refresh."""
     from airoxy.upstream.oauth import refresh
 
-    return refresh(oauth, refresh_token, clock)
+    return refresh(oauth, refresh_token, clock, sending)
 
 
 def refresh_tokens(
     db: apsw.Connection, oauth: OAuth, clock: Clock, *, ask: Ask = ask_anthropic
 ) -> Iterator[Outcome]:
-    """Renew every active OAuth token; one's failure keeps no other from it."""
+    """Renew every active OAuth token; one's failure keeps no other from it. One whose refresh was
+    interrupted has its time."""
     for state in leases.refreshing(db):
-        yield refresh_token(db, state.id, state.token, oauth, clock, ask=ask)
+        if _is_over(state, clock()):
+            state = _take_back(db, state, clock())
+        if state.until is None and _may_be_spent(state, clock()):
+            yield Outcome(state.id, state.name, False, _INTERRUPTED)
+        else:
+            yield refresh_token(db, state.id, state.token, oauth, clock, ask=ask)
 
 
 def refresh_token(
@@ -77,7 +92,9 @@ def refresh_token(
     lease = _lease(db, token_id, secret, clock, keep_pause=keep_pause)
     if isinstance(lease, Outcome):
         return lease
-    answer = ask(oauth, lease.refresh_token, clock)
+    answer = ask(
+        oauth, lease.refresh_token, clock, lambda: leases.note_asked(db, lease.id, clock())
+    )
     if isinstance(answer, Refreshed):
         stored = _insist(lambda: _store(db, lease, answer, clock()))
         message = "renewed" if stored else "has another refresh token by now"
@@ -108,10 +125,10 @@ def _lease(
         state = found[0]
         if state.token != secret:
             return Outcome(token_id, state.name, True, "renewed by another in the meantime")
+        if _is_over(state, clock()):
+            state = _take_back(db, state, clock())
         if keep_pause and (state.retry_at or 0) > clock():
             return Outcome(token_id, state.name, False, "is tried again later")
-        if state.until is not None and state.by is not None and not _lives(state.by):
-            leases.break_lease(db, token_id, state.by)
         lease = leases.lease_refresh(db, token_id, clock(), LEASE, os.getpid())
         if lease is None:
             time.sleep(LOOK)
@@ -139,18 +156,40 @@ def _insist(write: Callable[[], T]) -> T:
             time.sleep(LOOK)
 
 
-def report_interrupted(db: apsw.Connection) -> None:
+def report_interrupted(db: apsw.Connection, clock: Clock = time.time) -> None:
     """Say plainly which refreshes a process did not live to finish, and free their tokens."""
     for state in leases.refreshing(db):
-        if state.until is not None and state.by is not None and not _lives(state.by):
-            leases.break_lease(db, state.id, state.by)
-            log.warning(
-                "A refresh of token %d (%s) was interrupted. If Anthropic had answered it already,"
-                " its refresh token is spent: should the next refresh be refused, log in anew and"
-                " add the token again.",
-                state.id,
-                state.name,
-            )
+        if _is_over(state, clock()):
+            _take_back(db, state, clock())
+
+
+def _is_over(state: Refreshing, now: float) -> bool:
+    """Whether the token is still leased to a process that will not come back."""
+    if state.until is None or state.by is None:
+        return False
+    return state.until <= now or not _lives(state.by)
+
+
+def _take_back(db: apsw.Connection, state: Refreshing, now: float) -> Refreshing:
+    """End such a lease; the state that follows."""
+    assert state.by is not None
+    retry_at = now + pause(state.pauses + 1)
+    if leases.break_lease(db, state.id, state.by, retry_at):
+        log.warning(
+            "A refresh of token %d (%s) was interrupted. If Anthropic had answered it already, its"
+            " refresh token is spent. The token serves until it expires, and only then is it tried"
+            " once more: log in anew and add it again before, or try now: airoxy token refresh"
+            " --id %d",
+            state.id,
+            state.name,
+            state.id,
+        )
+    return next(iter(leases.refreshing(db, state.id)), state._replace(until=None))
+
+
+def _may_be_spent(state: Refreshing, now: float) -> bool:
+    """Whether its refresh token was sent, no answer is known, and there is something to lose."""
+    return state.asked_at is not None and max(state.expires_at or 0, state.retry_at or 0) > now
 
 
 def _lives(process: int) -> bool:

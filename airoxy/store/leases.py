@@ -1,7 +1,7 @@
 """Leases for the refresh of OAuth tokens: one process at a time refreshes a token.
 
-Invariant: a process that asks Anthropic for a new pair holds the token's lease, and stores the
-answer in one statement.
+Invariant: a process that asks Anthropic for a new pair holds the token's lease, notes that it asks
+before it does, and stores the answer in one statement.
 """
 
 # ruff: noqa: S608  (the SQL is put together from this file's own words)
@@ -32,7 +32,8 @@ class Lease(NamedTuple):
 
 
 class Refreshing(NamedTuple):
-    """The state of a token's refresh; `until` and `by` are of the lease, if there is one."""
+    """The state of a token's refresh; `until` and `by` are of the lease, if there is one.
+    `asked_at`: the refresh token was sent then, and no answer is known."""
 
     id: int
     name: str
@@ -40,6 +41,9 @@ class Refreshing(NamedTuple):
     until: float | None
     by: int | None
     retry_at: float | None
+    expires_at: int | None = None
+    asked_at: float | None = None
+    pauses: int = 0
 
     def __repr__(self) -> str:
         return f"Refreshing(id={self.id}, name={self.name!r})"
@@ -51,7 +55,8 @@ def refreshing(db: apsw.Connection, token_id: int | None = None) -> list[Refresh
     which = "id = ?1" if token_id is not None else "(is_active OR refreshing_until IS NOT NULL)"
     rows = run(
         db,
-        "SELECT id, name, unseal(token), refreshing_until, refreshing_by, retry_refresh_at"
+        "SELECT id, name, unseal(token), refreshing_until, refreshing_by, retry_refresh_at,"
+        " expires_at, refresh_asked_at, refresh_pauses"
         f" FROM tokens WHERE unseal(token) IS NOT NULL AND unseal(refresh_token) IS NOT NULL"
         f" AND {which} ORDER BY id",
         (token_id,) if token_id is not None else (),
@@ -74,20 +79,32 @@ def lease_refresh(
     return Lease(*found[0]) if found else None
 
 
-def break_lease(db: apsw.Connection, token_id: int, owner: int) -> None:
-    """Take back the lease of a process that has died."""
-    run(
+def note_asked(db: apsw.Connection, token_id: int, now: float) -> None:
+    """From now on the refresh token may be spent."""
+    run(db, "UPDATE tokens SET refresh_asked_at = ? WHERE id = ?", (now, token_id))
+
+
+def break_lease(db: apsw.Connection, token_id: int, owner: int, retry_at: float) -> bool:
+    """Take back the lease of a process that has died. If it may have spent the refresh token
+    (True), the next try may be made at `retry_at`, else at once."""
+    found = run(
         db,
-        "UPDATE tokens SET refreshing_until = NULL WHERE id = ? AND refreshing_by = ?",
-        (token_id, owner),
+        "UPDATE tokens SET refreshing_until = NULL,"
+        " refresh_pauses = refresh_pauses + (refresh_asked_at IS NOT NULL),"
+        " retry_refresh_at = iif(refresh_asked_at IS NULL, retry_refresh_at, ?)"
+        " WHERE id = ? AND refreshing_by = ? AND refreshing_until IS NOT NULL"
+        " RETURNING refresh_asked_at",
+        (retry_at, token_id, owner),
     )
+    return bool(found and found[0][0])
 
 
 def release_lease(db: apsw.Connection, token_id: int, retry_at: float | None) -> None:
     """Nothing came of it: the next try may be made at `retry_at` (None: at once)."""
     run(
         db,
-        "UPDATE tokens SET refreshing_until = NULL, retry_refresh_at = ?1,"
+        "UPDATE tokens SET refreshing_until = NULL, refresh_asked_at = NULL,"
+        " retry_refresh_at = ?1,"
         " refresh_pauses = refresh_pauses + (?1 IS NOT NULL) WHERE id = ?2",
         (retry_at, token_id),
     )
@@ -113,7 +130,7 @@ def store_refreshed(
             " token_digest = fingerprint(?1), refresh_digest = fingerprint(?2),"
             " masked = masked(?1), expires_at = ?3, refreshed_at = ?4,"
             " refresh_failures = 0, refreshing_until = NULL, retry_refresh_at = NULL,"
-            " refresh_pauses = 0,"
+            " refresh_pauses = 0, refresh_asked_at = NULL,"
             " is_active = is_active OR inactive_reason IS NOT NULL,"
             " inactive_since = CASE WHEN inactive_reason IS NULL THEN inactive_since END,"
             " inactive_reason = NULL WHERE id = ?5 AND refresh_digest = fingerprint(?6)"
@@ -131,7 +148,7 @@ def count_refusal(
     found = run(
         db,
         "UPDATE tokens SET refresh_failures = refresh_failures + 1, refreshing_until = NULL,"
-        " retry_refresh_at = ?6,"
+        " retry_refresh_at = ?6, refresh_asked_at = NULL,"
         " is_active = is_active AND NOT (?1 OR refresh_failures + 1 >= ?2),"
         " inactive_reason = CASE WHEN is_active AND (?1 OR refresh_failures + 1 >= ?2) THEN ?3"
         " ELSE inactive_reason END,"

@@ -297,6 +297,9 @@ CREATE TABLE audit (
 CREATE INDEX audit_subjects ON audit (kind, subject);
 """
 
+# When the refresh token was sent for which no answer is known.
+_REFRESH_ASKED = "ALTER TABLE tokens ADD COLUMN refresh_asked_at REAL;"
+
 #: Step n brings `user_version` to n.
 MIGRATIONS: tuple[str, ...] = (
     _KEYS_AND_TOKENS + _GENERATION + REQUESTS,
@@ -314,6 +317,7 @@ MIGRATIONS: tuple[str, ...] = (
     _FROM_NETWORKS,
     _CLIENT_ADDRESS,
     _AUDIT,
+    _REFRESH_ASKED,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1

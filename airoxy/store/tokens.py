@@ -112,12 +112,13 @@ def list_tokens(db: apsw.Connection, now: float) -> list[dict[str, Any]]:
     for cooling in coolings(db, now):
         shown = {**cooling.scope._asdict(), "until": cooling.until}
         resting.setdefault(cooling.token_id, []).append(shown | {"reason": cooling.reason})
-    columns = ", ".join(_LISTED)
+    columns = ", ".join(_LISTED) + ", iif(refreshing_until IS NULL, refresh_asked_at, NULL)"
     rows = run(db, f"SELECT {columns} FROM tokens WHERE removed_at IS NULL ORDER BY id")
     # Who may only look at the database does not see the key, and cannot tell.
     looks = not os.access(Path(db.filename).parent, os.W_OK, effective_ids=True)
     readable = looks or bool(rows and run(db, "SELECT key_fits()")[0][0])
-    listed = [dict(zip(_LISTED, row, strict=True)) for row in rows]
+    fields = (*_LISTED, "refresh_interrupted_at")
+    listed = [dict(zip(fields, row, strict=True)) for row in rows]
     windows = quota_windows(db, now)
     for row in listed:
         limited = row["spend_per_day_nanousd"] or row["spend_per_month_nanousd"]
@@ -221,7 +222,8 @@ def reset_token(db: apsw.Connection, token_id: int, now: float) -> None:
             token_id,
             "is_active = 1, inactive_reason = NULL, inactive_since = NULL, refresh_failures = 0,"
             " retry_refresh_at = NULL, reset_at = max(?, (SELECT ifnull(max(set_at), 0)"
-            " FROM cooldowns WHERE token_id = tokens.id))",
+            " FROM cooldowns WHERE token_id = tokens.id)),"
+            " refresh_asked_at = iif(refreshing_until IS NULL, NULL, refresh_asked_at)",
             (int(now * 1e9),),
         )
         run(db, "DELETE FROM cooldowns WHERE token_id = ?", (token_id,))

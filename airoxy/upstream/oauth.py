@@ -6,9 +6,10 @@ repeated, because a refresh token works once.
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import httpx
 
@@ -25,11 +26,17 @@ TIMEOUT = 30.0
 _ANSWER_LIMIT = 64 * 1024
 
 
-def refresh(oauth: OAuth, refresh_token: str, clock: Callable[[], float] = time.time) -> Answer:
-    """Ask `oauth.endpoint` once. Blocks for up to a minute at the very worst."""
+def refresh(
+    oauth: OAuth,
+    refresh_token: str,
+    clock: Callable[[], float] = time.time,
+    sending: Callable[[], None] = lambda: None,
+) -> Answer:
+    """Ask `oauth.endpoint` once. Blocks for up to a minute at the very worst. `sending` is called
+    before the refresh token is sent."""
     try:
         with _client(oauth) as client:
-            status, headers, body = _post(client, oauth, refresh_token)
+            status, headers, body = _post(client, oauth, refresh_token, sending)
     except httpx.TimeoutException:
         return Unavailable(f"the OAuth endpoint did not answer within {TIMEOUT:g} seconds")
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ConfigError) as error:
@@ -50,13 +57,23 @@ def _client(oauth: OAuth) -> httpx.Client:
 
 
 def _post(
-    client: httpx.Client, oauth: OAuth, refresh_token: str
+    client: httpx.Client, oauth: OAuth, refresh_token: str, sending: Callable[[], None]
 ) -> tuple[int, httpx.Headers, bytes]:
     deadline = time.monotonic() + TIMEOUT
-    document = payload(oauth.client_id, oauth.scope, refresh_token)
-    headers = {"accept": "application/json", "accept-encoding": "identity"}
+    document = json.dumps(payload(oauth.client_id, oauth.scope, refresh_token)).encode()
+    headers = {
+        "accept": "application/json",
+        "accept-encoding": "identity",
+        "content-type": "application/json",
+        "content-length": str(len(document)),
+    }
     body = b""
-    with client.stream("POST", oauth.endpoint, json=document, headers=headers) as response:
+
+    def asked() -> Iterator[bytes]:
+        sending()  # there is a connection, and the head was sent
+        yield document
+
+    with client.stream("POST", oauth.endpoint, content=asked(), headers=headers) as response:
         for piece in response.iter_bytes():
             body += piece
             if len(body) > _ANSWER_LIMIT:

@@ -8,8 +8,8 @@ from typing import Any
 from airoxy.core.pool import Scope
 from airoxy.views.times import span, with_times
 
-_TIMES = ("inactive_since", "expires_at", "refreshed_at", "retry_refresh_at", "last_used_at",
-          "created_at")  # fmt: skip
+_TIMES = ("inactive_since", "expires_at", "refreshed_at", "retry_refresh_at",
+          "refresh_interrupted_at", "last_used_at", "created_at")  # fmt: skip
 
 Row = Mapping[str, Any]
 
@@ -43,7 +43,8 @@ def state(row: Row, now: float) -> str:
         f"cooling {_scope(cooling)}{span(cooling['until'] - now)} ({cooling['reason']})"
         for cooling in row["coolings"]
     ]
-    return ", ".join(coolings) or "ready"
+    doubts = ["refresh interrupted"] if row["refresh_interrupted_at"] else []
+    return ", ".join((coolings or ["ready"]) + doubts)
 
 
 def quota(row: Row) -> str:

@@ -35,7 +35,10 @@ class Endpoint:
         self.answers = list(answers)
         self.asked: list[str] = []
 
-    def __call__(self, _: OAuth, refresh_token: str, clock: Callable[[], float]) -> Answer:
+    def __call__(
+        self, _: OAuth, refresh_token: str, clock: Clock, sending: Callable[[], None]
+    ) -> Answer:
+        sending()
         self.asked.append(refresh_token)
         return self.answers.pop(0)
 
@@ -81,7 +84,7 @@ def test_of_many_at_once_one_asks_and_all_have_it(db, clock, token_id, tmp_path)
     entered, go = threading.Event(), threading.Event()
     asked: list[str] = []
 
-    def slow(_: OAuth, refresh: str, __: Callable[[], float]) -> Answer:
+    def slow(_: OAuth, refresh: str, *__: object) -> Answer:
         asked.append(refresh)
         entered.set()
         go.wait(10)
@@ -198,7 +201,7 @@ def test_api_keys_and_inactive_tokens_are_left_alone(db, clock, token_id):
 
 
 def test_a_token_removed_meanwhile_keeps_nothing(db, clock, token_id):
-    def remove(_: OAuth, __: str, ___: Callable[[], float]) -> Answer:
+    def remove(*_: object) -> Answer:
         tokens.remove_token(db, token_id, clock())
         return renewed(clock)
 
@@ -249,18 +252,73 @@ def _killed_while_asking(database: Path, token_id: int) -> None:
             hold.wait_arrived()
 
 
-def test_a_refresh_that_was_killed_is_told_and_its_token_is_free_at_once(
-    db, clock, token_id, tmp_path, caplog
-):
+def test_a_refresh_that_was_killed_is_told_once(db, clock, token_id, tmp_path, caplog):
     _killed_while_asking(tmp_path / "airoxy.db", token_id)
     assert secrets(db) == (OLD, OLD_REFRESH)
-    report_interrupted(db)
+    report_interrupted(db, clock)
     said = caplog.text
     assert "token 1 (pair) was interrupted" in said
     assert "sk-ant" not in said
-    report_interrupted(db)
+    report_interrupted(db, clock)
     assert caplog.text == said
-    assert refresh_token(db, token_id, OLD, OAUTH, clock, ask=Endpoint(renewed(clock))).renewed
+    assert row(db, clock)["refresh_interrupted_at"]
+
+
+def test_while_the_access_token_is_good_only_a_person_has_a_refresh_token_sent_again(
+    db, clock, token_id, tmp_path, caplog
+):
+    db.execute("UPDATE tokens SET expires_at = ?", (int(clock()) + 7200,))
+    _killed_while_asking(tmp_path / "airoxy.db", token_id)
+    endpoint = Endpoint()
+    for _ in range(3):
+        (outcome,) = refresh_tokens(db, OAUTH, clock, ask=endpoint)
+        assert not outcome.renewed
+        assert "may have spent its refresh token" in outcome.message
+        clock.advance(600)
+    assert endpoint.asked == []
+    assert caplog.text.count("was interrupted") == 1
+    assert row(db, clock)["is_active"]
+    by_hand = refresh_token(db, token_id, OLD, OAUTH, clock, ask=Endpoint(renewed(clock)))
+    assert by_hand.renewed
+    assert row(db, clock)["refresh_interrupted_at"] is None
+    clock.advance(25_000)
+    (outcome,) = refresh_tokens(db, OAUTH, clock, ask=Endpoint(renewed(clock)))
+    assert outcome.renewed
+
+
+def test_at_its_end_a_refresh_token_that_was_sent_is_tried_once_more_after_a_pause(
+    db, clock, token_id, tmp_path
+):
+    _killed_while_asking(tmp_path / "airoxy.db", token_id)
+    endpoint = Endpoint(Refused("HTTP 400 invalid_grant", final=True))
+    for _ in range(2):
+        outcome = refresh_token(db, token_id, OLD, OAUTH, clock, keep_pause=True, ask=endpoint)
+        assert outcome.message == "is tried again later"
+        (outcome,) = refresh_tokens(db, OAUTH, clock, ask=endpoint)
+        assert not outcome.renewed
+    assert endpoint.asked == []
+    clock.advance(60)
+    refresh_token(db, token_id, OLD, OAUTH, clock, keep_pause=True, ask=endpoint)
+    assert endpoint.asked == [OLD_REFRESH]
+    assert row(db, clock)["inactive_reason"] == "HTTP 400 invalid_grant"
+
+
+def test_a_reset_has_it_tried_again(db, clock, token_id, tmp_path):
+    _killed_while_asking(tmp_path / "airoxy.db", token_id)
+    report_interrupted(db, clock)
+    tokens.reset_token(db, token_id, clock())
+    (outcome,) = refresh_tokens(db, OAUTH, clock, ask=Endpoint(renewed(clock)))
+    assert outcome.renewed
+
+
+def test_a_process_that_outlasts_its_lease_is_taken_for_interrupted(db, clock, token_id):
+    assert leases.lease_refresh(db, token_id, clock(), LEASE, os.getpid())
+    leases.note_asked(db, token_id, clock())
+    clock.advance(LEASE)
+    endpoint = Endpoint()
+    outcome = refresh_token(db, token_id, OLD, OAUTH, clock, keep_pause=True, ask=endpoint)
+    assert outcome.message == "is tried again later"
+    assert row(db, clock)["refresh_interrupted_at"]
 
 
 def test_a_pair_that_a_killed_process_took_with_it_is_told_and_the_old_one_is_there(
@@ -279,7 +337,7 @@ def test_a_pair_that_a_killed_process_took_with_it_is_told_and_the_old_one_is_th
         assert len(upstream.refreshes) == 1
     assert secrets(db) == (OLD, OLD_REFRESH)
     report_interrupted(db)
-    assert "its refresh token is spent" in caplog.text
+    assert "its refresh token is spent" in " ".join(caplog.text.split())
     spent = Refused("HTTP 400 invalid_grant", final=True)
     assert not refresh_token(db, token_id, OLD, OAUTH, clock, ask=Endpoint(spent)).renewed
     assert row(db, clock)["inactive_reason"] == "HTTP 400 invalid_grant"
@@ -318,15 +376,10 @@ def test_of_one_that_was_killed_before_it_asked_another_uses_the_refresh_token_o
     assert row(db, clock)["is_active"]
 
 
-def test_the_lease_of_a_dead_process_holds_nobody_up(db, clock, token_id, tmp_path):
-    _killed_while_asking(tmp_path / "airoxy.db", token_id)
-    assert refresh_token(db, token_id, OLD, OAUTH, clock, ask=Endpoint(renewed(clock))).renewed
-
-
 def test_the_lease_of_a_living_process_is_respected_until_it_ends(db, clock, token_id):
     assert leases.lease_refresh(db, token_id, clock(), LEASE, os.getpid())
     assert leases.lease_refresh(db, token_id, clock(), LEASE, os.getpid()) is None
-    report_interrupted(db)
+    report_interrupted(db, clock)
     assert leases.lease_refresh(db, token_id, clock(), LEASE, os.getpid()) is None
     clock.advance(LEASE)
     assert leases.lease_refresh(db, token_id, clock(), LEASE, os.getpid())
@@ -337,7 +390,7 @@ def test_a_pair_is_held_on_to_while_the_database_is_locked(db, clock, token_id, 
     db.setbusytimeout(10)
     unlock = threading.Timer(0.3, lambda: locker.cursor().execute("COMMIT"))
 
-    def answer(_: OAuth, __: str, ___: Callable[[], float]) -> Answer:
+    def answer(*_: object) -> Answer:
         locker.cursor().execute("BEGIN IMMEDIATE")
         unlock.start()
         return renewed(clock)

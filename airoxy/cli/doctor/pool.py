@@ -90,6 +90,13 @@ def _trouble(installation: Installation, row: Row, now: float) -> Finding | None
         text = f"{who} expired {span(now - row['expires_at'])} ago."
         fix = partial(_refresh, installation, number) if row["type"] == "oauth" else None
         return Finding(WARN, text, f"sudo airoxy token refresh --id {number}", fix)
+    if row["refresh_interrupted_at"]:
+        text = (
+            f"The last refresh of {who[0].lower()}{who[1:]} was interrupted, and may have spent its"
+            f" refresh token; it serves for {span(row['expires_at'] - now)}."
+        )
+        remedy = f"Log in anew and add it again, or try: sudo airoxy token refresh --id {number}"
+        return Finding(WARN, text, remedy)
     if row["refresh_failures"]:
         text = f"{who} could not be refreshed {row['refresh_failures']} times in a row."
         return Finding(WARN, text, f"sudo airoxy token refresh --id {number} says why.")

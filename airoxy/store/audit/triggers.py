@@ -29,7 +29,7 @@ _AUDITED = {
             "id", "token", "refresh_token", "token_digest", "refresh_digest", "masked",
             "expires_at", "inactive_since", "last_used_at", "refresh_failures",
             "refreshing_until", "refreshing_by", "retry_refresh_at", "refresh_pauses",
-            "refreshed_at", "reset_at", "created_at", "removed_at",
+            "refresh_asked_at", "refreshed_at", "reset_at", "created_at", "removed_at",
         }),
     ),
 }  # fmt: skip

@@ -51,6 +51,18 @@ def test_an_expired_token_is_refreshed(ward: Ward, upstream: FakeAnthropic) -> N
     assert ward.complaints() == {}
 
 
+def test_a_refresh_that_was_interrupted_is_told_while_the_token_serves(ward: Ward) -> None:
+    number = login(ward, expires_at=int(ward.now) + 7200)
+    ward.sql(f"UPDATE tokens SET refresh_asked_at = 1 WHERE id = {number}")
+    found = ward.complaints()["tokens"]
+    assert found.state == WARN
+    assert found.text == (
+        "The last refresh of token 2 (login) was interrupted, and may have spent its refresh token;"
+        " it serves for 2h."
+    )
+    assert "refresh --id 2" in found.remedy
+
+
 def test_an_expired_token_that_cannot_be_refreshed_is_told(
     ward: Ward, upstream: FakeAnthropic
 ) -> None:
