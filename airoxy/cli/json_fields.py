@@ -37,9 +37,12 @@ KEY = JsonDocument(
         "created_at": "when it was made",
         "note": "what was noted of it",
         "pool": "the pool whose tokens it uses; null for all tokens",
+        "group_id": "the number of the group that it is in; null for none",
+        "group_name": "the group's name",
         **_limits(),
         **_SPENT,
         "spent_this_week_nanousd": "what was spent this ISO week, UTC, in billionths of a dollar",
+        "spent_total_nanousd": "what was spent in total; null without such a limit",
         "requests_last_minute": "its requests in the last sixty seconds",
         "tokens_last_minute": "input and output tokens in the last sixty seconds",
     },
@@ -100,6 +103,8 @@ REQUEST = JsonDocument(
         "moved": "whether its conversation has changed its account",
         "move_cost_nanousd": "what that cost, in billionths of a dollar",
         "client_address": "where the client sits; null without log_client_addresses",
+        "group_id": "the number of the group that the client key was in when the request came",
+        "group_name": "its name",
     },
 )
 TOTALS = JsonDocument(

@@ -131,7 +131,7 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     # So that no request waits until all keys and tokens are read.
     pool.snapshot.renew()
     # Prices are read now: the first request that is written may find no descriptor left.
-    limiter = Limiter(limit_counters, lambda key: key in pool.snapshot.limits, db, config.pricing)
+    limiter = Limiter(limit_counters, pool.snapshot.is_limited, db, config.pricing)
     proxy = Proxy(
         config,
         pool,

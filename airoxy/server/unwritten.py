@@ -52,6 +52,7 @@ _SLOT = Record(
     token_id=1,
     attempts=1,
     key_id=1,
+    group_id=1,  # 0: none
     began_ms=1,
     flags=1,
     path=_PATH // 8,
@@ -64,7 +65,7 @@ _REGION = Record(owners=BLOCKS, slots=BLOCKS * _PER_BLOCK * _SLOT)
 REGION = Region("unwritten", _REGION, locks={"turn": 1, "place": PLACES})
 
 #: The fields from `row_id` to `used`, which is written last.
-_BEGIN = struct.Struct(f"<8q{_PATH}s{_MODEL}sq")
+_BEGIN = struct.Struct(f"<9q{_PATH}s{_MODEL}sq")
 _ROW_ID, _COUNTED, _CURRENT = _SLOT.at["row_id"], _SLOT.at["counted"], _SLOT.at["current"]
 _TOKEN, _ATTEMPTS, _USED = _SLOT.at["token_id"], _SLOT.at["attempts"], _SLOT.at["used"]
 _STREAM, _UNCOUNTED, _HAS_MODEL = 1, 2, 4
@@ -83,6 +84,7 @@ class Unwritten:
     slot: int
     row_id: int
     key_id: int
+    group_id: int | None
     path: str
     began_ms: int
     model: str | None
@@ -118,6 +120,7 @@ class UnwrittenRequests:
         *,
         is_stream: bool,
         uncounted: bool,
+        group_id: int | None = None,
     ) -> int | None:
         """A slot for a request that is about to be sent; None where there is none left."""
         if not self._free and not self._take_block():
@@ -126,7 +129,7 @@ class UnwrittenRequests:
         flags = is_stream * _STREAM + uncounted * _UNCOUNTED + (model is not None) * _HAS_MODEL
         _BEGIN.pack_into(
             self._bytes, slot * 8,
-            0, 0, 0, token_id, 1, key_id, began_ms, flags,
+            0, 0, 0, token_id, 1, key_id, group_id or 0, began_ms, flags,
             path.encode(), (model or "").encode(), 1,
         )  # fmt: skip
         return slot
@@ -212,9 +215,8 @@ class UnwrittenRequests:
 
     def _read(self, slot: int) -> Unwritten:
         values = _BEGIN.unpack_from(self._bytes, slot * 8)
-        row_id, counted, current, token_id, attempts, key_id, began_ms, flags, path, model, _ = (
-            values
-        )
+        row_id, counted, current, token_id, attempts, key_id, group_id, *more = values
+        began_ms, flags, path, model, _ = more
         progress = None
         if current:
             at = slot * 8 + (current & 0xFFFFFFFF)
@@ -224,6 +226,7 @@ class UnwrittenRequests:
             slot,
             row_id,
             key_id,
+            group_id or None,
             path.rstrip(b"\0").decode(errors="ignore"),
             began_ms,
             model.rstrip(b"\0").decode(errors="ignore") if flags & _HAS_MODEL else None,

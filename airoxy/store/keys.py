@@ -15,7 +15,7 @@ from airoxy.errors import Conflict, NotFound
 from airoxy.store.schema import among, run, transaction
 
 #: The fields of a key as they are shown: its own, then its limits.
-FIELDS = ("id", "name", "masked", "is_active", "created_at", "note", "pool")
+FIELDS = ("id", "name", "masked", "is_active", "created_at", "note", "pool", "group_id")
 _COLUMNS = (*FIELDS, *(limit.column for limit in LIMITS))
 
 
@@ -42,9 +42,11 @@ def list_keys(db: apsw.Connection) -> list[dict[str, Any]]:
     """Those not removed, oldest first; times in Unix seconds, limits of several words as lists."""
     rows = run(
         db,
-        f"SELECT {', '.join(_COLUMNS)} FROM api_keys WHERE removed_at IS NULL ORDER BY id",
+        f"SELECT {', '.join(_COLUMNS)}, (SELECT g.name FROM groups AS g WHERE g.id = group_id)"
+        " FROM api_keys WHERE removed_at IS NULL ORDER BY id",
     )
-    return [_told(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+    columns = (*_COLUMNS, "group_name")
+    return [_told(dict(zip(columns, row, strict=True))) for row in rows]
 
 
 def _told(key: dict[str, Any]) -> dict[str, Any]:
@@ -115,13 +117,14 @@ class KeyInForce(NamedTuple):
     id: int
     digest: bytes
     pool: str | None
+    group_id: int | None
 
 
 def keys_in_force(db: apsw.Connection, ids: Collection[int] | None = None) -> list[KeyInForce]:
     """Those (of these ids) that are let in."""
     rows = run(
         db,
-        "SELECT id, digest, pool FROM api_keys WHERE is_active AND removed_at IS NULL"
+        "SELECT id, digest, pool, group_id FROM api_keys WHERE is_active AND removed_at IS NULL"
         f" AND {among(ids)}",
     )
     return [KeyInForce(*row) for row in rows]

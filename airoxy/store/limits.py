@@ -1,6 +1,6 @@
-"""The limits of client keys, and what of them has been used by the usage log and its sums.
+"""The limits of client keys, and what keys and groups have used by the usage log and its sums.
 
-Invariant: what a key has spent is what its sums say, so that it is right after a restart and after
+Invariant: what was spent is what the sums say, so that it is right after a restart and after
 costs were computed anew.
 """
 
@@ -8,14 +8,15 @@ costs were computed anew.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apsw
 
 from airoxy.calendar import day_number, day_of
 from airoxy.core.billing.usage import PER_MINUTE
-from airoxy.core.limits.measures import MINUTE, PERIODS, Use
+from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM
+from airoxy.core.limits.measures import MINUTE, PERIODS, TOTAL, Use
 from airoxy.core.limits.table import LIMITS, Limits
 from airoxy.core.request.paths import CHAT, MESSAGES
 from airoxy.errors import Conflict
@@ -25,7 +26,7 @@ from airoxy.store.usage.first_tables import BLOCK
 
 #: The limits of a key, by their columns, and what else may be set.
 _LIMITS = {limit.column: limit for limit in LIMITS}
-SETTABLE = (*_LIMITS, "note", "name", "pool")
+SETTABLE = (*_LIMITS, "note", "name", "pool", "group_id")
 
 #: A request that came longer ago and ended in the last minute is not looked for (milliseconds).
 _LONGEST_MS = 600_000
@@ -59,6 +60,8 @@ def set_limits(db: apsw.Connection, key_id: int, changes: Mapping[str, Any]) -> 
             (*values.values(), key_id),
         ):
             raise no_key(key_id)
+        if values.get("spend_total_nanousd") is not None:
+            sum_spending(db, key_id)
 
 
 def limits_in_force(db: apsw.Connection, ids: Collection[int] | None = None) -> dict[int, Limits]:
@@ -69,55 +72,110 @@ def limits_in_force(db: apsw.Connection, ids: Collection[int] | None = None) -> 
         f"SELECT id, {columns} FROM api_keys WHERE is_active AND removed_at IS NULL"
         f" AND coalesce({columns}) IS NOT NULL AND {among(ids)}",
     )
-    return {
-        key_id: Limits(
-            **{
-                limit.name: limit.unit.unpack(value)
-                for limit, value in zip(LIMITS, values, strict=True)
-            }
+    return {key_id: Limits.unpacked(LIMITS, values) for key_id, *values in rows}
+
+
+def spent(
+    db: apsw.Connection, number: int, today: datetime.date, *, total: bool = False
+) -> dict[str, int]:
+    """What the requests of a key or group (its number as a Holder) have cost in each of PERIODS, by
+    its name, in nano-dollars. In total only where that is asked, of one that `sum_spending` has
+    been called for: a group, or a key that is limited in total."""
+    costs = _spent_by_key(db, number, today) if number < GROUPS_FROM else {}
+    wanted = [each for each in PERIODS if each.name not in costs and (total or each is not TOTAL)]
+    if wanted:
+        firsts = [day_number(period.first(today)) for period in wanted]
+        (row,) = run(
+            db,
+            f"SELECT {_sums_from(firsts)} FROM spending WHERE spender = ? AND day >= ?",
+            (number, min(firsts)),
         )
-        for key_id, *values in rows
-    }
+        costs |= {period.name: cost for period, cost in zip(wanted, row, strict=True)}
+    return costs
 
 
-def spent(db: apsw.Connection, key_id: int, today: datetime.date) -> dict[str, int]:
-    """What the key's requests have cost in each of PERIODS, by its name, in nano-dollars. The days
-    are asked for one by one, because the sums are in the order of days and then of keys."""
-    first = [day_number(period.first(today)) for period in PERIODS]
-    days = ", ".join(map(str, range(min(first), day_number(today) + 1)))
-    sums = ", ".join(
-        f"ifnull(sum(cost_nanousd) FILTER (WHERE day >= {number}), 0)" for number in first
-    )
+def _spent_by_key(db: apsw.Connection, key_id: int, today: datetime.date) -> dict[str, int]:
+    """The days are asked for one by one, because the sums are in the order of days and then of
+    keys."""
+    periods = [period for period in PERIODS if period is not TOTAL]
+    firsts = [day_number(period.first(today)) for period in periods]
+    days = ", ".join(map(str, range(min(firsts), day_number(today) + 1)))
     (row,) = run(
-        db, f"SELECT {sums} FROM daily WHERE day IN ({days}) AND api_key_id = ?", (key_id,)
+        db,
+        f"SELECT {_sums_from(firsts)} FROM daily WHERE day IN ({days}) AND api_key_id = ?",
+        (key_id,),
     )
+    return {period.name: cost for period, cost in zip(periods, row, strict=True)}
+
+
+def _sum_all(db: apsw.Connection, today: datetime.date) -> dict[str, int]:
+    """What all keys have cost, where that is only looked at and not limited."""
+    firsts = [day_number(period.first(today)) for period in PERIODS]
+    (row,) = run(db, f"SELECT {_sums_from(firsts)} FROM daily")
     return {period.name: cost for period, cost in zip(PERIODS, row, strict=True)}
 
 
-def recorded_use(db: apsw.Connection, key_id: int, now: float) -> Use:
-    """What the key has used, as far as it has been written; nothing is held in it."""
-    minute = last_minute(db, key_id, now)
+def _sums_from(days: Sequence[int]) -> str:
+    return ", ".join(f"ifnull(sum(cost_nanousd) FILTER (WHERE day >= {day}), 0)" for day in days)
+
+
+def sum_spending(db: apsw.Connection, number: int) -> None:
+    """From now on `spending` has what this key or group costs, and has all that it has cost. In
+    the caller's transaction."""
+    run(db, "INSERT OR IGNORE INTO spenders VALUES (?)", (number,))
+    if not db.changes():
+        return
+    whose, values = _whose(number, column="group_id")
+    run(
+        db,
+        f"INSERT INTO spending SELECT ?, day, sum(cost_nanousd) FROM daily WHERE {whose}"
+        " GROUP BY day",
+        (number, *values),
+    )
+
+
+def _whose(number: int, column: str) -> tuple[str, tuple[int, ...]]:
+    """The condition for the requests of a key or group, and its values."""
+    if number == EVERYBODY + GROUPS_FROM:
+        return "TRUE", ()
+    if number > GROUPS_FROM:
+        return f"{column} = ?", (number - GROUPS_FROM,)
+    return "api_key_id = ?", (number,)
+
+
+def recorded_use(db: apsw.Connection, number: int, now: float) -> Use:
+    """What a key or group has used, as far as it has been written; nothing is held in it."""
+    minute = last_minute(db, number, now)
+    today = day_of(now)
+    is_summed = bool(run(db, "SELECT 1 FROM spenders WHERE id = ?", (number,)))
+    if number == EVERYBODY + GROUPS_FROM and not is_summed:
+        costs = _sum_all(db, today)
+    else:
+        costs = spent(db, number, today, total=is_summed)
     return Use(
-        spent(db, key_id, day_of(now)),
+        costs,
         requests=[second.requests for second in minute],
         tokens=[second.tokens for second in minute],
     )
 
 
-def last_minute(db: apsw.Connection, key_id: int, now: float) -> list[SecondOfUse]:
-    """What the log has of the key's last minute, in the order of time: a request when it came,
-    tokens when they were counted, which is at its end. Requests that nobody was asked (such as
-    those that were refused) are not among them; nor are, of tokens, the results of batches."""
+def last_minute(db: apsw.Connection, number: int, now: float) -> list[SecondOfUse]:
+    """What the log has of the last minute of a key or group, in the order of time: a request when
+    it came, tokens when they were counted, which is at its end. Requests that nobody was asked
+    (such as those that were refused) are not among them; nor are, of tokens, the results of
+    batches."""
     since = (int(now) - MINUTE + 1) * 1000
+    whose, values = _whose(number, column="r.group_id")
+    in_block = "api_key_id = ?" if number < GROUPS_FROM else "TRUE"
     rows = run(
         db,
         "SELECT requested_at, requested_at + duration_ms,"
         f" iif(rtrim(endpoint, '/') IN ('{MESSAGES}', '{CHAT}'), {' + '.join(PER_MINUTE)}, 0)"
-        " FROM (SELECT DISTINCT block FROM blocks WHERE api_key_id = ?1 AND newest >= ?3) AS b"
+        f" FROM (SELECT DISTINCT block FROM blocks WHERE newest >= ? AND {in_block}) AS b"
         f" CROSS JOIN requests AS r ON r.id BETWEEN b.block * {BLOCK}"
         f" AND b.block * {BLOCK} + {BLOCK - 1}"
-        " WHERE r.api_key_id = ?1 AND r.attempts AND requested_at + duration_ms >= ?2",
-        (key_id, since, since - _LONGEST_MS),
+        f" WHERE r.attempts AND requested_at + duration_ms >= ? AND {whose}",
+        (since - _LONGEST_MS, *(values if number < GROUPS_FROM else ()), since, *values),
     )
     came = [SecondOfUse(at // 1000, 1, 0) for at, _, _ in rows if at >= since]
     counted = [SecondOfUse(end // 1000, 0, tokens) for _, end, tokens in rows if tokens]

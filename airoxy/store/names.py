@@ -1,4 +1,4 @@
-"""Keys and tokens found by what an operator types: an id or a name."""
+"""Keys, tokens and groups found by what an operator types: an id or a name."""
 
 # ruff: noqa: S608  (the SQL is put together from this file's own words)
 from __future__ import annotations
@@ -11,15 +11,19 @@ from airoxy.errors import NotFound
 from airoxy.store.schema import run
 
 #: The commands that list what is in a table, and what it is called.
-_LISTS = {"api_keys": ("key", "api-key list"), "tokens": ("token", "token list")}
+_LISTS = {
+    "api_keys": ("key", "api-key list"),
+    "tokens": ("token", "token list"),
+    "groups": ("group", "group list"),
+}
 #: SQLite's integers end at 19 digits.
 _LONGEST_ID = 18
 
 
 def find_id(db: apsw.Connection, table: str, text: str, *, removed: bool = False) -> int:
-    """The id of the row in "api_keys" or "tokens" that has this id or, else, this name. With
-    `removed`, those that are there as names of their history count too, after all others. Raises
-    NotFound."""
+    """The id of the row in "api_keys", "tokens" or "groups" that has this id or, else, this name.
+    With `removed`, those that are there as names of their history count too, after all others.
+    Raises NotFound."""
     there = "TRUE" if removed else "removed_at IS NULL"
     if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_ID:
         if run(db, f"SELECT 1 FROM {table} WHERE id = ? AND {there}", (int(text),)):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import apsw
 
-from airoxy.core.limits.sharing import BEFORE, choice
+from airoxy.core.limits.sharing import BEFORE, Sharer, choice
 from airoxy.store.schema import run
 
 #: A batch or container is forgotten so long after it was made (seconds): Anthropic has the results
@@ -19,12 +19,11 @@ AGE = 30 * 86400
 
 
 class Resource(NamedTuple):
-    """Whose a thing is: the token whose account it is in, the key that made it (None: it was made
-    before keys were remembered), and with whom that key shares it."""
+    """Whose a thing is: the token whose account it is in, and the key that made it, with those that
+    share it."""
 
     token_id: int | None
-    key_id: int | None
-    shares: str
+    owner: Sharer
 
 
 def remember_resource(
@@ -44,14 +43,14 @@ def find_resources(db: apsw.Connection, ids: Sequence[str]) -> dict[str, Resourc
     rows = run(
         db,
         "SELECT r.id, r.token_id, r.api_key_id, iif(r.api_key_id IS NULL, ?1,"
-        " k.share_resources) FROM resources AS r"
+        " k.share_resources), k.group_id FROM resources AS r"
         " LEFT JOIN api_keys AS k ON k.id = r.api_key_id"
         " WHERE r.id IN (SELECT value FROM json_each(?2))",
         (BEFORE, json.dumps(ids)),
     )
     return {
-        resource_id: Resource(token_id, key_id, choice(shares))
-        for resource_id, token_id, key_id, shares in rows
+        resource_id: Resource(token_id, Sharer(key_id, choice(shares), group_id))
+        for resource_id, token_id, key_id, shares, group_id in rows
     }
 
 

@@ -122,14 +122,14 @@ def data_version(db: apsw.Connection) -> int:
 
 
 def generation(db: apsw.Connection) -> int:
-    """Rises when keys or tokens change in what the request path reads of them."""
+    """Rises when keys, tokens or groups change in what the request path reads of them."""
     return int(run(db, "SELECT generation FROM meta")[0][0])
 
 
 def changes_since(db: apsw.Connection, last: int) -> tuple[int, dict[str, list[int]]]:
-    """The keys and tokens that have changed after change number `last`, by their tables; and the
-    number of the last change."""
-    changed: dict[str, list[int]] = {"api_keys": [], "tokens": []}
+    """The keys, tokens and groups that have changed after change number `last`, by their tables;
+    and the number of the last change."""
+    changed: dict[str, list[int]] = {"api_keys": [], "tokens": [], "groups": []}
     for number, table, row in run(
         db, "SELECT id, kind, changed FROM changes WHERE id > ? ORDER BY id", (last,)
     ):

@@ -60,7 +60,7 @@ def test_what_a_killed_worker_has_left_is_adopted_once(memory, own):
     killed(memory, begin)
     (left,) = own.adopt()
     assert left == Unwritten(
-        left.slot, 0, 12, "/v1/messages", 7, "claude-opus-5-5", True, False, 3, 1, False, None
+        left.slot, 0, 12, None, "/v1/messages", 7, "claude-opus-5-5", True, False, 3, 1, False, None
     )
     assert own.adopt() == []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import apsw
 import pytest
 
-from airoxy.core.limits.sharing import may_use
+from airoxy.core.limits.sharing import Sharer
 from airoxy.store import keys, resources, schema
 from airoxy.store.limits import set_limits
 from airoxy.store.resources import Resource, find_resources
@@ -20,7 +20,7 @@ def test_a_thing_is_known_with_its_token_and_key_as_it_was_made_first(db: apsw.C
     resources.remember_resource(db, "msgbatch_one", 2, 1, 5.5)
     resources.remember_resource(db, "msgbatch_one", 1, 2, 6.5)
     found = find_resources(db, ["msgbatch_one", "msgbatch_none", "msgbatch_one"])
-    assert found == {"msgbatch_one": Resource(2, 1, "group")}
+    assert found == {"msgbatch_one": Resource(2, Sharer(1, "group"))}
 
 
 @pytest.mark.parametrize("choice", ["none", "group", "all"])
@@ -29,15 +29,15 @@ def test_it_is_shared_as_its_key_shares(db: apsw.Connection, choice: str) -> Non
     add_key(db, "laptop")
     resources.remember_resource(db, "file_one", 1, 1, 5)
     set_limits(db, 1, {"share_resources": choice})
-    assert find_resources(db, ["file_one"])["file_one"].shares == choice
+    assert find_resources(db, ["file_one"])["file_one"].owner.shares == choice
     keys.remove_key(db, 1, 6)
-    assert find_resources(db, ["file_one"])["file_one"].shares == choice
+    assert find_resources(db, ["file_one"])["file_one"].owner.shares == choice
 
 
 def test_what_is_from_before_owners_is_shared_with_all(db: apsw.Connection) -> None:
     add_token(db, "one")
     schema.run(db, "INSERT INTO resources (id, token_id, created_at) VALUES ('file_old', 1, 5)")
-    assert find_resources(db, ["file_old"]) == {"file_old": Resource(1, None, "all")}
+    assert find_resources(db, ["file_old"]) == {"file_old": Resource(1, Sharer(None, "all"))}
 
 
 def test_a_key_from_before_shares_all_until_that_is_set(db: apsw.Connection) -> None:
@@ -65,8 +65,17 @@ def test_a_key_from_before_shares_all_until_that_is_set(db: apsw.Connection) -> 
         (None, "all", "group", False),
     ],
 )
-def test_sharing_is_mutual(owner, owner_shares, key_shares, may):
-    assert may_use(owner, owner_shares, 1, key_shares) is may
+@pytest.mark.parametrize("groups", [(None, None), (None, 2), (2, None), (2, 3)])
+def test_sharing_is_mutual(owner, owner_shares, key_shares, may, groups):
+    owners, own = groups
+    assert Sharer(1, key_shares, own).may_use(Sharer(owner, owner_shares, owners)) is may
+
+
+@pytest.mark.parametrize("owner_shares", ["none", "group", "all"])
+@pytest.mark.parametrize("key_shares", ["none", "group", "all"])
+def test_keys_of_a_group_share_unless_one_of_them_shares_with_none(owner_shares, key_shares):
+    may = "none" not in (owner_shares, key_shares)
+    assert Sharer(1, key_shares, 2).may_use(Sharer(2, owner_shares, 2)) is may
 
 
 @pytest.mark.parametrize("known", [True, False])

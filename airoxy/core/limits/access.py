@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from airoxy.core.limits import globs
-from airoxy.core.limits.table import Limits
+from airoxy.core.limits.holders import KeyLimits
 from airoxy.core.request.paths import Cost
 from airoxy.errors import Forbidden
 
 
-def check_access(limits: Limits | None, cost: Cost, path: str) -> None:
+def check_access(limits: KeyLimits | None, cost: Cost, path: str) -> None:
     """Refuse what is not open to a key with these limits, if it has any. Raises Forbidden."""
     if cost is Cost.ADMINISTRATION:
         told = "The Admin API is not open to this API key"

@@ -20,12 +20,14 @@ SOON = 5
 
 class Period(NamedTuple):
     """A span of the calendar in which money is counted: the first day of the one that a day is in,
-    and the Unix time at which the one ends that a Unix time is in."""
+    and the Unix time at which the one ends that a Unix time is in. `of` says of a sum what it is
+    for."""
 
     name: str
     present: str
     first: Callable[[datetime.date], datetime.date]
     end: Callable[[float], float]
+    of: str = ""
 
 
 DAY = Period("day", "today", lambda day: day, calendar.next_day)
@@ -33,13 +35,15 @@ WEEK = Period(
     "week", "this week", lambda day: day - datetime.timedelta(day.weekday()), calendar.next_week
 )
 MONTH = Period("month", "this month", lambda day: day.replace(day=1), calendar.next_month)
-PERIODS = (DAY, WEEK, MONTH)
+#: All time, which never ends.
+TOTAL = Period("total", "total", lambda _: calendar.EPOCH, lambda _: math.inf, "in total")
+PERIODS = (DAY, WEEK, MONTH, TOTAL)
 
 
 class Use(NamedTuple):
-    """What a key has used and holds. `spent` is by the names of PERIODS; `requests` and `tokens`
-    are those of each second of the last minute, the oldest first; `held` (nano-dollars) and
-    `tokens_held` are for the `running` requests."""
+    """What a key or a group has used and holds. `spent` is by the names of PERIODS; `requests` and
+    `tokens` are those of each second of the last minute, the oldest first; `held` (nano-dollars)
+    and `tokens_held` are for the `running` requests."""
 
     spent: Mapping[str, int]
     held: int = 0
@@ -68,10 +72,11 @@ class Measure(Protocol):
     @property
     def costs(self) -> bool: ...
 
-    def used(self, use: Use) -> int: ...
+    def used(self, use: Use) -> int | None:
+        """None where it was not summed."""
 
     def refuse(self, most: int, use: Use, now: float) -> Refusal | None:
-        """Why one more request would be above `most`."""
+        """Why one more request would be above `most`: a sentence without its subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +90,24 @@ class Spend:
     def field(self) -> str:
         return f"spent_{self.period.present.replace(' ', '_')}_nanousd"
 
-    def used(self, use: Use) -> int:
-        return use.spent[self.period.name]
+    def used(self, use: Use) -> int | None:
+        return use.spent.get(self.period.name)
 
     def refuse(self, most: int, use: Use, now: float) -> Refusal | None:
-        spent = self.used(use)
+        spent = use.spent[self.period.name]
         if spent + use.held < most:
             return None
-        money = f"{exact_dollars(most)} per {self.period.name}"
+        money = f"{exact_dollars(most)} {self.period.of or f'per {self.period.name}'}"
         if spent >= most:
             until = self.period.end(now)
-            told = f"has spent its limit of {money}; it opens again at {moment(until)}"
+            told = f"has spent its limit of {money}"
+            if until < math.inf:
+                told += f"; it opens again at {moment(until)}"
         else:
             until = now + SOON
             told = f"has a limit of {money}, and running requests may use up what is"
             told += f" left of it; try again in {SOON} seconds"
-        return Refusal(f"This API key {told}.", until, True, spent >= most)
+        return Refusal(f"{told}.", until, True, spent >= most)
 
 
 class Requests:
@@ -155,9 +162,7 @@ def wait_of(until: float, now: float) -> int:
 def _rate(limit: str, until: float, now: float) -> Refusal:
     wait = wait_of(until, now)
     seconds = "second" if wait == 1 else "seconds"
-    return Refusal(
-        f"This API key has reached its limit of {limit}; try again in {wait} {seconds}.", until
-    )
+    return Refusal(f"has reached its limit of {limit}; try again in {wait} {seconds}.", until)
 
 
 def _opens(counts: Sequence[int], most: int, now: float) -> float:

@@ -1,4 +1,4 @@
-"""The limits of a client key: the only place that lists them.
+"""The limits of client keys and of groups: the only place that lists them.
 
 Options of the commands, columns, JSON, tables and refusals are made from LIMITS; a new limit is a
 field of Limits, and the migration that adds its column.
@@ -6,18 +6,30 @@ field of Limits, and the migration that adds its column.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from airoxy.core.limits import globs
-from airoxy.core.limits.measures import DAY, MONTH, WEEK, Measure, Requests, Running, Spend, Tokens
+from airoxy.core.limits.measures import (
+    DAY,
+    MONTH,
+    TOTAL,
+    WEEK,
+    Measure,
+    Requests,
+    Running,
+    Spend,
+    Tokens,
+)
 from airoxy.core.limits.units import COUNT, MODELS, MOMENT, MONEY, NETWORKS, PATHS, SHARING, Unit
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
     """One limit. `label` stands before its value in tables, `text` around it where its use is not
-    shown, and `unset` is what is shown without it; `measure` is None where nothing is counted."""
+    shown, and `unset` is what is shown without it; `measure` is None where nothing is counted.
+    `of_groups`: groups can have it as well."""
 
     name: str
     option: str
@@ -28,6 +40,7 @@ class Limit:
     label: str
     text: str
     unset: str
+    of_groups: bool
 
     @property
     def column(self) -> str:
@@ -45,18 +58,19 @@ def _limit(
     metavar: str = "N",
     text: str = "{}",
     unset: str = "",
+    of_groups: bool = True,
 ) -> Any:
     told = {
         "unit": unit, "help": help_, "label": label, "measure": measure, "option": option,
-        "metavar": metavar, "text": text, "unset": unset,
+        "metavar": metavar, "text": text, "unset": unset, "of_groups": of_groups,
     }  # fmt: skip
     return field(default=unit.unpack(None), metadata=told)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a key may use; None and () are no limit. Money is in nano-dollars; `expires_at` is the
-    first Unix second at which the key no longer works."""
+    """What a key or a group may use; None and () are no limit. Money is in nano-dollars;
+    `expires_at` is the first Unix second at which the key no longer works."""
 
     spend_per_day: int | None = _limit(
         MONEY, "dollars that may be spent in a day, UTC", measure=Spend(DAY), metavar="USD",
@@ -69,6 +83,10 @@ class Limits:
     spend_per_month: int | None = _limit(
         MONEY, "dollars that may be spent in a calendar month, UTC", measure=Spend(MONTH),
         metavar="USD", label="this month",
+    )  # fmt: skip
+    spend_total: int | None = _limit(
+        MONEY, "dollars that may be spent in total, since the beginning", measure=Spend(TOTAL),
+        metavar="USD", label="in total",
     )  # fmt: skip
     requests_per_minute: int | None = _limit(
         COUNT, "requests in any sixty seconds", measure=Requests(), label="requests a minute"
@@ -88,7 +106,7 @@ class Limits:
     expires_at: int | None = _limit(
         MOMENT,
         "the last day of the key, UTC, or the moment: 2026-12-31T18:00; or from now on: 30d",
-        option="--expires", metavar="DATE", label="expires",
+        option="--expires", metavar="DATE", label="expires", of_groups=False,
     )  # fmt: skip
 
     paths: tuple[str, ...] = _limit(
@@ -103,8 +121,14 @@ class Limits:
     share_resources: str = _limit(
         SHARING, "with which other keys files, batches and whatever else it makes are shared: none,"
         " those of its group (the default), or all that share with all", metavar="KEYS",
-        label="shares with",
+        label="shares with", of_groups=False,
     )  # fmt: skip
+
+    @classmethod
+    def unpacked(cls, limits: Iterable[Limit], values: Iterable[Any]) -> Limits:
+        """From the values of these limits in the database."""
+        pairs = zip(limits, values, strict=True)
+        return cls(**{limit.name: limit.unit.unpack(value) for limit, value in pairs})
 
     @property
     def spend(self) -> bool:
@@ -128,13 +152,14 @@ class Limits:
         return any(getattr(self, name) is not None for name in names)
 
 
-LIMITS = tuple(
+LIMITS: tuple[Limit, ...] = tuple(
     Limit(name=each.name, **{
         **each.metadata,
         "option": each.metadata["option"] or f"--{each.name.replace('_', '-')}",
     })
     for each in fields(Limits)
 )  # fmt: skip
+GROUP_LIMITS = tuple(limit for limit in LIMITS if limit.of_groups)
 _MEASURED = tuple(limit.name for limit in LIMITS if limit.measure)
 _COSTING = tuple(limit.name for limit in LIMITS if limit.measure and limit.measure.costs)
 _SPENDING = tuple(limit.name for limit in LIMITS if isinstance(limit.measure, Spend))

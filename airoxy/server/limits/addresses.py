@@ -5,13 +5,13 @@ from __future__ import annotations
 import ipaddress
 from functools import lru_cache
 
-from airoxy.core.limits.table import Limits
+from airoxy.core.limits.holders import KeyLimits
 from airoxy.errors import Forbidden
 
 
-def check_address(limits: Limits, address: str) -> None:
+def check_address(limits: KeyLimits, address: str) -> None:
     """Raises Forbidden where the key is not for requests from `address`."""
-    if not _is_in(limits.from_networks, address):
+    if not all(_is_in(networks, address) for networks in limits.networks):
         raise Forbidden(f"This API key may not be used from {address}.")
 
 

@@ -1,4 +1,5 @@
-"""Admits the requests of client keys with limits, before a token is chosen for them.
+"""Admits the requests of client keys that have limits, or whose groups have some, before a token
+is chosen for them.
 
 Invariant: the most that a request can use is held for it before anything is sent, and replaced by
 what it did use before its client has the end of the answer, so that requests one after the other
@@ -10,19 +11,19 @@ moment, and never missed.
 from __future__ import annotations
 
 import datetime
+import math
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 import apsw
 
 from airoxy.calendar import day_of
 from airoxy.core.billing.pricing import PriceTable, most_nanousd
 from airoxy.core.estimate import Estimate, read_estimate
+from airoxy.core.limits.holders import Holder, KeyLimits
 from airoxy.core.limits.measures import PERIODS, Refusal, Use, wait_of
-from airoxy.core.limits.refusal import refusal
-from airoxy.core.limits.table import Limits
+from airoxy.core.limits.refusal import first_refusal, refusal
 from airoxy.core.request.json_scan import paced
 from airoxy.core.request.paths import BATCHES, CHAT, MESSAGES, Cost
 from airoxy.errors import AiroxyError, OverLimit, OverSpend
@@ -39,7 +40,8 @@ Body = bytes | bytearray | AsyncIterator[bytes]
 
 @dataclass
 class Limiter:
-    """`is_limited` says of a key's id whether it has limits; `db` never waits for a lock."""
+    """`is_limited` says of a number in the counters whether it has limits; `db` never waits for a
+    lock."""
 
     limit_counters: LimitCounters
     is_limited: Callable[[int], bool]
@@ -49,21 +51,22 @@ class Limiter:
     _spent: dict[int, tuple[datetime.date, dict[str, int]]] = field(default_factory=dict)
     _fresh: set[int] = field(default_factory=set)
 
-    def admit(self, head: RequestHead, limits: Limits, key_id: int) -> Reservation:
+    def admit(self, head: RequestHead, limits: KeyLimits) -> Reservation:
         """Count the request and let it run, before anything of its body is looked at. Raises
         OverLimit."""
         now = time.time()
         with self.limit_counters.turn():
-            slot = self._slot(key_id, now)
-            self._refuse(slot, key_id, limits, now, costs=head.cost is Cost.COUNTED)
-            self.limit_counters.count(slot, int(now), requests=1)
-            return Reservation(self.limit_counters, key_id, slot)
+            slots = {holder.number: self._slot(holder.number, now) for holder in limits.metered}
+            self._refuse(limits.metered, slots, now, costs=head.cost is Cost.COUNTED)
+            for slot in slots.values():
+                self.limit_counters.count(slot, int(now), requests=1)
+            return Reservation(self.limit_counters, slots)
 
     async def look(
         self,
         head: RequestHead,
         body: Body,
-        limits: Limits,
+        limits: KeyLimits,
         reservation: Reservation | None,
         model: str | None,
     ) -> Body:
@@ -73,20 +76,20 @@ class Limiter:
             return body
         path = head.path.rstrip("/")
         if path == BATCHES:
-            return await check_batch(limits, body) if limits.models else body
+            return await check_batch(limits, body) if limits.choose_models else body
         asks = path in (MESSAGES, CHAT) and head.cost is Cost.COUNTED
-        holds = asks and (limits.spend or limits.tokens_per_minute is not None)
-        if not isinstance(body, bytes | bytearray) or not (holds or limits.models):
+        holds = asks and limits.hold
+        if not isinstance(body, bytes | bytearray) or not (holds or limits.choose_models):
             return body
         estimate = await with_pauses(paced(read_estimate(body)))
-        if limits.models and (estimate.models or asks or head.takes_system):
+        if limits.choose_models and (estimate.models or asks or head.takes_system):
             check_models(limits, estimate.models or (model,))
         if holds and reservation is not None:
             self._hold(limits, reservation, estimate, model)
         return body
 
     def _hold(
-        self, limits: Limits, reservation: Reservation, estimate: Estimate, model: str | None
+        self, limits: KeyLimits, reservation: Reservation, estimate: Estimate, model: str | None
     ) -> None:
         now = time.time()
         nanousd = sum(
@@ -96,41 +99,51 @@ class Limiter:
             for call in estimate.calls
         )
         with self.limit_counters.turn():
-            slot, key_id = reservation.slot, reservation.key_id
-            if self.limit_counters.find(key_id) == slot:
-                self._refuse(slot, key_id, limits, now, costs=True, rates=False)
+            slots, find = reservation.slots, self.limit_counters.find
+            metered = [each for each in limits.metered if find(each.number) == slots[each.number]]
+            self._refuse(metered, slots, now, costs=True, rates=False)
             reservation.hold(nanousd, estimate.tokens)
 
     def _refuse(
-        self, slot: int, key_id: int, limits: Limits, now: float, *, costs: bool, rates: bool = True
+        self,
+        metered: Collection[Holder],
+        slots: Mapping[int, int],
+        now: float,
+        *,
+        costs: bool,
+        rates: bool = True,
     ) -> None:
-        """Raise OverLimit where one more request is above a limit."""
-        decide = partial(refusal, limits, now=now, costs=costs, rates=rates)
-        refused = decide(self._use(slot, key_id, limits, now))
-        if refused and self.limit_counters.forget_dead(slot):
-            refused = decide(self._use(slot, key_id, limits, now))
+        """Raise OverLimit where one more request is above a limit of one of them."""
+
+        def decide(holder: Holder) -> Refusal | None:
+            use = self._use(slots[holder.number], holder, now)
+            return refusal(holder.limits, use, now, costs=costs, rates=rates)
+
+        refused = first_refusal(metered, decide)
+        if refused and sum(map(self.limit_counters.forget_dead, slots.values())):
+            refused = first_refusal(metered, decide)
         if refused:
             raise _error(refused, now)
 
-    def _slot(self, key_id: int, now: float) -> int:
-        """The key's place in what is shared; a new one begins with what the log has."""
-        slot = self.limit_counters.find(key_id)
+    def _slot(self, number: int, now: float) -> int:
+        """The place of a key or group in what is shared; a new one begins with what the log has."""
+        slot = self.limit_counters.find(number)
         if slot is None:
-            slot = self.limit_counters.add(key_id, self.is_limited)
+            slot = self.limit_counters.add(number, self.is_limited)
             try:
-                for second, requests, tokens in last_minute(self.db, key_id, now):
+                for second, requests, tokens in last_minute(self.db, number, now):
                     self.limit_counters.count(slot, second, requests, tokens)
             except apsw.Error:
                 pass  # the snapshot says that the database cannot be read
         return slot
 
-    def _use(self, slot: int, key_id: int, limits: Limits, now: float) -> Use:
-        limit_counters, second = self.limit_counters, int(now)
+    def _use(self, slot: int, holder: Holder, now: float) -> Use:
+        limit_counters, limits, second = self.limit_counters, holder.limits, int(now)
         costs: dict[str, int] = {}
         held = 0
         if limits.spend:
             held, unwritten = limit_counters.held(slot), limit_counters.unwritten(slot)
-            costs = {name: cost + unwritten for name, cost in self._spent_by(key_id, now).items()}
+            costs = {name: cost + unwritten for name, cost in self._spent_by(holder, now).items()}
         return Use(
             costs,
             held=held,
@@ -140,26 +153,29 @@ class Limiter:
             running=limit_counters.running(slot),
         )
 
-    def _spent_by(self, key_id: int, now: float) -> dict[str, int]:
+    def _spent_by(self, holder: Holder, now: float) -> dict[str, int]:
         """By the sums; where they cannot be read at the moment, what was known of them last."""
-        today = day_of(now)
-        day, costs = self._spent.get(key_id, (None, {each.name: 0 for each in PERIODS}))
+        today, number = day_of(now), holder.number
+        total = holder.limits.spend_total is not None
+        day, costs = self._spent.get(number, (None, {each.name: 0 for each in PERIODS}))
         try:
             version = schema.data_version(self.db)
             if version != self._version:
                 self._fresh.clear()
                 self._version = version
-            if key_id not in self._fresh or day != today:
-                costs = spent(self.db, key_id, today)
-                self._spent[key_id] = (today, costs)
-                self._fresh.add(key_id)
+            if number not in self._fresh or day != today:
+                costs = spent(self.db, number, today, total=total)
+                self._spent[number] = (today, costs)
+                self._fresh.add(number)
         except apsw.Error:
             pass  # the snapshot says so
         return costs
 
 
 def _error(refused: Refusal, now: float) -> AiroxyError:
-    headers = [("retry-after", str(wait_of(refused.until, now)))]
+    headers = []
+    if refused.until < math.inf:  # of a limit in total nobody knows when it is raised
+        headers.append(("retry-after", str(wait_of(refused.until, now))))
     if refused.final:
         headers.append(("x-should-retry", "false"))
     return (OverSpend if refused.spent else OverLimit)(refused.message, headers=headers)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from itertools import product
 
-from airoxy.core.limits.table import Limits
+from airoxy.core.limits.holders import KeyLimits
 from airoxy.core.request.model_scan import ANY, ModelScan
 from airoxy.errors import Forbidden
 
@@ -13,24 +14,26 @@ from airoxy.errors import Forbidden
 _STEP = 128 * 1024
 
 
-def check_models(limits: Limits, models: Iterable[str | None]) -> None:
-    """Each of the models that may be billed. Raises Forbidden."""
-    for model in models:
+def check_models(limits: KeyLimits, models: Iterable[str | None]) -> None:
+    """Each of the models that may be billed, by each that is limited to some. Raises Forbidden."""
+    restricted = [holder for holder in limits.holders if holder.limits.models]
+    for model, holder in product(models, restricted):
         if model is None:
             raise Forbidden(
-                "This API key is limited to certain models, and the model of this request cannot be"
-                " read."
+                f"{holder.subject} is limited to certain models, and the model of this request"
+                " cannot be read."
             )
-        if not limits.allows(model):
+        if not holder.limits.allows(model):
             shown = "".join(letter if letter.isprintable() else "?" for letter in model)
             told = f"the model {shown}" if model != ANY else "models that the API chooses"
             raise Forbidden(
-                f"This API key may not use {told}; it may use {', '.join(limits.models)}."
+                f"{holder.subject} may not use {told};"
+                f" it may use {', '.join(holder.limits.models)}."
             )
 
 
 async def check_batch(
-    limits: Limits, body: bytes | bytearray | AsyncIterator[bytes]
+    limits: KeyLimits, body: bytes | bytearray | AsyncIterator[bytes]
 ) -> bytes | bytearray | AsyncIterator[bytes]:
     """The batch, which is checked as it passes where it is too large to be held."""
     if not isinstance(body, bytes | bytearray):
@@ -45,7 +48,7 @@ async def _steps(body: bytes | bytearray) -> AsyncIterator[bytes]:
         yield bytes(body[start : start + _STEP])
 
 
-async def _checked(limits: Limits, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _checked(limits: KeyLimits, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The pieces, the last not before all has been seen: without its end it is no batch."""
     scan, found, last = ModelScan(), False, b""
     async for piece in pieces:

@@ -1,4 +1,4 @@
-"""The client keys and tokens in memory, renewed when the database says that they changed.
+"""The client keys, groups and tokens in memory, renewed when the database says that they changed.
 
 Invariant: what a command commits holds from the next request on, and a request never waits for the
 database: if it cannot be read at the moment, what was known last holds.
@@ -12,18 +12,22 @@ from collections.abc import Callable, Collection, Sequence
 
 import apsw
 
+from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM, Holder, KeyLimits, of_key
+from airoxy.core.limits.sharing import ALL, GROUP, Sharer
 from airoxy.core.limits.table import Limits
 from airoxy.core.pool import Scope, Token
 from airoxy.errors import StoreError
 from airoxy.store import keys, limits, schema, tokens
+from airoxy.store.groups import limits_of_groups
 from airoxy.store.resources import Resource, counted_results, find_resources
 
 log = logging.getLogger(__name__)
 
 
 class Snapshot:
-    """`keys` maps a key's digest to its id, `limits` and `pools` that to its limits and its pool;
-    `tokens` are the active ones, by id. Call `renew` first.
+    """`keys` maps a key's digest to its id; `limits`, `groups` and `pools` that to the limits that
+    hold for it, its group's id and its pool. `tokens` are the active ones, by id. Call `renew`
+    first.
 
     `watch` is called with the id of each token that has changed and the token itself, or None where
     it is not active any more.
@@ -34,7 +38,10 @@ class Snapshot:
         self._data_version = self._generation = self._last_change = -1
         self._digests: dict[int, bytes] = {}
         self.keys: dict[bytes, int] = {}
-        self.limits: dict[int, Limits] = {}
+        self._own_limits: dict[int, Limits] = {}
+        self._group_limits: dict[int, Holder] = {}
+        self.limits: dict[int, KeyLimits] = {}
+        self.groups: dict[int, int] = {}
         self.pools: dict[int, str] = {}
         self.tokens: dict[int, Token] = {}
         self.watch: Callable[[int, Token | None], None] = lambda *_: None
@@ -72,11 +79,15 @@ class Snapshot:
         """Only what has changed is read, since thousands of tokens take a while to decrypt."""
         if self._last_change < 0 or self.locked:
             last = schema.last_change(self._db)
+            self._group_limits = limits_of_groups(self._db)
             self._read_keys(None)
             self._read_tokens(None)
         else:
             last, changed = schema.changes_since(self._db, self._last_change)
             self._read_keys(changed["api_keys"])
+            if changed["groups"]:
+                self._group_limits = limits_of_groups(self._db)
+                self._combine_limits(self._members(changed["groups"]))
             self._read_tokens(changed["tokens"])
         self._last_change = last
 
@@ -85,14 +96,55 @@ class Snapshot:
         limited = limits.limits_in_force(self._db, ids)
         for key_id in tuple(self._digests) if ids is None else ids:
             self.keys.pop(self._digests.pop(key_id, b""), None)
-            self.limits.pop(key_id, None)
-            self.pools.pop(key_id, None)
+            for known in (self._own_limits, self.limits, self.groups, self.pools):
+                known.pop(key_id, None)
         for key in found:
             self._digests[key.id] = key.digest
             self.keys[key.digest] = key.id
             if key.pool is not None:
                 self.pools[key.id] = key.pool
-        self.limits.update(limited)
+            if key.group_id is not None:
+                self.groups[key.id] = key.group_id
+        self._own_limits.update(limited)
+        self._combine_limits([key.id for key in found])
+
+    def _members(self, groups: Collection[int]) -> list[int]:
+        """The keys in these groups."""
+        if EVERYBODY in groups:
+            return list(self._digests)
+        return [key_id for key_id, group_id in self.groups.items() if group_id in groups]
+
+    def _combine_limits(self, key_ids: Collection[int]) -> None:
+        """Put together what holds for each of these keys."""
+        everybody = self._group_limits.get(EVERYBODY)
+        for key_id in key_ids:
+            own = self._own_limits.get(key_id)
+            combined = KeyLimits.of(
+                None if own is None else of_key(key_id, own),
+                self._group_limits.get(self.groups.get(key_id, 0)),
+                everybody,
+            )
+            if combined is None:
+                self.limits.pop(key_id, None)
+            else:
+                self.limits[key_id] = combined
+
+    def is_limited(self, number: int) -> bool:
+        """Whether the key, the group (their numbers as Holders) or the token (its negative id) is
+        one of those whose use is counted."""
+        if number < 0:
+            return -number in self.tokens
+        return number in self._own_limits or number - GROUPS_FROM in self._group_limits
+
+    def sharer(self, key_id: int) -> Sharer:
+        """With whom the key shares what it makes."""
+        own = self._own_limits.get(key_id)
+        shares = GROUP if own is None else own.share_resources
+        return Sharer(key_id, shares, self.groups.get(key_id))
+
+    def has_owners(self) -> bool:
+        """Whether some key has things of its own."""
+        return any(self.sharer(key_id).shares != ALL for key_id in self._digests)
 
     def _read_tokens(self, ids: Collection[int] | None) -> None:
         try:

@@ -14,8 +14,6 @@ from functools import partial
 
 import apsw
 
-from airoxy.core.limits.sharing import GROUP, may_use
-from airoxy.core.limits.table import Limits
 from airoxy.core.request import json_scan
 from airoxy.core.request.json_scan import Members, NotJson
 from airoxy.core.request.paths import ids_in_path, is_id
@@ -35,9 +33,7 @@ PATIENCE = 1.0
 _AT_ONCE = 200
 
 
-async def token_of(
-    ids: Sequence[str], snapshot: Snapshot, key_id: int, limits: Limits | None
-) -> int | None:
+async def token_of(ids: Sequence[str], snapshot: Snapshot, key_id: int) -> int | None:
     """The id of the token in whose account the first is that is known. Raises NotFound for one that
     is another key's."""
     found = None
@@ -48,15 +44,10 @@ async def token_of(
         known = snapshot.resources(some)
         for resource_id in some if known else ():
             if resource := known.get(resource_id):
-                if not may_use(resource.key_id, resource.shares, key_id, shares_of(limits)):
+                if not snapshot.sharer(key_id).may_use(resource.owner):
                     raise NotFound(f"{resource_id} was not found.")
                 found = resource.token_id if found is None else found
     return found
-
-
-def shares_of(limits: Limits | None) -> str:
-    """With whom a key with these limits shares what it makes."""
-    return GROUP if limits is None else limits.share_resources
 
 
 async def remember(
@@ -142,8 +133,8 @@ def count_once(db: apsw.Connection, row: requests.Row, batch: ResultsSeen) -> re
     ):
         row = requests.without_counts(row)
     made = resources.find_resources(db, [batch.batch_id]).get(batch.batch_id)
-    if made is not None and made.key_id is not None:
-        row = row._replace(api_key_id=made.key_id)
+    if made is not None and made.owner.key_id is not None:
+        row = row._replace(api_key_id=made.owner.key_id, group_id=made.owner.group_id)
     requests.append(db, [row])
     return row
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from airoxy.core.limits.table import Limits
+from airoxy.core.limits.holders import KeyLimits
 from airoxy.core.limits.units import moment
 from airoxy.errors import NotReady, Unauthorized
 from airoxy.server.pool.snapshot import Snapshot
@@ -12,7 +12,7 @@ from airoxy.server.pool.snapshot import Snapshot
 
 def authenticate(
     digests: Iterable[bytes], snapshot: Snapshot, now: float
-) -> tuple[int, Limits | None]:
+) -> tuple[int, KeyLimits | None]:
     """The id of the client key, and its limits if it has any; one valid key among those sent is
     enough. Raises Unauthorized, or NotReady where the keys were never read.
 

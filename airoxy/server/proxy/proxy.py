@@ -14,8 +14,8 @@ import apsw
 
 from airoxy.config import Config
 from airoxy.core.limits.access import check_access
+from airoxy.core.limits.holders import KeyLimits
 from airoxy.core.limits.sharing import ALL
-from airoxy.core.limits.table import Limits
 from airoxy.core.lists import is_list
 from airoxy.core.pool import Scope, model_class
 from airoxy.core.request.body import Asked
@@ -85,6 +85,8 @@ class Proxy:
         key_id, limits = self._authenticate(request, now)
         head = request.head
         request_log = RequestLog(key_id, head.path, now, self.unwritten, method=head.method)
+        if groups := self.pool.snapshot.groups:
+            request_log.group_id = groups.get(key_id)
         if self.config.log_client_addresses:
             request_log.client_address = self._refused.address(request.client, head.headers)
         self.running += 1
@@ -112,7 +114,7 @@ class Proxy:
             self.running -= 1
             self._account(request_log)
 
-    def _authenticate(self, request: Request, now: float) -> tuple[int, Limits | None]:
+    def _authenticate(self, request: Request, now: float) -> tuple[int, KeyLimits | None]:
         """The client key's id and limits. Raises Unauthorized, NotReady."""
         snapshot, digests = self.pool.snapshot, request.head.digests
         is_recent = 0 <= now - self._renewed_at < SNAPSHOT_TTL
@@ -136,28 +138,28 @@ class Proxy:
         request: Request,
         response: Response,
         request_log: RequestLog,
-        limits: Limits | None,
+        limits: KeyLimits | None,
     ) -> None:
         head = request.head
-        if limits is not None and limits.from_networks:
+        if limits is not None and limits.networks:
             check_address(limits, self._refused.address(request.client, head.headers))
         check_access(limits, head.cost, head.path)
         request_log.uncounted = head.cost is Cost.UNKNOWN
         if limits is not None and limits.metered:
-            request_log.reservation = self.limiter.admit(head, limits, request_log.key_id)
-        job = await self._read(request, request_log, limits)
+            request_log.reservation = self.limiter.admit(head, limits)
+        job = await self._read(request, request_log)
         if limits is not None:
             job.body = await self.limiter.look(
                 head, job.body, limits, request_log.reservation, request_log.model
             )
         try:
-            await self._forward(job, response, limits)
+            await self._forward(job, response)
         finally:
             self.pool.release(job.wanted)
 
-    async def _forward(self, job: Job, response: Response, limits: Limits | None) -> None:
+    async def _forward(self, job: Job, response: Response) -> None:
         request, head, request_log = job.request, job.request.head, job.request_log
-        answer = await self._listed(job, limits) or await self._attempts.answer(job)
+        answer = await self._listed(job) or await self._attempts.answer(job)
         job.body = b""  # nobody needs it any more, and the answer may take minutes
         request.release()
         try:
@@ -179,17 +181,18 @@ class Proxy:
             answer.close()
             request.forget()
 
-    async def _listed(self, job: Job, limits: Limits | None) -> AnswerSource | None:
+    async def _listed(self, job: Job) -> AnswerSource | None:
         """The answer to a request for a list, which is made of several accounts' lists, or of what
         is the key's own in one; None where it can pass as it is."""
-        head, shares = job.request.head, affinity.shares_of(limits)
+        head, snapshot = job.request.head, self.pool.snapshot
+        asker = snapshot.sharer(job.request_log.key_id)
         if not is_list(head.method, head.path):
             return None
         # Where a list begins does not say in which account the rest of it is.
         begins = b"after_id=" in head.query or b"before_id=" in head.query
         wanted = replace(job.wanted, pinned=None) if begins else job.wanted
         tokens = self.pool.able(wanted)
-        if len(tokens) <= 1 and shares == ALL and self._all_share():
+        if len(tokens) <= 1 and asker.shares == ALL and not snapshot.has_owners():
             return None
         if not tokens:  # perhaps one can be refreshed
             token = await self.pool.next(wanted)
@@ -197,13 +200,7 @@ class Proxy:
                 raise self.pool.nothing_ready(wanted)
             tokens = [token]
         job.request_log.attempted(tokens[0])
-        return await self._lists.answer(head, tokens, job.request_log.key_id, shares)
-
-    def _all_share(self) -> bool:
-        """Whether no key has anything of its own."""
-        snapshot = self.pool.snapshot
-        limits = map(snapshot.limits.get, snapshot.keys.values())
-        return all(affinity.shares_of(each) == ALL for each in limits)
+        return await self._lists.answer(head, tokens, asker)
 
     def _account(self, request_log: RequestLog) -> None:
         """The row is made when the client has what it asked for, and several together: one after
@@ -287,7 +284,7 @@ class Proxy:
         else:
             self._write(request_log)
 
-    async def _read(self, request: Request, request_log: RequestLog, limits: Limits | None) -> Job:
+    async def _read(self, request: Request, request_log: RequestLog) -> Job:
         head = request.head
         body = await request.body(self.bodies, request_log.key_id)
         asked = _UNREAD
@@ -303,7 +300,7 @@ class Proxy:
         wanted = Wanted(
             Scope(endpoint_group(head.path), model_class(asked.model)),
             head.session if stays else None,
-            await affinity.token_of(ids, snapshot, key_id, limits) if ids else None,
+            await affinity.token_of(ids, snapshot, key_id) if ids else None,
             pool=snapshot.pools.get(key_id),
         )
         job = Job(request, request_log, wanted, body)

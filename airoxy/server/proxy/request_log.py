@@ -67,6 +67,8 @@ class RequestLog:
     #: Its conversation was with another token before.
     moved = False
     client_address: str | None = None
+    #: The group that its key is in.
+    group_id: int | None = None
     #: The container that a Messages answer names, once there is a row.
     container_id: str | None = None
     token_id: int | None = None
@@ -116,6 +118,7 @@ class RequestLog:
     def adopted(cls, left: Unwritten) -> RequestLog:
         """The request of a worker that was killed, as far as it was noted."""
         log = cls(left.key_id, left.path, left.began_ms / 1000)
+        log.group_id = left.group_id
         log.slot, log.token_id, log.attempts = left.slot, left.token_id, left.attempts
         log.model, log.is_stream, log.uncounted = left.model, left.is_stream, left.uncounted
         log._ending = RUNNING
@@ -143,6 +146,7 @@ class RequestLog:
             token.id,
             is_stream=self.is_stream,
             uncounted=self.uncounted,
+            group_id=self.group_id,
         )
 
     def answered(self, status: int, headers: Mapping[bytes, bytes]) -> Callable[[bytes], object]:
@@ -216,6 +220,7 @@ class RequestLog:
             self.moved,
             move_nanousd(parts, prices, _day(int(self.now) // DAY_SECONDS)) if self.moved else 0,
             self.client_address,
+            self.group_id,
         )
 
     @property

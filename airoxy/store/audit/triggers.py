@@ -1,4 +1,5 @@
-"""The triggers that record each change of keys and tokens, in the transaction that makes it.
+"""The triggers that record each change of keys, groups and tokens, in the transaction that makes
+it.
 
 They are derived from the columns that the tables have, and made anew with every migration: a new
 column is recorded unless it is among those that are left out here.
@@ -23,6 +24,7 @@ class _Audited(NamedTuple):
 
 _AUDITED = {
     "api_keys": _Audited("key", frozenset({"id", "digest", "created_at", "removed_at"})),
+    "groups": _Audited("group", frozenset({"id", "created_at", "removed_at"})),
     "tokens": _Audited(
         "token",
         frozenset({

@@ -64,6 +64,8 @@ class Row(NamedTuple):
     move_cost_nanousd: int = 0
     #: Where the client sits, unless that is not to be kept.
     client_address: str | None = None
+    #: The group that the client key was in when the request came.
+    group_id: int | None = None
 
 
 _USAGE = Row._fields.index("usage")
@@ -83,6 +85,7 @@ FIELDS = tuple(
     for field in {
         "api_key_id": ("api_key_id", "api_key_name"),
         "token_id": ("token_id", "token_name"),
+        "group_id": ("group_id", "group_name"),
     }.get(name, (name,))
 )
 _TRUTHS = ("is_stream", "is_estimate", "uncounted", "moved")

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 import apsw
 
 from airoxy.calendar import DAY_MS
+from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM
 from airoxy.store.usage.first_tables import BLOCK
 
 #: The sums of models that Anthropic has never charged for, because clients make names up.
 OTHER_MODELS = "other"
 
-_GROUP = ("day", "api_key_id", "token_id", "model")
+_GROUP = ("day", "api_key_id", "token_id", "model", "group_id")
 #: What is summed of a request where it is not the column of the same name.
 _SUMMED = {
     "requests": "1",
@@ -31,6 +32,7 @@ _SHOWN = {
     ),
     "api_key_id": "r.api_key_id, k.name AS api_key_name",
     "token_id": "r.token_id, t.name AS token_name",
+    "group_id": "r.group_id, g.name AS group_name",
 }
 #: What the view does not show: a cost's inputs are airoxy's own.
 _INTERNAL = ("basis",)
@@ -43,19 +45,23 @@ def derive(db: apsw.Connection) -> None:
         [name for (name,) in cursor.execute("SELECT name FROM pragma_table_info(?)", (table,))]
         for table in ("requests", "daily")
     )
-    cursor.execute(_written(requests, daily) + _recosted(requests) + _view(requests))
+    # Versions before groups have the same triggers and the same view, without them.
+    has_groups = "group_id" in daily
+    group = _GROUP if has_groups else _GROUP[:-1]
+    sql = _written(group, requests, daily) + _recosted(group, requests)
+    cursor.execute(sql + _view(requests) + (_SPENDING if has_groups else ""))
 
 
-def _written(requests: Sequence[str], daily: Sequence[str]) -> str:
-    sums = [name for name in daily if name not in _GROUP]
+def _written(group: Sequence[str], requests: Sequence[str], daily: Sequence[str]) -> str:
+    sums = [name for name in daily if name not in group]
     added = ", ".join(_SUMMED.get(name, f"NEW.{name}") for name in sums)
     adding = ", ".join(f"{name} = {name} + excluded.{name}" for name in sums)
     return f"""
 DROP TRIGGER IF EXISTS requests_written;
 CREATE TRIGGER requests_written AFTER INSERT ON requests
 BEGIN
-    INSERT INTO daily ({", ".join((*_GROUP, *sums))})
-    VALUES ({_group(requests)}, {added})
+    INSERT INTO daily ({", ".join((*group, *sums))})
+    VALUES ({_group(group, requests)}, {added})
     ON CONFLICT DO UPDATE SET {adding};
     INSERT INTO blocks VALUES (
         NEW.id / {BLOCK}, NEW.api_key_id, ifnull(NEW.token_id, 0),
@@ -74,19 +80,19 @@ END;
 """
 
 
-def _recosted(requests: Sequence[str]) -> str:
+def _recosted(group: Sequence[str], requests: Sequence[str]) -> str:
     return f"""
 DROP TRIGGER IF EXISTS requests_recosted;
 CREATE TRIGGER requests_recosted AFTER UPDATE OF cost_nanousd ON requests
 BEGIN
     UPDATE daily SET cost_nanousd = cost_nanousd + NEW.cost_nanousd - OLD.cost_nanousd
-    WHERE ({", ".join(_GROUP)}) = ({_group(requests)});
+    WHERE ({", ".join(group)}) = ({_group(group, requests)});
 END;
 """
 
 
-def _group(requests: Sequence[str]) -> str:
-    """The values of _GROUP for a row. A model that was charged for is not looked up."""
+def _group(group: Sequence[str], requests: Sequence[str]) -> str:
+    """The values of `group` for a row. A model that was charged for is not looked up."""
     used = " + ".join(f"NEW.{name}" for name in requests if name.endswith("_tokens"))
     return f"""
         NEW.requested_at / {DAY_MS}, NEW.api_key_id, ifnull(NEW.token_id, 0),
@@ -94,7 +100,7 @@ def _group(requests: Sequence[str]) -> str:
             WHEN NEW.model IS NULL THEN ''
             WHEN {used} > 0 OR NEW.model IN (SELECT name FROM charged_models) THEN NEW.model
             ELSE '{OTHER_MODELS}'
-        END"""
+        END{", ifnull(NEW.group_id, 0)" * ("group_id" in group)}"""
 
 
 def _view(requests: Sequence[str]) -> str:
@@ -105,5 +111,30 @@ CREATE VIEW request_log AS
 SELECT {columns}
 FROM requests AS r
 LEFT JOIN api_keys AS k ON k.id = r.api_key_id
-LEFT JOIN tokens AS t ON t.id = r.token_id;
+LEFT JOIN tokens AS t ON t.id = r.token_id
+{"LEFT JOIN groups AS g ON g.id = r.group_id" * ("group_id" in requests)};
 """
+
+
+def _spending() -> str:
+    """Whatever changes a cost of the daily sums changes the sums of those whose spending is."""
+    sql = ""
+    for event, change in (
+        ("INSERT", "NEW.cost_nanousd"),
+        ("UPDATE OF cost_nanousd", "NEW.cost_nanousd - OLD.cost_nanousd"),
+    ):
+        name = f"daily_spent_{event.partition(' ')[0].lower()}"
+        # Without any spender this takes no time that can be measured.
+        sql += f"""
+DROP TRIGGER IF EXISTS {name};
+CREATE TRIGGER {name} AFTER {event} ON daily WHEN EXISTS (SELECT 1 FROM spenders)
+BEGIN
+    INSERT INTO spending SELECT id, NEW.day, {change} FROM spenders
+    WHERE id IN (NEW.api_key_id, NEW.group_id + {GROUPS_FROM}, {EVERYBODY + GROUPS_FROM})
+    ON CONFLICT DO UPDATE SET cost_nanousd = cost_nanousd + excluded.cost_nanousd;
+END;
+"""
+    return sql
+
+
+_SPENDING = _spending()

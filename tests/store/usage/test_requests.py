@@ -25,7 +25,7 @@ FIELDS = [
     *("cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens"),
     *("web_search_requests", "cost_nanousd", "status_code", "error_message", "ending"),
     *("attempts", "ttfb_ms", "duration_ms", "request_id", "is_estimate", "uncounted"),
-    *("moved", "move_cost_nanousd", "client_address"),
+    *("moved", "move_cost_nanousd", "client_address", "group_id", "group_name"),
 ]
 
 
@@ -69,6 +69,8 @@ def test_a_request_is_told_with_all_its_fields_in_order(db: apsw.Connection) -> 
         "moved": False,
         "move_cost_nanousd": 0,
         "client_address": None,
+        "group_id": None,
+        "group_name": None,
     }
     assert json.loads(json.dumps(request)) == request
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from airoxy.core.limits.sharing import ALL, may_use
+from airoxy.core.limits.sharing import ALL, Sharer
 from airoxy.core.lists import (
     Item,
     ListQuery,
@@ -42,14 +42,10 @@ class Lists:
     upstream: Upstream
     snapshot: Snapshot
 
-    async def answer(
-        self, head: RequestHead, tokens: Sequence[Token], key_id: int, shares: str
-    ) -> Held:
+    async def answer(self, head: RequestHead, tokens: Sequence[Token], asker: Sharer) -> Held:
         """The list of what is the key's own in the accounts of all `tokens`. Raises InvalidInput,
         NotFound, UpstreamError."""
-        listing = _Listing(
-            self.upstream, self.snapshot, head, key_id, shares, read_query(head.query)
-        )
+        listing = _Listing(self.upstream, self.snapshot, head, asker, read_query(head.query))
         return await listing.answer({token.id: token for token in tokens})
 
 
@@ -61,12 +57,11 @@ class _Listing:
         upstream: Upstream,
         snapshot: Snapshot,
         head: RequestHead,
-        key_id: int,
-        shares: str,
+        asker: Sharer,
         query: ListQuery,
     ) -> None:
         self._upstream, self._snapshot, self._head = upstream, snapshot, head
-        self._key_id, self._shares, self._query = key_id, shares, query
+        self._asker, self._query = asker, query
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._first: Held | None = None
         self._failed: Held | AiroxyError | None = None
@@ -165,9 +160,9 @@ class _Listing:
         for item in items:
             resource = known.get(item.id)
             if resource is not None:
-                mine = may_use(resource.key_id, resource.shares, self._key_id, self._shares)
+                mine = self._asker.may_use(resource.owner)
             else:
-                mine = self._shares == ALL or not is_id(item.id)
+                mine = self._asker.shares == ALL or not is_id(item.id)
             if mine and keep(source, item):
                 source.items.append(item)
 
