@@ -11,6 +11,7 @@ history has a name for it, its id is never given again, and its name is free.
 from __future__ import annotations
 
 from airoxy.store.usage.first_tables import REQUESTS
+from airoxy.store.usage.group_tables import GROUPS
 
 _KEYS_AND_TOKENS = """
 CREATE TABLE api_keys (
@@ -300,84 +301,6 @@ CREATE INDEX audit_subjects ON audit (kind, subject);
 # When the refresh token was sent for which no answer is known.
 _REFRESH_ASKED = "ALTER TABLE tokens ADD COLUMN refresh_asked_at REAL;"
 
-# Groups of client keys, with limits for all keys of one together; NULL is no limit. The first is
-# that of all keys, in which no key has to be put. `spending` has what the spenders have cost by
-# day: a group (its id with GROUPS_FROM added), or a key whose spending is limited in total. Rows
-# come by triggers (see `airoxy.store.usage.triggers`), and only for spenders.
-_GROUPS = """
-CREATE TABLE groups (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    name TEXT NOT NULL,
-    note TEXT,
-    created_at INTEGER NOT NULL,
-    removed_at INTEGER,
-    spend_per_day_nanousd INTEGER,
-    spend_per_week_nanousd INTEGER,
-    spend_per_month_nanousd INTEGER,
-    spend_total_nanousd INTEGER,
-    requests_per_minute INTEGER,
-    tokens_per_minute INTEGER,
-    concurrent_requests INTEGER,
-    models TEXT,
-    paths TEXT,
-    from_networks TEXT
-) STRICT;
-CREATE UNIQUE INDEX group_names ON groups (name) WHERE removed_at IS NULL;
-INSERT INTO groups (id, name, created_at) VALUES (1, 'all', strftime('%s', 'now'));
-
-ALTER TABLE api_keys ADD COLUMN group_id INTEGER REFERENCES groups (id);
-ALTER TABLE api_keys ADD COLUMN spend_total_nanousd INTEGER;
-ALTER TABLE requests ADD COLUMN group_id INTEGER;
-
-CREATE TABLE daily_by_group (
-    day INTEGER NOT NULL,                  -- days since 1970-01-01
-    api_key_id INTEGER NOT NULL,
-    token_id INTEGER NOT NULL,             -- 0: no token
-    model TEXT NOT NULL,                   -- '': no model
-    group_id INTEGER NOT NULL DEFAULT 0,   -- 0: no group
-    requests INTEGER NOT NULL,
-    failed INTEGER NOT NULL,
-    input_tokens INTEGER NOT NULL,
-    output_tokens INTEGER NOT NULL,
-    cache_write_5m_tokens INTEGER NOT NULL,
-    cache_write_1h_tokens INTEGER NOT NULL,
-    cache_read_tokens INTEGER NOT NULL,
-    web_search_requests INTEGER NOT NULL,
-    cost_nanousd INTEGER NOT NULL,
-    estimated INTEGER NOT NULL DEFAULT 0,
-    uncounted INTEGER NOT NULL DEFAULT 0,
-    moved INTEGER NOT NULL DEFAULT 0,
-    move_cost_nanousd INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (day, api_key_id, token_id, model, group_id)
-) STRICT, WITHOUT ROWID;
-INSERT INTO daily_by_group
-SELECT day, api_key_id, token_id, model, 0, requests, failed, input_tokens, output_tokens,
-    cache_write_5m_tokens, cache_write_1h_tokens, cache_read_tokens, web_search_requests,
-    cost_nanousd, estimated, uncounted, moved, move_cost_nanousd
-FROM daily;
-DROP TRIGGER requests_written;
-DROP TRIGGER requests_recosted;
-DROP TABLE daily;
-ALTER TABLE daily_by_group RENAME TO daily;
-
-CREATE TABLE spenders (id INTEGER PRIMARY KEY) STRICT;
-CREATE TABLE spending (
-    spender INTEGER NOT NULL,
-    day INTEGER NOT NULL,                  -- as in daily
-    cost_nanousd INTEGER NOT NULL,
-    PRIMARY KEY (spender, day)
-) STRICT, WITHOUT ROWID;
-""" + "".join(
-    f"""
-CREATE TRIGGER groups_{event.lower()} AFTER {event} ON groups
-BEGIN
-    UPDATE meta SET generation = generation + 1;
-    INSERT OR REPLACE INTO changes (kind, changed) VALUES ('groups', {row}.id);
-END;
-"""
-    for event, row in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD"))
-)
-
 #: Step n brings `user_version` to n.
 MIGRATIONS: tuple[str, ...] = (
     _KEYS_AND_TOKENS + _GENERATION + REQUESTS,
@@ -396,7 +319,7 @@ MIGRATIONS: tuple[str, ...] = (
     _CLIENT_ADDRESS,
     _AUDIT,
     _REFRESH_ASKED,
-    _GROUPS,
+    GROUPS,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1
