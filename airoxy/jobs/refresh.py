@@ -51,6 +51,10 @@ class Outcome:
     message: str
 
 
+class _LeaseLost(Exception):
+    """The wall clock was set forward, and another process refreshes the token."""
+
+
 def ask_anthropic(
     oauth: OAuth, refresh_token: str, clock: Clock, sending: Callable[[], None]
 ) -> Answer:
@@ -92,9 +96,15 @@ def refresh_token(
     lease = _lease(db, token_id, secret, clock, keep_pause=keep_pause)
     if isinstance(lease, Outcome):
         return lease
-    answer = ask(
-        oauth, lease.refresh_token, clock, lambda: leases.note_asked(db, lease.id, clock())
-    )
+
+    def sending() -> None:
+        if not leases.note_asked(db, lease.id, clock(), os.getpid()):
+            raise _LeaseLost
+
+    try:
+        answer = ask(oauth, lease.refresh_token, clock, sending)
+    except _LeaseLost:
+        return refresh_token(db, token_id, secret, oauth, clock, keep_pause=keep_pause, ask=ask)
     if isinstance(answer, Refreshed):
         stored = _insist(lambda: _store(db, lease, answer, clock()))
         message = "renewed" if stored else "has another refresh token by now"

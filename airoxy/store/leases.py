@@ -79,9 +79,16 @@ def lease_refresh(
     return Lease(*found[0]) if found else None
 
 
-def note_asked(db: apsw.Connection, token_id: int, now: float) -> None:
-    """From now on the refresh token may be spent."""
-    run(db, "UPDATE tokens SET refresh_asked_at = ? WHERE id = ?", (now, token_id))
+def note_asked(db: apsw.Connection, token_id: int, now: float, owner: int) -> bool:
+    """From now on the refresh token may be spent; False if `owner` has the lease no longer."""
+    return bool(
+        run(
+            db,
+            "UPDATE tokens SET refresh_asked_at = ?"
+            " WHERE id = ? AND refreshing_by = ? AND refreshing_until IS NOT NULL RETURNING id",
+            (now, token_id, owner),
+        )
+    )
 
 
 def break_lease(db: apsw.Connection, token_id: int, owner: int, retry_at: float) -> bool:

@@ -313,12 +313,33 @@ def test_a_reset_has_it_tried_again(db, clock, token_id, tmp_path):
 
 def test_a_process_that_outlasts_its_lease_is_taken_for_interrupted(db, clock, token_id):
     assert leases.lease_refresh(db, token_id, clock(), LEASE, os.getpid())
-    leases.note_asked(db, token_id, clock())
+    leases.note_asked(db, token_id, clock(), os.getpid())
     clock.advance(LEASE)
     endpoint = Endpoint()
     outcome = refresh_token(db, token_id, OLD, OAUTH, clock, keep_pause=True, ask=endpoint)
     assert outcome.message == "is tried again later"
     assert row(db, clock)["refresh_interrupted_at"]
+
+
+def test_whoever_has_lost_its_lease_to_a_clock_that_jumped_sends_nothing(db, clock, token_id):
+    def overtaken(
+        _: OAuth, refresh_token: str, clock: Clock, sending: Callable[[], None]
+    ) -> Answer:
+        clock.advance(3600)
+        other = os.getppid()
+        assert not leases.break_lease(db, token_id, os.getpid(), clock())
+        assert leases.lease_refresh(db, token_id, clock(), LEASE, other)
+        assert leases.note_asked(db, token_id, clock(), other)
+        leases.store_refreshed(
+            db, token_id, refresh_token, NEW, NEW_REFRESH, int(clock()) + 28800, clock()
+        )
+        sending()
+        raise AssertionError("it was sent")
+
+    outcome = refresh_token(db, token_id, OLD, OAUTH, clock, ask=overtaken)
+    assert outcome.message == "renewed by another in the meantime"
+    assert secrets(db) == (NEW, NEW_REFRESH)
+    assert row(db, clock)["is_active"]
 
 
 def test_a_pair_that_a_killed_process_took_with_it_is_told_and_the_old_one_is_there(
