@@ -1,4 +1,4 @@
-"""A run from its setup to its verdict: load, a fault after the other, and what was found."""
+"""A run from its setup to its verdict: load, faults that overlap, and what was found."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ import random
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 from unittest import mock
 
 from tests.chaos.clients import Crowd
-from tests.chaos.faults import Faults
+from tests.chaos.faults import APART, Faults
+from tests.chaos.front import front
 from tests.chaos.promises import MARK, broken, grown, held
 from tests.chaos.upstream import Anthropic
 from tests.fake_anthropic import FakeAnthropic
 from tests.reliability.conftest import Watched
-from tests.reliability.load import wait
 
+T = TypeVar("T")
+#: Until it must be well again after the last fault (seconds).
+PATIENCE = 40
 #: Shorter than usual, so that nothing waits for a minute (seconds).
 TIMEOUTS = {"head": 5, "body": 3, "idle": 20, "linger": 3}
 
@@ -63,41 +67,74 @@ def chaos(directory: Path, seconds: float, seed: int) -> list[str]:
 def _run(
     airoxy: Watched, fake: FakeAnthropic, clock: Path, disk: Path | None, seconds: float, seed: int
 ) -> list[str]:
-    for number in range(3):
-        airoxy.token(f"sk-ant-api-{MARK}-{number}")
+    for name in ("one", "two", "three"):
+        airoxy.token(f"sk-ant-api-{MARK}-{name}", name=name)
+    for name in ("four", "five"):
+        airoxy.token(f"sk-ant-oat-{MARK}-{name}", f"sk-ant-ort-{MARK}-{name}", name=name)
     key, anthropic, dice = airoxy.key(), Anthropic(fake), random.Random(seed)
     airoxy.start()
     faults = Faults(airoxy, fake, dice, clock, disk)
-    with Crowd(airoxy, key, seed) as crowd:
+    with (
+        front(clock.with_name("front"), airoxy.port) as nginx,
+        Crowd(airoxy, key, seed, nginx) as crowd,
+    ):
         time.sleep(1)
         before = held(faults.workers())
-        done = _disturb(faults, dice, seconds)
-        wait(lambda: _whole(airoxy))
+        done = _disturb(airoxy, faults, dice, seconds)
+        unwell = _unwell(airoxy)
     now = _settled(faults, before)
     airoxy.stop()
     print(f"faults {dict(done)}\nclients {dict(crowd.outcomes)}\nheld {before}, at last {now}")
-    found = grown(before, now) + broken(airoxy, anthropic, crowd, key)
-    return found if crowd.whole else [*found, "nothing was answered"]
+    found = unwell + grown(before, now) + broken(airoxy, anthropic, crowd, key)
+    if not crowd.whole:
+        found.append("nothing was answered")
+    if found:
+        print(airoxy.errors)
+    return found
 
 
-def _disturb(faults: Faults, dice: random.Random, seconds: float) -> Counter[str]:
+def _disturb(airoxy: Watched, faults: Faults, dice: random.Random, seconds: float) -> Counter[str]:
+    """Events within none, one or two conditions, until the time is over."""
     done: Counter[str] = Counter()
+    events, conditions = _drawn(faults.events, dice), _drawn(faults.conditions, dice)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        fault = dice.choice(faults.table)
-        print(fault.__name__, flush=True)
-        fault()
-        done[fault.__name__] += 1
+        event = next(events)
+        drawn = [next(conditions) for _ in range(dice.choice((0, 1, 1, 2)))]
+        within = {
+            each.__name__: each for each in drawn if {each.__name__, event.__name__} not in APART
+        }
+        print(event.__name__, *within, flush=True)
+        with contextlib.ExitStack() as stack:
+            for condition in within.values():
+                stack.enter_context(condition())
+            event()
+        if faults.wrong_clock.__name__ in within:  # what was cooled may stay so for an hour
+            for row in airoxy.json("token", "list"):
+                airoxy.cli("token", "reset", row["name"])
+        done.update([event.__name__, *within])
         time.sleep(0.3)
     return done
 
 
-def _whole(airoxy: Watched) -> bool:
-    """Well, and without a warning."""
-    with contextlib.suppress(OSError):
-        answer = airoxy.request("GET", "/health")
-        return answer.status == 200 and "warning" not in answer.json()
-    return False
+def _drawn(table: list[Callable[..., T]], dice: random.Random) -> Iterator[Callable[..., T]]:
+    """Everything comes before something comes again."""
+    while True:
+        yield from dice.sample(table, len(table))
+
+
+def _unwell(airoxy: Watched) -> list[str]:
+    """What /health still says against it after a time in which everything should be over."""
+    deadline = time.monotonic() + PATIENCE
+    told = ""
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            answer = airoxy.request("GET", "/health")
+            if answer.status == 200 and "warning" not in answer.json():
+                return []
+            told = repr(answer)
+        time.sleep(0.1)
+    return [f"unwell: {told}"]
 
 
 def _settled(faults: Faults, before: dict[str, int]) -> dict[str, int]:

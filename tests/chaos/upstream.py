@@ -1,19 +1,23 @@
-"""An Anthropic that fails in the way that the request asks for, and keeps the bill."""
+"""An Anthropic that fails in the way that the request asks for, and keeps the books."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from tests.fake_anthropic import Exchange, FakeAnthropic, messages
+from tests.fake_anthropic.api import OAUTH_PATH
 
 
 class Anthropic:
-    """`asked` are the models of all requests that arrived, `billed` what their answers cost."""
+    """`asked` are the models of all requests that arrived, `billed` what their answers cost,
+    `refreshed` how often each refresh token was sent."""
 
     def __init__(self, fake: FakeAnthropic) -> None:
         self._fake = fake
         self.asked: set[str] = set()
         self.billed: dict[str, tuple[int, int]] = {}
+        self.refreshed: Counter[str] = Counter()
         #: How requests fail, by their `kind`; all others are answered.
         self.kinds: dict[str, Callable[[Exchange], Awaitable[None]]] = {
             "reset": self._reset,
@@ -25,15 +29,26 @@ class Anthropic:
             "refused": lambda x: fake.api.refuse(x, 401, "This is not supported."),
         }
         fake.script(when=lambda seen: b'"kind"' in seen.body, times=None).do(self._answer)
+        fake.script(path=OAUTH_PATH, times=None).do(self._refresh)
 
     async def _answer(self, x: Exchange) -> None:
         body = x.seen.json()
+        token = x.seen.token or ""
+        first = body["model"] not in self.asked
         self.asked.add(body["model"])
+        if first and body["kind"] == "expired" and token.startswith("sk-ant-oat-"):
+            self._fake.revoke(token)
+        if token in self._fake.api.revoked:
+            return await self._fake.api.refuse(x, 401, "Invalid bearer token")
         if step := self.kinds.get(body["kind"]):
             return await step(x)
         usage = {"input_tokens": body["max_tokens"], "output_tokens": body["max_tokens"] % 300 + 2}
         self.billed[body["model"]] = (usage["input_tokens"], usage["output_tokens"])
         await self._fake.api.message(x, usage=usage)
+
+    async def _refresh(self, x: Exchange) -> None:
+        self.refreshed[x.seen.json().get("refresh_token", "")] += 1
+        await self._fake.api.answer(x)
 
     async def _reset(self, x: Exchange) -> None:
         x.hang_up("reset")

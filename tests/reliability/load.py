@@ -117,6 +117,8 @@ def integrity(path: Path) -> str:
     db = opened(path)
     try:
         return str(next(iter(db.cursor().execute("PRAGMA integrity_check")))[0])
+    except apsw.CorruptError as error:
+        return str(error)
     finally:
         db.close()
 
