@@ -14,13 +14,16 @@ from typing import NamedTuple
 
 Body = bytes | bytearray
 
-#: Of a longer body only so much is looked at from either end (bytes).
-WINDOW = 8 * 1024
+#: Of a longer body only so much is looked at from either end (bytes): what is searched for mostly
+#: stands in WINDOW, and elsewhere where tools or a system prompt of some length stand around it.
+WINDOW, _REACH = 8 * 1024, 64 * 1024
 #: Of a longer first message only its first text, and of that as much as this (bytes).
-_MESSAGE, _TEXT = 16 * 1024, 4 * 1024
+_MESSAGE, _TEXT = 16 * 1024, 2 * 1024
 
 #: Before which the first answer stands in a body that has one, behind all tools even (bytes).
 _HISTORY = 256 * 1024
+#: Before which the messages of a body begin that has tools and a system prompt before them (bytes).
+_LONGEST_PROMPT = 1024 * 1024
 
 _CACHE = b'"cache_control"'
 _USER = b'"user_id"'
@@ -30,9 +33,8 @@ _USER_SESSION = re.compile(
     rb'\s{0,9}\\"([0-9A-Za-z_-]{8,128})\\"'
 )
 _MESSAGES, _LIST = b'"messages"', re.compile(rb"\s{0,99}:\s{0,99}\[\s{0,99}(?=\{)")
-_FIRST_TEXT = re.compile(
-    rb'"(?:text|content)"\s{0,99}:\s{0,99}"((?:[^"\\]|\\.){1,%d})' % _TEXT, re.DOTALL
-)
+_TEXT_MEMBER = re.compile(rb'"(?:text|content)"\s{0,99}:\s{0,99}"(?!")')
+_STRING = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 _ROLE, _ASSISTANT = b'"assistant"', re.compile(rb"\s{0,9}[,}]")
 
 _THREAD, _DIAGNOSTICS = b'"thread"', b'"diagnostics"'
@@ -55,7 +57,7 @@ class Thread(NamedTuple):
 
 def session_in(body: Body) -> bytes | None:
     """The session in Claude Code's `metadata.user_id`; other programs put a person there."""
-    for part in _windows(body):
+    for part in _windows(body, WINDOW):
         if found := _member(part, _USER, _USER_SESSION):
             return found[1]
     return None
@@ -64,7 +66,7 @@ def session_in(body: Body) -> bytes | None:
 def conversation_of(body: Body, key_id: int, model_class: str) -> bytes | None:
     """The same for all turns of a conversation that uses the prompt cache: a hash over client key,
     model class and the text of the first user message, which no client changes."""
-    if not any(_CACHE in part for part in _windows(body)):
+    if not uses_cache(body):
         return None
     return opening_of(body, key_id, model_class)
 
@@ -77,6 +79,20 @@ def opening_of(body: Body, key_id: int, model_class: str) -> bytes | None:
     return blake2b(b"%d\0%b\0%b" % (key_id, model_class.encode(), text), digest_size=16).digest()
 
 
+def uses_cache(body: Body) -> bool:
+    """Whether some part of it is to be cached: near its end, as in most bodies, near its beginning,
+    or before its messages, as after a long system prompt."""
+    size = len(body)
+    if (
+        body.find(_CACHE, max(0, size - WINDOW)) >= 0
+        or body.find(_CACHE, 0, _REACH) >= 0
+        or body.find(_CACHE, max(_REACH, size - _REACH)) >= 0
+    ):
+        return True
+    messages = body.find(_MESSAGES, _REACH, _LONGEST_PROMPT)
+    return messages >= 0 and body.find(_CACHE, messages - WINDOW, messages) >= 0
+
+
 def has_history(body: Body) -> bool:
     """Whether the model has answered before. Asked once for a session, so more is looked at."""
     return _member(body[:_HISTORY], _ROLE, _ASSISTANT) is not None
@@ -84,7 +100,7 @@ def has_history(body: Body) -> bool:
 
 def thread_in(body: Body) -> Thread | None:
     """What the body says of a message thread (beta message-threads-2026-08-12)."""
-    for part in _windows(body):
+    for part in _windows(body, _REACH):
         if found := _member(part, _THREAD, _OBJECT):
             return Thread(found[1], found[1] is not None)
         if (found := _member(part, _DIAGNOSTICS, _OBJECT)) and found[1]:
@@ -109,10 +125,10 @@ def _member(part: Body, name: bytes, value: re.Pattern[bytes]) -> re.Match[bytes
     return None
 
 
-def _windows(body: Body) -> tuple[Body, ...]:
-    if len(body) <= 2 * WINDOW:
+def _windows(body: Body, size: int) -> tuple[Body, ...]:
+    if len(body) <= 2 * size:
         return (body,)
-    return (body[:WINDOW], body[-WINDOW:])
+    return (body[:size], body[-size:])
 
 
 def _first_message(body: Body) -> bytes:
@@ -124,8 +140,9 @@ def _first_message(body: Body) -> bytes:
     try:
         message, _ = _decode(window.decode("latin-1"))
     except (ValueError, RecursionError):  # it is longer
-        text = _FIRST_TEXT.search(window)
-        return text[1] if text else b""
+        member = _TEXT_MEMBER.search(window)
+        text = member and _STRING.match(window, member.end(), member.end() + _TEXT)
+        return text[0] if text else b""
     return _texts(message.get("content")).encode("latin-1", "replace")
 
 

@@ -56,6 +56,36 @@ def test_all_turns_of_a_conversation_have_one_hash(opening, indent):
     assert hashed(first) == hashed(second) == hashed(later)
 
 
+def _tools(size: int, **last: Any) -> list[dict[str, Any]]:
+    tools = [{"name": f"tool_{n}", "description": "z" * 1000} for n in range(size // 1000)]
+    return [*tools, {"name": "last", **last}]
+
+
+_BOOK = [text("Answer from the book."), text("b" * 700_000, **CACHED)]
+_TURNS = [{"role": role, "content": "x" * 9_000} for role in ("user", "assistant") * 5]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        # Anthropic's Python SDK, and what is built on it, sends the members in this order.
+        {"messages": _TURNS, "system": [text("s" * 5_000, **CACHED)], "tools": _tools(40_000)},
+        {"messages": _TURNS, "system": "s" * 9_000, "tools": _tools(40_000, **CACHED)},
+        {"messages": _TURNS, **CACHED, "system": "s" * 9_000, "tools": _tools(40_000)},
+        # Its TypeScript SDK sends them as the program has them.
+        {"system": [text("s" * 20_000, **CACHED)], "messages": _TURNS, "tools": _tools(20_000)},
+        {"tools": _tools(50_000, **CACHED), "system": "s" * 9_000, "messages": _TURNS},
+        {"system": _BOOK, "messages": _TURNS},
+        {"system": _BOOK, "messages": _TURNS, "tools": _tools(100_000)},
+        {"tools": _tools(100_000), "system": [text("s", **CACHED)], "messages": _TURNS},
+    ],
+)
+def test_a_cache_is_found_wherever_clients_put_it(document):
+    sent = json.dumps({"model": "claude-opus-5-5", "max_tokens": 1} | document)
+    assert hashed(sent.encode()) == hashed(body("x" * 9_000, **CACHED))
+    assert hashed(sent.replace("cache_control", "cash_control").encode()) is None
+
+
 def test_a_string_and_a_block_of_the_same_words_are_one_opening():
     assert hashed(body("Hello", system=[text("s", **CACHED)])) == hashed(
         body([text("Hello", **CACHED)])
@@ -134,6 +164,11 @@ def test_a_body_with_an_answer_has_a_history():
 def test_a_thread_is_found(members, thread):
     for indent in (None, 2):
         assert thread_in(body("Hello", indent=indent, **members)) == thread
+
+
+def test_a_thread_is_found_before_many_tools():
+    sent = {"messages": _TURNS, "thread": {"type": "create"}, "tools": _tools(40_000)}
+    assert thread_in(json.dumps(sent).encode()) == Thread(None, False)
 
 
 def test_the_id_of_a_message_is_found_in_an_answer_of_either_kind():
