@@ -25,7 +25,8 @@ def _tidy_log(context: Context, _args: Namespace) -> int:
     if forgotten := tidy_audit(db, config.audit_retention_days, context.now()):
         days = config.audit_retention_days
         context.say(f"{forgotten:,} audit entries of more than {days} days ago deleted.")
-    context.say(str(tidy_log(db, config.log_retention_days, context.now())))
+    days, keep_rows = config.log_retention_days, config.fleet.keep_rows
+    context.say(str(tidy_log(db, days, context.now(), keep_rows=keep_rows)))
     return EXIT_FAILED if failed else 0
 
 

@@ -104,6 +104,14 @@ class Metrics:
 
 
 @dataclass(frozen=True)
+class Fleet:
+    """Where several hosts meet, and how many rows wait for that at most."""
+
+    database: str | None
+    keep_rows: int
+
+
+@dataclass(frozen=True)
 class Config:
     """The configuration in force. `host` None is every address; the interval is in minutes."""
 
@@ -126,6 +134,7 @@ class Config:
     oauth: OAuth
     metrics: Metrics
     backup: Backups
+    fleet: Fleet
     price_rows: tuple[Row, ...]
     database: Path
     source: Path | None = field(default=None, compare=False)
@@ -172,6 +181,7 @@ def make_config(
         "oauth": OAuth(**sections["oauth"], proxy=sections["upstream"]["proxy"]),
         "metrics": Metrics(**sections["metrics"]),
         "backup": Backups(**sections["backup"]),
+        "fleet": Fleet(**sections["fleet"]),
     }
     return Config(source=source, lines=lines or {}, **top)
 

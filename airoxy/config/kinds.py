@@ -273,6 +273,26 @@ class ProxyUrl:
 
 
 @dataclass(frozen=True, slots=True)
+class DatabaseUrl:
+    """The URL of a PostgreSQL database. Without a password: everybody may read the file."""
+
+    wanted: str = "an address like postgresql://airoxy@db.example/airoxy"
+
+    def read(self, node: yaml.Node) -> str:
+        text = _text(node)
+        try:
+            parts = urlsplit(text)
+            secret = parts.password
+        except ValueError as error:
+            raise ValueError("is not a URL") from error
+        if parts.scheme not in ("postgresql", "postgres"):
+            raise ValueError("is not a postgresql URL")
+        if secret is not None or "password=" in parts.query:
+            raise ValueError("has a password in it")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
 class Directory:
     """A directory, named from the root on."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from airoxy.config.kinds import (
     AbsolutePath,
     Choice,
+    DatabaseUrl,
     Directory,
     Host,
     Kind,
@@ -254,6 +255,21 @@ SCHEMA: tuple[Setting, ...] = (
     ),
     Setting("backup.keep", Whole(1, 3660), 7, "How many of these copies are kept."),
     Setting(
+        "fleet.database",
+        DatabaseUrl(),
+        None,
+        "The PostgreSQL database in which several hosts meet, without the password: airoxy fleet"
+        " join, which may be given another one.",
+        null="this host alone, unless `airoxy fleet join` has named a database",
+    ),
+    Setting(
+        "fleet.keep_rows",
+        Whole(1000, 1_000_000_000),
+        1_000_000,
+        "How many rows of the usage log that the fleet does not have yet are kept, beyond"
+        " log_retention_days, while PostgreSQL cannot be reached. The sums are kept all the same.",
+    ),
+    Setting(
         "pricing",
         Prices(),
         (),
@@ -271,5 +287,5 @@ SCHEMA: tuple[Setting, ...] = (
 
 SETTINGS = {setting.key: setting for setting in SCHEMA}
 
-#: The keys that hold other keys: tls, upstream, oauth, metrics and backup.
+#: The keys that hold other keys: tls, upstream, oauth, metrics, backup and fleet.
 SECTIONS = frozenset(key.rpartition(".")[0] for key in SETTINGS) - {""}

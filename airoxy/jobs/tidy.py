@@ -16,6 +16,7 @@ from airoxy.calendar import DAY_MS, day_of
 from airoxy.jobs.slices import Pause, in_slices
 from airoxy.store import resources, schema
 from airoxy.store.audit import trail
+from airoxy.store.fleet.membership import may_delete
 from airoxy.store.usage import requests
 
 
@@ -43,10 +44,14 @@ def tidy_log(
     retention_days: int,
     now: float,
     pause: Pause = time.sleep,
+    *,
+    keep_rows: int = 0,
 ) -> Tidied:
-    """Keep `retention_days` whole days and today, in UTC."""
+    """Keep `retention_days` whole days and today, in UTC; and of what a fleet has not been given
+    yet the newest `keep_rows`."""
     before = day_of(now) - datetime.timedelta(retention_days)
-    rows = in_slices(db, lambda most: requests.delete_slice(db, before, most), pause)
+    last = may_delete(db, keep_rows)
+    rows = in_slices(db, lambda most: requests.delete_slice(db, before, most, last), pause)
     forgotten = _forget_resources(db, now, pause)
     pages = in_slices(db, lambda most: schema.shrink(db, most), pause)
     return Tidied(before, rows, forgotten, pages * schema.page_size(db))

@@ -111,6 +111,10 @@ class Encryption:
         self._known[name_of(key)] = key
         return key
 
+    def find(self, name: bytes) -> bytes | None:
+        """The key of this name, if it is here, whether it is in force or not."""
+        return next((key for key in self._found_keys() if name_of(key) == name), None)
+
     @property
     def file(self) -> Path:
         return self._path.with_name(KEY_FILE)
@@ -120,17 +124,16 @@ class Encryption:
         will do. A change that is under way is left as it is."""
         self._execute("BEGIN IMMEDIATE")
         try:
-            self._rotate()
+            if self._state()[1] is None:
+                self.adopt(secrets.token_bytes(KEY_SIZE))
             self._execute("COMMIT")
         except BaseException:
             self._execute("ROLLBACK")
             raise
 
-    def _rotate(self) -> None:
+    def adopt(self, new: bytes) -> None:
+        """The same with this key, in the caller's transaction."""
         old = self.key()
-        if self._state()[1] is not None:
-            return
-        new = secrets.token_bytes(KEY_SIZE)
         rows = self._execute("SELECT id, unseal(token), unseal(refresh_token) FROM tokens")
         self._execute(
             "UPDATE token_key SET name = ?, handed_on = ?", name_of(new), encrypt(old, new.hex())

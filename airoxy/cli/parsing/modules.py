@@ -15,6 +15,7 @@ MODULES = {
     "stats": "cli.stats.stats",
     "top": "cli.top.top",
     "audit": "cli.changes.audit",
+    "fleet": "cli.fleet.fleet",
     "prices": "cli.stats.prices",
     "config": "cli.config",
     "backup": "cli.backup",

@@ -16,6 +16,7 @@ import apsw
 
 from airoxy.calendar import DAY_MS, numbered_day, start_ms
 from airoxy.core.billing.usage import COUNTED, TOKENS, Usage
+from airoxy.store.fleet.membership import ship_again
 from airoxy.store.schema import run
 from airoxy.store.usage.first_tables import BLOCK
 
@@ -79,7 +80,7 @@ def costed(
 
 def change_costs(db: apsw.Connection, changes: Iterable[Change]) -> list[Change]:
     """Replace costs in the caller's transaction; those that were replaced."""
-    return [
+    changed = [
         change
         for change in changes
         if run(
@@ -88,6 +89,9 @@ def change_costs(db: apsw.Connection, changes: Iterable[Change]) -> list[Change]
             change,
         )
     ]
+    if changed:
+        ship_again(db, min(change.id for change in changed))
+    return changed
 
 
 def oldest_day(db: apsw.Connection) -> datetime.date | None:

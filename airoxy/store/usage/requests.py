@@ -273,8 +273,11 @@ def last_id(db: apsw.Connection) -> int:
     return int(run(db, "SELECT ifnull(max(id), 0) FROM requests")[0][0])
 
 
-def delete_slice(db: apsw.Connection, before: datetime.date, limit: int) -> int:
-    """Delete at most `limit` rows of the days before `before`, in the caller's transaction.
+def delete_slice(
+    db: apsw.Connection, before: datetime.date, limit: int, last: int | None = None
+) -> int:
+    """Delete at most `limit` rows of the days before `before`, in the caller's transaction; with
+    `last` only up to this id.
 
     Returns how many were deleted; if fewer than `limit`, none is left.
     """
@@ -284,13 +287,14 @@ def delete_slice(db: apsw.Connection, before: datetime.date, limit: int) -> int:
         "DELETE FROM requests WHERE id IN (SELECT r.id"
         " FROM (SELECT DISTINCT block FROM blocks WHERE oldest < ?1) AS b"
         f" CROSS JOIN requests AS r ON r.id BETWEEN b.block * {BLOCK}"
-        f" AND b.block * {BLOCK} + {BLOCK - 1} WHERE r.requested_at < ?1 LIMIT ?2)",
-        (limit_ms, limit),
+        f" AND b.block * {BLOCK} + {BLOCK - 1}"
+        " WHERE r.requested_at < ?1 AND r.id <= ifnull(?3, r.id) LIMIT ?2)",
+        (limit_ms, limit, last),
     )
     deleted = db.changes()
     # The next slice need not look through blocks that are empty now.
     run(db, f"DELETE FROM blocks WHERE block < (SELECT min(id) FROM requests) / {BLOCK}")
-    if deleted < limit:
+    if deleted < limit and last is None:
         run(db, "DELETE FROM blocks WHERE newest < ?", (limit_ms,))
         run(db, "UPDATE blocks SET oldest = ?1 WHERE oldest < ?1", (limit_ms,))
     return deleted

@@ -30,6 +30,12 @@ function __airoxy_at --description 'Whether this is the command typed so far'
     set --append known "stats"
     set --append known "top"
     set --append known "audit"
+    set --append known "fleet"
+    set --append known "fleet join"
+    set --append known "fleet status"
+    set --append known "fleet leave"
+    set --append known "fleet forget"
+    set --append known "fleet agent"
     set --append known "prices"
     set --append known "config"
     set --append known "config show"
@@ -68,6 +74,7 @@ complete --command airoxy --condition '__airoxy_at ' --arguments logs --descript
 complete --command airoxy --condition '__airoxy_at ' --arguments stats --description 'Show what was used and what it cost'
 complete --command airoxy --condition '__airoxy_at ' --arguments top --description 'Show what goes on, live'
 complete --command airoxy --condition '__airoxy_at ' --arguments audit --description 'Show who has changed what'
+complete --command airoxy --condition '__airoxy_at ' --arguments fleet --description 'Let several hosts share keys, tokens, limits and one account'
 complete --command airoxy --condition '__airoxy_at ' --arguments prices --description 'Show the prices, and apply them again'
 complete --command airoxy --condition '__airoxy_at ' --arguments config --description 'Show and check the configuration'
 complete --command airoxy --condition '__airoxy_at ' --arguments backup --description 'Copy the database to a file'
@@ -249,6 +256,28 @@ complete --command airoxy --condition '__airoxy_at audit' --long-option until --
 complete --command airoxy --condition '__airoxy_at audit' --long-option key --require-parameter --arguments '(airoxy complete keys 2>/dev/null)' --description 'only those of this client key (id or name)'
 complete --command airoxy --condition '__airoxy_at audit' --long-option token --require-parameter --arguments '(airoxy complete tokens 2>/dev/null)' --description 'only those of this token (id or name)'
 complete --command airoxy --condition '__airoxy_at audit' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at fleet' --arguments join --description 'Join a fleet of hosts that meet in a PostgreSQL database'
+complete --command airoxy --condition '__airoxy_at fleet' --arguments status --description 'Show the hosts, and how far this one is'
+complete --command airoxy --condition '__airoxy_at fleet' --arguments leave --description 'Take this host out of the fleet'
+complete --command airoxy --condition '__airoxy_at fleet' --arguments forget --description 'Wait for a host no more that is gone for good'
+complete --command airoxy --condition '__airoxy_at fleet' --arguments agent --description 'Run the agent in the foreground'
+complete --command airoxy --condition '__airoxy_at fleet' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at fleet join' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at fleet join' --long-option first --description 'make the fleet; this is its first host'
+complete --command airoxy --condition '__airoxy_at fleet join' --long-option name --require-parameter --description 'what the fleet calls this host (default: its host name)'
+complete --command airoxy --condition '__airoxy_at fleet join' --long-option password-file --require-parameter --force-files --description 'where the password is; it is kept beside the database'
+complete --command airoxy --condition '__airoxy_at fleet join' --long-option token-key --require-parameter --force-files --description 'where the key of the fleet’s tokens is, as 64 digits'
+complete --command airoxy --condition '__airoxy_at fleet join' --long-option anew --description 'join as another host, where the database is a copy of one that was in the fleet'
+complete --command airoxy --condition '__airoxy_at fleet join' --long-option dry-run --description 'only tell what would change'
+complete --command airoxy --condition '__airoxy_at fleet join' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at fleet status' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at fleet status' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at fleet leave' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at fleet leave' --long-option force --description 'also where PostgreSQL cannot be reached'
+complete --command airoxy --condition '__airoxy_at fleet leave' --long-option yes --description 'do not ask'
+complete --command airoxy --condition '__airoxy_at fleet forget' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at fleet forget' --long-option yes --description 'do not ask'
+complete --command airoxy --condition '__airoxy_at fleet agent' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at prices' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at prices' --long-option recost --description 'compute costs again, by the prices in force'
 complete --command airoxy --condition '__airoxy_at prices' --long-option since --require-parameter --description 'with --recost: from this day on, in UTC (2026-11-22)'

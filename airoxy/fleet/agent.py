@@ -1,0 +1,157 @@
+"""The agent: carries rows between this host's database and the fleet's PostgreSQL.
+
+It is a process of its own. What it is late with, or cannot do, delays no request.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+
+from airoxy.errors import AiroxyError
+from airoxy.fleet import identity, schema, sync
+from airoxy.fleet.postgres import FleetError, Postgres, connected
+from airoxy.fleet.ship import AT_ONCE, Shipper
+from airoxy.store.audit.trail import act_as
+from airoxy.store.fleet import membership, shared
+from airoxy.store.fleet.membership import Membership
+from airoxy.store.schema import data_version, transaction
+
+log = logging.getLogger(__name__)
+
+#: How often it looks whether something was changed here (seconds).
+LOOK = 0.05
+#: How often rows are shipped, and how often shared rows are asked for without being told (seconds).
+SHIP, POLL = 1.0, 5.0
+#: How often the sums are compared and old days dropped (seconds).
+TIDY = 600.0
+#: Pause before PostgreSQL is tried again, doubled up to the second (seconds).
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+
+Connect = Callable[[Membership], Postgres]
+
+
+class Agent:
+    """`connect` gives a connection to PostgreSQL; `alive` is called at each turn."""
+
+    def __init__(
+        self,
+        db: apsw.Connection,
+        connect: Connect,
+        *,
+        keep_days: int,
+        alive: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        self._db, self._connect, self._keep_days, self._alive = db, connect, keep_days, alive
+        self._stop = threading.Event()
+        self._told: str | None = None
+
+    def stop(self) -> None:
+        """End after what is under way."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Until `stop`, or until the host leaves the fleet."""
+        pause = FIRST_PAUSE
+        while not self._stop.is_set():
+            member = membership.membership(self._db)
+            if member is None:
+                log.warning("This host has left the fleet.")
+                return
+            try:
+                postgres = self._connect(member)
+                try:
+                    session = Session(self._db, postgres, self._keep_days)
+                    self._tell(None)
+                    pause = FIRST_PAUSE
+                    while not self._stop.is_set():
+                        session.turn()
+                        self._alive("meets the fleet")
+                    session.ship_all()
+                finally:
+                    postgres.close()
+            except AiroxyError as error:
+                self._tell(error.message)
+                if isinstance(error, identity.NotItself):
+                    # A predecessor's connection is gone in a moment; else somebody has to act.
+                    runs = isinstance(error, identity.AgentRuns)
+                    pause = FIRST_PAUSE if runs else LONGEST_PAUSE
+            except apsw.Error as error:
+                self._tell(f"The database cannot be used: {error}")
+            self._alive(self._told or "")
+            self._stop.wait(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _tell(self, trouble: str | None) -> None:
+        """Once, and where commands and the server find it."""
+        if trouble == self._told:
+            return
+        self._told = trouble
+        if trouble is None:
+            log.info("The fleet's PostgreSQL is reached.")
+        else:
+            log.warning("%s", trouble)
+        try:
+            membership.note(self._db, trouble=trouble)
+        except apsw.Error as error:
+            log.warning("The database cannot be written: %s", error)
+
+
+class Session:
+    """What one connection is used for. Raises FleetError, NotItself, apsw.Error."""
+
+    def __init__(self, db: apsw.Connection, postgres: Postgres, keep_days: int) -> None:
+        self._db, self._postgres = db, postgres
+        schema.prepare(postgres, db)
+        identity.assume(db, postgres, keep_days=keep_days)
+        act_as(db, sync.OTHERS)
+        sync.offer_lost(db, postgres)
+        self._shipper = Shipper(db, postgres, keep_days)
+        shared.watch(db)
+        postgres.listen()
+        self._version = -1
+        self._next_ship = self._next_poll = self._next_tidy = 0.0
+
+    def turn(self) -> None:
+        """One look at both sides, and what there is to do."""
+        now = time.monotonic()
+        if data_version(self._db) != self._version:
+            self._version = data_version(self._db)
+            while sync.push(self._db, self._postgres) == sync.AT_ONCE:
+                pass
+        if self._postgres.notified() or now >= self._next_poll:
+            self._next_poll = now + POLL
+            sync.pull_all(self._db, self._postgres)
+            with transaction(self._db):
+                membership.note(self._db, contact_at=time.time())
+        if now >= self._next_ship:
+            full = self._shipper.ship() == AT_ONCE
+            self._next_ship = now + (0 if full else SHIP)
+        if now >= self._next_tidy:
+            self._next_tidy = now + TIDY
+            self._shipper.reconcile()
+            self._shipper.drop_old(time.time())
+        wait = min(LOOK, max(0.0, self._next_ship - time.monotonic()))
+        select.select([self._postgres.fileno()], [], [], wait)
+
+    def ship_all(self) -> None:
+        """What there is until now."""
+        sync.push(self._db, self._postgres)
+        while self._shipper.ship() == AT_ONCE:
+            pass
+
+
+def connector(database: Path, credentials: str | None, url: str | None = None) -> Connect:
+    """Connects to `url`, else to where the host joined; the password is read each time."""
+    from airoxy.fleet.postgres import read_password
+
+    return lambda member: Postgres(url or member.url, read_password(database, credentials))
+
+
+__all__ = ["Agent", "FleetError", "Session", "connected", "connector"]

@@ -1,0 +1,114 @@
+"""Whether this host is one of a fleet, and how far it and PostgreSQL agree.
+
+Invariant: what PostgreSQL is given was on this host's disk before, so no power cut makes two
+requests share an id.
+"""
+
+# ruff: noqa: S608  (the SQL is put together from this file's own words)
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import apsw
+
+from airoxy.store.schema import run
+
+
+class Membership(NamedTuple):
+    """The columns of the table `fleet`."""
+
+    host: str
+    name: str
+    url: str
+    nonce: str
+    next_nonce: str | None
+    joined_at: int
+    first: int
+    synced: int
+    shipped: int
+    ship_again: int | None
+    seen: int
+    contact_at: float | None
+    trouble: str | None
+
+
+_COLUMNS = ", ".join(Membership._fields)
+
+
+def membership(db: apsw.Connection) -> Membership | None:
+    """None where this host is alone."""
+    return _read(db, "left_at IS NULL")
+
+
+def last_membership(db: apsw.Connection) -> Membership | None:
+    """Also one that has ended."""
+    return _read(db, "TRUE")
+
+
+def _read(db: apsw.Connection, which: str) -> Membership | None:
+    rows = run(db, f"SELECT {_COLUMNS} FROM fleet WHERE {which}")
+    return Membership(*rows[0]) if rows else None
+
+
+def enter(
+    db: apsw.Connection, *, host: str, name: str, url: str, nonce: str, now: float, first: int = 0
+) -> None:
+    """From now on it is one of a fleet."""
+    run(
+        db,
+        "INSERT OR REPLACE INTO fleet (id, host, name, url, nonce, joined_at, first, shipped)"
+        " VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
+        (host, name, url, nonce, int(now), first, first),
+    )
+
+
+def leave(db: apsw.Connection, now: float) -> None:
+    """In the caller's transaction: it is alone, with what it has of the others. It is remembered
+    who it was, so that nothing is counted twice when it comes back."""
+    note(db, left_at=int(now), trouble=None)
+    forget_rows(db)
+
+
+def forget_rows(db: apsw.Connection) -> None:
+    """In the caller's transaction: nothing is known of what the fleet has."""
+    for table in ("fleet_rows", "fleet_outbox", "fleet_leases"):
+        run(db, f"DELETE FROM {table}")
+
+
+def note(db: apsw.Connection, **changes: Any) -> None:
+    """Change these columns."""
+    assignments = ", ".join(f"{name} = ?" for name in changes)
+    run(db, f"UPDATE fleet SET {assignments}", tuple(changes.values()))
+
+
+@contextlib.contextmanager
+def on_disk(db: apsw.Connection) -> Iterator[None]:
+    """What is committed inside is on the disk then, with everything that was before it."""
+    run(db, "PRAGMA synchronous = FULL")
+    try:
+        yield
+    finally:
+        run(db, "PRAGMA synchronous = NORMAL")
+
+
+def waiting(db: apsw.Connection, member: Membership) -> int:
+    """How many rows of the usage log PostgreSQL does not have."""
+    ((count,),) = run(db, "SELECT count(*) FROM requests WHERE id > ?", (member.shipped,))
+    return int(count)
+
+
+def may_delete(db: apsw.Connection, keep_rows: int) -> int | None:
+    """Up to which id detailed rows may go: of those that were not shipped the newest `keep_rows`
+    stay. None: all."""
+    member = membership(db)
+    if member is None:
+        return None
+    ((last,),) = run(db, "SELECT ifnull(max(id), 0) FROM requests")
+    return max(member.shipped, int(last) - keep_rows)
+
+
+def ship_again(db: apsw.Connection, first: int) -> None:
+    """In the caller's transaction: rows from this id on are not what was shipped any more."""
+    run(db, "UPDATE fleet SET ship_again = min(ifnull(ship_again, ?1), ?1)", (first,))

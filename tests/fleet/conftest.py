@@ -1,0 +1,91 @@
+"""Hosts of a fleet on one machine, which meet in a real PostgreSQL."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from airoxy.store.fleet.membership import membership
+from tests.fleet.postgresql import Cluster
+from tests.program import Airoxy
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    cluster = Cluster()
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def url(cluster: Cluster) -> str:
+    """A new database."""
+    return cluster.database()
+
+
+class Host:
+    """One airoxy of a fleet, and its agent."""
+
+    def __init__(self, airoxy: Airoxy, url: str, name: str, *, first: bool) -> None:
+        self.airoxy, self.name, self.url = airoxy, name, url
+        self.agent: subprocess.Popen[bytes] | None = None
+        self.join(*(["--first"] if first else []))
+
+    def join(self, *words: str) -> str:
+        return self.airoxy.cli("fleet", "join", self.url, "--name", self.name, *words)
+
+    def start_agent(self) -> None:
+        self.agent = self.airoxy.begin("fleet", "agent")
+
+    def stop_agent(self, *, kill: bool = False) -> None:
+        if self.agent is not None:
+            self.agent.kill() if kill else self.agent.terminate()
+            self.agent.wait(30)
+            self.agent = None
+
+
+@pytest.fixture
+def hosts(install: Callable[..., Airoxy], url: str) -> Iterator[Callable[..., list[Host]]]:
+    """`hosts(3)` are three that have joined one fleet; their agents and servers run if wanted."""
+    made: list[Host] = []
+
+    def hosts(count: int, *, agents: bool = True, servers: bool = False, **settings: Any):
+        for number in range(count):
+            airoxy = install(**settings)
+            if made:
+                key = made[0].airoxy.database.with_name("token.key").read_text()
+                airoxy.database.with_name("token.key").write_text(key)
+            made.append(Host(airoxy, url, "abcdefgh"[number], first=not number))
+        for host in made:
+            if servers:
+                host.airoxy.start()
+            if agents:
+                host.start_agent()
+        return made
+
+    yield hosts
+    for host in made:
+        with contextlib.suppress(ProcessLookupError):
+            host.stop_agent()
+
+
+def eventually(holds: Callable[[], Any], within: float = 15.0) -> Any:
+    """What `holds` gives once that is true; nothing tells of another process's commit."""
+    deadline = time.monotonic() + within
+    while not (found := holds()):
+        assert time.monotonic() < deadline, "it does not come to hold"
+        time.sleep(0.01)
+    return found
+
+
+def shipped(airoxy: Airoxy) -> bool:
+    """Whether the fleet has all of its log."""
+    with airoxy.opened() as db:
+        member = membership(db)
+        last = db.cursor().execute("SELECT ifnull(max(id), 0) FROM requests").fetchall()
+    return bool(member) and member.shipped >= last[0][0]

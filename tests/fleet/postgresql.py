@@ -1,0 +1,151 @@
+"""A PostgreSQL of the tests' own: in a directory of its own, on a Unix socket, as another user than
+root, which PostgreSQL refuses."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROLE = "airoxy_role"
+
+
+class Cluster:
+    """One server. `url(name)` is that of a database in which ROLE owns one schema and no more."""
+
+    def __init__(self) -> None:
+        pytest.importorskip("psycopg2", reason="python3-psycopg2 is not installed")
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=_version)
+        if not found:
+            pytest.skip("postgresql is not installed")
+        self._bin = found[-1].parent
+        self._user = _user()
+        self.directory = Path(tempfile.mkdtemp(prefix="airoxy-pg-", dir="/tmp"))
+        os.chmod(self.directory, 0o755)
+        if self._user:
+            shutil.chown(self.directory, self._user)
+        self._data = self.directory / "data"
+        self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", "postgres", "--no-sync",
+                  "-E", "UTF8", "--locale=C")  # fmt: skip
+        self._process: subprocess.Popen[bytes] | None = None
+        self._databases = 0
+        self.start()
+        self.sql("postgres", f"CREATE ROLE {ROLE} LOGIN")
+
+    def start(self, *settings: str) -> None:
+        more = [word for each in settings for word in ("-c", each)]
+        log = (self.directory / "log").open("ab")
+        with log:
+            self._process = subprocess.Popen(
+                [self._bin / "postgres", "-D", self._data, "-k", self.directory,
+                 "-c", "listen_addresses=", "-c", "shared_buffers=16MB",
+                 "-c", "max_connections=60", "-c", "fsync=off", *more],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=self._user,
+                start_new_session=True,
+            )  # fmt: skip
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return self.connect("postgres", "postgres").close()
+            except _psycopg2().OperationalError:
+                assert self._process.poll() is None, (self.directory / "log").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
+    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """SIGQUIT is a crash without a checkpoint; SIGKILL of all its processes is worse."""
+        if self._process is None:
+            return
+        if how == signal.SIGKILL:
+            for pid in _tree(self._process.pid):
+                _kill(pid, how)
+        else:
+            self._process.send_signal(how)
+        self._process.wait(30)
+        self._process = None
+
+    def hang(self, *, go_on: bool = False) -> None:
+        """Stop all of its processes where they are, or let them go on."""
+        for pid in _tree(self.pid):
+            _kill(pid, signal.SIGCONT if go_on else signal.SIGSTOP)
+
+    def close(self) -> None:
+        self.stop(signal.SIGKILL)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def database(self) -> str:
+        """The URL of a new one."""
+        self._databases += 1
+        name = f"fleet{self._databases}"
+        self.sql("postgres", f"CREATE DATABASE {name}")
+        self.sql(name, f"CREATE SCHEMA airoxy AUTHORIZATION {ROLE}")
+        return f"postgresql://{ROLE}@/{name}?host={self.directory}"
+
+    def connect(self, name: str, role: str = ROLE) -> Any:
+        connection = _psycopg2().connect(
+            host=str(self.directory), dbname=name, user=role, connect_timeout=5
+        )
+        connection.autocommit = True
+        return connection
+
+    def sql(self, name: str, sql: str, values: tuple[Any, ...] | None = None) -> list[Any]:
+        connection = self.connect(name, "postgres")
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql, values)
+                return list(cursor.fetchall()) if cursor.description else []
+        finally:
+            connection.close()
+
+    def _run(self, program: str, *words: str) -> None:
+        subprocess.run(
+            [self._bin / program, *words], check=True, capture_output=True, user=self._user,
+            cwd=self.directory,
+        )  # fmt: skip
+
+
+def _psycopg2() -> Any:
+    import psycopg2
+
+    return psycopg2
+
+
+def _version(path: Path) -> int:
+    return int(path.parts[-3])
+
+
+def _user() -> str | None:
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name).pw_name
+        except KeyError:
+            continue
+    return None
+
+
+def _tree(root: int) -> list[int]:
+    """A process and its children."""
+    children = Path(f"/proc/{root}/task/{root}/children").read_text().split()
+    return [root, *map(int, children)]
+
+
+def _kill(pid: int, how: signal.Signals) -> None:
+    try:
+        os.kill(pid, how)
+    except ProcessLookupError:
+        pass
