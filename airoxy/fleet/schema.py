@@ -60,7 +60,8 @@ CREATE TABLE airoxy.daily (
     api_key_id bigint NOT NULL,
     token_id bigint NOT NULL,
     model text NOT NULL,
-    PRIMARY KEY (day, host, api_key_id, token_id, model)
+    group_id bigint NOT NULL,
+    PRIMARY KEY (day, host, api_key_id, token_id, model, group_id)
 );
 
 CREATE TABLE airoxy.leases (               -- who refreshes a token now; only he gives it back

@@ -139,10 +139,11 @@ class Shipper:
         if not sums:
             return
         counts = [name for name in self._sums if name not in GROUP]
+        key = ", ".join(("host", *GROUP))
         sets = ", ".join(f"{name} = excluded.{name}" for name in counts)
         self._postgres.insert(
             f"INSERT INTO airoxy.daily (host, {', '.join(self._sums)}) VALUES %s"
-            f" ON CONFLICT (day, host, api_key_id, token_id, model) DO UPDATE SET {sets}",
+            f" ON CONFLICT ({key}) DO UPDATE SET {sets}",
             [(member.host, *map(storable, row)) for row in sums],
         )
 

@@ -13,8 +13,10 @@ from typing import Any
 
 import apsw
 
+from airoxy.core.limits.holders import GROUPS_FROM
 from airoxy.store.fleet import shared
 from airoxy.store.fleet.shared import COMMANDED, Fields
+from airoxy.store.limits import sum_spending
 from airoxy.store.schema import run
 
 #: How other tables call the id of a row of these.
@@ -78,6 +80,8 @@ def _same(kind: str, row: Fields, theirs: Mapping[int, Fields]) -> int | None:
         ):
             return number
     for number, other in theirs.items():
+        if kind not in _SECRETS and row["name"] == other["name"]:
+            return number
         if (row["name"], row["created_at"]) == (other["name"], other["created_at"]):
             return number
     return None
@@ -91,6 +95,19 @@ def carry_out(db: apsw.Connection, merges: list[Merge]) -> None:
             run(db, f"UPDATE {merge.kind} SET name = ? WHERE id = ?", (name, number))
         for table, column in [(merge.kind, "id"), *_referring(db, _REFERENCES.get(merge.kind))]:
             _renumber(db, table, column, merge.ids)
+    if any(merge.ids for merge in merges):
+        _sum_anew(db)
+
+
+def _sum_anew(db: apsw.Connection) -> None:
+    """What spenders have cost is by their numbers."""
+    run(db, "DELETE FROM spending; DELETE FROM spenders")
+    for (number,) in run(
+        db,
+        f"SELECT id + {GROUPS_FROM} FROM groups UNION ALL"
+        " SELECT id FROM api_keys WHERE spend_total_nanousd IS NOT NULL",
+    ):
+        sum_spending(db, number)
 
 
 def _referring(db: apsw.Connection, column: str | None) -> list[tuple[str, str]]:

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import apsw
 
+from airoxy.core.limits.holders import GROUPS_FROM
+from airoxy.store.limits import sum_spending
 from airoxy.store.schema import run, transaction
 
 #: The tables, those first to which others refer; and what of them is each host's own.
@@ -195,6 +197,10 @@ def _take(db: apsw.Connection, table: _Table, arrived: Arrived) -> None:
         return
     if kind in LATEST:
         _announce(db, kind, json.loads(key)[0])
+    if kind == "groups":
+        sum_spending(db, json.loads(key)[0] + GROUPS_FROM)
+    elif kind == "api_keys" and wanted and wanted.get("spend_total_nanousd") is not None:
+        sum_spending(db, json.loads(key)[0])
     if not waits:
         run(db, "DELETE FROM fleet_outbox WHERE kind = ? AND key = ?", (kind, key))
 

@@ -1,5 +1,5 @@
-"""The tables of a host that is one of a fleet: a step of the migrations, so never changed once it is
-released. Without a row in `fleet` the host is alone."""
+"""The tables of a host that is one of a fleet: a step of the migrations, so never changed once
+it is released. Without a row in `fleet` the host is alone."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from airoxy.calendar import DAY_MS
 from airoxy.store.schema import run
 
 #: What one sum is of.
-GROUP = ("day", "api_key_id", "token_id", "model")
+GROUP = ("day", "api_key_id", "token_id", "model", "group_id")
 #: The sums that another host has given to the fleet already, where this one began as its copy.
 BASELINE = "fleet_baseline"
 
