@@ -8,6 +8,7 @@ person has it sent again.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -105,6 +106,10 @@ def refresh_token(
         answer = ask(oauth, lease.refresh_token, clock, sending)
     except _LeaseLost:
         return refresh_token(db, token_id, secret, oauth, clock, keep_pause=keep_pause, ask=ask)
+    except apsw.Error:  # nothing was sent
+        with contextlib.suppress(apsw.Error):
+            leases.release_lease(db, lease.id, None)
+        raise
     if isinstance(answer, Refreshed):
         stored = _insist(lambda: _store(db, lease, answer, clock()))
         message = "renewed" if stored else "has another refresh token by now"

@@ -10,13 +10,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import apsw
 
 from airoxy.config import OAuth
 from airoxy.core.pool import Token
-from airoxy.jobs.refresh import refresh_token
+from airoxy.jobs.refresh import Outcome, refresh_token
 from airoxy.journal import about
+from airoxy.store.schema import explain
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,9 @@ class Refresher:
             outcome = refresh_token(
                 db, token.id, token.secret, self._oauth, time.time, keep_pause=True
             )
+        except apsw.Error as error:  # a full disk fails no request that another token can serve
+            message = f"cannot be refreshed: {explain(Path(db.filename), error).message}"
+            outcome = Outcome(token.id, token.name, False, message)
         finally:
             db.close()
         if self._told.get(token.id) != outcome.message:  # once, not for each request
