@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.fake_anthropic import FakeAnthropic
 from tests.reliability.conftest import Watched
-from tests.reliability.load import opened, wait
+from tests.reliability.load import opened, wait, worker
 from tests.reliability.raw import Client
 from tests.reliability.test_machine_faults import change
 
@@ -30,7 +30,7 @@ APART = [
     {condition, event}
     for condition in ("moved_database", "held_lock", "full_disk")
     for event in _STARTS
-]
+] + [{"moved_database", "held_lock"}]
 
 
 class Faults:
@@ -76,7 +76,7 @@ class Faults:
         self._airoxy.process.wait()
         self._airoxy.process = None
         wait(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 40)
-        self._airoxy.start()
+        self._start()
 
     def reload(self) -> None:
         assert self._airoxy.process
@@ -85,7 +85,7 @@ class Faults:
 
     def restart(self) -> None:
         self._airoxy.stop()
-        self._airoxy.start()
+        self._start()
 
     def read_only(self) -> None:
         """Nothing that is open for writing can become read-only: it is met at the start."""
@@ -96,7 +96,18 @@ class Faults:
         remount(self._disk, "rw")
         assert refused.returncode == 1, refused
         assert "Traceback" not in refused.stderr, refused
+        self._start()
+
+    def _start(self) -> None:
+        """And until all workers serve: the service fails where one cannot when it starts."""
         self._airoxy.start()
+        ready: set[int] = set()
+
+        def whole() -> bool:
+            ready.add(worker(self._airoxy))
+            return ready >= set(self.workers())
+
+        wait(whole, 40)
 
     # Conditions
 

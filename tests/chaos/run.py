@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 from unittest import mock
@@ -100,10 +101,12 @@ def _disturb(airoxy: Watched, faults: Faults, dice: random.Random, seconds: floa
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         event = next(events)
-        drawn = [next(conditions) for _ in range(dice.choice((0, 1, 1, 2)))]
-        within = {
-            each.__name__: each for each in drawn if {each.__name__, event.__name__} not in APART
-        }
+        within: dict[str, Callable[[], AbstractContextManager[None]]] = {}
+        for _ in range(dice.choice((0, 1, 1, 2))):
+            condition = next(conditions)
+            name = condition.__name__
+            if not any({name, other} in APART for other in (event.__name__, *within)):
+                within[name] = condition
         print(event.__name__, *within, flush=True)
         with contextlib.ExitStack() as stack:
             for condition in within.values():
