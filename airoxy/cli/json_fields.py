@@ -39,6 +39,7 @@ KEY = JsonDocument(
         "pool": "the pool whose tokens it uses; null for all tokens",
         "group_id": "the number of the group that it is in; null for none",
         "group_name": "the group's name",
+        "old_secrets": "the secrets that it had before and that still work: masked and until",
         **_limits(),
         **_SPENT,
         "spent_this_week_nanousd": "what was spent this ISO week, UTC, in billionths of a dollar",
@@ -127,6 +128,15 @@ DOCUMENTS = (
         ("api-key add",), {"id": "its number", "name": "whom it is for", "key": "the key itself"}
     ),
     KEY,
+    JsonDocument(
+        ("api-key rotate",),
+        {
+            "id": "its number",
+            "name": "whom it is for",
+            "key": "the new key itself; null with --finish",
+            "old_secrets": "the secrets that it had before and that still work: masked and until",
+        },
+    ),
     JsonDocument(
         ("token add",), {"id": "its number", "name": "its name", "type": "api_key or oauth"}
     ),

@@ -3,7 +3,8 @@
 # ruff: noqa: S608  (the SQL is put together from this file's own words)
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 import apsw
@@ -15,7 +16,12 @@ from airoxy.errors import Conflict, NotFound
 from airoxy.store.schema import among, run, transaction
 
 #: The fields of a key as they are shown: its own, then its limits.
-FIELDS = ("id", "name", "masked", "is_active", "created_at", "note", "pool", "group_id")
+FIELDS = (
+    *("id", "name", "masked", "is_active", "created_at", "note", "pool", "group_id"),
+    "old_digests",
+)
+#: For how long it is remembered that a secret was one (seconds), to tell its holder.
+_REMEMBERED = 30 * 86400
 _COLUMNS = (*FIELDS, *(limit.column for limit in LIMITS))
 
 
@@ -26,9 +32,7 @@ def add_key(db: apsw.Connection, name: str, key: str, now: float) -> int:
             raise Conflict(
                 f"A key named {name!r} is there already; choose another name or remove it first."
             )
-        known = run(db, "SELECT id, name FROM api_keys WHERE digest = ?", (digest(key),))
-        if known:
-            raise Conflict(f"That key is there already: {known[0][0]} ({known[0][1]}).")
+        _refuse_known(db, key)
         ((key_id,),) = run(
             db,
             "INSERT INTO api_keys (name, digest, masked, created_at) VALUES (?, ?, ?, ?)"
@@ -36,6 +40,19 @@ def add_key(db: apsw.Connection, name: str, key: str, now: float) -> int:
             (name, digest(key), mask(key), int(now)),
         )
     return int(key_id)
+
+
+def _refuse_known(db: apsw.Connection, key: str) -> None:
+    """Raises Conflict for a secret that is or was some key's."""
+    rows = run(
+        db,
+        "SELECT id, name, digest, old_digests FROM api_keys"
+        " WHERE digest = ? OR old_digests IS NOT NULL",
+        (digest(key),),
+    )
+    for key_id, name, current, old in rows:
+        if digest(key) in (current, *(each.digest for each in _unpacked(old))):
+            raise Conflict(f"That key is there already: {key_id} ({name}).")
 
 
 def list_keys(db: apsw.Connection) -> list[dict[str, Any]]:
@@ -51,6 +68,8 @@ def list_keys(db: apsw.Connection) -> list[dict[str, Any]]:
 
 def _told(key: dict[str, Any]) -> dict[str, Any]:
     key["is_active"] = bool(key["is_active"])
+    old = _unpacked(key.pop("old_digests"))
+    key["old_secrets"] = [{"masked": each.masked, "until": each.until} for each in old]
     for limit in LIMITS:
         value = limit.unit.unpack(key[limit.column])
         key[limit.column] = (list(value) or None) if isinstance(value, tuple) else value
@@ -84,7 +103,7 @@ def remove_key(db: apsw.Connection, key_id: int, now: float) -> None:
     """It stops working; its row stays as a name for its history. Raises NotFound."""
     found = run(
         db,
-        "UPDATE api_keys SET removed_at = ?, is_active = 0, digest = NULL"
+        "UPDATE api_keys SET removed_at = ?, is_active = 0, digest = NULL, old_digests = NULL"
         " WHERE id = ? AND removed_at IS NULL RETURNING id",
         (int(now), key_id),
     )
@@ -111,6 +130,59 @@ def set_active(db: apsw.Connection, key_id: int, active: bool) -> None:
         toggle_key(db, key_id)
 
 
+class OldSecret(NamedTuple):
+    """A secret that a key had before it was rotated; `until` is the first Unix second at which it
+    is refused."""
+
+    digest: bytes
+    masked: str
+    until: int
+
+
+def rotate_key(
+    db: apsw.Connection, key_id: int, key: str | None, overlap: int, now: float
+) -> list[OldSecret]:
+    """Give it the secret `key`; None leaves it the one that it has. All that it had before are good
+    for `overlap` seconds at the most, from now on. Those that are good. Raises NotFound, Conflict.
+    """
+    with transaction(db):
+        rows = run(
+            db,
+            "SELECT digest, masked, old_digests FROM api_keys WHERE id = ? AND removed_at IS NULL",
+            (key_id,),
+        )
+        if not rows:
+            raise no_key(key_id)
+        current, masked, packed = rows[0]
+        end = int(now) + overlap
+        old = [each._replace(until=min(each.until, end)) for each in _unpacked(packed)]
+        if key is not None:
+            _refuse_known(db, key)
+            old.append(OldSecret(current, masked, end))
+            current, masked = digest(key), mask(key)
+        run(
+            db,
+            "UPDATE api_keys SET digest = ?, masked = ?, old_digests = ? WHERE id = ?",
+            (
+                current,
+                masked,
+                _packed(each for each in old if each.until > now - _REMEMBERED),
+                key_id,
+            ),
+        )
+    return [each for each in old if each.until > now]
+
+
+def _packed(old: Iterable[OldSecret]) -> str | None:
+    rows = [{**each._asdict(), "digest": each.digest.hex()} for each in old]
+    return json.dumps(rows, ensure_ascii=False) if rows else None
+
+
+def _unpacked(text: Any) -> list[OldSecret]:
+    rows = json.loads(text) if text else []
+    return [OldSecret(bytes.fromhex(row["digest"]), row["masked"], row["until"]) for row in rows]
+
+
 class KeyInForce(NamedTuple):
     """What the request path knows of a key."""
 
@@ -118,16 +190,19 @@ class KeyInForce(NamedTuple):
     digest: bytes
     pool: str | None
     group_id: int | None
+    old_secrets: list[OldSecret]
 
 
 def keys_in_force(db: apsw.Connection, ids: Collection[int] | None = None) -> list[KeyInForce]:
     """Those (of these ids) that are let in."""
     rows = run(
         db,
-        "SELECT id, digest, pool, group_id FROM api_keys WHERE is_active AND removed_at IS NULL"
+        "SELECT id, digest, pool, group_id, old_digests FROM api_keys"
+        " WHERE is_active AND removed_at IS NULL"
         f" AND {among(ids)}",
     )
-    return [KeyInForce(*row) for row in rows]
+    found = (KeyInForce(*row) for row in rows)
+    return [key._replace(old_secrets=_unpacked(key.old_secrets)) for key in found]
 
 
 def active_digests(db: apsw.Connection) -> dict[bytes, int]:

@@ -302,6 +302,9 @@ CREATE INDEX audit_subjects ON audit (kind, subject);
 # When the refresh token was sent for which no answer is known.
 _REFRESH_ASKED = "ALTER TABLE tokens ADD COLUMN refresh_asked_at REAL;"
 
+# The secrets that a key had before it was rotated: digest, masked and until, as a JSON array.
+_OLD_DIGESTS = "ALTER TABLE api_keys ADD COLUMN old_digests TEXT;"
+
 #: Step n brings `user_version` to n.
 MIGRATIONS: tuple[str, ...] = (
     _KEYS_AND_TOKENS + _GENERATION + REQUESTS,
@@ -322,6 +325,7 @@ MIGRATIONS: tuple[str, ...] = (
     _REFRESH_ASKED,
     GROUPS,
     FLEET,
+    _OLD_DIGESTS,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1

@@ -9,17 +9,19 @@ import apsw
 
 from airoxy.core.limits.table import LIMITS
 from airoxy.store.limits import recorded_use
-from airoxy.views.times import with_times
+from airoxy.views.times import moment, with_times
 
 Row = Mapping[str, Any]
 
 
 def with_use(db: apsw.Connection, key: Row, now: float) -> dict[str, Any]:
-    """The key with what it has used of its limits, as far as the usage log tells."""
+    """The key with what it has used of its limits, as far as the usage log tells, and only those of
+    its old secrets that are still good."""
     use = recorded_use(db, key["id"], now)
     measures = (limit.measure for limit in LIMITS)
     told = {each.field: each.used(use) for each in measures if each and each.field}
-    return {**key, **told}
+    old = [each for each in key["old_secrets"] if each["until"] > now]
+    return {**key, **told, "old_secrets": old}
 
 
 class Meter(NamedTuple):
@@ -51,4 +53,12 @@ def state(key: Row, now: float) -> str:
 
 def document(key: Row) -> dict[str, Any]:
     """The key as JSON has it."""
-    return with_times(key, ("created_at", "expires_at"))
+    old = [with_times(each, ("until",)) for each in key["old_secrets"]]
+    return {**with_times(key, ("created_at", "expires_at")), "old_secrets": old}
+
+
+def old_secrets(key: Row) -> str:
+    """Which of the secrets that it had before are still good, of a key `with_use`."""
+    return ", ".join(
+        f"{each['masked']} until {moment(each['until'])}" for each in key["old_secrets"]
+    )

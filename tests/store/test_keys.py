@@ -20,7 +20,7 @@ def test_a_key_is_listed_by_its_mask_and_known_by_its_digest(db: apsw.Connection
     known = {name: value for name, value in listed.items() if value is not None}
     assert known == {
         "id": 1, "name": "one", "masked": "ak-testt…test", "is_active": True, "created_at": 7,
-        "share_resources": "group",
+        "share_resources": "group", "old_secrets": [],
     }  # fmt: skip
     assert keys.active_digests(db) == {digest(KEY): key_id}
 

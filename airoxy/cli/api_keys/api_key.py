@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airoxy.cli.api_keys import limits as cli_limits
+from airoxy.cli.api_keys import rotate
 from airoxy.cli.command import Command, Context, Group, add_id, add_json, add_words, given_words
 from airoxy.cli.confirm import add_yes, agreed
 from airoxy.cli.parsing.arguments import name_argument
@@ -105,7 +106,7 @@ def _list(context: Context, args: Namespace) -> None:
                 str(row["id"]),
                 row["name"],
                 row["masked"],
-                views.state(row, now),
+                _state(row, now),
                 moment(row["created_at"]),
                 _tightest(context, row),
             )
@@ -115,6 +116,12 @@ def _list(context: Context, args: Namespace) -> None:
         right=("ID",),
     )
     return None
+
+
+def _state(key: Mapping[str, Any], now: float) -> str:
+    state = views.state(key, now)
+    last = max((each["until"] for each in key["old_secrets"]), default=None)
+    return f"{state}, old secret until {moment(last)}" if last and state == "active" else state
 
 
 def _tightest(context: Context, key: Mapping[str, Any]) -> str:
@@ -159,6 +166,8 @@ def _tell(context: Context, key: Mapping[str, Any], *, json: bool) -> None:
 def _facts(key: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
     yield "key", key["masked"]
     yield "state", views.state(key, now)
+    if key["old_secrets"]:
+        yield "old secret", f"{views.old_secrets(key)} UTC"
     yield "created", f"{moment(key['created_at'])} UTC"
     if key["note"]:
         yield "note", key["note"]
@@ -248,6 +257,13 @@ GROUP = Group(
             _set,
             _set_arguments,
             f"Change a key's limits, note or name; what is not named stays. {_LIMITS}",
+        ),
+        Command(
+            "rotate",
+            "Give a key a new secret, while the old one still works for a time",
+            rotate.run,
+            rotate.add_arguments,
+            rotate.DESCRIPTION,
         ),
         Command("list", "List the keys, masked, with their use of a limit", _list, add_json),
         Command("show", "Show a key with all its limits", _show, _show_arguments),

@@ -26,8 +26,9 @@ log = logging.getLogger(__name__)
 
 class Snapshot:
     """`keys` maps a key's digest to its id; `limits`, `groups` and `pools` that to the limits that
-    hold for it, its group's id and its pool. `tokens` are the active ones, by id. Call `renew`
-    first.
+    hold for it, its group's id and its pool. `old_keys` maps the digest of a secret that a key had
+    before to its id and the Unix time at which it ends. `tokens` are the active ones, by id. Call
+    `renew` first.
 
     `watch` is called with the id of each token that has changed and the token itself, or None where
     it is not active any more.
@@ -37,7 +38,9 @@ class Snapshot:
         self._db = db
         self._data_version = self._generation = self._last_change = -1
         self._digests: dict[int, bytes] = {}
+        self._old_digests: dict[int, list[bytes]] = {}
         self.keys: dict[bytes, int] = {}
+        self.old_keys: dict[bytes, tuple[int, int]] = {}
         self._own_limits: dict[int, Limits] = {}
         self._group_limits: dict[int, Holder] = {}
         self.limits: dict[int, KeyLimits] = {}
@@ -96,11 +99,16 @@ class Snapshot:
         limited = limits.limits_in_force(self._db, ids)
         for key_id in tuple(self._digests) if ids is None else ids:
             self.keys.pop(self._digests.pop(key_id, b""), None)
+            for digest in self._old_digests.pop(key_id, ()):
+                self.old_keys.pop(digest, None)
             for known in (self._own_limits, self.limits, self.groups, self.pools):
                 known.pop(key_id, None)
         for key in found:
             self._digests[key.id] = key.digest
             self.keys[key.digest] = key.id
+            if key.old_secrets:
+                self._old_digests[key.id] = [old.digest for old in key.old_secrets]
+                self.old_keys |= {old.digest: (key.id, old.until) for old in key.old_secrets}
             if key.pool is not None:
                 self.pools[key.id] = key.pool
             if key.group_id is not None:

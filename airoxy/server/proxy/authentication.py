@@ -9,6 +9,8 @@ from airoxy.core.limits.units import moment
 from airoxy.errors import NotReady, Unauthorized
 from airoxy.server.pool.snapshot import Snapshot
 
+_NO_KEY: tuple[int | None, int] = (None, 0)
+
 
 def authenticate(
     digests: Iterable[bytes], snapshot: Snapshot, now: float
@@ -22,7 +24,15 @@ def authenticate(
     for digest in digests:
         key_id = snapshot.keys.get(digest)
         if key_id is None:
-            continue
+            key_id, until = snapshot.old_keys.get(digest, _NO_KEY)
+            if key_id is None:
+                continue
+            if now >= until:
+                refusal = Unauthorized(
+                    f"This API key was replaced by a new one, and ended at {moment(until)}",
+                    expired=True,
+                )
+                continue
         limits = snapshot.limits.get(key_id)
         if limits is None or limits.expires_at is None or now < limits.expires_at:
             return key_id, limits

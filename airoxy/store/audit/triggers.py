@@ -1,5 +1,4 @@
-"""The triggers that record each change of keys, groups and tokens, in the transaction that makes
-it.
+"""The triggers that record changes of keys, groups and tokens, in the transaction that makes them.
 
 They are derived from the columns that the tables have, and made anew with every migration: a new
 column is recorded unless it is among those that are left out here.
@@ -36,12 +35,22 @@ _AUDITED = {
     ),
 }  # fmt: skip
 
+#: What is recorded in a column's place, and what that is called.
+_IN_PLACE = {
+    "old_digests": (
+        "old_secret_until",
+        "(SELECT max(value ->> 'until') FROM json_each({row}.old_digests))",
+    ),
+    "group_id": ("group_name", "(SELECT name FROM groups WHERE id = {row}.group_id)"),
+}
+
 _NOW_MS = "CAST((julianday('now') - 2440587.5) * 86400000 + 0.5 AS INTEGER)"
 #: What has become of a row, by the column that says so; the first that has changed.
 _ACTIONS = {
     "removed_at": "'removed'",
     "is_active": "iif(NEW.is_active, 'enabled', 'disabled')",
     "digest": "'rotated'",
+    "old_digests": "'rotated'",
     "reset_at": "'reset'",
 }
 
@@ -99,16 +108,16 @@ def _differs(column: str) -> str:
 
 def _changed(columns: Sequence[str], row: str) -> str:
     """The columns that have changed, as JSON, of the row before or after."""
-    rows = " UNION ALL ".join(
-        f"SELECT '{name}' AS field, {row}.{name} AS value WHERE {_differs(name)}"
-        for name in columns
-    )
+    rows = " UNION ALL ".join(f"{_field(name, row)} WHERE {_differs(name)}" for name in columns)
     return f"(SELECT json_group_object(field, value) FROM ({rows}))"
 
 
 def _whole(columns: Sequence[str], row: str) -> str:
     """What the row says, as JSON."""
-    rows = " UNION ALL ".join(
-        f"SELECT '{name}' AS field, {row}.{name} AS value" for name in columns
-    )
+    rows = " UNION ALL ".join(_field(name, row) for name in columns)
     return f"(SELECT json_group_object(field, value) FROM ({rows}) WHERE value IS NOT NULL)"
+
+
+def _field(column: str, row: str) -> str:
+    name, value = _IN_PLACE.get(column, (column, f"{{row}}.{column}"))
+    return f"SELECT '{name}' AS field, {value.format(row=row)} AS value"

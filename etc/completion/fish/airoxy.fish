@@ -6,6 +6,7 @@ function __airoxy_at --description 'Whether this is the command typed so far'
     set --append known "api-key"
     set --append known "api-key add"
     set --append known "api-key set"
+    set --append known "api-key rotate"
     set --append known "api-key list"
     set --append known "api-key show"
     set --append known "api-key enable"
@@ -100,6 +101,7 @@ complete --command airoxy --condition '__airoxy_at setup' --long-option help --d
 complete --command airoxy --condition '__airoxy_at setup' --long-option no-check --description 'do not ask Anthropic whether the token is good'
 complete --command airoxy --condition '__airoxy_at api-key' --arguments add --description 'Make a key and show it once'
 complete --command airoxy --condition '__airoxy_at api-key' --arguments set --description 'Change a key’s limits, note or name'
+complete --command airoxy --condition '__airoxy_at api-key' --arguments rotate --description 'Give a key a new secret, while the old one still works for a time'
 complete --command airoxy --condition '__airoxy_at api-key' --arguments list --description 'List the keys, masked, with their use of a limit'
 complete --command airoxy --condition '__airoxy_at api-key' --arguments show --description 'Show a key with all its limits'
 complete --command airoxy --condition '__airoxy_at api-key' --arguments enable --description 'Let a key in'
@@ -142,6 +144,12 @@ complete --command airoxy --condition '__airoxy_at api-key set' --long-option sh
 complete --command airoxy --condition '__airoxy_at api-key set' --long-option note --require-parameter --description 'what to remember of the key; `none` takes it away'
 complete --command airoxy --condition '__airoxy_at api-key set' --long-option pool --require-parameter --description 'use only the tokens of this pool; `none` takes it away'
 complete --command airoxy --condition '__airoxy_at api-key set' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at api-key rotate' --arguments '(airoxy complete keys 2>/dev/null)'
+complete --command airoxy --condition '__airoxy_at api-key rotate' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at api-key rotate' --long-option overlap --require-parameter --description 'for how long the old secret still works: 24h (the default), 7d, 0 for not at all'
+complete --command airoxy --condition '__airoxy_at api-key rotate' --long-option stdin --description 'read the new key from standard input, one that another host of yours has made'
+complete --command airoxy --condition '__airoxy_at api-key rotate' --long-option finish --description 'make no new secret, and let the old ones in no more: all clients have the new one'
+complete --command airoxy --condition '__airoxy_at api-key rotate' --long-option json --description 'print one JSON document'
 complete --command airoxy --condition '__airoxy_at api-key list' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at api-key list' --long-option json --description 'print one JSON document'
 complete --command airoxy --condition '__airoxy_at api-key show' --arguments '(airoxy complete keys 2>/dev/null)'

@@ -38,7 +38,8 @@ def whole(db: apsw.Connection) -> Snapshot:
 
 def same(one: Snapshot, other: Snapshot) -> bool:
     return all(
-        getattr(one, name) == getattr(other, name) for name in ("keys", "limits", "pools", "tokens")
+        getattr(one, name) == getattr(other, name)
+        for name in ("keys", "old_keys", "limits", "pools", "tokens")
     )
 
 
@@ -49,8 +50,11 @@ def test_it_follows_every_change(db: apsw.Connection, reader: apsw.Connection) -
         lambda: keys.add_key(db, "two", "ak-two", 0),
         lambda: set_limits(db, 1, {"requests_per_minute": 5, "pool": "red"}),
         lambda: set_limits(db, 1, {"requests_per_minute": None, "pool": None}),
+        lambda: keys.rotate_key(db, 2, "ak-two-new", 60, 0),
+        lambda: keys.rotate_key(db, 2, "ak-two-newer", 60, 0),
         lambda: keys.toggle_key(db, 2),
         lambda: keys.toggle_key(db, 2),
+        lambda: keys.rotate_key(db, 2, None, 0, 0),
         lambda: keys.remove_key(db, 1, 0),
         lambda: add(db, "one"),
         lambda: add(db, "two"),
