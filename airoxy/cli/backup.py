@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from airoxy.cli.command import Command, Context, add_json
-from airoxy.views.times import moment, rfc3339
+from airoxy.views.times import rfc3339, zoned_moment
 
 _DESCRIPTION = (
     "Copy the database to FILE: keys, tokens, detailed requests and all sums, as they are at this"
@@ -33,7 +33,8 @@ def _run(context: Context, args: Namespace) -> None:
         copy = {"file": str(target), "bytes": size, "taken_at": rfc3339(taken_at)}
         return context.json(copy | {"key": key and str(key)})
     context.say(
-        f"{target}: everything up to {moment(taken_at)} UTC, {size / 1e6:,.1f} MB, checked."
+        f"{target}: everything up to {zoned_moment(taken_at, context.zone)},"
+        f" {size / 1e6:,.1f} MB, checked."
     )
     if key:
         context.say(

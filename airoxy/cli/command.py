@@ -119,9 +119,23 @@ class Context:
     def now(self) -> float:
         return self.clock()
 
+    def moment(self) -> datetime.datetime:
+        """Now, in the time zone of the configuration."""
+        return datetime.datetime.fromtimestamp(self.now(), self.zone)
+
+    @cached_property
+    def zone(self) -> datetime.tzinfo:
+        """That of the configuration; UTC where it has mistakes."""
+        from airoxy.errors import ConfigError
+
+        try:
+            return self.config.timezone
+        except ConfigError:
+            return datetime.UTC
+
     def today(self) -> datetime.date:
-        """The day in UTC."""
-        return day_of(self.now())
+        """The day in the time zone of the configuration."""
+        return day_of(self.now(), self.zone)
 
     def say(self, text: str = "") -> None:
         print(text, file=self.out)

@@ -14,6 +14,7 @@ def _tidy_log(context: Context, _args: Namespace) -> int:
     """Also the nightly copy, if there is to be one; without it the log is tidied all the same."""
     from airoxy.jobs.backup import back_up_nightly
     from airoxy.jobs.tidy import tidy_audit, tidy_log
+    from airoxy.store.usage.days import settle
 
     config, db, failed = context.config, context.database, False
     try:
@@ -25,8 +26,10 @@ def _tidy_log(context: Context, _args: Namespace) -> int:
     if forgotten := tidy_audit(db, config.audit_retention_days, context.now()):
         days = config.audit_retention_days
         context.say(f"{forgotten:,} audit entries of more than {days} days ago deleted.")
-    days, keep_rows = config.log_retention_days, config.fleet.keep_rows
-    context.say(str(tidy_log(db, days, context.now(), keep_rows=keep_rows)))
+    now, keep_rows = context.now(), config.fleet.keep_rows
+    settle(db, config.timezone, now)
+    tidied = tidy_log(db, config.log_retention_days, now, zone=config.timezone, keep_rows=keep_rows)
+    context.say(str(tidied))
     return EXIT_FAILED if failed else 0
 
 
@@ -70,7 +73,7 @@ GROUP = Group(
             "tidy-log",
             "Delete detailed rows that are older than log_retention_days",
             _tidy_log,
-            description="Delete detailed rows that are older than log_retention_days (whole UTC "
+            description="Delete detailed rows that are older than log_retention_days (whole "
             "days), and audit entries that are older than audit_retention_days. The totals that"
             " `airoxy stats` shows keep everything. Before that, copy the database to"
             " backup.directory, if the configuration names one.",

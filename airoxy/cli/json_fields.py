@@ -16,8 +16,8 @@ class JsonDocument(NamedTuple):
 
 
 _SPENT = {
-    "spent_today_nanousd": "what was spent today, UTC, in billionths of a dollar",
-    "spent_this_month_nanousd": "what was spent this month, UTC, in billionths of a dollar",
+    "spent_today_nanousd": "what was spent today, in billionths of a dollar",
+    "spent_this_month_nanousd": "what was spent this month, in billionths of a dollar",
 }
 _COUNTS = {each.name: each.label.lower() for each in USAGE}
 _CHANGING = ("list", "show", "set", "enable", "disable", "toggle")
@@ -42,7 +42,7 @@ KEY = JsonDocument(
         "old_secrets": "the secrets that it had before and that still work: masked and until",
         **_limits(),
         **_SPENT,
-        "spent_this_week_nanousd": "what was spent this ISO week, UTC, in billionths of a dollar",
+        "spent_this_week_nanousd": "what was spent this ISO week, in billionths of a dollar",
         "spent_total_nanousd": "what was spent in total; null without such a limit",
         "requests_last_minute": "its requests in the last sixty seconds",
         "tokens_last_minute": "input and output tokens in the last sixty seconds",

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
@@ -122,6 +123,7 @@ class Config:
     tls: Tls
     workers: int
     token_refresh_interval: int
+    timezone: tzinfo
     log_retention_days: int
     audit_retention_days: int
     log_client_addresses: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 
 from airoxy.config.kinds import (
@@ -19,6 +20,7 @@ from airoxy.config.kinds import (
     Switch,
     Text,
     Texts,
+    TimeZone,
     Url,
     Whole,
 )
@@ -96,10 +98,19 @@ SCHEMA: tuple[Setting, ...] = (
         " midnight UTC, so if it does not divide the day the last interval is shorter.",
     ),
     Setting(
+        "timezone",
+        TimeZone(),
+        UTC,
+        "The time zone of the days, weeks and months in which limits on money turn over and usage"
+        " is summed, and of the times that commands show to people. A change holds from the next"
+        " reload on: sums of days before it stay as they are. JSON has times in UTC, prices"
+        " change with UTC days, and what systemd writes and times follows the system's zone.",
+    ),
+    Setting(
         "log_retention_days",
         Whole(1, 36500),
         3,
-        "How many whole days (UTC) every request keeps its own row in the log. The daily sums, to"
+        "How many whole days every request keeps its own row in the log. The daily sums, to"
         " which it was added when it ended, are kept for good.",
     ),
     Setting(

@@ -31,10 +31,10 @@ class Tidied:
 
     def __str__(self) -> str:
         if not (self.rows or self.forgotten or self.freed):
-            return f"Nothing to tidy: no detailed row is from before {self.before} (UTC)."
+            return f"Nothing to tidy: no detailed row is from before {self.before}."
         forgotten = f"{self.forgotten:,} batches and files forgotten, " if self.forgotten else ""
         return (
-            f"{self.rows:,} detailed rows from before {self.before} (UTC) deleted, {forgotten}"
+            f"{self.rows:,} detailed rows from before {self.before} deleted, {forgotten}"
             f"{self.freed / 1e6:,.1f} MB given back."
         )
 
@@ -44,14 +44,15 @@ def tidy_log(
     retention_days: int,
     now: float,
     pause: Pause = time.sleep,
+    zone: datetime.tzinfo = datetime.UTC,
     *,
     keep_rows: int = 0,
 ) -> Tidied:
-    """Keep `retention_days` whole days and today, in UTC; and of what a fleet has not been given
+    """Keep `retention_days` whole days and today, in `zone`; and of what a fleet has not been given
     yet the newest `keep_rows`."""
-    before = day_of(now) - datetime.timedelta(retention_days)
+    before = day_of(now, zone) - datetime.timedelta(retention_days)
     last = may_delete(db, keep_rows)
-    rows = in_slices(db, lambda most: requests.delete_slice(db, before, most, last), pause)
+    rows = in_slices(db, lambda most: requests.delete_slice(db, before, most, zone, last), pause)
     forgotten = _forget_resources(db, now, pause)
     pages = in_slices(db, lambda most: schema.shrink(db, most), pause)
     return Tidied(before, rows, forgotten, pages * schema.page_size(db))

@@ -48,6 +48,7 @@ from airoxy.store import tokens
 from airoxy.store.audit.trail import SERVER, act_as
 from airoxy.store.file.database_file import DatabaseFile
 from airoxy.store.schema import open_database
+from airoxy.store.usage import days
 from airoxy.upstream.origin import proxy_for
 from airoxy.upstream.upstream import Upstream
 
@@ -112,6 +113,10 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     connect = partial(_connect, config.database)
     with suppress(StoreError):  # without the tokens' key, which the snapshot reports
         report_interrupted(db)
+    try:
+        days.settle(db, config.timezone, time.time())
+    except apsw.Error as error:  # usage is summed by the days of before
+        log.warning("The days of %s are not in force: %s", config.timezone, error)
     # The request path reads what it can at once and never waits for a lock.
     db.setbusytimeout(0)
 
@@ -122,7 +127,7 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     pool = Pool(
         Snapshot(db),
         _token_state(memory, db, workers),
-        TokenLimits(memory, limit_counters),
+        TokenLimits(memory, limit_counters, config.timezone),
         Refusals(memory),
         writer,
         Refresher(config.oauth, connect),
@@ -131,7 +136,7 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     # So that no request waits until all keys and tokens are read.
     pool.snapshot.renew()
     # Prices are read now: the first request that is written may find no descriptor left.
-    limiter = Limiter(limit_counters, pool.snapshot.is_limited, db, config.pricing)
+    limiter = Limiter(limit_counters, pool.snapshot.is_limited, db, config.pricing, config.timezone)
     proxy = Proxy(
         config,
         pool,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from airoxy.calendar import day_number, day_of
+from airoxy.calendar import day_number
 from airoxy.core.billing.usage import PER_MINUTE
 from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM
 from airoxy.core.limits.measures import MINUTE, PERIODS, TOTAL, Use
@@ -22,6 +22,7 @@ from airoxy.core.request.paths import CHAT, MESSAGES
 from airoxy.errors import Conflict
 from airoxy.store.keys import no_key
 from airoxy.store.schema import among, run, transaction
+from airoxy.store.usage import days
 from airoxy.store.usage.first_tables import BLOCK
 
 #: The limits of a key, by their columns, and what else may be set.
@@ -146,7 +147,7 @@ def _whose(number: int, column: str) -> tuple[str, tuple[int, ...]]:
 def recorded_use(db: apsw.Connection, number: int, now: float) -> Use:
     """What a key or group has used, as far as it has been written; nothing is held in it."""
     minute = last_minute(db, number, now)
-    today = day_of(now)
+    today = days.today(db, now)
     is_summed = bool(run(db, "SELECT 1 FROM spenders WHERE id = ?", (number,)))
     if number == EVERYBODY + GROUPS_FROM and not is_summed:
         costs = _sum_all(db, today)

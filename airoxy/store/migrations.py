@@ -278,6 +278,13 @@ _SPEND_PER_WEEK = "ALTER TABLE api_keys ADD COLUMN spend_per_week_nanousd INTEGE
 # And one: networks with a space between them.
 _FROM_NETWORKS = "ALTER TABLE api_keys ADD COLUMN from_networks TEXT;"
 
+# From when on (Unix time) the days of the sums are how many seconds ahead of UTC's; see
+# `airoxy.store.usage.days`.
+_DAY_OFFSETS = """
+CREATE TABLE day_offsets (since INTEGER PRIMARY KEY, seconds INTEGER NOT NULL) STRICT;
+INSERT INTO day_offsets VALUES (0, 0);
+"""
+
 _CLIENT_ADDRESS = "ALTER TABLE requests ADD COLUMN client_address TEXT;"
 
 # Who has changed keys and tokens, and how. From here on triggers write it, which are derived from
@@ -326,6 +333,7 @@ MIGRATIONS: tuple[str, ...] = (
     GROUPS,
     FLEET,
     _OLD_DIGESTS,
+    _DAY_OFFSETS,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1

@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from airoxy.calendar import day_number, day_of
+from airoxy.calendar import day_number
 from airoxy.core.pool import OwnLimits, Scope, Token
 from airoxy.core.quota import QuotaWindow
 from airoxy.errors import Conflict, NotFound
 from airoxy.store.schema import among, run, transaction
+from airoxy.store.usage import days
 
 _LISTED = (
     "id",
@@ -172,8 +173,8 @@ def _loaded(row: tuple[Any, ...]) -> Token:
 
 
 def spent(db: apsw.Connection, token_id: int, now: float) -> tuple[int, int]:
-    """What the token's requests have cost today and this month, UTC, in nano-dollars."""
-    today = day_of(now)
+    """What the token's requests have cost today and this month, in nano-dollars."""
+    today = days.today(db, now)
     ((of_today, of_month),) = run(
         db,
         "SELECT ifnull(sum(cost_nanousd) FILTER (WHERE day = ?2), 0), ifnull(sum(cost_nanousd), 0)"

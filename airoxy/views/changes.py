@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC
 from typing import Any, NamedTuple
 
 from airoxy.core.billing.money import exact_dollars
@@ -64,7 +65,7 @@ def _shown(column: str, value: Any) -> str:
         return "none"
     if column in _LIMITS:
         unit = _LIMITS[column].unit
-        return visible(unit.show(unit.unpack(value)))
+        return visible(unit.show(unit.unpack(value), UTC))
     if column.endswith(_MONEY):
         return exact_dollars(value)
     if column == "is_active":

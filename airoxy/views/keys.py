@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import apsw
 
 from airoxy.core.limits.table import LIMITS
 from airoxy.store.limits import recorded_use
-from airoxy.views.times import moment, with_times
+from airoxy.views.times import with_times, zoned_moment
 
 Row = Mapping[str, Any]
 
@@ -33,14 +34,14 @@ class Meter(NamedTuple):
     share: float
 
 
-def meters(key: Row) -> list[Meter]:
+def meters(key: Row, zone: datetime.tzinfo) -> list[Meter]:
     """Those of the key's limits of which the use is told, of a key `with_use`."""
     found = []
     for limit in LIMITS:
         most = key[limit.column]
         if most is not None and limit.measure and limit.measure.field:
             used, show = key[limit.measure.field], limit.unit.show
-            found.append(Meter(limit.label, show(used), show(most), used / most))
+            found.append(Meter(limit.label, show(used, zone), show(most, zone), used / most))
     return found
 
 
@@ -57,8 +58,8 @@ def document(key: Row) -> dict[str, Any]:
     return {**with_times(key, ("created_at", "expires_at")), "old_secrets": old}
 
 
-def old_secrets(key: Row) -> str:
+def old_secrets(key: Row, zone: datetime.tzinfo) -> str:
     """Which of the secrets that it had before are still good, of a key `with_use`."""
     return ", ".join(
-        f"{each['masked']} until {moment(each['until'])}" for each in key["old_secrets"]
+        f"{each['masked']} until {zoned_moment(each['until'], zone)}" for each in key["old_secrets"]
     )

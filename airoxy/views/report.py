@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from airoxy.core.report import Report
 from airoxy.store.usage.daily import TOTALS
 from airoxy.views.formats import cut
+from airoxy.views.times import rfc3339
 
 _COLUMNS = (
     "month",
@@ -33,7 +34,7 @@ def write_csv(report: Report, out: TextIO) -> None:
 
 def document(report: Report, now: float) -> dict[str, Any]:
     """The report as JSON has it; `now` is when it was made."""
-    return asdict(report) | {"month": f"{report.month:%Y-%m}", "generated_at": now}
+    return asdict(report) | {"month": f"{report.month:%Y-%m}", "generated_at": rfc3339(now)}
 
 
 def _exact(nanousd: int) -> str:

@@ -6,7 +6,7 @@ Invariant: every text from outside is escaped, and the page may run no script.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, tzinfo
 from html import escape
 from typing import Any
 
@@ -15,7 +15,7 @@ from airoxy.core.billing.usage import PROMPT, USAGE
 from airoxy.core.report import Report
 from airoxy.views.formats import cents
 from airoxy.views.report import key_name, model_name
-from airoxy.views.times import moment
+from airoxy.views.times import zoned_moment
 
 _STYLE = """
 :root { --paper: #fff; --ink: #1b1d21; --soft: #5d646e; --line: #e2e5ea; --band: #f5f6f8;
@@ -66,8 +66,9 @@ _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 960, 240, 64, 12, 22
 _PLOT = _HEIGHT - _TOP - _BOTTOM
 
 
-def page(report: Report, now: float) -> str:
+def page(report: Report, now: float, zone: tzinfo) -> str:
     """The whole document; `now` is when it was made."""
+    made = zoned_moment(now, zone)
     title = f"{report.month:%B %Y}"
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -77,7 +78,7 @@ def page(report: Report, now: float) -> str:
 <title>airoxy: usage in {title}</title>
 <style>{_STYLE}</style>
 <h1>Usage in {title}</h1>
-<p class="soft">{_period(report, now)}</p>
+<p class="soft">{_period(report, made)}</p>
 {_summary(report)}
 <h2>{_chart_title(report)}</h2>
 {_chart(report)}
@@ -87,15 +88,15 @@ def page(report: Report, now: float) -> str:
 {_table("Model", _model_lines(report.models), report.totals)}
 <footer>
 {_remarks(report)}<p>Costs are estimated in US dollars from the usage that Anthropic reported and a
-price list; they are not an invoice. Days are UTC days. Made by airoxy, {moment(now)} UTC.</p>
+price list; they are not an invoice. Days are those of {zone}. Made by airoxy, {made}.</p>
 </footer>
 </html>"""
 
 
-def _period(report: Report, now: float) -> str:
+def _period(report: Report, made: str) -> str:
     if report.complete:
         return f"The whole month, {_days_in(report.month)} days"
-    return f"The month so far, as of {moment(now)} UTC"
+    return f"The month so far, as of {made}"
 
 
 def _days_in(month: date) -> int:

@@ -15,12 +15,12 @@ _CLOCK = re.compile(r"[0-2][0-9]:[0-5][0-9](?::[0-5][0-9])?", re.ASCII)
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
-def rfc3339(seconds: float | None) -> str | None:
+def rfc3339(seconds: float | None, zone: datetime.tzinfo = datetime.UTC) -> str | None:
     """A Unix time for programs: "2026-11-22T17:18:44Z"; to the millisecond where it is no whole
     second."""
     if seconds is None:
         return None
-    exact = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    exact = datetime.datetime.fromtimestamp(seconds, zone)
     text = exact.isoformat(timespec="milliseconds" if exact.microsecond else "seconds")
     return text.replace("+00:00", "Z")
 
@@ -30,16 +30,26 @@ def with_times(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {**row, **{name: rfc3339(row[name]) for name in names if name in row}}
 
 
-def moment(seconds: float | None) -> str:
-    """A Unix time as "2026-11-22 17:18" (UTC), or a dash."""
+def moment(seconds: float | None, zone: datetime.tzinfo) -> str:
+    """A Unix time as "2026-11-22 17:18", or a dash."""
     if not seconds:
         return "-"
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M")
+    return datetime.datetime.fromtimestamp(seconds, zone).strftime("%Y-%m-%d %H:%M")
 
 
-def moment_of_day(seconds: float) -> str:
-    """A Unix time as "17:18:44" (UTC)."""
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%H:%M:%S")
+def zoned_moment(seconds: float, zone: datetime.tzinfo) -> str:
+    """A Unix time as "2026-11-22 17:18 UTC"."""
+    return datetime.datetime.fromtimestamp(seconds, zone).strftime("%Y-%m-%d %H:%M %Z")
+
+
+def local_time(text: str, zone: datetime.tzinfo) -> datetime.datetime:
+    """A time of a row, as programs get it, on the clocks of `zone`."""
+    return datetime.datetime.fromisoformat(text).astimezone(zone)
+
+
+def time_of_day(seconds: float, zone: datetime.tzinfo) -> str:
+    """A Unix time as "17:18:44 UTC"."""
+    return datetime.datetime.fromtimestamp(seconds, zone).strftime("%H:%M:%S %Z")
 
 
 def span(seconds: float) -> str:
@@ -59,16 +69,16 @@ def past(seconds: float | None, now: float) -> str:
     return f"{span(now - seconds)} ago" if seconds else "never"
 
 
-def typed_moment(text: str, now: float, option: str) -> float:
+def typed_moment(text: str, now: float, option: str, zone: datetime.tzinfo) -> float:
     """The Unix time that is meant by `2h` (ago), `2026-11-22`, `2026-11-22T17:30` or `17:30`, all
-    in UTC. Raises InvalidInput."""
+    in `zone`. Raises InvalidInput."""
     if ago := _AGO.fullmatch(text):
         return now - int(ago[1]) * UNITS[ago[2]]
     try:
         if _CLOCK.fullmatch(text):
-            text = f"{day_of(now)}T{text}"
+            text = f"{day_of(now, zone)}T{text}"
         typed = datetime.datetime.fromisoformat(text)
-        return typed.replace(tzinfo=typed.tzinfo or datetime.UTC).timestamp()
+        return typed.replace(tzinfo=typed.tzinfo or zone).timestamp()
     except (ValueError, OverflowError):
         raise InvalidInput(
             f"{option} {text!r}: a moment looks like 2h (ago), 2026-11-22, 2026-11-22T17:30"

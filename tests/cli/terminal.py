@@ -28,9 +28,9 @@ class Screen(io.StringIO):
 class Typed:
     """Types commands at an airoxy that has its database at `database`."""
 
-    def __init__(self, database: Path, clock: Clock) -> None:
+    def __init__(self, database: Path, clock: Clock, **settings: Any) -> None:
         self.config = database.with_name("airoxy.yaml")
-        self.config.write_text(json.dumps({"database": str(database)}))
+        self.config.write_text(json.dumps({"database": str(database), **settings}))
         self._clock = clock
 
     def __call__(self, *words: str, screen: Screen | None = None, **environ: str) -> str:

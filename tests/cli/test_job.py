@@ -14,7 +14,7 @@ from tests.store.seed import append, days_ago, row
 def test_the_log_is_tidied_and_the_totals_stay(db: apsw.Connection, clock: Clock) -> None:
     append(db, *[row(days_ago(n)) for n in range(10)])
     typed = Typed(Path(db.filename), clock)
-    assert typed("job", "tidy-log").startswith("6 detailed rows from before 2026-11-19 (UTC)")
+    assert typed("job", "tidy-log").startswith("6 detailed rows from before 2026-11-19 deleted")
     assert typed("job", "tidy-log").startswith("Nothing to tidy")
     assert len(typed.json("logs")) == 4
     assert typed.json("stats")["requests"] == 10

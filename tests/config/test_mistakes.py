@@ -76,6 +76,20 @@ def test_a_doubled_key_hides_no_other_mistake(
         ("log_retention_days: 0", "0 is out of range; give a whole number from 1 to 36500"),
         ("log_retention_days: 0.5", "0.5 is not a whole number"),
         ("max_attempts: 101", "101 is out of range; give a whole number from 1 to 100"),
+        # time zones
+        (
+            "timezone: Europe/Berlni",
+            "is no time zone that is installed (did you mean Europe/Berlin?)",
+        ),
+        (
+            "timezone: europe/berlin",
+            "(did you mean Europe/Berlin?); old names are in tzdata-legacy",
+        ),
+        ("timezone: Europe", "Europe is no time zone that is installed"),
+        ("timezone: ../../etc/passwd", "is no time zone that is installed"),
+        ("timezone: /etc/localtime", "is no time zone that is installed"),
+        ("timezone: 2", "2 is not text; give a name like Europe/Berlin"),
+        ("timezone:", "an empty value is not text"),
         # seconds
         ("upstream: {read_timeout: 0}", "0 is out of range; give a number of seconds above 0"),
         ("upstream: {read_timeout: .inf}", ".inf is not a number in plain digits"),

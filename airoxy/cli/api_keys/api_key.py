@@ -21,17 +21,18 @@ from airoxy.store.schema import transaction
 from airoxy.views import keys as views
 from airoxy.views import paste
 from airoxy.views.formats import bar
-from airoxy.views.times import moment
+from airoxy.views.times import moment, zoned_moment
 
 #: How wide a full limit is drawn, in a list and for one key.
 _SHORT_BAR, _LONG_BAR = 10, 24
 
 _LIMITS = (
-    "Limits apply from the next request on, to all workers together and across restarts. Days and"
-    " months are in UTC, a minute is the last sixty seconds. While a request runs, the most that it"
-    " can cost is held, so that requests at the same time exceed a limit by one request at the"
-    " most. A request above a limit is answered with 429 and told when to try again, one for"
-    " another model with 403, an expired key with 401. A batch counts when its results are fetched."
+    "Limits apply from the next request on, to all workers together and across restarts. Days,"
+    " weeks and months are those of `timezone` in the configuration, a minute is the last sixty"
+    " seconds. While a request runs, the most that it can cost is held, so that requests at the"
+    " same time exceed a limit by one request at the most. A request above a limit is answered with"
+    " 429 and told when to try again, one for another model with 403, an expired key with 401. A"
+    " batch counts when its results are fetched."
 )
 
 
@@ -47,7 +48,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _add(context: Context, args: Namespace) -> None:
-    changes = cli_limits.changes(args, context.now())
+    changes = cli_limits.changes(args, context.moment())
     cli_limits.warn_of_unknown_models(context, changes)
     name, given = _name(args), "-" in given_words(args)
     key = given_key(context.input.readline().strip()) if given else new_key(secrets.choice)
@@ -82,7 +83,7 @@ def _set_arguments(parser: ArgumentParser) -> None:
 
 
 def _set(context: Context, args: Namespace) -> None:
-    changes = cli_limits.changes(args, context.now())
+    changes = cli_limits.changes(args, context.moment())
     if args.name is not None:
         changes["name"] = args.name
     if not changes:
@@ -106,8 +107,8 @@ def _list(context: Context, args: Namespace) -> None:
                 str(row["id"]),
                 row["name"],
                 row["masked"],
-                _state(row, now),
-                moment(row["created_at"]),
+                _state(context, row),
+                moment(row["created_at"], context.zone),
                 _tightest(context, row),
             )
             for row in rows
@@ -118,15 +119,17 @@ def _list(context: Context, args: Namespace) -> None:
     return None
 
 
-def _state(key: Mapping[str, Any], now: float) -> str:
-    state = views.state(key, now)
+def _state(context: Context, key: Mapping[str, Any]) -> str:
+    state = views.state(key, context.now())
     last = max((each["until"] for each in key["old_secrets"]), default=None)
-    return f"{state}, old secret until {moment(last)}" if last and state == "active" else state
+    if not last or state != "active":
+        return state
+    return f"{state}, old secret until {moment(last, context.zone)}"
 
 
 def _tightest(context: Context, key: Mapping[str, Any]) -> str:
     """The limit of which most is used."""
-    found = max(views.meters(key), key=lambda meter: meter.share, default=None)
+    found = max(views.meters(key, context.zone), key=lambda meter: meter.share, default=None)
     if found is None:
         return "-"
     drawn = bar(min(1, found.share), _SHORT_BAR, context.out)
@@ -146,9 +149,9 @@ def _tell(context: Context, key: Mapping[str, Any], *, json: bool) -> None:
     if json:
         return context.json(views.document(key))
     context.say(f"Key {key['id']}: {key['name']}")
-    for name, text in _facts(key, context.now()):
+    for name, text in _facts(context, key):
         context.say(f"  {name:<12}{text}")
-    found = views.meters(key)
+    found = views.meters(key, context.zone)
     if not found:
         return None
     context.say()
@@ -163,17 +166,17 @@ def _tell(context: Context, key: Mapping[str, Any], *, json: bool) -> None:
     return None
 
 
-def _facts(key: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
+def _facts(context: Context, key: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "key", key["masked"]
-    yield "state", views.state(key, now)
+    yield "state", views.state(key, context.now())
     if key["old_secrets"]:
-        yield "old secret", f"{views.old_secrets(key)} UTC"
-    yield "created", f"{moment(key['created_at'])} UTC"
+        yield "old secret", views.old_secrets(key, context.zone)
+    yield "created", zoned_moment(key["created_at"], context.zone)
     if key["note"]:
         yield "note", key["note"]
     if key["pool"]:
         yield "pool", key["pool"]
-    yield from cli_limits.facts(key)
+    yield from cli_limits.facts(key, context.zone)
 
 
 def _remove_arguments(parser: ArgumentParser) -> None:

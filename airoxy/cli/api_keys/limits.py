@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
@@ -32,7 +33,7 @@ def add_arguments(parser: ArgumentParser, *, new: bool) -> None:
     )
 
 
-def changes(args: Namespace, now: float) -> dict[str, Any]:
+def changes(args: Namespace, now: datetime.datetime) -> dict[str, Any]:
     """What the options say, by column. Raises InvalidInput."""
     options = [(each.option, each.column, each.unit.read, each.unit.has_none) for each in LIMITS]
     found = {}
@@ -68,18 +69,20 @@ def warn_of_unknown_models(context: Context, changes: Row) -> None:
             context.warn(f"Warning: no model that airoxy knows matches {glob}{hint}")
 
 
-def _pool(text: str, _: float) -> str:
+def _pool(text: str, _: datetime.datetime) -> str:
     return read_name(text)
 
 
-def _note(text: str, _: float) -> str:
+def _note(text: str, _: datetime.datetime) -> str:
     return read_note(text)
 
 
-def facts(key: Row) -> Iterator[tuple[str, str]]:
+def facts(key: Row, zone: datetime.tzinfo) -> Iterator[tuple[str, str]]:
     """The limits of which no use is told, each with its label."""
     for limit in LIMITS:
-        if (limit.measure is None or not limit.measure.field) and (text := _shown(limit, key)):
+        if (limit.measure is None or not limit.measure.field) and (
+            text := _shown(limit, key, zone)
+        ):
             yield limit.label, text
 
 
@@ -96,6 +99,6 @@ def options(key: Row) -> list[str]:
     return words
 
 
-def _shown(limit: Limit, key: Row) -> str:
+def _shown(limit: Limit, key: Row, zone: datetime.tzinfo) -> str:
     value = key[limit.column]
-    return limit.unset if value is None else limit.text.format(limit.unit.show(value))
+    return limit.unset if value is None else limit.text.format(limit.unit.show(value, zone))

@@ -46,8 +46,8 @@ def _run(context: Context, args: Namespace) -> None:
     now = context.now()
     entries = read_trail(
         context.database,
-        since=typed_moment(args.since, now, "--since") if args.since else None,
-        until=typed_moment(args.until, now, "--until") if args.until else None,
+        since=typed_moment(args.since, now, "--since", context.zone) if args.since else None,
+        until=typed_moment(args.until, now, "--until", context.zone) if args.until else None,
         subjects=_subjects(context, args),
         limit=args.limit,
     )
@@ -58,7 +58,7 @@ def _run(context: Context, args: Namespace) -> None:
     return context.table(
         (
             (
-                str(rfc3339(entry.at // 1000)),
+                str(rfc3339(entry.at // 1000, context.zone)),
                 by(entry),
                 f"{entry.kind} {entry.subject}",
                 visible(entry.name),

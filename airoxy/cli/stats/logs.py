@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from airoxy.calendar import DAY_MS, start_ms
+from airoxy.calendar import start_ms
 from airoxy.cli.command import Command, Context, add_json
 from airoxy.cli.parsing.arguments import count_argument
 from airoxy.core.billing.usage import HEADINGS
 from airoxy.store import schema
 from airoxy.store.usage import costs, requests
 from airoxy.views.formats import cut, dollars, duration, padded, short, short_model
-from airoxy.views.times import typed_moment
+from airoxy.views.times import local_time, typed_moment
 
 #: How often a follower looks whether something was written (seconds).
 LOOK = 0.2
@@ -49,7 +49,6 @@ def _cost(row: Mapping[str, Any]) -> str:
 # know what will come; 120 columns in all.
 Column = tuple[str, int, Callable[[Mapping[str, Any]], str]]
 _COLUMNS: tuple[Column, ...] = (
-    ("TIME (UTC)", 14, lambda r: r["requested_at"][5:19].replace("T", " ")),
     ("KEY", 10, lambda r: r["api_key_name"] or str(r["api_key_id"])),
     ("TOKEN", 10, lambda r: r["token_name"] or "-"),
     ("ENDPOINT", 12, lambda r: _endpoint(r["endpoint"])),
@@ -75,8 +74,8 @@ _DESCRIPTION = (
     "the cost of what cannot be counted. A status with 'left' is of a client that went away, with "
     "'fail' of an answer that broke off or was none, with 'kill' of one that ran when its worker "
     "process was killed. With --wide, TRIES is how many tokens were tried, FIRST the time to the "
-    "first byte of the answer, REQUEST ID Anthropic's, and CLIENT where the client sits. All "
-    "times are UTC."
+    "first byte of the answer, REQUEST ID Anthropic's, and CLIENT where the client sits. Times "
+    "are those of `timezone` in the configuration."
 )
 
 
@@ -144,7 +143,7 @@ def _run(context: Context, args: Namespace) -> None:
     if not rows:
         context.say("No requests yet." if wanted == requests.Filter() else "No such requests.")
         return _tell_retention(context, wanted)
-    columns = _columns(args)
+    columns = _columns(context, args)
     _head(context, columns)
     return _show(context, columns, rows)
 
@@ -153,12 +152,13 @@ def _filter(context: Context, args: Namespace) -> requests.Filter:
     now = context.now()
     day = context.today() if args.today else args.date
     since, until = (
-        None if text is None else round(typed_moment(text, now, option) * 1000)
+        None if text is None else round(typed_moment(text, now, option, context.zone) * 1000)
         for text, option in ((args.since, "--since"), (args.until, "--until"))
     )
     if day is not None:
-        since = start_ms(day)
-        until = since + DAY_MS if until is None else min(until, since + DAY_MS)
+        since = start_ms(day, context.zone)
+        end = start_ms(day + datetime.timedelta(1), context.zone)
+        until = end if until is None else min(until, end)
     return requests.Filter(
         token_id=None if args.token is None else context.token_id(args.token, removed=True),
         key_id=None if args.key is None else context.key_id(args.key, removed=True),
@@ -173,9 +173,9 @@ def _filter(context: Context, args: Namespace) -> requests.Filter:
 
 def _tell_retention(context: Context, wanted: requests.Filter) -> None:
     """Rows are kept for some days only; the sums of older ones are kept for good."""
-    oldest = costs.oldest_day(context.database)
+    oldest = costs.oldest_day(context.database, context.zone)
     asked = wanted.since_ms if wanted.since_ms is not None else wanted.until_ms
-    if oldest and asked is not None and asked < start_ms(oldest):
+    if oldest and asked is not None and asked < start_ms(oldest, context.zone):
         context.say(
             f"Requests have rows of their own from {oldest} on; for older days there are sums:"
             " airoxy stats --since DATE --by day"
@@ -188,7 +188,7 @@ def _follow(context: Context, args: Namespace, wanted: requests.Filter) -> None:
     with schema.snapshot(db):
         last = requests.last_id(db)
         rows = requests.newest(db, limit=args.limit, wanted=wanted)[::-1]
-    columns = _columns(args)
+    columns = _columns(context, args)
     show = partial(_show_json, context) if args.json else partial(_show, context, columns)
     if not args.json:
         _head(context, columns)
@@ -208,8 +208,11 @@ def _show_json(context: Context, rows: Iterable[Mapping[str, Any]]) -> None:
         context.say(json.dumps(row, ensure_ascii=False))
 
 
-def _columns(args: Namespace) -> tuple[Column, ...]:
-    return _COLUMNS + _MORE if args.wide else _COLUMNS
+def _columns(context: Context, args: Namespace) -> tuple[Column, ...]:
+    def time_of(row: Mapping[str, Any]) -> str:
+        return f"{local_time(row['requested_at'], context.zone):%m-%d %H:%M:%S}"
+
+    return (("TIME", 14, time_of), *_COLUMNS, *(_MORE if args.wide else ()))
 
 
 def _head(context: Context, columns: Sequence[Column]) -> None:

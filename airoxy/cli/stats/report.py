@@ -11,7 +11,7 @@ from airoxy.cli.stats.tables import HEADS, cells, show_groups
 from airoxy.core.report import Report, build
 from airoxy.store.usage.daily import TOTALS, by_day_key_and_model
 from airoxy.views.report import document, key_name, model_name, write_csv
-from airoxy.views.times import moment
+from airoxy.views.times import zoned_moment
 
 
 def write_report(context: Context, month: date, today: date, form: str) -> None:
@@ -22,7 +22,7 @@ def write_report(context: Context, month: date, today: date, form: str) -> None:
     if form == "html":
         from airoxy.views.report_html import page
 
-        return context.say(page(report, context.now()))
+        return context.say(page(report, context.now(), context.zone))
     if form == "csv":
         return write_csv(report, context.out)
     if form == "json":
@@ -31,7 +31,7 @@ def write_report(context: Context, month: date, today: date, form: str) -> None:
 
 
 def _write_text(context: Context, report: Report) -> None:
-    so_far = "" if report.complete else f", as of {moment(context.now())} UTC"
+    so_far = "" if report.complete else f", as of {zoned_moment(context.now(), context.zone)}"
     context.say(f"Usage and estimated cost in {report.month:%B %Y}{so_far}\n")
     if not report.keys:
         return context.say("No requests.")

@@ -7,7 +7,7 @@ import datetime
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from airoxy.calendar import DAY_SECONDS, day_of, first_of_next_month, start_ms
+from airoxy.calendar import day_of, first_of_next_month, start, start_ms
 from airoxy.cli.command import Command, Context, add_json
 from airoxy.cli.stats.tables import Totals, show_groups
 from airoxy.core.billing.usage import USAGE
@@ -17,12 +17,13 @@ from airoxy.store.usage.daily import GROUPS
 from airoxy.store.usage.requests import HOUR
 from airoxy.views.cache import cache_effect
 from airoxy.views.formats import dollars
-from airoxy.views.times import typed_moment
+from airoxy.views.times import typed_moment, with_times
 
 _DESCRIPTION = (
     "Show what was used and what it cost, in all or divided: everything since the beginning, "
-    "however old. The cost is an estimate by the price list. Days are UTC days. With --report, "
-    "print a month's usage by client key, model and day: as text, as a self-contained HTML page "
+    "however old. The cost is an estimate by the price list. Days are those of "
+    "`timezone` in the configuration. With --report, print a month's usage by client key, model "
+    "and day: as text, as a self-contained HTML page "
     "(`airoxy stats --report month --format html > report.html`), as CSV or as JSON."
 )
 #: How a report may be written.
@@ -89,7 +90,9 @@ def _run(context: Context, args: Namespace) -> None:
     key_id = None if args.key is None else context.key_id(args.key, removed=True)
     whose = {"token_id": token_id, "key_id": key_id}
     if args.by == HOUR:
-        groups = requests.totals_by_hour(db, *_milliseconds(context, args), **whose)
+        groups = requests.totals_by_hour(
+            db, *_milliseconds(context, args), **whose, zone=context.zone
+        )
     else:
         since, until = _days(context, args)
         wanted: dict[str, Any] = {"since": since, "until": until, **whose}
@@ -102,7 +105,7 @@ def _run(context: Context, args: Namespace) -> None:
             raise InvalidInput("--cache is about all together; leave --by out.")
         groups = requests.totals_by(db, args.by, **wanted)
     if args.json:
-        return context.json(groups)
+        return context.json([with_times(group, (HOUR,)) for group in groups])
     if not groups:
         return context.say("No requests.")
     return show_groups(context, args.by, groups)
@@ -128,26 +131,29 @@ def _days(context: Context, args: Namespace) -> Days:
 def _day(context: Context, text: str | None, option: str) -> datetime.date | None:
     if text is None:
         return None
-    moment = typed_moment(text, context.now(), option)
-    if moment % DAY_SECONDS and not text.endswith(("d", "w")):
-        raise InvalidInput(f"{option}: sums are of whole days (UTC); by hour: --by hour")
-    return day_of(moment)
+    moment = typed_moment(text, context.now(), option, context.zone)
+    day = day_of(moment, context.zone)
+    if moment != start(day, context.zone) and not text.endswith(("d", "w")):
+        raise InvalidInput(f"{option}: sums are of whole days; by hour: --by hour")
+    return day
 
 
 def _milliseconds(context: Context, args: Namespace) -> tuple[int | None, int | None]:
     """The same for hours."""
     if args.today or args.month:
         since, until = _days(context, args)
-        return _start(since), _start(until)
+        return _start(context, since), _start(context, until)
     found = [
-        None if text is None else round(typed_moment(text, context.now(), option) * 1000)
+        None
+        if text is None
+        else round(typed_moment(text, context.now(), option, context.zone) * 1000)
         for text, option in ((args.since, "--since"), (args.until, "--until"))
     ]
     return found[0], found[1]
 
 
-def _start(day: datetime.date | None) -> int | None:
-    return None if day is None else start_ms(day)
+def _start(context: Context, day: datetime.date | None) -> int | None:
+    return None if day is None else start_ms(day, context.zone)
 
 
 def _report(context: Context, args: Namespace, today: datetime.date) -> None:

@@ -11,6 +11,7 @@ from airoxy.cli.command import Context
 from airoxy.core.billing.usage import HEADINGS
 from airoxy.store.usage.daily import TOTALS
 from airoxy.views.formats import bar, cut, dollars, painted, short
+from airoxy.views.times import moment
 
 Totals = Mapping[str, Any]
 
@@ -22,7 +23,7 @@ def show_groups(context: Context, by: str, groups: Sequence[Totals]) -> None:
     """A line for each group with a bar for its cost (its requests where nothing cost anything),
     and one for all."""
     rows = _every_day(groups) if by == "day" else groups
-    names = [cut(_NAMES[by](row), 40) for row in rows]
+    names = [cut(_NAMES[by](context, row), 40) for row in rows]
     total = {name: sum(row[name] for row in groups) for name in TOTALS}
     measure = "cost_nanousd" if total["cost_nanousd"] else "requests"
     most = max(row[measure] for row in rows)
@@ -51,12 +52,12 @@ def cells(totals: Totals) -> tuple[str, ...]:
     )
 
 
-_NAMES: dict[str, Callable[[Totals], str]] = {
-    "hour": lambda row: row["hour"][:16].replace("T", " "),
-    "day": lambda row: row["day"],
-    "model": lambda row: row["model"] or "-",
-    "token": lambda row: _name(row["token_id"], row["token_name"]),
-    "key": lambda row: _name(row["api_key_id"], row["api_key_name"]),
+_NAMES: dict[str, Callable[[Context, Totals], str]] = {
+    "hour": lambda context, row: moment(row["hour"], context.zone),
+    "day": lambda _, row: row["day"],
+    "model": lambda _, row: row["model"] or "-",
+    "token": lambda _, row: _name(row["token_id"], row["token_name"]),
+    "key": lambda _, row: _name(row["api_key_id"], row["api_key_name"]),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
@@ -34,12 +35,12 @@ def set_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--spend-per-day",
         metavar="USD",
-        help="dollars after which the token is not used for the rest of the day, UTC" + without,
+        help="dollars after which the token is not used for the rest of the day" + without,
     )
     parser.add_argument(
         "--spend-per-month",
         metavar="USD",
-        help="dollars after which it is not used for the rest of the month, UTC" + without,
+        help="dollars after which it is not used for the rest of the month" + without,
     )
     parser.add_argument(
         "--concurrent", metavar="N", help="requests that may run with it at once" + without
@@ -48,7 +49,7 @@ def set_arguments(parser: ArgumentParser) -> None:
 
 
 def run_set(context: Context, args: Namespace) -> None:
-    changes = _changes(args, context.now())
+    changes = _changes(args, context.moment())
     if args.name is not None:
         changes["name"] = args.name
     if not changes:
@@ -58,7 +59,7 @@ def run_set(context: Context, args: Namespace) -> None:
     show(context, tokens.find_token(context.database, token_id, context.now()), json=args.json)
 
 
-def _changes(args: Namespace, now: float) -> dict[str, Any]:
+def _changes(args: Namespace, now: datetime.datetime) -> dict[str, Any]:
     """What the options say, by column. Raises InvalidInput."""
     found: dict[str, Any] = {}
     for option, column, read in SETTINGS:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from airoxy.cli.command import Context
-from airoxy.core.limits.units import MONEY
+from airoxy.core.billing.money import exact_dollars
 from airoxy.store import tokens
-from airoxy.views.times import moment, past, span
+from airoxy.views.times import past, span, zoned_moment
 from airoxy.views.tokens import SPENDING, document, last_use, quota, state
 
 Row = Mapping[str, Any]
@@ -56,18 +56,19 @@ def show(context: Context, row: Row, *, json: bool) -> None:
     if json:
         return context.json(document(row))
     context.say(f"Token {row['id']}: {row['name']}")
-    for name, text in _facts(row, context.now()):
+    for name, text in _facts(context, row):
         context.say(f"  {name:<12}{text}")
     return None
 
 
-def _facts(row: Row, now: float) -> Iterator[tuple[str, str]]:
+def _facts(context: Context, row: Row) -> Iterator[tuple[str, str]]:
+    now = context.now()
     yield "token", row["masked"]
     yield "type", row["type"]
     yield "state", state(row, now)
     if row["inactive_since"]:
-        yield "since", f"{moment(row['inactive_since'])} UTC"
-    yield "created", f"{moment(row['created_at'])} UTC"
+        yield "since", zoned_moment(row["inactive_since"], context.zone)
+    yield "created", zoned_moment(row["created_at"], context.zone)
     yield "last used", past(last_use(row), now)
     if row["type"] == "oauth":
         yield "expires", _expiry(row, now)
@@ -80,7 +81,7 @@ def _facts(row: Row, now: float) -> Iterator[tuple[str, str]]:
     yield "pool", row["pool"] or "-"
     for period, limit, spent in SPENDING:
         if row[limit] is not None:
-            yield period, f"{MONEY.show(row[spent])} of {MONEY.show(row[limit])} spent"
+            yield period, f"{exact_dollars(row[spent])} of {exact_dollars(row[limit])} spent"
     if row["concurrent_requests"] is not None:
         yield "concurrent", f"{row['concurrent_requests']} requests at the most"
     if row["note"]:

@@ -16,7 +16,6 @@ from collections import deque
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
-from airoxy.calendar import day_of
 from airoxy.cli.command import Command, Context
 from airoxy.cli.system.health import HealthAnswer, Own, ask_server, own_server
 from airoxy.cli.system.system import SERVICE, booted, show
@@ -84,10 +83,12 @@ class Watch:
         if version != self._version or not 0 <= now - self._read_at < _STALE:
             self._version, self._read_at = version, now
             self._read(now)
-        return Picture(now=now, health=health, rate=self._rate(), **self._known)
+        return Picture(
+            now=now, zone=self._context.zone, health=health, rate=self._rate(), **self._known
+        )
 
     def _read(self, now: float) -> None:
-        today = day_of(now)
+        today = self._context.today()
         db = self._db
         with schema.snapshot(db):
             self._last = requests.last_id(db)

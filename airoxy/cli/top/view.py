@@ -5,6 +5,7 @@ It does nothing but lay out what it is given, so that a test can read it.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TextIO
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple, TextIO
 from airoxy.cli.system.health import HealthAnswer
 from airoxy.core.billing.usage import PROMPT
 from airoxy.views.formats import bar, cut, dollars, padded, short, short_model
-from airoxy.views.times import moment_of_day, span
+from airoxy.views.times import local_time, span, time_of_day
 
 #: How a line looks: "" is plain.
 HEAD, GOOD, WARN, BAD, SOFT = "head", "good", "warn", "bad", "soft"
@@ -31,9 +32,9 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Picture:
-    """One moment. `rate` is in requests per second; of tokens there is the `state` in words; all
-    sums are today's, and so is a key's `limit` (None: none). `health` is None until somebody was
-    asked."""
+    """One moment, shown in `zone`. `rate` is in requests per second; of tokens there is the `state`
+    in words; all sums are today's, and so is a key's `limit` (None: none). `health` is None until
+    somebody was asked."""
 
     now: float
     health: HealthAnswer | None
@@ -42,6 +43,7 @@ class Picture:
     tokens: Sequence[Row]
     keys: Sequence[Row]
     errors: Sequence[Row]
+    zone: datetime.tzinfo = datetime.UTC
 
 
 def lines(picture: Picture, width: int, height: int, out: TextIO) -> list[Line]:
@@ -67,7 +69,7 @@ def lines(picture: Picture, width: int, height: int, out: TextIO) -> list[Line]:
 def _top(picture: Picture, width: int) -> list[Line]:
     health, totals = picture.health, picture.totals
     known = health.body if health and health.status else {}
-    right = f"{moment_of_day(picture.now)} UTC   q quits"
+    right = f"{time_of_day(picture.now, picture.zone)}   q quits"
     version = f"airoxy {known['version']}, up {span(known['uptime'])}" if known else "airoxy"
     rate = "-" if picture.rate is None else f"{picture.rate:.1f}"
     now = f"{rate} requests/s   {_many(known.get('streams_open'), 'open stream')}"
@@ -145,7 +147,8 @@ def _keys(picture: Picture, width: int, room: int, out: TextIO) -> list[Line]:
 
 def _errors(picture: Picture, width: int, room: int) -> list[Line]:
     def line(row: Row) -> Line:
-        text = f"{row['requested_at'][11:19]}  {_cell(row['api_key_name'] or '-', 10)}"
+        text = f"{local_time(row['requested_at'], picture.zone):%H:%M:%S}"
+        text += f"  {_cell(row['api_key_name'] or '-', 10)}"
         text += f"  {_cell(row['token_name'] or '-', 10)}  {_cell(short_model(row['model']), 12)}"
         said = row["error_message"] or row["ending"].replace("_", " ")
         return Line(f"{text}  {row['status_code']}  {cut(said, max(1, width - 53))}")

@@ -20,13 +20,13 @@ SOON = 5
 
 class Period(NamedTuple):
     """A span of the calendar in which money is counted: the first day of the one that a day is in,
-    and the Unix time at which the one ends that a Unix time is in. `of` says of a sum what it is
-    for."""
+    and the Unix time at which the one ends that a Unix time is in, in a time zone. `of` says of a
+    sum what it is for."""
 
     name: str
     present: str
     first: Callable[[datetime.date], datetime.date]
-    end: Callable[[float], float]
+    end: Callable[[float, datetime.tzinfo], float]
     of: str = ""
 
 
@@ -36,14 +36,14 @@ WEEK = Period(
 )
 MONTH = Period("month", "this month", lambda day: day.replace(day=1), calendar.next_month)
 #: All time, which never ends.
-TOTAL = Period("total", "total", lambda _: calendar.EPOCH, lambda _: math.inf, "in total")
+TOTAL = Period("total", "total", lambda _: calendar.EPOCH, lambda *_: math.inf, "in total")
 PERIODS = (DAY, WEEK, MONTH, TOTAL)
 
 
 class Use(NamedTuple):
     """What a key or a group has used and holds. `spent` is by the names of PERIODS; `requests` and
     `tokens` are those of each second of the last minute, the oldest first; `held` (nano-dollars)
-    and `tokens_held` are for the `running` requests."""
+    and `tokens_held` are for the `running` requests. Periods are those of `zone`."""
 
     spent: Mapping[str, int]
     held: int = 0
@@ -51,6 +51,7 @@ class Use(NamedTuple):
     tokens: Sequence[int] = ()
     tokens_held: int = 0
     running: int = 0
+    zone: datetime.tzinfo = datetime.UTC
 
 
 class Refusal(NamedTuple):
@@ -99,10 +100,10 @@ class Spend:
             return None
         money = f"{exact_dollars(most)} {self.period.of or f'per {self.period.name}'}"
         if spent >= most:
-            until = self.period.end(now)
+            until = self.period.end(now, use.zone)
             told = f"has spent its limit of {money}"
             if until < math.inf:
-                told += f"; it opens again at {moment(until)}"
+                told += f"; it opens again at {moment(until, use.zone)}"
         else:
             until = now + SOON
             told = f"has a limit of {money}, and running requests may use up what is"

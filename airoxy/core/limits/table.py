@@ -73,15 +73,15 @@ class Limits:
     `expires_at` is the first Unix second at which the key no longer works."""
 
     spend_per_day: int | None = _limit(
-        MONEY, "dollars that may be spent in a day, UTC", measure=Spend(DAY), metavar="USD",
+        MONEY, "dollars that may be spent in a day", measure=Spend(DAY), metavar="USD",
         label="today",
     )  # fmt: skip
     spend_per_week: int | None = _limit(
-        MONEY, "dollars that may be spent in a week from Monday on, UTC", measure=Spend(WEEK),
+        MONEY, "dollars that may be spent in a week from Monday on", measure=Spend(WEEK),
         metavar="USD", label="this week",
     )  # fmt: skip
     spend_per_month: int | None = _limit(
-        MONEY, "dollars that may be spent in a calendar month, UTC", measure=Spend(MONTH),
+        MONEY, "dollars that may be spent in a calendar month", measure=Spend(MONTH),
         metavar="USD", label="this month",
     )  # fmt: skip
     spend_total: int | None = _limit(
@@ -105,7 +105,7 @@ class Limits:
     )  # fmt: skip
     expires_at: int | None = _limit(
         MOMENT,
-        "the last day of the key, UTC, or the moment: 2026-12-31T18:00; or from now on: 30d",
+        "the last day of the key, or the moment: 2026-12-31T18:00; or from now on: 30d",
         option="--expires", metavar="DATE", label="expires", of_groups=False,
     )  # fmt: skip
 

@@ -22,12 +22,12 @@ _MODEL = re.compile(r"[A-Za-z0-9._:@/\[\]*?-]{1,100}")
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """`read` makes a value of what was typed at a Unix time, or raises InvalidInput without a full
-    stop; `show` makes text of a value for people, and `write` what `read` takes; `pack` and
-    `unpack` lead to the database and back."""
+    """`read` makes a value of what was typed at a moment, in its time zone, or raises InvalidInput
+    without a full stop; `show` makes text of a value for people of a time zone, and `write` what
+    `read` takes; `pack` and `unpack` lead to the database and back."""
 
-    read: Callable[[str, float], Any]
-    show: Callable[[Any], str]
+    read: Callable[[str, datetime.datetime], Any]
+    show: Callable[[Any, datetime.tzinfo], str]
     write: Callable[[Any], str]
     #: The end of the column's name.
     suffix: str = ""
@@ -37,18 +37,18 @@ class Unit:
     has_none: bool = True
 
 
-def moment(when: float) -> str:
+def moment(when: float, zone: datetime.tzinfo = datetime.UTC) -> str:
     """A Unix time as people are told it."""
-    return datetime.datetime.fromtimestamp(when, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return datetime.datetime.fromtimestamp(when, zone).strftime("%Y-%m-%d %H:%M %Z")
 
 
-def _money(text: str, _: float) -> int:
+def _money(text: str, _: datetime.datetime) -> int:
     if text.startswith("-"):
         raise InvalidInput(f"{text} is less than nothing; give dollars, such as 5 or 2.50")
     return _above_nothing(nanousd(text))
 
 
-def _count(text: str, _: float) -> int:
+def _count(text: str, _: datetime.datetime) -> int:
     if not re.fullmatch(r"-?[0-9]+", text, re.ASCII):
         raise InvalidInput(f"{text!r} is no whole number")
     number = int(text[:30])
@@ -69,7 +69,7 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(re.split(r"[,\s]+", text.strip(", "))))
 
 
-def _models(text: str, _: float) -> tuple[str, ...]:
+def _models(text: str, _: datetime.datetime) -> tuple[str, ...]:
     globs = _words(text)
     for glob in globs:
         if not _MODEL.fullmatch(glob):
@@ -79,7 +79,7 @@ def _models(text: str, _: float) -> tuple[str, ...]:
     return globs
 
 
-def _paths(text: str, _: float) -> tuple[str, ...]:
+def _paths(text: str, _: datetime.datetime) -> tuple[str, ...]:
     globs = _words(text)
     for glob in globs:
         if not _PATH.fullmatch(glob):
@@ -87,7 +87,7 @@ def _paths(text: str, _: float) -> tuple[str, ...]:
     return globs
 
 
-def _networks(text: str, _: float) -> tuple[str, ...]:
+def _networks(text: str, _: datetime.datetime) -> tuple[str, ...]:
     return tuple(map(_network, _words(text)))
 
 
@@ -102,23 +102,23 @@ def _network(text: str) -> str:
         ) from None
 
 
-def _end(text: str, now: float) -> int:
+def _end(text: str, now: datetime.datetime) -> int:
     """The first second at which a key no longer works: of a day, the one after it."""
     if span := _SPAN.fullmatch(text.lower()):
-        return _above_nothing(int(span[1])) * _SECONDS[span[2]] + int(now)
+        return _above_nothing(int(span[1])) * _SECONDS[span[2]] + int(now.timestamp())
     try:
         try:
             day = datetime.date.fromisoformat(text)
         except ValueError:
             when = datetime.datetime.fromisoformat(text)
         else:
-            midnight = datetime.datetime.combine(day, datetime.time(), datetime.UTC)
-            when = midnight + datetime.timedelta(1)
+            day += datetime.timedelta(1)
+            when = datetime.datetime.combine(day, datetime.time(), now.tzinfo)
     except (ValueError, OverflowError):
         raise InvalidInput(f"{text!r} is no date; write it like 2026-12-31, or 30d") from None
     if when.tzinfo is None:
-        when = when.replace(tzinfo=datetime.UTC)
-    if when.timestamp() <= now:
+        when = when.replace(tzinfo=now.tzinfo)
+    if when <= now:
         raise InvalidInput(f"{text} is past; `airoxy api-key toggle ID` turns a key off at once")
     return int(when.timestamp())
 
@@ -139,20 +139,24 @@ def _iso(when: float) -> str:
     return datetime.datetime.fromtimestamp(when, datetime.UTC).isoformat()
 
 
-def _sharing(text: str, _: float) -> str:
+def _sharing(text: str, _: datetime.datetime) -> str:
     if text.lower() not in sharing.CHOICES:
         raise InvalidInput(f"{text!r} is none of {', '.join(sharing.CHOICES)}")
     return text.lower()
 
 
-MONEY = Unit(_money, exact_dollars, _plain_dollars, suffix="_nanousd")
-COUNT = Unit(_count, "{:,}".format, str)
-MODELS = Unit(_models, ", ".join, ",".join, pack=_packed, unpack=_unpacked)
-NETWORKS = Unit(_networks, ", ".join, ",".join, pack=_packed, unpack=_unpacked)
-PATHS = Unit(_paths, ", ".join, ",".join, pack=_packed, unpack=_unpacked)
+def _listed(words: tuple[str, ...], _: datetime.tzinfo) -> str:
+    return ", ".join(words)
+
+
+MONEY = Unit(_money, lambda amount, _: exact_dollars(amount), _plain_dollars, suffix="_nanousd")
+COUNT = Unit(_count, lambda count, _: f"{count:,}", str)
+MODELS = Unit(_models, _listed, ",".join, pack=_packed, unpack=_unpacked)
+NETWORKS = Unit(_networks, _listed, ",".join, pack=_packed, unpack=_unpacked)
+PATHS = Unit(_paths, _listed, ",".join, pack=_packed, unpack=_unpacked)
 SHARING = Unit(
     _sharing,
-    str,
+    lambda choice, _: str(choice),
     str,
     pack=lambda choice: None if choice == sharing.GROUP else choice,
     unpack=sharing.choice,

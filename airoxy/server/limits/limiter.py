@@ -41,12 +41,13 @@ Body = bytes | bytearray | AsyncIterator[bytes]
 @dataclass
 class Limiter:
     """`is_limited` says of a number in the counters whether it has limits; `db` never waits for a
-    lock."""
+    lock, and days are those of `zone`."""
 
     limit_counters: LimitCounters
     is_limited: Callable[[int], bool]
     db: apsw.Connection
     prices: PriceTable
+    zone: datetime.tzinfo = datetime.UTC
     _version: int = -1
     _spent: dict[int, tuple[datetime.date, dict[str, int]]] = field(default_factory=dict)
     _fresh: set[int] = field(default_factory=set)
@@ -151,11 +152,12 @@ class Limiter:
             tokens=limit_counters.tokens(slot, second) if limits.tokens_per_minute else (),
             tokens_held=limit_counters.tokens_held(slot),
             running=limit_counters.running(slot),
+            zone=self.zone,
         )
 
     def _spent_by(self, holder: Holder, now: float) -> dict[str, int]:
         """By the sums; where they cannot be read at the moment, what was known of them last."""
-        today, number = day_of(now), holder.number
+        today, number = day_of(now, self.zone), holder.number
         total = holder.limits.spend_total is not None
         day, costs = self._spent.get(number, (None, {each.name: 0 for each in PERIODS}))
         try:

@@ -29,7 +29,13 @@ class TokenLimits:
     """Requests that run are held in `counters`, under the negative id of their token, where they
     go with the worker that has them."""
 
-    def __init__(self, memory: SharedMemory, counters: LimitCounters) -> None:
+    def __init__(
+        self,
+        memory: SharedMemory,
+        counters: LimitCounters,
+        zone: datetime.tzinfo = datetime.UTC,
+    ) -> None:
+        self._zone = zone
         self._words = memory.words(REGION)
         self._lock = memory.lock(REGION, "slots")
         self._counters = counters
@@ -41,14 +47,14 @@ class TokenLimits:
             return 0.0
         today, this_month = self.spent(token.id, now)
         if limits.spend_per_month is not None and this_month >= limits.spend_per_month:
-            return next_month(now)
+            return next_month(now, self._zone)
         if limits.spend_per_day is not None and today >= limits.spend_per_day:
-            return next_day(now)
+            return next_day(now, self._zone)
         return 0.0
 
     def spent(self, token_id: int, now: float) -> tuple[int, int]:
         """Today and this month, in nano-dollars."""
-        words, base, today = self._words, _base(token_id), day_of(now)
+        words, base, today = self._words, _base(token_id), day_of(now, self._zone)
         if words[base] != token_id:
             return 0, 0
         return (
@@ -61,13 +67,13 @@ class TokenLimits:
         with self._lock:
             known_today, known_this_month = self.spent(token_id, now)
             today, this_month = max(today, known_today), max(this_month, known_this_month)
-            self._set(token_id, day_of(now), today, this_month)
+            self._set(token_id, day_of(now, self._zone), today, this_month)
 
     def add(self, token_id: int, nanousd: int, now: float) -> None:
         """So much more has been spent."""
         with self._lock:
             today, this_month = self.spent(token_id, now)
-            self._set(token_id, day_of(now), today + nanousd, this_month + nanousd)
+            self._set(token_id, day_of(now, self._zone), today + nanousd, this_month + nanousd)
 
     def is_busy(self, token: Token) -> bool:
         """Whether as many requests run as may."""

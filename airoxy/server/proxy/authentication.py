@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 
 from airoxy.core.limits.holders import KeyLimits
@@ -13,7 +14,10 @@ _NO_KEY: tuple[int | None, int] = (None, 0)
 
 
 def authenticate(
-    digests: Iterable[bytes], snapshot: Snapshot, now: float
+    digests: Iterable[bytes],
+    snapshot: Snapshot,
+    now: float,
+    zone: datetime.tzinfo = datetime.UTC,
 ) -> tuple[int, KeyLimits | None]:
     """The id of the client key, and its limits if it has any; one valid key among those sent is
     enough. Raises Unauthorized, or NotReady where the keys were never read.
@@ -36,7 +40,7 @@ def authenticate(
         limits = snapshot.limits.get(key_id)
         if limits is None or limits.expires_at is None or now < limits.expires_at:
             return key_id, limits
-        expiry = moment(limits.expires_at)
+        expiry = moment(limits.expires_at, zone)
         refusal = Unauthorized(f"This API key expired at {expiry}", expired=True)
     if not snapshot.complete:
         raise NotReady

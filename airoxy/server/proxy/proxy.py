@@ -123,12 +123,12 @@ class Proxy:
             self._renewed_at = now
         try:
             try:
-                return authenticate(digests, snapshot, now)
+                return authenticate(digests, snapshot, now, self.config.timezone)
             except Unauthorized:
                 if not is_recent:
                     raise
                 snapshot.renew()  # the key may be new
-                return authenticate(digests, snapshot, now)
+                return authenticate(digests, snapshot, now, self.config.timezone)
         except Unauthorized as error:
             self._refused.refuse(error, request.client, request.head.headers, now)
             raise

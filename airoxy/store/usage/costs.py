@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import apsw
 
-from airoxy.calendar import DAY_MS, numbered_day, start_ms
+from airoxy.calendar import DAY_MS, day_of, numbered_day, start_ms
 from airoxy.core.billing.usage import COUNTED, TOKENS, Usage
 from airoxy.store.fleet.membership import ship_again
 from airoxy.store.schema import run
@@ -94,10 +94,10 @@ def change_costs(db: apsw.Connection, changes: Iterable[Change]) -> list[Change]
     return changed
 
 
-def oldest_day(db: apsw.Connection) -> datetime.date | None:
+def oldest_day(db: apsw.Connection, zone: datetime.tzinfo = datetime.UTC) -> datetime.date | None:
     """From when there are detailed rows; None if there is none."""
     ((oldest,),) = run(db, "SELECT min(oldest) FROM blocks")
-    return None if oldest is None else numbered_day(oldest // DAY_MS)
+    return None if oldest is None else day_of(oldest / 1000, zone)
 
 
 def imported_days(db: apsw.Connection) -> list[datetime.date]:

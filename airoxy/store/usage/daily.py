@@ -1,7 +1,7 @@
 """The daily sums of the usage log: by day, client key, token and model, kept for good.
 
 Invariant: the sums hold every request ever written, so a total never looks at the detailed rows,
-and nothing can be counted twice or be missing. Days are UTC days.
+and nothing can be counted twice or be missing. Days are those of `store.usage.days`.
 """
 
 # ruff: noqa: S608  (the SQL is put together from this file's own words)

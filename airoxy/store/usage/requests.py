@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from airoxy.calendar import DAY_MS, start_ms
+from airoxy.calendar import start_ms
 from airoxy.core.billing.usage import COUNTED, Usage, counts_of
 from airoxy.store.schema import run
 from airoxy.store.usage.daily import TOTALS, conditions, totals, totals_by
@@ -96,8 +96,9 @@ def values(row: Row) -> tuple[Any, ...]:
     return row[:_USAGE] + counts_of(row.usage) + row[_USAGE + 1 :]
 
 
-#: The group of `totals_by_hour`.
+#: The group of `totals_by_hour`: the Unix time at which it begins.
 HOUR = "hour"
+_QUARTER = 900
 #: A request that failed, as the sums count it.
 FAILED = "status_code >= 400 OR ending IN ('upstream_failed', 'worker_killed')"
 
@@ -180,15 +181,12 @@ def newest(
     db: apsw.Connection,
     *,
     limit: int,
-    day: datetime.date | None = None,
     wanted: Filter = Filter(),
     after_id: int | None = None,
     **more: Any,
 ) -> list[dict[str, Any]]:
-    """The newest requests, newest first; with `after_id` those after it, oldest first. A `day`, and
-    fields of a Filter, narrow what is `wanted`."""
-    if day is not None:
-        more |= {"since_ms": start_ms(day), "until_ms": start_ms(day) + DAY_MS}
+    """The newest requests, newest first; with `after_id` those after it, oldest first. Fields
+    of a Filter narrow what is `wanted`."""
     wanted = wanted._replace(**more)
     blocks = wanted.of_blocks() | {"block >= ?": None if after_id is None else after_id // BLOCK}
     rows = wanted.of_rows() | {"id > ?": after_id}
@@ -214,8 +212,10 @@ def totals_by_hour(
     *,
     token_id: int | None = None,
     key_id: int | None = None,
+    zone: datetime.tzinfo = datetime.UTC,
 ) -> list[dict[str, Any]]:
-    """The sums of TOTALS for each hour with requests, of the days that have detailed rows."""
+    """The sums of TOTALS for each hour with requests, of the days that have detailed rows. Hours
+    are those of clocks in `zone`, which is a whole number of quarters of an hour from UTC."""
     wanted = Filter(token_id, key_id, since_ms, until_ms)
     where, values = conditions(wanted.of_rows())
     columns = {
@@ -227,11 +227,19 @@ def totals_by_hour(
     sums = ", ".join(columns.get(name, f"sum({name})") for name in TOTALS)
     rows = run(
         db,
-        "SELECT strftime('%Y-%m-%dT%H:00:00Z', requested_at / 1000, 'unixepoch') AS hour,"
-        f" {sums} FROM requests WHERE {where} GROUP BY hour ORDER BY hour",
+        f"SELECT requested_at / {_QUARTER * 1000} * {_QUARTER} AS quarter, {sums} FROM requests"
+        f" WHERE {where} GROUP BY quarter ORDER BY quarter",
         values,
     )
-    return [dict(zip((HOUR, *TOTALS), row, strict=True)) for row in rows]
+    hours: dict[int, list[int]] = {}
+    for quarter, *counts in rows:
+        clock = datetime.datetime.fromtimestamp(quarter, zone)
+        hour = quarter - clock.minute * 60
+        before = hours.get(hour, [0] * len(counts))
+        hours[hour] = [sum(pair) for pair in zip(before, counts, strict=True)]
+    return [
+        dict(zip((HOUR, *TOTALS), (hour, *counts), strict=True)) for hour, counts in hours.items()
+    ]
 
 
 def _of_block(
@@ -274,14 +282,18 @@ def last_id(db: apsw.Connection) -> int:
 
 
 def delete_slice(
-    db: apsw.Connection, before: datetime.date, limit: int, last: int | None = None
+    db: apsw.Connection,
+    before: datetime.date,
+    limit: int,
+    zone: datetime.tzinfo = datetime.UTC,
+    last: int | None = None,
 ) -> int:
     """Delete at most `limit` rows of the days before `before`, in the caller's transaction; with
     `last` only up to this id.
 
     Returns how many were deleted; if fewer than `limit`, none is left.
     """
-    limit_ms = start_ms(before)
+    before_ms = start_ms(before, zone)
     run(
         db,
         "DELETE FROM requests WHERE id IN (SELECT r.id"
@@ -289,12 +301,12 @@ def delete_slice(
         f" CROSS JOIN requests AS r ON r.id BETWEEN b.block * {BLOCK}"
         f" AND b.block * {BLOCK} + {BLOCK - 1}"
         " WHERE r.requested_at < ?1 AND r.id <= ifnull(?3, r.id) LIMIT ?2)",
-        (limit_ms, limit, last),
+        (before_ms, limit, last),
     )
     deleted = db.changes()
     # The next slice need not look through blocks that are empty now.
     run(db, f"DELETE FROM blocks WHERE block < (SELECT min(id) FROM requests) / {BLOCK}")
     if deleted < limit and last is None:
-        run(db, "DELETE FROM blocks WHERE newest < ?", (limit_ms,))
-        run(db, "UPDATE blocks SET oldest = ?1 WHERE oldest < ?1", (limit_ms,))
+        run(db, "DELETE FROM blocks WHERE newest < ?", (before_ms,))
+        run(db, "UPDATE blocks SET oldest = ?1 WHERE oldest < ?1", (before_ms,))
     return deleted

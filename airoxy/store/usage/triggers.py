@@ -48,11 +48,29 @@ def derive(db: apsw.Connection) -> None:
     # Versions before groups have the same triggers and the same view, without them.
     has_groups = "group_id" in daily
     group = _GROUP if has_groups else _GROUP[:-1]
-    sql = _written(group, requests, daily) + _recosted(group, requests)
+    values = _group(group, requests, _day(cursor))
+    sql = _written(group, values, daily) + _recosted(group, values)
     cursor.execute(sql + _view(requests) + (_SPENDING if has_groups else ""))
 
 
-def _written(group: Sequence[str], requests: Sequence[str], daily: Sequence[str]) -> str:
+def _day(cursor: apsw.Cursor) -> str:
+    """The day that a row is in, by the offsets of `store.usage.days`. They stand in the trigger,
+    the newest first, so that nothing is looked up for a row, and in UTC nothing is asked."""
+    if not list(cursor.execute("SELECT 1 FROM sqlite_schema WHERE name = 'day_offsets'")):
+        return f"NEW.requested_at / {DAY_MS}"  # a migration to a version from before
+    known = list(cursor.execute("SELECT since, seconds FROM day_offsets ORDER BY since DESC"))
+    oldest = known.pop()[1] * 1000
+    if not known and not oldest:
+        return f"NEW.requested_at / {DAY_MS}"
+    cases = "".join(
+        f" WHEN NEW.requested_at >= {since * 1000} THEN {seconds * 1000}"
+        for since, seconds in known
+    )
+    offset = f"CASE{cases} ELSE {oldest} END" if cases else f"{oldest}"
+    return f"(NEW.requested_at + {offset}) / {DAY_MS}"
+
+
+def _written(group: Sequence[str], values: str, daily: Sequence[str]) -> str:
     sums = [name for name in daily if name not in group]
     added = ", ".join(_SUMMED.get(name, f"NEW.{name}") for name in sums)
     adding = ", ".join(f"{name} = {name} + excluded.{name}" for name in sums)
@@ -61,7 +79,7 @@ DROP TRIGGER IF EXISTS requests_written;
 CREATE TRIGGER requests_written AFTER INSERT ON requests
 BEGIN
     INSERT INTO daily ({", ".join((*group, *sums))})
-    VALUES ({_group(group, requests)}, {added})
+    VALUES ({values}, {added})
     ON CONFLICT DO UPDATE SET {adding};
     INSERT INTO blocks VALUES (
         NEW.id / {BLOCK}, NEW.api_key_id, ifnull(NEW.token_id, 0),
@@ -80,22 +98,22 @@ END;
 """
 
 
-def _recosted(group: Sequence[str], requests: Sequence[str]) -> str:
+def _recosted(group: Sequence[str], values: str) -> str:
     return f"""
 DROP TRIGGER IF EXISTS requests_recosted;
 CREATE TRIGGER requests_recosted AFTER UPDATE OF cost_nanousd ON requests
 BEGIN
     UPDATE daily SET cost_nanousd = cost_nanousd + NEW.cost_nanousd - OLD.cost_nanousd
-    WHERE ({", ".join(group)}) = ({_group(group, requests)});
+    WHERE ({", ".join(group)}) = ({values});
 END;
 """
 
 
-def _group(group: Sequence[str], requests: Sequence[str]) -> str:
+def _group(group: Sequence[str], requests: Sequence[str], day: str) -> str:
     """The values of `group` for a row. A model that was charged for is not looked up."""
     used = " + ".join(f"NEW.{name}" for name in requests if name.endswith("_tokens"))
     return f"""
-        NEW.requested_at / {DAY_MS}, NEW.api_key_id, ifnull(NEW.token_id, 0),
+        {day}, NEW.api_key_id, ifnull(NEW.token_id, 0),
         CASE
             WHEN NEW.model IS NULL THEN ''
             WHEN {used} > 0 OR NEW.model IN (SELECT name FROM charged_models) THEN NEW.model

@@ -47,7 +47,7 @@ def test_the_newest_requests_are_a_table(db: apsw.Connection, typed: Typed) -> N
     )
     lines = typed("logs").splitlines()
     assert [" ".join(line.split()) for line in lines] == [
-        "TIME (UTC) KEY TOKEN ENDPOINT MODEL IN OUT WRITE READ COST STATUS TOOK",
+        "TIME KEY TOKEN ENDPOINT MODEL IN OUT WRITE READ COST STATUS TOOK",
         "11-22 13:01:02 alice - count_tokens sonnet-4-5 10 20 70 50 $0 429 640ms",
         "rate limited",
         "11-22 12:00:00 alice console messages opus-5-5 9999 12.3k 70 50 $0.0505 200 4.0s",

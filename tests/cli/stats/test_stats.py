@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import apsw
 import pytest
 
 from airoxy.errors import InvalidInput, NotFound
+from airoxy.store.usage import days
 from airoxy.store.usage.daily import TOTALS
 from airoxy.views import formats
 from tests.cli.terminal import Screen, Typed
@@ -260,6 +262,37 @@ def test_the_hours_of_detailed_days_add_up(db: apsw.Connection, typed: Typed) ->
         found = typed.json("stats", "--by", "hour", *words.split())
         assert [each["requests"] for each in found] == requests
     assert "2026-11-22 11:00" in typed("stats", "--by", "hour")
+
+
+@pytest.mark.parametrize(
+    ("zone", "hours"),
+    [
+        ("Asia/Kathmandu", ["11-22 15:00", "11-22 16:00", "11-22 17:00"]),  # 5:45 ahead
+        ("Europe/Berlin", ["11-22 11:00", "11-22 12:00"]),
+        ("America/St_Johns", ["11-22 06:00", "11-22 07:00", "11-22 08:00"]),  # 3:30 behind
+    ],
+)
+def test_hours_are_those_of_the_clocks(db, clock, typed, zone: str, hours: list[str]) -> None:
+    typed = Typed(Path(db.filename), clock, timezone=zone)
+    append(db, *[row(time=f"{10 + n // 4}:{n % 4 * 15:02}:00") for n in range(8)])
+    shown = typed("stats", "--by", "hour", "--today")
+    assert [line[5:16] for line in shown.splitlines()[1:-1]] == hours
+    assert sum(each["requests"] for each in typed.json("stats", "--by", "hour")) == 8
+
+
+def test_days_are_typed_in_the_time_zone(db: apsw.Connection, clock: Clock, typed: Typed) -> None:
+    days.settle(db, ZoneInfo("Asia/Tokyo"), 0)
+    append(db, row(days_ago(1), "14:59:59"), row(days_ago(1), "15:00:00"), row(time="15:00:00"))
+    typed = Typed(Path(db.filename), clock, timezone="Asia/Tokyo")
+    assert typed.json("stats", "--today")["requests"] == 1
+    assert typed.json("stats", "--since", "2026-11-22", "--until", "2026-11-23")["requests"] == 1
+    assert [each["day"] for each in typed.json("stats", "--by", "day")] == [
+        "2026-11-21", "2026-11-22", "2026-11-23",
+    ]  # fmt: skip
+    assert [each["id"] for each in typed.json("logs", "--today")] == [2]
+    assert [each["id"] for each in typed.json("logs", "--since", "00:00")] == [3, 2]
+    assert "11-22 00:00:00" in typed("logs", "--date", "2026-11-22")
+    assert "2026-11-22 21:00 JST" in typed("stats", "--report", "month")
 
 
 def test_what_the_cache_did_is_told(db: apsw.Connection, typed: Typed) -> None:

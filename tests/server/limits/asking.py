@@ -8,6 +8,7 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 from airoxy.cli.api_keys.limits import add_arguments, changes
@@ -56,7 +57,7 @@ def set_(airoxy: Airoxy, *options: str, key_id: int = 1) -> None:
 def _changes(options: Sequence[str]) -> dict[str, Any]:
     parser = ArgumentParser()
     add_arguments(parser, new=False)
-    return changes(parser.parse_args(options), time.time())
+    return changes(parser.parse_args(options), datetime.now(UTC))
 
 
 def burst(airoxy: Airoxy, key: str, count: int = BURST, **fields: Any) -> list[Answer]:
