@@ -3,9 +3,9 @@
 A request has a slot from before it is sent upstream until its row is committed. When a worker is
 killed, another one adopts its slots and writes the rows.
 
-Invariant: a slot is valid whenever its worker is killed. What is noted later goes into the area
-that is not in use, and one word says which is. Before a row is committed its slot has the row's id,
-so that whoever adopts the slot can see whether it was.
+Invariant: a slot is valid whenever its worker is killed. What is noted later goes behind what is
+kept, or into the area that is not in use, and one word says which is and how long. Before a row is
+committed its slot has the row's id, so that whoever adopts the slot can see whether it was.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import marshal
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from airoxy.core.billing.usage import Usage
 from airoxy.server.shared_memory import FileLock, Record, Region, SharedMemory
@@ -25,9 +25,12 @@ PLACES = 256
 BLOCKS, _PER_BLOCK = 512, 64
 #: Characters of a path and of a model's name that are kept.
 _PATH, _MODEL = 208, 128
-_SMALL, _LARGE = 128, 330  # words of the two areas
+_REQUEST_ID = 104
+#: Bytes of what is kept of an answer.
+ROOM = 2640
 
-#: What is noted of a request, in this order; `usage` are the values of the fields of `Usage`.
+#: What is noted of a request that is not kept as it came, in this order; `used` has the values of
+#: the fields of `Usage`.
 PROGRESS = (
     "ending",
     "status",
@@ -39,8 +42,9 @@ PROGRESS = (
     "is_stream",
     "counted_results",
     "used",
-    "raw",
 )
+#: The forms of answers that are kept as they came: a document, or the events that matter.
+FORMS = ("json", "sse", "chat")
 
 _SLOT = Record(
     # Without words of their own: with another order, what is noted is of another layout.
@@ -48,7 +52,7 @@ _SLOT = Record(
     **{f"usage_{each.name}": 0 for each in fields(Usage)},
     row_id=1,
     counted=1,
-    current=1,  # which area is in use: its byte offset in the slot, above 32 bits its length
+    current=1,  # the area in use: its byte offset, its kind, and above 32 bits its length
     token_id=1,
     attempts=1,
     key_id=1,
@@ -58,28 +62,56 @@ _SLOT = Record(
     path=_PATH // 8,
     model=_MODEL // 8,
     used=1,
-    small=_SMALL,
-    large=_LARGE,
+    form=1,
+    status=1,
+    ttfb_ms=1,
+    text_tokens=1,
+    duration_ms=1,
+    ended=1,
+    request_id=_REQUEST_ID // 8,
+    first=ROOM // 8,
+    second=ROOM // 8,
 )
 _REGION = Record(owners=BLOCKS, slots=BLOCKS * _PER_BLOCK * _SLOT)
 REGION = Region("unwritten", _REGION, locks={"turn": 1, "place": PLACES})
 
 #: The fields from `row_id` to `used`, which is written last.
 _BEGIN = struct.Struct(f"<9q{_PATH}s{_MODEL}sq")
+#: The fields from `form` to `first`.
+_ANSWER = struct.Struct(f"<6q{_REQUEST_ID}s{ROOM}s")
+_ANSWER_AT = _SLOT.at["form"] * 8
 _ROW_ID, _COUNTED, _CURRENT = _SLOT.at["row_id"], _SLOT.at["counted"], _SLOT.at["current"]
 _TOKEN, _ATTEMPTS, _USED = _SLOT.at["token_id"], _SLOT.at["attempts"], _SLOT.at["used"]
+_TEXT, _DURATION, _ENDED = _SLOT.at["text_tokens"], _SLOT.at["duration_ms"], _SLOT.at["ended"]
 _STREAM, _UNCOUNTED, _HAS_MODEL = 1, 2, 4
 #: The last version that does not look for the same object twice, which takes half as long again.
 _MARSHAL = 2
-#: Where they begin in a slot, and how long they are (bytes).
-_SMALL_AREA = (_SLOT.at["small"] * 8, _SMALL * 8)
-_LARGE_AREA = (_SLOT.at["large"] * 8, _LARGE * 8)
+#: Where the areas begin in a slot (bytes).
+_FIRST, _SECOND = _SLOT.at["first"] * 8, _SLOT.at["second"] * 8
+#: In `current`, where the bytes are an answer's own.
+_AS_IT_CAME = 1 << 31
+
+
+class Kept(NamedTuple):
+    """Of an answer what its usage can be read from again, as it came."""
+
+    form: str
+    status: int
+    ttfb_ms: int
+    #: The text of a stream so far, by its length.
+    text_tokens: int
+    duration_ms: int
+    #: Whether it has ended, and nothing was wrong.
+    ended: bool
+    request_id: str | None
+    raw: bytes
 
 
 @dataclass(frozen=True)
 class Unwritten:
-    """What a slot says: what was asked, and as `progress` what was noted of the answer last. There
-    may be a row of the id `row_id`, and `counted` says that the metrics have it already."""
+    """What a slot says: what was asked, and of the answer either what is `kept` or, as `progress`,
+    what was noted last. There may be a row of the id `row_id`, and `counted` says that the metrics
+    have it already."""
 
     slot: int
     row_id: int
@@ -93,6 +125,7 @@ class Unwritten:
     token_id: int
     attempts: int
     counted: bool
+    kept: Kept | None
     progress: tuple[Any, ...] | None
 
 
@@ -117,20 +150,21 @@ class UnwrittenRequests:
         began_ms: int,
         model: str | None,
         token_id: int,
-        *,
-        is_stream: bool,
-        uncounted: bool,
+        is_stream: bool = False,
+        uncounted: bool = False,
         group_id: int | None = None,
     ) -> int | None:
         """A slot for a request that is about to be sent; None where there is none left."""
         if not self._free and not self._take_block():
             return None
         slot = self._free.pop()
-        flags = is_stream * _STREAM + uncounted * _UNCOUNTED + (model is not None) * _HAS_MODEL
+        flags = is_stream * _STREAM + uncounted * _UNCOUNTED
+        if model is not None:
+            flags += _HAS_MODEL
         _BEGIN.pack_into(
             self._bytes, slot * 8,
             0, 0, 0, token_id, 1, key_id, group_id or 0, began_ms, flags,
-            path.encode(), (model or "").encode(), 1,
+            path.encode(), model.encode() if model else b"", 1,
         )  # fmt: skip
         return slot
 
@@ -139,16 +173,61 @@ class UnwrittenRequests:
         self._words[slot + _TOKEN] = token_id
         self._words[slot + _ATTEMPTS] += 1
 
+    def keep(
+        self,
+        slot: int,
+        form: int,
+        raw: bytes,
+        status: int,
+        ttfb_ms: int,
+        duration_ms: int,
+        ended: bool,
+        request_id: bytes,
+    ) -> bool:
+        """Keep `raw`, with which an answer begins or, with `ended`, all of it. False if it is too
+        long, or something is noted already."""
+        length = len(raw)
+        if length > ROOM or self._words[slot + _CURRENT]:
+            return False
+        _ANSWER.pack_into(
+            self._bytes, slot * 8 + _ANSWER_AT,
+            form, status, ttfb_ms, 0, duration_ms, ended, request_id, raw,
+        )  # fmt: skip
+        self._words[slot + _CURRENT] = length << 32 | _AS_IT_CAME | _FIRST
+        return True
+
+    def keep_more(self, slot: int, raw: bytes, duration_ms: int) -> bool:
+        """The answer goes on with this; False if there is no room for it."""
+        current = self._words[slot + _CURRENT]
+        kept, length = current >> 32, len(raw)
+        if kept + length > ROOM or not current & _AS_IT_CAME:
+            return False
+        at = slot * 8 + _FIRST + kept
+        self._bytes[at : at + length] = raw
+        self._words[slot + _DURATION] = duration_ms
+        self._words[slot + _CURRENT] = current + (length << 32)
+        return True
+
+    def keep_text(self, slot: int, tokens: int, duration_ms: int) -> None:
+        """So much text has come of what is kept."""
+        self._words[slot + _TEXT] = tokens
+        self._words[slot + _DURATION] = duration_ms
+
+    def keep_end(self, slot: int, duration_ms: int) -> None:
+        """What is kept has ended, and nothing was wrong."""
+        self._words[slot + _DURATION] = duration_ms
+        self._words[slot + _ENDED] = True
+
     def note(self, slot: int, progress: tuple[Any, ...]) -> bool:
-        """Keep `progress` (of what marshal takes) in the place of what was noted before; False if
-        it is too long."""
+        """Keep `progress` (of what marshal takes) in the place of what was kept or noted before;
+        False if it is too long."""
         written = marshal.dumps(progress, _MARSHAL)
         length = len(written)
-        start, size = _LARGE_AREA
-        if self._words[slot + _CURRENT] & 0xFFFFFFFF == start:
-            start, size = _SMALL_AREA
-        if length > size:
+        if length > ROOM:
             return False
+        start = _FIRST
+        if self._words[slot + _CURRENT] & (_AS_IT_CAME - 1) == start:
+            start = _SECOND
         at = slot * 8 + start
         self._bytes[at : at + length] = written
         self._words[slot + _CURRENT] = length << 32 | start
@@ -217,10 +296,12 @@ class UnwrittenRequests:
         values = _BEGIN.unpack_from(self._bytes, slot * 8)
         row_id, counted, current, token_id, attempts, key_id, group_id, *more = values
         began_ms, flags, path, model, _ = more
-        progress = None
-        if current:
-            at = slot * 8 + (current & 0xFFFFFFFF)
-            written = self._bytes[at : at + (current >> 32)]
+        kept = progress = None
+        at = slot * 8 + (current & (_AS_IT_CAME - 1))
+        written = bytes(self._bytes[at : at + (current >> 32)])
+        if current & _AS_IT_CAME:
+            kept = self._read_kept(slot, written)
+        elif current:
             progress = marshal.loads(written)  # noqa: S302 - airoxy wrote it
         return Unwritten(
             slot,
@@ -235,8 +316,16 @@ class UnwrittenRequests:
             token_id,
             attempts,
             bool(counted),
+            kept,
             progress,
         )
+
+    def _read_kept(self, slot: int, raw: bytes) -> Kept:
+        form, status, ttfb_ms, text_tokens, duration_ms, ended, request_id, _ = _ANSWER.unpack_from(
+            self._bytes, slot * 8 + _ANSWER_AT
+        )
+        name = request_id.rstrip(b"\0").decode("latin-1") or None
+        return Kept(FORMS[form], status, ttfb_ms, text_tokens, duration_ms, bool(ended), name, raw)
 
     # Blocks and places
 

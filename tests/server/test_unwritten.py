@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from airoxy.server import unwritten as module
 from airoxy.server.shared_memory import SharedMemory
-from airoxy.server.unwritten import REGION, Unwritten, UnwrittenRequests
+from airoxy.server.unwritten import FORMS, REGION, ROOM, Kept, Unwritten, UnwrittenRequests
 
 FORK = multiprocessing.get_context("fork")
 
@@ -60,8 +60,9 @@ def test_what_a_killed_worker_has_left_is_adopted_once(memory, own):
     killed(memory, begin)
     (left,) = own.adopt()
     assert left == Unwritten(
-        left.slot, 0, 12, None, "/v1/messages", 7, "claude-opus-5-5", True, False, 3, 1, False, None
-    )
+        left.slot, 0, 12, None, "/v1/messages", 7, "claude-opus-5-5", True, False, 3, 1, False,
+        None, None,
+    )  # fmt: skip
     assert own.adopt() == []
 
 
@@ -94,6 +95,55 @@ def test_what_is_too_long_to_be_noted_leaves_what_was_noted_before(memory, own):
 
     killed(memory, work)
     assert own.adopt()[0].progress == (1,)
+
+
+#: Status, milliseconds to the first byte and in all, whether it has ended, the id.
+ANSWER = (200, 5, 6, False, b"req_1")
+JSON, SSE = FORMS.index("json"), FORMS.index("sse")
+
+
+def test_an_answer_is_kept_as_it_came(memory, own):
+    def work(requests: UnwrittenRequests) -> None:
+        slot = begin(requests)
+        assert requests.keep(slot, SSE, b"first,", *ANSWER)
+        assert requests.keep_more(slot, b"second", 7)
+        requests.keep_text(slot, 40, 8)
+        requests.keep_end(slot, 9)
+
+    killed(memory, work)
+    (left,) = own.adopt()
+    assert left.kept == Kept("sse", 200, 5, 40, 9, True, "req_1", b"first,second")
+    assert left.progress is None
+
+
+def test_what_is_noted_takes_the_place_of_what_was_kept(memory, own):
+    def work(requests: UnwrittenRequests) -> None:
+        slot = begin(requests)
+        assert requests.keep(slot, JSON, b"{}", *ANSWER)
+        for number in range(3):
+            assert requests.note(slot, (number,))
+        assert not requests.keep(slot, JSON, b"{}", *ANSWER)
+        assert not requests.keep_more(slot, b"{}", 1)
+
+    killed(memory, work)
+    (left,) = own.adopt()
+    assert (left.kept, left.progress) == (None, (2,))
+
+
+def test_what_has_no_room_leaves_what_was_kept_before(memory, own):
+    def work(requests: UnwrittenRequests) -> None:
+        first, second = begin(requests, 1), begin(requests, 2)
+        assert not requests.keep(first, SSE, b"x" * (ROOM + 1), *ANSWER)
+        assert requests.keep(second, SSE, b"x" * (ROOM - 5), *ANSWER)
+        assert not requests.keep_more(second, b"123456", 7)
+        assert requests.keep_more(second, b"12345", 7)
+        assert begin(requests, 3)
+
+    killed(memory, work)
+    first, second, third = sorted(own.adopt(), key=lambda each: each.began_ms)
+    assert first.kept is third.kept is None
+    assert second.kept is not None
+    assert second.kept.raw == b"x" * (ROOM - 5) + b"12345"
 
 
 def test_what_is_freed_is_not_left_and_its_slot_is_used_again(memory, own):
@@ -134,7 +184,7 @@ def test_without_a_slot_a_request_goes_on_unkept(memory, own, monkeypatch):
     monkeypatch.setattr(module, "BLOCKS", 1)
     slots = [begin(own, number) for number in range(64)]
     assert len(set(slots)) == 64
-    full = own.begin(1, "/", 1, None, 1, is_stream=False, uncounted=False)
+    full = own.begin(1, "/", 1, None, 1)
     assert full is None
     own.free(slots[:1])
     assert begin(own) == slots[0]

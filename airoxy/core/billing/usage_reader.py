@@ -95,7 +95,6 @@ class UsageReader:
         "_settled",
         "_size",
         "_text",
-        "changes",
         "container_id",
         "error_message",
         "finished",
@@ -105,10 +104,8 @@ class UsageReader:
     )
 
     def __init__(self, form: str, counted: int = 0, most: int | None = None) -> None:
-        #: How often something was read that may have changed what is known.
-        self.changes = 0
-        #: Is called when more is known, or much more text has come.
-        self.tell: Callable[[], object] | None = None
+        #: Is called with each event that was read, and with nothing when much more text has come.
+        self.tell: Callable[[bytes], object] | None = None
         self.error_message: str | None = None
         self.resource_id: str | None = None
         self.container_id: str | None = None
@@ -190,26 +187,31 @@ class UsageReader:
         find = piece.find  # three times as fast as `in`
         usage, error, end = self._looked_for
         if find(usage) >= 0 or find(error) >= 0 or find(end) >= 0:
-            before = self.changes
             self._take_events(piece)
-            if self.tell is not None and self.changes != before:
-                self.tell()
 
     def _settle(self) -> None:
         if self._text.settle() and self.tell is not None:
             self._settled += 1
             if self._settled % _TELL_AFTER == 0:
-                self.tell()
+                self.tell(b"")
+
+    @property
+    def text_tokens(self) -> int:
+        """About how many tokens the text of a stream makes that has come so far."""
+        return self._text.tokens_so_far()
+
+    def break_off(self, text_tokens: int) -> None:
+        """Of a stream no more comes, after so much text."""
+        if not self._message.ended:
+            self._message.estimate = text_tokens
 
     def so_far(self) -> tuple[list[Usage], bool]:
-        """`parts` and `is_estimate`, should the answer end here."""
-        message = self._message
-        if self._form in ("sse", "chat") and not message.ended:
-            message.estimate = self._text.tokens_so_far()
+        """`parts` and `is_estimate`, should a stream end here."""
+        self.break_off(self.text_tokens)
         try:
             return self.parts, self.is_estimate
         finally:
-            message.estimate = 0
+            self._message.estimate = 0
 
     def close(self) -> None:
         """The body is over, complete or not."""
@@ -257,6 +259,8 @@ class UsageReader:
                 self._read(document)
             else:
                 self._take_lines_of(event, start)
+            if self.tell is not None:
+                self.tell(event + b"\n\n")
 
     def _take_lines_of(self, event: bytes, start: int) -> None:
         """An event's data, which is its `data:` lines as one text. Where they make none, each by
@@ -279,7 +283,6 @@ class UsageReader:
 
     def _read(self, document: Mapping[str, Any]) -> None:
         """An SSE event, or a whole answer: what is looked for has the same names in both."""
-        self.changes += 1
         message = document.get("message")
         if isinstance(message, dict):
             self._message.read(message)
@@ -301,7 +304,6 @@ class UsageReader:
             self.container_id = bounded_text(container.get("id"), MODEL_LENGTH)
 
     def _take_result(self, line: Mapping[str, Any]) -> None:
-        self.changes += 1
         result = line.get("result")
         answer = result.get("message") if isinstance(result, dict) else None
         if not isinstance(answer, dict):

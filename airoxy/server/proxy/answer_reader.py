@@ -75,12 +75,18 @@ class AnswerReader:
         """The whole document, where it is short and has not been read."""
         return b"".join(self._pieces)
 
-    def watch(self, tell: Callable[[], object]) -> None:
-        """Of a stream, `tell` is called when more is known, or much more text has come."""
+    def watch(self, tell: Callable[[bytes], object]) -> None:
+        """Of a stream, `tell` is called with each event that was read, and with nothing when much
+        more text has come."""
         self._reader.tell = tell
 
+    @property
+    def text_tokens(self) -> int:
+        """About how many tokens the text of a stream makes that has come so far."""
+        return self._reader.text_tokens
+
     def so_far(self) -> tuple[list[Usage], bool]:
-        """The usage, should the answer end here, and whether it is an estimate."""
+        """The usage, should a stream end here, and whether it is an estimate."""
         return self._reader.so_far()
 
     @property

@@ -17,19 +17,18 @@ from airoxy.core.billing.cost_inputs import cost_inputs_of
 from airoxy.core.billing.pricing import PriceTable, cost_nanousd, move_nanousd
 from airoxy.core.billing.streamed_text import BYTES_PER_TOKEN
 from airoxy.core.billing.usage import Usage, total
+from airoxy.core.billing.usage_reader import UsageReader
 from airoxy.core.oauth import clean
 from airoxy.core.pool import Token
 from airoxy.core.request.paths import ids_in_path
 from airoxy.errors import AiroxyError, UpstreamError
 from airoxy.server.limits.reservations import Reservation
 from airoxy.server.proxy.answer_reader import AnswerReader
-from airoxy.server.unwritten import Unwritten, UnwrittenRequests
+from airoxy.server.unwritten import FORMS, Kept, Unwritten, UnwrittenRequests
 from airoxy.store.usage.requests import Row
 
 #: nginx's convention for a client that left before it was answered.
 CLIENT_CLOSED_REQUEST = 499
-#: A document of so many bytes is kept as it is for its row; a longer one is read when it ends.
-_SHORT_ENOUGH = 2200
 #: The ending that is noted of a request while it runs.
 RUNNING = "running"
 
@@ -78,6 +77,8 @@ class RequestLog:
     slot: int | None = None
     _kept_path: str | None = None
     _noted_ending: str | None = None
+    #: Whether its answer is kept as it came, as far as that has come.
+    _is_kept = False
     _ttfb_ms: int | None = None
     _duration_ms = 0
     _status = 0
@@ -122,7 +123,9 @@ class RequestLog:
         log.slot, log.token_id, log.attempts = left.slot, left.token_id, left.attempts
         log.model, log.is_stream, log.uncounted = left.model, left.is_stream, left.uncounted
         log._ending = RUNNING
-        if left.progress:
+        if left.kept:
+            log._resume_kept(left.kept)
+        elif left.progress:
             log._resume(*left.progress)
         if log._ending == RUNNING:
             log._status = log._status or AiroxyError.status
@@ -144,9 +147,9 @@ class RequestLog:
             int(self.now * 1000),
             self.model,
             token.id,
-            is_stream=self.is_stream,
-            uncounted=self.uncounted,
-            group_id=self.group_id,
+            self.is_stream,
+            self.uncounted,
+            self.group_id,
         )
 
     def answered(self, status: int, headers: Mapping[bytes, bytes]) -> Callable[[bytes], object]:
@@ -188,12 +191,17 @@ class RequestLog:
         self._duration_ms = self._elapsed_ms()
         if self.slot is None:
             return
-        raw = self._answer.raw if self._answer else b""
-        if 0 < len(raw) <= _SHORT_ENOUGH:  # is read by whoever makes the row
-            self._note(self._ending, self._duration_ms, self.model, _NOTHING, raw)
-        else:
+        answer, is_kept = self._answer, False
+        if answer is not None and self._noted_ending is None and self._is_fine:
+            # A short document is read by whoever makes the row.
+            is_kept = bool(raw := answer.raw) and self._keep("json", raw, ended=True)
+        if not is_kept:
             used = self._read()  # which may change the ending
-            self._note(self._ending, self._duration_ms, self.model, used, b"")
+            if self._is_kept and self._is_fine and not used[1] and self._unwritten:
+                self._unwritten.keep_end(self.slot, self._duration_ms)
+            else:
+                self._note(self._ending, self.model, used)
+        self._noted_ending = self._ending
 
     def row(self, prices: PriceTable) -> Row:
         """What is known now is all."""
@@ -233,19 +241,59 @@ class RequestLog:
 
     # What outlives the worker
 
-    def _note_progress(self) -> None:
-        if (answer := self._answer) is not None:
-            model, used = answer.model or self.model, (*answer.so_far(), None)
-            self._note(RUNNING, self._elapsed_ms(), model, used, b"")
+    @property
+    def _is_fine(self) -> bool:
+        return self._ending == "complete" and self._error is None
 
-    def _note(
-        self, ending: str, duration_ms: int, model: str | None, used: _Used, raw: bytes
-    ) -> None:
+    def _note_progress(self, event: bytes) -> None:
+        """Of a stream an event was read or, without one, much more text has come."""
+        answer, slot, unwritten = self._answer, self.slot, self._unwritten
+        if answer is None or slot is None or unwritten is None:
+            return
+        self._duration_ms = self._elapsed_ms()
+        if self._noted_ending is None:
+            self._noted_ending = RUNNING
+            self._is_kept = self._keep(answer.form, event, ended=False)
+        elif self._is_kept and event:
+            self._is_kept = unwritten.keep_more(slot, event, self._duration_ms)
+        if not self._is_kept:
+            self._note(RUNNING, answer.model or self.model, (*answer.so_far(), None))
+        elif not event:
+            unwritten.keep_text(slot, answer.text_tokens, self._duration_ms)
+
+    def _keep(self, form: str, raw: bytes, *, ended: bool) -> bool:
+        """Keep what `_resume_kept` takes; False where it cannot be kept as it came."""
+        if self._unwritten is None or self.slot is None:
+            return False
+        request_id = self._request_id.encode("latin-1", "replace") if self._request_id else b""
+        return self._unwritten.keep(
+            self.slot,
+            FORMS.index(form),
+            raw,
+            self._status,
+            self._ttfb_ms or 0,
+            self._duration_ms,
+            ended,
+            request_id,
+        )
+
+    def _resume_kept(self, kept: Kept) -> None:
+        self._status, self._request_id = kept.status, kept.request_id
+        self._ttfb_ms, self._duration_ms = kept.ttfb_ms, kept.duration_ms
+        self._ending = "complete" if kept.ended else RUNNING
+        if kept.form == "json":
+            self._answer = AnswerReader.of_document(kept.status, kept.raw)
+            return
+        self.is_stream = True
+        reader = UsageReader(kept.form)
+        reader.feed(kept.raw)
+        reader.break_off(kept.text_tokens)
+        self._used = self._with_model(reader.model, reader.parts), reader.is_estimate, None
+
+    def _note(self, ending: str, model: str | None, used: _Used) -> None:
         """Keep what `_resume` takes."""
         if self._unwritten is None or self.slot is None:
             return
-        self._noted_ending = ending
-        values = None if raw else ([_usage_values(part) for part in used[0]], *used[1:])
         self._unwritten.note(
             self.slot,
             (
@@ -253,13 +301,12 @@ class RequestLog:
                 self._status,
                 self._error,
                 self._ttfb_ms,
-                duration_ms,
+                self._duration_ms,
                 self._request_id,
                 model,
                 self.is_stream,
                 self.counted_results,
-                values,
-                raw,
+                ([_usage_values(part) for part in used[0]], *used[1:]),
             ),
         )
 
@@ -274,17 +321,13 @@ class RequestLog:
         model: str | None,
         is_stream: bool,
         counted_results: int,
-        used: tuple[list[tuple[Any, ...]], bool, int | None] | None,
-        raw: bytes,
+        used: tuple[list[tuple[Any, ...]], bool, int | None],
     ) -> None:
         self._ending, self._status, self._error = ending, status, error
         self._ttfb_ms, self._duration_ms, self._request_id = ttfb_ms, duration_ms, request_id
         self.model, self.is_stream, self.counted_results = model, is_stream, counted_results
-        if used is None:
-            self._answer = AnswerReader.of_document(status, raw)
-        else:
-            parts, is_estimate, results = used
-            self._used = [Usage(*values) for values in parts], is_estimate, results
+        parts, is_estimate, results = used
+        self._used = [Usage(*values) for values in parts], is_estimate, results
 
     def _read(self) -> _Used:
         """What the answer has used, read to its end."""
@@ -294,20 +337,29 @@ class RequestLog:
 
     def _take_over(self, answer: AnswerReader) -> _Used:
         """What the answer says, once, when no more of it comes."""
-        reader, asked = answer.close(), self.model
+        reader = answer.close()
         parts, is_estimate = reader.parts, reader.is_estimate
         if answer.form == "chat" and self._status == 200 and not reader.has_counts:
             # It does not say what it used; how much went in, only the request says.
             parts, is_estimate = parts or [Usage()], True
             parts[0].input_tokens = -(-self.request_bytes // BYTES_PER_TOKEN)
-        self.model, self.container_id = reader.model or asked, reader.container_id
-        results = reader.lines if answer.form == "jsonl" else None
-        if asked and results is None:
-            for part in parts:
-                part.model = part.model or asked
+        self.container_id = reader.container_id
+        results = None
+        if answer.form == "jsonl":
+            self.model, results = reader.model or self.model, reader.lines
+        else:
+            parts = self._with_model(reader.model, parts)
         if not reader.finished or self._error or reader.error_message or self._status != 200:
             self._note_trouble(answer)
         return parts, is_estimate, results
+
+    def _with_model(self, told: str | None, parts: list[Usage]) -> list[Usage]:
+        """What does not say its model is priced by the one that was asked for."""
+        if asked := self.model:
+            for part in parts:
+                part.model = part.model or asked
+        self.model = told or asked
+        return parts
 
     def _note_trouble(self, answer: AnswerReader) -> None:
         error, incomplete = answer.trouble()

@@ -15,7 +15,7 @@ from airoxy.core.pool import Token
 from airoxy.errors import UpstreamBroken
 from airoxy.server.proxy.request_log import RequestLog
 from airoxy.server.shared_memory import SharedMemory
-from airoxy.server.unwritten import PROGRESS, REGION, UnwrittenRequests
+from airoxy.server.unwritten import PROGRESS, REGION, ROOM, UnwrittenRequests
 from airoxy.store.usage.requests import Row
 from tests.conftest import NOON
 
@@ -54,6 +54,8 @@ START = event(type="message_start", message={"model": OPUS, "usage": USAGE})
 TEXT = event(type="content_block_delta", index=0, delta={"type": "text_delta", "text": "four"})
 END = event(type="message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 900})
 STOP = event(type="message_stop")
+#: There is no room to keep it as it came.
+LARGE = event(type="x", error=None, text="x" * ROOM)
 
 
 def document(request_log: RequestLog, *, text: str = "", headers: bool = True) -> None:
@@ -78,6 +80,12 @@ def stream(request_log: RequestLog, *pieces: bytes) -> Callable[[bytes], object]
         lambda log: document(log, text="x" * 5000),
         lambda log: document(log, headers=False),
         lambda log: stream(log, START, TEXT, END, STOP),
+        lambda log: stream(log, START, TEXT, TEXT + END + STOP),
+        lambda log: stream(log, START, TEXT, STOP),
+        lambda log: (stream(log, START, TEXT, END, STOP), log.end(), log.client_left()),
+        lambda log: (document(log), log.end(), log.client_left()),
+        lambda log: (document(log), log.end(), log.failed(UpstreamBroken("It broke off."))),
+        lambda log: stream(log, START, LARGE, END, STOP),
         lambda log: stream(log, START, event(type="error", error={"message": "broken"})),
         lambda log: (stream(log, START, TEXT), log.failed(UpstreamBroken("It broke off."))),
         lambda log: (stream(log, START, TEXT), log.client_left()),
@@ -120,10 +128,20 @@ def test_a_running_stream_has_what_was_counted_and_an_estimate_of_its_text(
     assert row.is_estimate
     feed(END)
     assert adopted(unwritten, request_log).usage.output_tokens == 900
+    feed(LARGE)
+    assert adopted(unwritten, request_log).usage.output_tokens == 900
     feed(STOP)
     request_log.end()
     row = adopted(unwritten, request_log)
     assert (row.ending, row.usage.output_tokens, row.is_estimate) == ("complete", 900, False)
+
+
+def test_a_running_stream_that_does_not_name_its_model_is_priced_by_the_one_that_was_asked_for(
+    unwritten: UnwrittenRequests, request_log: RequestLog
+) -> None:
+    stream(request_log, event(type="message_start", message={"usage": USAGE}))
+    row = adopted(unwritten, request_log)
+    assert (row.model, row.usage.model, row.cost_inputs) == (OPUS, OPUS, None)
 
 
 def test_the_layout_names_what_is_noted() -> None:
