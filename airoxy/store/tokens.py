@@ -96,10 +96,11 @@ def refuse_known(db: apsw.Connection, name: str, token: str, refresh_token: str 
         raise Conflict(
             f"A token named {name!r} is there already; choose another name or remove it first."
         )
+    # As subqueries they are computed once, not for every row.
     known = run(
         db,
-        "SELECT id, name FROM tokens"
-        " WHERE token_digest = fingerprint(?) OR refresh_digest = fingerprint(?)",
+        "SELECT id, name FROM tokens WHERE token_digest = (SELECT fingerprint(?))"
+        " OR refresh_digest = (SELECT fingerprint(?))",
         (token, refresh_token),
     )
     if known:
@@ -348,7 +349,9 @@ def quota_windows(db: apsw.Connection, now: float) -> dict[int, list[dict[str, A
 def by_refresh_token(db: apsw.Connection, refresh_token: str) -> tuple[int, str] | None:
     """Id and name of the token that has it."""
     found = run(
-        db, "SELECT id, name FROM tokens WHERE refresh_digest = fingerprint(?)", (refresh_token,)
+        db,
+        "SELECT id, name FROM tokens WHERE refresh_digest = (SELECT fingerprint(?))",
+        (refresh_token,),
     )
     return (int(found[0][0]), found[0][1]) if found else None
 
@@ -364,8 +367,10 @@ def update_login(db: apsw.Connection, refresh_token: str, token: str, expires_at
         run(
             db,
             "UPDATE tokens SET token = seal(?1), token_digest = fingerprint(?1),"
-            " masked = masked(?1), expires_at = ?2 WHERE refresh_digest = fingerprint(?3)"
-            " AND token_digest <> fingerprint(?1) AND ifnull(expires_at, 0) < ?2 RETURNING id",
+            " masked = masked(?1), expires_at = ?2"
+            " WHERE refresh_digest = (SELECT fingerprint(?3))"
+            " AND token_digest <> (SELECT fingerprint(?1))"
+            " AND ifnull(expires_at, 0) < ?2 RETURNING id",
             (token, expires_at, refresh_token),
         )
     )

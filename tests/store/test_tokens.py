@@ -67,6 +67,33 @@ def test_two_tokens_cannot_have_one_name(db: apsw.Connection) -> None:
         add_login(db, "one")
 
 
+def test_looking_for_a_secret_computes_its_fingerprint_once_however_many_tokens_there_are(
+    db: apsw.Connection,
+) -> None:
+    computed: list[str | None] = []
+
+    def fingerprint(secret: str | None) -> bytes | None:
+        computed.append(secret)
+        return None if secret is None else secret.encode()
+
+    db.createscalarfunction("fingerprint", fingerprint, 1)
+    works = {
+        "add": lambda name: add_login(db, name),
+        "find": lambda name: tokens.by_refresh_token(db, f"sk-ant-ort-test-{name}"),
+        "update": lambda name: tokens.update_login(db, f"sk-ant-ort-test-{name}", "new", 200),
+    }
+    taken: list[dict[str, int]] = []
+    for count in (3, 30):
+        for number in range(count):
+            add_login(db, f"{count}-{number}")
+        taken.append({})
+        for name, work in works.items():
+            computed.clear()
+            work(f"last of {count}")
+            taken[-1][name] = len(computed)
+    assert taken[0] == taken[1]
+
+
 @pytest.mark.parametrize(
     "secrets",
     [
