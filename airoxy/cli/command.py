@@ -198,7 +198,7 @@ class Group:
 
     name: str
     help: str
-    commands: tuple[Command, ...]
+    commands: tuple[Command | Group, ...]
 
     def add_to(self, commands: Any) -> None:
         parser = commands.add_parser(self.name, help=self.help, description=f"{self.help}.")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airoxy.config.document import Document, Mistake, read_document
+from airoxy.config.listen import urls
 from airoxy.config.prices import Row, price_table, shipped_prices
 from airoxy.config.schema import SCHEMA, SECTIONS, SETTINGS, Setting
 from airoxy.errors import ConfigError
@@ -113,6 +114,21 @@ class Fleet:
 
 
 @dataclass(frozen=True)
+class ConsoleSettings:
+    """Where the console listens, whether by TLS, and the address that browsers have for it."""
+
+    listen: tuple[str, ...]
+    tls: bool
+    public_url: str | None
+
+    @property
+    def addresses(self) -> list[str]:
+        """What browsers reach it by; behind a Unix socket alone nobody knows."""
+        known = [self.public_url] if self.public_url else urls(self.listen, tls=self.tls)
+        return known or ["http://localhost"]
+
+
+@dataclass(frozen=True)
 class Config:
     """The configuration in force. `host` None is every address; the interval is in minutes."""
 
@@ -137,6 +153,7 @@ class Config:
     metrics: Metrics
     backup: Backups
     fleet: Fleet
+    console: ConsoleSettings
     price_rows: tuple[Row, ...]
     database: Path
     source: Path | None = field(default=None, compare=False)
@@ -184,6 +201,7 @@ def make_config(
         "metrics": Metrics(**sections["metrics"]),
         "backup": Backups(**sections["backup"]),
         "fleet": Fleet(**sections["fleet"]),
+        "console": ConsoleSettings(**sections["console"]),
     }
     return Config(source=source, lines=lines or {}, **top)
 

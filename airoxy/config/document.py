@@ -183,6 +183,9 @@ def _check_tls(document: Document) -> None:
         (absent,) = set(pair).difference(present)
         text = f"is missing; give it with {present[0]}, or remove both for plain HTTP"
         document.complain(document.lines.get(absent, document.lines[present[0]]), absent, text)
+    if document.values.get("console.tls") and not present and not wrong.intersection(pair):
+        text = "needs a certificate; give tls.certificate and tls.key, or set it to false"
+        document.complain(document.lines["console.tls"], "console.tls", text)
 
 
 def _nearest(key: str) -> str:

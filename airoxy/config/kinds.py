@@ -69,7 +69,8 @@ def _digits(node: yaml.Node, tags: tuple[str, ...], form: re.Pattern[str], noun:
     return text
 
 
-def _text(node: yaml.Node) -> str:
+def text_of(node: yaml.Node) -> str:
+    """A line of text. Raises ValueError."""
     value = _scalar(node, ("str",), "is not text")
     if not value.strip():
         raise ValueError("is empty")
@@ -151,7 +152,7 @@ class TimeZone:
     wanted: str = "a name like Europe/Berlin (`timedatectl list-timezones`), or UTC"
 
     def read(self, node: yaml.Node) -> datetime.tzinfo:
-        name = _text(node)
+        name = text_of(node)
         if name == "UTC":
             return datetime.UTC
         try:
@@ -191,7 +192,7 @@ class Text:
     wanted: str = "a line of text (in quotes, to be safe)"
 
     def read(self, node: yaml.Node) -> str:
-        return _text(node)
+        return text_of(node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +211,7 @@ class Texts:
 
 def _listed_text(node: yaml.Node) -> str:
     try:
-        return _text(node)
+        return text_of(node)
     except ValueError as error:
         raise ValueError(f"has {shown(node)} in it, which {error}") from None
 
@@ -270,7 +271,7 @@ class Url:
     wanted: str = "an address like https://api.anthropic.com"
 
     def read(self, node: yaml.Node) -> str:
-        text = _text(node)
+        text = text_of(node)
         if not text.isascii() or " " in text:
             raise ValueError("has a character that no URL has")
         try:
@@ -310,7 +311,7 @@ class DatabaseUrl:
     wanted: str = "an address like postgresql://airoxy@db.example/airoxy"
 
     def read(self, node: yaml.Node) -> str:
-        text = _text(node)
+        text = text_of(node)
         try:
             parts = urlsplit(text)
             secret = parts.password
@@ -330,7 +331,7 @@ class Directory:
     wanted: str = "the whole path of a directory, beginning with /"
 
     def read(self, node: yaml.Node) -> Path:
-        text = _text(node)
+        text = text_of(node)
         if not text.startswith("/"):
             raise ValueError("does not begin with /")
         if any(character in text for character in '"\\') or not text.isprintable():
@@ -345,7 +346,7 @@ class AbsolutePath:
     wanted: str = "the whole path of a file, beginning with /"
 
     def read(self, node: yaml.Node) -> Path:
-        text = _text(node)
+        text = text_of(node)
         if not text.startswith("/"):
             raise ValueError("does not begin with /")
         if text.endswith(("/", "/.", "/..")):

@@ -24,6 +24,7 @@ from airoxy.config.kinds import (
     Url,
     Whole,
 )
+from airoxy.config.listen import Listen
 from airoxy.config.prices import Prices
 from airoxy.journal import LEVELS
 
@@ -281,6 +282,27 @@ SCHEMA: tuple[Setting, ...] = (
         " log_retention_days, while PostgreSQL cannot be reached. The sums are kept all the same.",
     ),
     Setting(
+        "console.listen",
+        Listen(),
+        ("127.0.0.1:3801", "/run/airoxy/console.sock"),
+        "Where the web console is reached: addresses with a port, and paths of Unix sockets, which"
+        " members of the group airoxy may use.",
+    ),
+    Setting(
+        "console.tls",
+        Switch(),
+        False,
+        "Whether the console speaks TLS on its addresses, with tls.certificate and tls.key. Unix"
+        " sockets stay without.",
+    ),
+    Setting(
+        "console.public_url",
+        Url(),
+        None,
+        "The address by which browsers reach the console, where a proxy stands in front of it.",
+        null="the addresses on which it listens",
+    ),
+    Setting(
         "pricing",
         Prices(),
         (),
@@ -298,5 +320,5 @@ SCHEMA: tuple[Setting, ...] = (
 
 SETTINGS = {setting.key: setting for setting in SCHEMA}
 
-#: The keys that hold other keys: tls, upstream, oauth, metrics, backup and fleet.
+#: The keys that hold other keys: tls, upstream, oauth, metrics, backup, fleet and console.
 SECTIONS = frozenset(key.rpartition(".")[0] for key in SETTINGS) - {""}

@@ -10,6 +10,7 @@ history has a name for it, its id is never given again, and its name is free.
 # ruff: noqa: S608  (the SQL is put together from this file's own words)
 from __future__ import annotations
 
+from airoxy.store.console.tables import CONSOLE
 from airoxy.store.fleet.tables import FLEET
 from airoxy.store.usage.first_tables import REQUESTS
 from airoxy.store.usage.group_tables import GROUPS
@@ -334,6 +335,7 @@ MIGRATIONS: tuple[str, ...] = (
     FLEET,
     _OLD_DIGESTS,
     _DAY_OFFSETS,
+    CONSOLE,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1

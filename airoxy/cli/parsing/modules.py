@@ -17,6 +17,7 @@ MODULES = {
     "audit": "cli.changes.audit",
     "fleet": "cli.fleet.fleet",
     "prices": "cli.stats.prices",
+    "console": "cli.console.console",
     "config": "cli.config",
     "backup": "cli.backup",
     "restore": "cli.restore",

@@ -38,6 +38,18 @@ function __airoxy_at --description 'Whether this is the command typed so far'
     set --append known "fleet forget"
     set --append known "fleet agent"
     set --append known "prices"
+    set --append known "console"
+    set --append known "console user"
+    set --append known "console user add"
+    set --append known "console user link"
+    set --append known "console user list"
+    set --append known "console user set"
+    set --append known "console user logout"
+    set --append known "console user remove"
+    set --append known "console token"
+    set --append known "console token add"
+    set --append known "console token list"
+    set --append known "console token remove"
     set --append known "config"
     set --append known "config show"
     set --append known "config check"
@@ -77,6 +89,7 @@ complete --command airoxy --condition '__airoxy_at ' --arguments top --descripti
 complete --command airoxy --condition '__airoxy_at ' --arguments audit --description 'Show who has changed what'
 complete --command airoxy --condition '__airoxy_at ' --arguments fleet --description 'Let several hosts share keys, tokens, limits and one account'
 complete --command airoxy --condition '__airoxy_at ' --arguments prices --description 'Show the prices, and apply them again'
+complete --command airoxy --condition '__airoxy_at ' --arguments console --description 'Run the web console and say who may use it'
 complete --command airoxy --condition '__airoxy_at ' --arguments config --description 'Show and check the configuration'
 complete --command airoxy --condition '__airoxy_at ' --arguments backup --description 'Copy the database to a file'
 complete --command airoxy --condition '__airoxy_at ' --arguments restore --description 'Put a backup in the place of the database'
@@ -293,6 +306,45 @@ complete --command airoxy --condition '__airoxy_at prices' --long-option recost 
 complete --command airoxy --condition '__airoxy_at prices' --long-option since --require-parameter --description 'with --recost: from this day on, in UTC (2026-11-22)'
 complete --command airoxy --condition '__airoxy_at prices' --long-option dry-run --description 'with --recost: only say what would change'
 complete --command airoxy --condition '__airoxy_at prices' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at console' --arguments user --description 'Manage the users of the console'
+complete --command airoxy --condition '__airoxy_at console' --arguments token --description 'Manage the tokens of programs that use the console’s API'
+complete --command airoxy --condition '__airoxy_at console' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at console user' --arguments add --description 'Add a user and print a link that logs in once'
+complete --command airoxy --condition '__airoxy_at console user' --arguments link --description 'Print a new login link for a user'
+complete --command airoxy --condition '__airoxy_at console user' --arguments list --description 'List the users'
+complete --command airoxy --condition '__airoxy_at console user' --arguments set --description 'Change what a user may do'
+complete --command airoxy --condition '__airoxy_at console user' --arguments logout --description 'End all sessions of a user'
+complete --command airoxy --condition '__airoxy_at console user' --arguments remove --description 'Remove a user for good'
+complete --command airoxy --condition '__airoxy_at console user' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at console user add' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at console user add' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at console user add' --long-option role --require-parameter --arguments 'viewer admin' --description 'a viewer looks, an admin changes things as well (default: viewer)'
+complete --command airoxy --condition '__airoxy_at console user link' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at console user link' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at console user list' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at console user list' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at console user set' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at console user set' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at console user set' --long-option role --require-parameter --arguments 'viewer admin' --description 'what the user may do'
+complete --command airoxy --condition '__airoxy_at console user set' --long-option no-passphrase --description 'take the passphrase away; links go on'
+complete --command airoxy --condition '__airoxy_at console user logout' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at console user logout' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at console user remove' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at console user remove' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at console user remove' --long-option yes --description 'do not ask'
+complete --command airoxy --condition '__airoxy_at console token' --arguments add --description 'Make a token for a program and show it once'
+complete --command airoxy --condition '__airoxy_at console token' --arguments list --description 'List the tokens, masked'
+complete --command airoxy --condition '__airoxy_at console token' --arguments remove --description 'Remove a token for good'
+complete --command airoxy --condition '__airoxy_at console token' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at console token add' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at console token add' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at console token add' --long-option role --require-parameter --arguments 'viewer admin' --description 'a viewer reads, an admin changes things as well (default: viewer)'
+complete --command airoxy --condition '__airoxy_at console token add' --long-option expires-in --require-parameter --description 'how long it works, such as 24h or 90d (default: 90d)'
+complete --command airoxy --condition '__airoxy_at console token list' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at console token list' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at console token remove' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at console token remove' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at console token remove' --long-option yes --description 'do not ask'
 complete --command airoxy --condition '__airoxy_at config' --arguments show --description 'Show the configuration in force and where it comes from'
 complete --command airoxy --condition '__airoxy_at config' --arguments check --description 'Name every mistake in the configuration, with its line'
 complete --command airoxy --condition '__airoxy_at config' --long-option help --description 'show this help message and exit'

@@ -1,0 +1,97 @@
+"""`airoxy console token …`: the tokens of programs that use the console's API."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from airoxy.cli.command import Command, Context, add_json
+from airoxy.cli.confirm import add_yes, agreed
+from airoxy.cli.parsing.arguments import length_argument, name_argument
+from airoxy.errors import EXIT_FAILED
+from airoxy.store.console import api_tokens
+from airoxy.store.console.users import ROLES, VIEWER
+from airoxy.views.times import moment, span, with_times
+
+_NINETY_DAYS = 90 * 86400
+
+
+def _name(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", type=name_argument, help="the program's name")
+    add_json(parser)
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    _name(parser)
+    parser.add_argument(
+        "--role",
+        choices=ROLES,
+        default=VIEWER,
+        help="a viewer reads, an admin changes things as well (default: viewer)",
+    )
+    parser.add_argument(
+        "--expires-in",
+        type=length_argument,
+        default=_NINETY_DAYS,
+        metavar="TIME",
+        help="how long it works, such as 24h or 90d (default: 90d)",
+    )
+
+
+def _add(context: Context, args: Namespace) -> None:
+    now = context.now()
+    expires_at = int(now) + args.expires_in
+    number, secret = api_tokens.add_api_token(
+        context.database, args.name, args.role, expires_at, now
+    )
+    if args.json:
+        return context.json({"id": number, "name": args.name, "token": secret})
+    context.say(f"API token for {args.name} ({args.role}), shown this once:\n\n    {secret}\n")
+    context.say("The program sends it as Authorization: Bearer.")
+    return None
+
+
+def _list(context: Context, args: Namespace) -> None:
+    rows = api_tokens.list_api_tokens(context.database)
+    if args.json:
+        return context.json([with_times(row, ("created_at", "expires_at")) for row in rows])
+    if not rows:
+        return context.say("No API tokens yet: airoxy console token add NAME")
+    now = context.now()
+    context.table(
+        (
+            (
+                row["name"],
+                row["role"],
+                row["masked"],
+                moment(row["created_at"], context.zone),
+                f"in {span(row['expires_at'] - now)}" if row["expires_at"] > now else "expired",
+            )
+            for row in rows
+        ),
+        ("NAME", "ROLE", "TOKEN", "CREATED", "EXPIRES"),
+    )
+    return None
+
+
+def _remove_arguments(parser: ArgumentParser) -> None:
+    _name(parser)
+    add_yes(parser)
+
+
+def _remove(context: Context, args: Namespace) -> int | None:
+    if not agreed(context, args, f"Remove the API token {args.name} for good?"):
+        context.warn("Nothing has been removed.")
+        return EXIT_FAILED
+    number = api_tokens.remove_api_token(context.database, args.name, context.now())
+    if args.json:
+        context.json({"id": number, "name": args.name, "removed": True})
+    else:
+        context.say(f"The API token {args.name} is removed.")
+    return None
+
+
+COMMANDS = (
+    Command("add", "Make a token for a program and show it once", _add, _add_arguments),
+    Command("list", "List the tokens, masked", _list, add_json),
+    Command("remove", "Remove a token for good", _remove, _remove_arguments),
+)

@@ -1,0 +1,144 @@
+"""`airoxy console user …`: who may log in to the console."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from airoxy.cli.command import Command, Context, add_json
+from airoxy.cli.confirm import add_yes, agreed
+from airoxy.cli.parsing.arguments import name_argument
+from airoxy.errors import EXIT_FAILED, ConfigError
+from airoxy.store.console import users
+from airoxy.views.times import moment, past, with_times
+
+
+def _name(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", type=name_argument, help="the user's name")
+    add_json(parser)
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    _name(parser)
+    parser.add_argument(
+        "--role",
+        choices=users.ROLES,
+        default=users.VIEWER,
+        help="a viewer looks, an admin changes things as well (default: viewer)",
+    )
+
+
+def _add(context: Context, args: Namespace) -> None:
+    user = users.add_user(context.database, args.name, args.role, context.now())
+    _tell_link(context, args, user)
+
+
+def _link(context: Context, args: Namespace) -> None:
+    _tell_link(context, args, users.user_id(context.database, args.name))
+
+
+def _tell_link(context: Context, args: Namespace, user: int) -> None:
+    secret = users.new_link(context.database, user, context.now())
+    link = f"{_address(context)}/link/{secret}"
+    if args.json:
+        return context.json({"id": user, "name": args.name, "link": link})
+    context.say(f"{args.name} logs in with this link, once, within 15 minutes:\n\n    {link}")
+    return None
+
+
+def _address(context: Context) -> str:
+    """Where a browser reaches the console, as far as a configuration with mistakes tells."""
+    from airoxy.config import make_config
+
+    try:
+        return context.config.console.addresses[0]
+    except ConfigError:
+        return make_config().console.addresses[0]
+
+
+def _list(context: Context, args: Namespace) -> None:
+    rows = users.list_users(context.database)
+    if args.json:
+        return context.json([with_times(row, ("created_at", "last_login_at")) for row in rows])
+    if not rows:
+        return context.say("No users yet: airoxy console user add NAME --role admin")
+    now = context.now()
+    context.table(
+        (
+            (
+                row["name"],
+                row["role"],
+                "yes" if row["has_passphrase"] else "by links",
+                moment(row["created_at"], context.zone),
+                past(row["last_login_at"], now),
+            )
+            for row in rows
+        ),
+        ("NAME", "ROLE", "PASSPHRASE", "CREATED", "LAST LOGIN"),
+    )
+    return None
+
+
+def _set_arguments(parser: ArgumentParser) -> None:
+    _name(parser)
+    parser.add_argument("--role", choices=users.ROLES, help="what the user may do")
+    parser.add_argument(
+        "--no-passphrase", action="store_true", help="take the passphrase away; links go on"
+    )
+
+
+def _set(context: Context, args: Namespace) -> None:
+    db = context.database
+    user = users.user_id(db, args.name)
+    if args.role:
+        users.set_role(db, user, args.role)
+    if args.no_passphrase:
+        users.set_passphrase(db, user, None)
+    if args.json:
+        (row,) = (row for row in users.list_users(db) if row["id"] == user)
+        return context.json(with_times(row, ("created_at", "last_login_at")))
+    return context.say(f"{args.name} is changed.")
+
+
+def _remove_arguments(parser: ArgumentParser) -> None:
+    _name(parser)
+    add_yes(parser)
+
+
+def _remove(context: Context, args: Namespace) -> int | None:
+    user = users.user_id(context.database, args.name)
+    if not agreed(context, args, f"Remove the user {args.name} for good?"):
+        context.warn("Nothing has been removed.")
+        return EXIT_FAILED
+    users.remove_user(context.database, user, context.now())
+    if args.json:
+        context.json({"id": user, "name": args.name, "removed": True})
+    else:
+        context.say(f"{args.name} is removed, and logged out everywhere.")
+    return None
+
+
+def _end(context: Context, args: Namespace) -> None:
+    from airoxy.store.console.sessions import end_others
+
+    user = users.user_id(context.database, args.name)
+    end_others(context.database, user, None)
+    if args.json:
+        return context.json({"id": user, "name": args.name, "logged_out": True})
+    return context.say(f"{args.name} is logged out everywhere.")
+
+
+COMMANDS = (
+    Command(
+        "add",
+        "Add a user and print a link that logs in once",
+        _add,
+        _add_arguments,
+        "Add a user and print a link that logs in once, within 15 minutes. After that the user can"
+        " set a passphrase, or goes on with links.",
+    ),
+    Command("link", "Print a new login link for a user", _link, _name),
+    Command("list", "List the users", _list, add_json),
+    Command("set", "Change what a user may do", _set, _set_arguments),
+    Command("logout", "End all sessions of a user", _end, _name),
+    Command("remove", "Remove a user for good", _remove, _remove_arguments),
+)

@@ -1,0 +1,51 @@
+"""The threads that work with the database, each on a connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from airoxy.store.schema import explain, open_database
+
+#: A page that takes long must not keep others waiting.
+_THREADS = 4
+
+T = TypeVar("T")
+
+
+class DatabaseThreads:
+    """`await threads.run(function)` is what `function(db)` returns or raises."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._own = threading.local()
+        self._opened: list[apsw.Connection] = []
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="console")
+
+    async def run(self, function: Callable[[apsw.Connection], T]) -> T:
+        """Raises StoreError where the database cannot be used."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, function)
+
+    def _run(self, function: Callable[[apsw.Connection], T]) -> T:
+        db: apsw.Connection | None = getattr(self._own, "db", None)
+        if db is None:
+            db = self._own.db = open_database(self._path)
+            self._opened.append(db)
+        try:
+            return function(db)
+        except apsw.Error as error:
+            raise explain(self._path, error) from error
+
+    def close(self) -> None:
+        """Wait for what is running, and close the connections."""
+        self._pool.shutdown()
+        for db in self._opened:
+            with contextlib.suppress(apsw.Error):
+                db.close()

@@ -1,0 +1,119 @@
+"""One request as the functions behind pages and API see it, and what they may answer.
+
+They run in a thread with a database connection of its own, and do nothing with HTTP themselves.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import apsw
+
+from airoxy.calendar import day_of
+from airoxy.config import Config
+from airoxy.console.throttle import LoginThrottle
+from airoxy.console.visitor import Visitor
+from airoxy.errors import Unauthorized
+
+#: The server's answer to GET /health as (status, document), and the doctor's findings.
+AskHealth = Callable[[], tuple[int | None, Mapping[str, Any]]]
+Examine = Callable[[], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Services:
+    """What pages and API work with beside the database. `examine` gives the doctor's findings."""
+
+    config: Config
+    clock: Callable[[], float]
+    ask_health: AskHealth
+    examine: Examine
+    throttle: LoginThrottle = field(default_factory=LoginThrottle)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """`params` are from the path, `query` from behind the question mark, `form` from the body;
+    `origin` is the address by which the browser knows the console."""
+
+    db: apsw.Connection
+    services: Services
+    who: Visitor | None
+    path: str = "/"
+    origin: str = ""
+    address: str = ""
+    agent: str = ""
+    secret: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] = field(default_factory=dict)
+    #: The JSON document of an API request, and its If-Match.
+    body: Any = None
+    if_match: str | None = None
+
+    @property
+    def visitor(self) -> Visitor:
+        """Whoever is logged in. Raises Unauthorized."""
+        if self.who is None:
+            raise Unauthorized("Log in first.")
+        return self.who
+
+    @property
+    def config(self) -> Config:
+        return self.services.config
+
+    @property
+    def zone(self) -> datetime.tzinfo:
+        """Whose days and clocks are shown."""
+        return self.config.timezone
+
+    @property
+    def today(self) -> datetime.date:
+        return day_of(self.now, self.zone)
+
+    @property
+    def now(self) -> float:
+        return self.services.clock()
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A page: a template with values."""
+
+    template: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    status: int = 200
+
+
+@dataclass(frozen=True)
+class SeeOther:
+    """The browser goes on to `location`. `secret` begins a session, "" ends it."""
+
+    location: str
+    secret: str | None = None
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file to be saved."""
+
+    name: str
+    content_type: str
+    body: bytes
+
+
+@dataclass(frozen=True)
+class JsonReply:
+    """What the API answers; `etag` names this state of what was asked for."""
+
+    document: Any
+    status: int = 200
+    etag: str | None = None
+    location: str | None = None
+
+
+Reply = Rendered | SeeOther | Download | JsonReply
+Handler = Callable[[Visit], Reply]

@@ -1,0 +1,40 @@
+"""Who asks: a user with a session, or a program with an API token."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+
+from airoxy.store.audit.trail import Actor
+from airoxy.store.console.users import ADMIN
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """`session` is None for a program; `secret` is its cookie's."""
+
+    name: str
+    role: str
+    user: int | None = None
+    session: int | None = None
+    secret: str = field(default="", repr=False)
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == ADMIN
+
+    @property
+    def csrf(self) -> str:
+        """What forms of this session have in them and those of another site cannot know."""
+        return csrf_of(self.secret)
+
+    @property
+    def actor(self) -> Actor:
+        """Whom the audit names."""
+        return Actor(self.name, via="console" if self.session is not None else "console API")
+
+
+def csrf_of(secret: str) -> str:
+    """The CSRF token that goes with a session; the cookie cannot be learnt from it."""
+    return hmac.new(secret.encode(), b"csrf", hashlib.sha256).hexdigest()

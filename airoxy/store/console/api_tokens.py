@@ -1,0 +1,80 @@
+"""API tokens of the console: what programs show to its API, known by their digests."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, NamedTuple
+
+import apsw
+
+from airoxy.core.keys import mask
+from airoxy.errors import Conflict, NotFound
+from airoxy.store.console.users import digest
+from airoxy.store.schema import run, transaction
+
+PREFIX = "aa-"
+_FIELDS = ("id", "name", "role", "masked", "created_at", "expires_at")
+
+
+class ApiToken(NamedTuple):
+    """One that is in force."""
+
+    id: int
+    name: str
+    role: str
+
+
+def add_api_token(
+    db: apsw.Connection, name: str, role: str, expires_at: int, now: float
+) -> tuple[int, str]:
+    """The id of a new one, and its secret. Raises Conflict."""
+    secret = PREFIX + secrets.token_urlsafe(32)
+    with transaction(db):
+        if run(
+            db, "SELECT 1 FROM console_api_tokens WHERE name = ? AND removed_at IS NULL", (name,)
+        ):
+            raise Conflict(
+                f"An API token named {name!r} is there already; choose another name or remove it"
+                " first."
+            )
+        ((number,),) = run(
+            db,
+            "INSERT INTO console_api_tokens (name, role, digest, masked, created_at, expires_at)"
+            " VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+            (name, role, digest(secret), mask(secret), int(now), expires_at),
+        )
+    return int(number), secret
+
+
+def list_api_tokens(db: apsw.Connection) -> list[dict[str, Any]]:
+    """Those not removed, the expired ones too, oldest first; times in Unix seconds."""
+    rows = run(
+        db,
+        f"SELECT {', '.join(_FIELDS)} FROM console_api_tokens"  # noqa: S608 - our own words
+        " WHERE removed_at IS NULL ORDER BY id",
+    )
+    return [dict(zip(_FIELDS, row, strict=True)) for row in rows]
+
+
+def find_api_token(db: apsw.Connection, secret: str, now: float) -> ApiToken | None:
+    """The one with this secret, as long as it lasts."""
+    rows = run(
+        db,
+        "SELECT id, name, role FROM console_api_tokens"
+        " WHERE digest = ? AND expires_at > ? AND removed_at IS NULL",
+        (digest(secret), int(now)),
+    )
+    return ApiToken(*rows[0]) if rows else None
+
+
+def remove_api_token(db: apsw.Connection, name: str, now: float) -> int:
+    """The one with this name works no more; its id. Raises NotFound."""
+    found = run(
+        db,
+        "UPDATE console_api_tokens SET removed_at = ?, digest = NULL"
+        " WHERE name = ? AND removed_at IS NULL RETURNING id",
+        (int(now), name),
+    )
+    if not found:
+        raise NotFound(f"There is no API token {name}; `airoxy console token list` shows them.")
+    return int(found[0][0])

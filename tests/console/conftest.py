@@ -1,0 +1,32 @@
+"""A running console for each module, and what is stopped at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.console.running import Console
+
+
+@pytest.fixture(scope="module")
+def make_console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Console]]:
+    """Sets up a console: `make_console(console={"tls": True}).start()` runs it."""
+    made: list[Console] = []
+
+    def make(**settings: Any) -> Console:
+        directory: Path = tmp_path_factory.mktemp("console")
+        made.append(Console(directory, **settings))
+        return made[-1]
+
+    yield make
+    for console in made:
+        console.stop()
+
+
+@pytest.fixture(scope="module")
+def console(make_console: Callable[..., Console]) -> Console:
+    """A running one with the default settings; users and tokens are each test's own."""
+    return make_console().start()
