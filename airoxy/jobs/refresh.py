@@ -8,7 +8,6 @@ person has it sent again.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import time
@@ -32,6 +31,9 @@ Ask = Callable[[OAuth, str, Clock, Callable[[], None]], Answer]
 
 #: Longer than the exchange can take (seconds), see upstream.refresh.
 LEASE = 75.0
+#: The tokens that this process refreshes; any other lease of its own is one that a full disk did
+#: not take back.
+_in_hand: set[int] = set()
 #: How often a process that waits for another's refresh looks again (seconds).
 LOOK = 0.1
 #: How long a pair that the database will not take is held on to (seconds).
@@ -103,13 +105,15 @@ def refresh_token(
             raise _LeaseLost
 
     try:
-        answer = ask(oauth, lease.refresh_token, clock, sending)
+        return _settle(db, lease, ask(oauth, lease.refresh_token, clock, sending), clock)
     except _LeaseLost:
         return refresh_token(db, token_id, secret, oauth, clock, keep_pause=keep_pause, ask=ask)
-    except apsw.Error:  # nothing was sent
-        with contextlib.suppress(apsw.Error):
-            leases.release_lease(db, lease.id, None)
-        raise
+    finally:
+        _in_hand.discard(lease.id)
+
+
+def _settle(db: apsw.Connection, lease: Lease, answer: Answer, clock: Clock) -> Outcome:
+    """Store what was answered, and end the lease."""
     if isinstance(answer, Refreshed):
         stored = _insist(lambda: _store(db, lease, answer, clock()))
         message = "renewed" if stored else "has another refresh token by now"
@@ -148,6 +152,7 @@ def _lease(
         if lease is None:
             time.sleep(LOOK)
         elif lease.token == secret:
+            _in_hand.add(lease.id)
             return lease
         else:
             leases.release_lease(db, token_id, None)
@@ -182,7 +187,8 @@ def _is_over(state: Refreshing, now: float) -> bool:
     """Whether the token is still leased to a process that will not come back."""
     if state.until is None or state.by is None:
         return False
-    return state.until <= now or not _lives(state.by)
+    is_left = state.by == os.getpid() and state.id not in _in_hand
+    return is_left or state.until <= now or not _lives(state.by)
 
 
 def _take_back(db: apsw.Connection, state: Refreshing, now: float) -> Refreshing:

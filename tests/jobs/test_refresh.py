@@ -312,8 +312,8 @@ def test_a_reset_has_it_tried_again(db, clock, token_id, tmp_path):
 
 
 def test_a_process_that_outlasts_its_lease_is_taken_for_interrupted(db, clock, token_id):
-    assert leases.lease_refresh(db, token_id, clock(), LEASE, os.getpid())
-    leases.note_asked(db, token_id, clock(), os.getpid())
+    assert leases.lease_refresh(db, token_id, clock(), LEASE, os.getppid())
+    leases.note_asked(db, token_id, clock(), os.getppid())
     clock.advance(LEASE)
     endpoint = Endpoint()
     outcome = refresh_token(db, token_id, OLD, OAUTH, clock, keep_pause=True, ask=endpoint)
@@ -340,6 +340,18 @@ def test_whoever_has_lost_its_lease_to_a_clock_that_jumped_sends_nothing(db, clo
     assert outcome.message == "renewed by another in the meantime"
     assert secrets(db) == (NEW, NEW_REFRESH)
     assert row(db, clock)["is_active"]
+
+
+def test_a_lease_that_a_full_disk_does_not_take_back_keeps_nobody_waiting(db, clock, token_id):
+    def full(_: OAuth, refresh_token: str, clock: Clock, sending: Callable[[], None]) -> Answer:
+        db.execute("PRAGMA query_only = 1")
+        sending()
+        raise AssertionError("it was sent")
+
+    with pytest.raises(apsw.ReadOnlyError):
+        refresh_token(db, token_id, OLD, OAUTH, clock, ask=full)
+    db.execute("PRAGMA query_only = 0")
+    assert refresh_token(db, token_id, OLD, OAUTH, clock, ask=Endpoint(renewed(clock))).renewed
 
 
 def test_a_pair_that_a_killed_process_took_with_it_is_told_and_the_old_one_is_there(
@@ -398,12 +410,12 @@ def test_of_one_that_was_killed_before_it_asked_another_uses_the_refresh_token_o
 
 
 def test_the_lease_of_a_living_process_is_respected_until_it_ends(db, clock, token_id):
-    assert leases.lease_refresh(db, token_id, clock(), LEASE, os.getpid())
-    assert leases.lease_refresh(db, token_id, clock(), LEASE, os.getpid()) is None
+    assert leases.lease_refresh(db, token_id, clock(), LEASE, os.getppid())
+    assert leases.lease_refresh(db, token_id, clock(), LEASE, os.getppid()) is None
     report_interrupted(db, clock)
-    assert leases.lease_refresh(db, token_id, clock(), LEASE, os.getpid()) is None
+    assert leases.lease_refresh(db, token_id, clock(), LEASE, os.getppid()) is None
     clock.advance(LEASE)
-    assert leases.lease_refresh(db, token_id, clock(), LEASE, os.getpid())
+    assert leases.lease_refresh(db, token_id, clock(), LEASE, os.getppid())
 
 
 def test_a_pair_is_held_on_to_while_the_database_is_locked(db, clock, token_id, tmp_path):
