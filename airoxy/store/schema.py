@@ -218,8 +218,7 @@ def _make_file(path: Path) -> None:
             _refuse_leftovers(path)
             file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with open(file, "wb"):
-                if _has_group(path.parent):
-                    os.fchmod(file, 0o640)
+                os.fchmod(file, mode_of(path))
     except FileExistsError:
         pass  # somebody else made it just now
     except PermissionError:
@@ -240,13 +239,14 @@ def _refuse_leftovers(path: Path) -> None:
         )
 
 
-def _has_group(directory: Path) -> bool:
-    """Whether it is the package's, whose group may look at the database."""
+def mode_of(path: Path) -> int:
+    """The mode of a database: in the package's directory its group may look at it."""
     try:
-        found = directory.stat()
-        return grp.getgrgid(found.st_gid).gr_name == GROUP and bool(found.st_mode & stat.S_IRGRP)
+        found = path.parent.stat()
+        is_ours = grp.getgrgid(found.st_gid).gr_name == GROUP and found.st_mode & stat.S_IRGRP
     except (KeyError, OSError):
-        return False
+        return 0o600
+    return 0o640 if is_ours else 0o600
 
 
 def _prepare(db: apsw.Connection, path: Path, readonly: bool) -> None:

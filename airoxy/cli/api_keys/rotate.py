@@ -66,7 +66,7 @@ def run(context: Context, args: Namespace) -> None:
     if key is None:
         return context.say(f"Key {key_id} ({name}): only {before['masked']} is let in now.")
     context.say(f"Key {key_id} for {name} has a new secret, shown this once:\n\n    {key}\n")
-    context.say(f"{_of_the_old(context, old, before['masked'])}\n")
+    context.say(f"{_of_the_old(context, old, before['masked'], now)}\n")
     if (state := views.state(before, now)) != "active":
         context.warn(f"Warning: the key is {state}; no secret of it is let in.")
     return context.say(paste.block(context.client_url, key))
@@ -78,12 +78,12 @@ def _new_secret(context: Context, args: Namespace) -> str | None:
     return given_key(context.input.readline().strip()) if args.stdin else new_key(secrets.choice)
 
 
-def _of_the_old(context: Context, old: list[OldSecret], masked: str) -> str:
+def _of_the_old(context: Context, old: list[OldSecret], masked: str, now: float) -> str:
     if not old:
         return f"The old one ({masked}) is not let in any more."
     ends = [
         f"{each.masked} until {zoned_moment(each.until, context.zone)}"
-        f" ({span(each.until - int(context.now()))})"
+        f" ({span(each.until - int(now))})"
         for each in old
     ]
     return f"Still let in: {', '.join(ends)}."

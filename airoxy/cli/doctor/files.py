@@ -80,7 +80,8 @@ def _make_directory(path: Path, uid: int, gid: int) -> str:
 
 
 def database(installation: Installation) -> Iterator[Finding]:
-    """The database, its copies and the tokens' key are readable for their owner alone."""
+    """Nobody reads the database, its copies and the tokens' key but their owner, and the package's
+    database its group."""
     from airoxy.store.key_file import KEY_FILE
 
     path = installation.database
@@ -88,7 +89,7 @@ def database(installation: Installation) -> Iterator[Finding]:
     faults = [finding for file in files if (finding := _file_fault(installation, file))]
     yield from faults
     if path.exists() and not faults:
-        yield Finding(OK, f"{path} and what belongs to it: readable for the owner alone.")
+        yield Finding(OK, f"{path} and what belongs to it: closed to others.")
 
 
 def _file_fault(installation: Installation, path: Path) -> Finding | None:
@@ -105,13 +106,22 @@ def _file_fault(installation: Installation, path: Path) -> Finding | None:
         fault = f"may not be used by its owner (mode {stat.S_IMODE(found.st_mode):04o})"
     else:
         return None
-    ours = home.st_uid == uid
-    remedy = f"sudo chown {user_name(uid)}: {path}; sudo chmod 600 {path}"
-    fix = partial(_own, path, uid, gid) if ours else None
+    ours, mode = home.st_uid == uid, _mode(installation, path)
+    remedy = f"sudo chown {user_name(uid)}: {path}; sudo chmod {mode:o} {path}"
+    fix = partial(_own, path, uid, gid, mode) if ours else None
     return Finding(FAIL, f"{path} {fault}.", remedy, fix)
 
 
-def _own(path: Path, uid: int, gid: int) -> str:
+def _mode(installation: Installation, path: Path) -> int:
+    """What it should be: the package's group may look at the database, and at no copy or key."""
+    from airoxy.store.schema import mode_of
+
+    database = installation.database
+    live = {database, *(database.with_name(database.name + end) for end in ("-wal", "-shm"))}
+    return mode_of(database) if path in live else 0o600
+
+
+def _own(path: Path, uid: int, gid: int, mode: int) -> str:
     file = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         found = os.fstat(file)
@@ -121,10 +131,11 @@ def _own(path: Path, uid: int, gid: int) -> str:
         itself = f"/proc/self/fd/{file}"
         if (found.st_uid, found.st_gid) != (uid, gid):
             os.chown(itself, uid, gid)
-        os.chmod(itself, 0o600)
+        os.chmod(itself, mode)
     finally:
         os.close(file)
-    return f"{path} belongs to {user_name(uid)} alone now (mode 0600)."
+    alone = " alone" if mode == 0o600 else ""
+    return f"{path} belongs to {user_name(uid)}{alone} now (mode {mode:04o})."
 
 
 def disk(installation: Installation) -> Iterator[Finding]:

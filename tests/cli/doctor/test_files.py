@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from airoxy.cli.doctor.finding import FAIL, FIXED, WARN
+from airoxy.store import schema
 from tests.cli.doctor.ward import Ward
 
 
@@ -27,6 +29,21 @@ def test_a_wrong_mode_is_repaired(ward: Ward, mode: int) -> None:
     assert (found.state, f"mode {mode:04o}" in found.text) == (FAIL, True)
     assert ward.complaints(fix=True)["database file"].state == FIXED
     assert ward.database.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_group_that_may_look_still_may_after_a_repair(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The group of the package's directory may read the database, and no copy of it."""
+    group = grp.getgrgid(ward.database.parent.stat().st_gid).gr_name
+    monkeypatch.setattr(schema, "GROUP", group)
+    wal, copy = (ward.database.with_name(f"airoxy.db{end}") for end in ("-wal", ".before-1"))
+    for path in (ward.database, wal, copy):
+        path.touch()
+        path.chmod(0o666)
+    assert ward.complaints(fix=True)["database file"].state == FIXED
+    modes = [path.stat().st_mode & 0o777 for path in (ward.database, wal, copy)]
+    assert modes == [0o640, 0o640, 0o600]
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640])
