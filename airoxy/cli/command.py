@@ -110,6 +110,20 @@ class Context:
 
         return find_id(self.database, "api_keys", text, removed=removed)
 
+    def group_id(self, text: str, *, removed: bool = False) -> int:
+        """The group that is meant by its id or name. Raises NotFound."""
+        from airoxy.store.names import find_id
+
+        return find_id(self.database, "groups", text, removed=removed)
+
+    def group_filter(self, text: str | None) -> int | None:
+        """The group that is meant by its id or name, None where that is all keys. Raises
+        NotFound."""
+        from airoxy.core.limits.holders import EVERYBODY
+
+        found = None if text is None else self.group_id(text, removed=True)
+        return None if found == EVERYBODY else found
+
     def token_id(self, text: str, *, removed: bool = False) -> int:
         """The token that is meant by its id or name. Raises NotFound."""
         from airoxy.store.names import find_id

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from airoxy.core.billing.usage import USAGE
-from airoxy.core.limits.table import LIMITS
+from airoxy.core.limits.table import GROUP_LIMITS, LIMITS, Limit
 
 
 class JsonDocument(NamedTuple):
@@ -23,8 +24,16 @@ _COUNTS = {each.name: each.label.lower() for each in USAGE}
 _CHANGING = ("list", "show", "set", "enable", "disable", "toggle")
 
 
-def _limits() -> dict[str, str]:
-    return {limit.column: f"its limit: {limit.help}" for limit in LIMITS}
+def _limits(limits: Iterable[Limit]) -> dict[str, str]:
+    return {limit.column: f"its limit: {limit.help}" for limit in limits}
+
+
+_USED = {
+    **_SPENT,
+    "spent_this_week_nanousd": "what was spent this ISO week, in billionths of a dollar",
+    "requests_last_minute": "its requests in the last sixty seconds",
+    "tokens_last_minute": "input and output tokens in the last sixty seconds",
+}
 
 
 KEY = JsonDocument(
@@ -40,12 +49,22 @@ KEY = JsonDocument(
         "group_id": "the number of the group that it is in; null for none",
         "group_name": "the group's name",
         "old_secrets": "the secrets that it had before and that still work: masked and until",
-        **_limits(),
-        **_SPENT,
-        "spent_this_week_nanousd": "what was spent this ISO week, in billionths of a dollar",
+        **_limits(LIMITS),
+        **_USED,
         "spent_total_nanousd": "what was spent in total; null without such a limit",
-        "requests_last_minute": "its requests in the last sixty seconds",
-        "tokens_last_minute": "input and output tokens in the last sixty seconds",
+    },
+)
+GROUP = JsonDocument(
+    tuple(f"group {verb}" for verb in ("list", "show", "set")),
+    {
+        "id": "the group's number",
+        "name": "what it is called",
+        "created_at": "when it was made",
+        "note": "what was noted of it",
+        "api_keys": "the names of the client keys in it",
+        **_limits(GROUP_LIMITS),
+        **_USED,
+        "spent_total_nanousd": "what was spent in total, in billionths of a dollar",
     },
 )
 TOKEN = JsonDocument(
@@ -128,6 +147,8 @@ DOCUMENTS = (
         ("api-key add",), {"id": "its number", "name": "whom it is for", "key": "the key itself"}
     ),
     KEY,
+    JsonDocument(("group add",), {"id": "its number", "name": "what it is called"}),
+    GROUP,
     JsonDocument(
         ("api-key rotate",),
         {
@@ -141,7 +162,7 @@ DOCUMENTS = (
         ("token add",), {"id": "its number", "name": "its name", "type": "api_key or oauth"}
     ),
     TOKEN,
-    JsonDocument(("api-key remove", "token remove"), _REMOVED),
+    JsonDocument(("api-key remove", "group remove", "token remove"), _REMOVED),
     JsonDocument(
         ("token check",),
         {

@@ -21,11 +21,14 @@ def cache_effect(
     until: datetime.date | None,
     token_id: int | None,
     key_id: int | None,
+    group_id: int | None,
 ) -> dict[str, Any]:
     """The fields that `stats --cache` adds. Saved is what the same prompts would have cost as plain
     input, at standard service, less what they did cost; it is negative where writes were not read.
     """
-    rows = by_day_key_and_model(db, since, until, token_id=token_id, key_id=key_id)
+    rows = by_day_key_and_model(
+        db, since, until, token_id=token_id, key_id=key_id, group_id=group_id
+    )
     read, prompt = (sum(row[name] for row in rows for name in names) for names in (_READ, PROMPT))
     return {
         "cache_read_share": round(read / prompt, 4) if prompt else 0.0,

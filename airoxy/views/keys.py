@@ -18,11 +18,15 @@ Row = Mapping[str, Any]
 def with_use(db: apsw.Connection, key: Row, now: float) -> dict[str, Any]:
     """The key with what it has used of its limits, as far as the usage log tells, and only those of
     its old secrets that are still good."""
-    use = recorded_use(db, key["id"], now)
-    measures = (limit.measure for limit in LIMITS)
-    told = {each.field: each.used(use) for each in measures if each and each.field}
     old = [each for each in key["old_secrets"] if each["until"] > now]
-    return {**key, **told, "old_secrets": old}
+    return {**key, **used(db, key["id"], now), "old_secrets": old}
+
+
+def used(db: apsw.Connection, number: int, now: float) -> dict[str, int | None]:
+    """What a key or group has used, by field; `number` is that of a Holder."""
+    use = recorded_use(db, number, now)
+    measures = (limit.measure for limit in LIMITS)
+    return {each.field: each.used(use) for each in measures if each and each.field}
 
 
 class Meter(NamedTuple):
@@ -35,10 +39,10 @@ class Meter(NamedTuple):
 
 
 def meters(key: Row, zone: datetime.tzinfo) -> list[Meter]:
-    """Those of the key's limits of which the use is told, of a key `with_use`."""
+    """Those of the limits of which the use is told, of a key or group `with_use`."""
     found = []
     for limit in LIMITS:
-        most = key[limit.column]
+        most = key.get(limit.column)
         if most is not None and limit.measure and limit.measure.field:
             used, show = key[limit.measure.field], limit.unit.show
             found.append(Meter(limit.label, show(used, zone), show(most, zone), used / most))

@@ -22,10 +22,10 @@ HEAD = "# Completion of airoxy(1). Written by etc/completion/generate.py; do not
 #: Metavars of options whose value is a file's name.
 FILES = ("FILE", "FILE.deb", "PATH", "P")
 #: What `airoxy complete` offers as the value of an option.
-KINDS = {"--key": "keys", "--token": "tokens", "--models": "models", "--model": "models",
-         "--month": "months"}  # fmt: skip
+KINDS = {"--key": "keys", "--group": "groups", "--token": "tokens", "--models": "models",
+         "--model": "models", "--month": "months"}  # fmt: skip
 #: And as the id that follows a command of these groups.
-GROUPS = {"api-key": "keys", "token": "tokens"}
+GROUPS = {"api-key": "keys", "group": "groups", "token": "tokens"}
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,7 @@ from airoxy.store.limits import set_limits
 from airoxy.store.schema import transaction
 from airoxy.views import keys as views
 from airoxy.views import paste
-from airoxy.views.formats import bar
 from airoxy.views.times import moment, zoned_moment
-
-#: How wide a full limit is drawn, in a list and for one key.
-_SHORT_BAR, _LONG_BAR = 10, 24
 
 _LIMITS = (
     "Limits apply from the next request on, to all workers together and across restarts. Days,"
@@ -48,8 +44,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _add(context: Context, args: Namespace) -> None:
-    changes = cli_limits.changes(args, context.moment())
-    cli_limits.warn_of_unknown_models(context, changes)
+    changes = cli_limits.of_key(context, args)
     name, given = _name(args), "-" in given_words(args)
     key = given_key(context.input.readline().strip()) if given else new_key(secrets.choice)
     db = context.database
@@ -83,12 +78,11 @@ def _set_arguments(parser: ArgumentParser) -> None:
 
 
 def _set(context: Context, args: Namespace) -> None:
-    changes = cli_limits.changes(args, context.moment())
+    changes = cli_limits.of_key(context, args)
     if args.name is not None:
         changes["name"] = args.name
     if not changes:
         raise InvalidInput("Say what to change: `airoxy api-key set --help` lists it.")
-    cli_limits.warn_of_unknown_models(context, changes)
     key_id = context.key_id(args.id)
     set_limits(context.database, key_id, changes)
     _tell(context, keys.find_key(context.database, key_id), json=args.json)
@@ -101,19 +95,21 @@ def _list(context: Context, args: Namespace) -> None:
         return context.json([views.document(row) for row in rows])
     if not rows:
         return context.say("No keys yet: airoxy api-key add NAME")
+    grouped = any(row["group_id"] is not None for row in rows)
     context.table(
         (
             (
                 str(row["id"]),
                 row["name"],
+                *([row["group_name"] or "-"] if grouped else []),
                 row["masked"],
                 _state(context, row),
                 moment(row["created_at"], context.zone),
-                _tightest(context, row),
+                cli_limits.tightest(context, row),
             )
             for row in rows
         ),
-        ("ID", "NAME", "KEY", "STATE", "CREATED", "LIMIT"),
+        ("ID", "NAME", *(["GROUP"] if grouped else []), "KEY", "STATE", "CREATED", "LIMIT"),
         right=("ID",),
     )
     return None
@@ -125,15 +121,6 @@ def _state(context: Context, key: Mapping[str, Any]) -> str:
     if not last or state != "active":
         return state
     return f"{state}, old secret until {moment(last, context.zone)}"
-
-
-def _tightest(context: Context, key: Mapping[str, Any]) -> str:
-    """The limit of which most is used."""
-    found = max(views.meters(key, context.zone), key=lambda meter: meter.share, default=None)
-    if found is None:
-        return "-"
-    drawn = bar(min(1, found.share), _SHORT_BAR, context.out)
-    return f"{drawn:<{_SHORT_BAR}} {found.share:>4.0%}  {found.used} of {found.limit} {found.name}"
 
 
 def _show(context: Context, args: Namespace) -> None:
@@ -151,19 +138,7 @@ def _tell(context: Context, key: Mapping[str, Any], *, json: bool) -> None:
     context.say(f"Key {key['id']}: {key['name']}")
     for name, text in _facts(context, key):
         context.say(f"  {name:<12}{text}")
-    found = views.meters(key, context.zone)
-    if not found:
-        return None
-    context.say()
-    context.table(
-        (
-            (name, used, limit, f"{share:.0%}", bar(min(1, share), _LONG_BAR, context.out))
-            for name, used, limit, share in found
-        ),
-        ("LIMIT", "USED", "OF", "SHARE", ""),
-        right=("USED", "OF", "SHARE"),
-    )
-    return None
+    return cli_limits.say_meters(context, key)
 
 
 def _facts(context: Context, key: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -176,6 +151,8 @@ def _facts(context: Context, key: Mapping[str, Any]) -> Iterator[tuple[str, str]
         yield "note", key["note"]
     if key["pool"]:
         yield "pool", key["pool"]
+    if key["group_name"]:
+        yield "group", key["group_name"]
     yield from cli_limits.facts(key, context.zone)
 
 

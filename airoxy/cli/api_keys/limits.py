@@ -1,52 +1,109 @@
-"""The limits of a client key, as options and as they are shown beside what is used of them."""
+"""The limits of client keys and groups, as options and as they are shown beside what is used of
+them."""
 
 from __future__ import annotations
 
 import datetime
 import difflib
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from airoxy.cli.command import Context
 from airoxy.core.limits.globs import matches
-from airoxy.core.limits.table import LIMITS, Limit
+from airoxy.core.limits.holders import EVERYBODY
+from airoxy.core.limits.table import GROUP_LIMITS, LIMITS, Limit
 from airoxy.core.names import read_name, read_note
 from airoxy.errors import ConfigError, InvalidInput
+from airoxy.views.formats import bar
+from airoxy.views.keys import meters
 
 NONE = "none"
+#: How wide a full limit is drawn, in a list and for one key or group.
+_SHORT_BAR, _LONG_BAR = 10, 24
 
 Row = Mapping[str, Any]
 
 
-def add_arguments(parser: ArgumentParser, *, new: bool) -> None:
-    """An option for each limit; `new`: there is none yet that could be taken away."""
+class Option(NamedTuple):
+    """What can be set by an option, which is stored in `column`."""
+
+    option: str
+    metavar: str
+    help: str
+    column: str
+    read: Callable[[str, datetime.datetime], Any]
+    has_none: bool = True
+
+
+def _of(limits: Iterable[Limit], *more: Option) -> tuple[Option, ...]:
+    return (
+        *(
+            Option(
+                each.option, each.metavar, each.help, each.column, each.unit.read,
+                each.unit.has_none,
+            )
+            for each in limits
+        ),
+        *more,
+    )  # fmt: skip
+
+
+def _name(text: str, _: datetime.datetime) -> str:
+    return read_name(text)
+
+
+def _note(text: str, _: datetime.datetime) -> str:
+    return read_note(text)
+
+
+OF_KEYS = _of(
+    LIMITS,
+    Option("--note", "TEXT", "what to remember of the key", "note", _note),
+    Option("--pool", "NAME", "use only the tokens of this pool", "pool", _name),
+    Option("--group", "NAME", "the group that the key is in (id or name)", "group_id", _name),
+)
+OF_GROUPS = _of(
+    GROUP_LIMITS, Option("--note", "TEXT", "what to remember of the group", "note", _note)
+)
+
+
+def add_arguments(
+    parser: ArgumentParser, options: Iterable[Option] = OF_KEYS, *, new: bool
+) -> None:
+    """These options; `new`: there is nothing yet that could be taken away."""
     without = "" if new else f"; `{NONE}` takes it away"
-    for limit in LIMITS:
-        told = limit.help + (without if limit.unit.has_none else "")
-        parser.add_argument(limit.option, metavar=limit.metavar, help=told)
-    parser.add_argument("--note", metavar="TEXT", help="what to remember of the key" + without)
-    parser.add_argument(
-        "--pool",
-        metavar="NAME",
-        help="use only the tokens of this pool" + without,
-    )
+    for each in options:
+        told = each.help + (without if each.has_none else "")
+        parser.add_argument(each.option, metavar=each.metavar, help=told)
 
 
-def changes(args: Namespace, now: datetime.datetime) -> dict[str, Any]:
+def changes(
+    args: Namespace, now: datetime.datetime, options: Iterable[Option] = OF_KEYS
+) -> dict[str, Any]:
     """What the options say, by column. Raises InvalidInput."""
-    options = [(each.option, each.column, each.unit.read, each.unit.has_none) for each in LIMITS]
     found = {}
-    also = (("--note", "note", _note, True), ("--pool", "pool", _pool, True))
-    for option, column, read, has_none in (*options, *also):
-        text = getattr(args, option[2:].replace("-", "_"))
+    for each in options:
+        text = getattr(args, each.option[2:].replace("-", "_"))
         if text is None:
             continue
         try:
-            gone = has_none and text.strip().lower() == NONE
-            found[column] = None if gone else read(text.strip(), now)
+            gone = each.has_none and text.strip().lower() == NONE
+            found[each.column] = None if gone else each.read(text.strip(), now)
         except InvalidInput as error:
-            raise InvalidInput(f"{option}: {error.message}.") from None
+            raise InvalidInput(f"{each.option}: {error.message}.") from None
+    return found
+
+
+def of_key(context: Context, args: Namespace) -> dict[str, Any]:
+    """What the options of a key say, with the group's id for its name. Raises InvalidInput,
+    NotFound."""
+    found = changes(args, context.moment())
+    if found.get("group_id") is not None:
+        found["group_id"] = context.group_id(found["group_id"])
+        if found["group_id"] == EVERYBODY:
+            raise InvalidInput("--group: every key is in the group of all keys anyway.")
+    warn_of_unknown_models(context, found)
     return found
 
 
@@ -69,19 +126,13 @@ def warn_of_unknown_models(context: Context, changes: Row) -> None:
             context.warn(f"Warning: no model that airoxy knows matches {glob}{hint}")
 
 
-def _pool(text: str, _: datetime.datetime) -> str:
-    return read_name(text)
-
-
-def _note(text: str, _: datetime.datetime) -> str:
-    return read_note(text)
-
-
-def facts(key: Row, zone: datetime.tzinfo) -> Iterator[tuple[str, str]]:
-    """The limits of which no use is told, each with its label."""
-    for limit in LIMITS:
+def facts(
+    row: Row, zone: datetime.tzinfo, limits: Iterable[Limit] = LIMITS
+) -> Iterator[tuple[str, str]]:
+    """The limits of a key or group of which no use is told, each with its label."""
+    for limit in limits:
         if (limit.measure is None or not limit.measure.field) and (
-            text := _shown(limit, key, zone)
+            text := _shown(limit, row, zone)
         ):
             yield limit.label, text
 
@@ -93,10 +144,34 @@ def options(key: Row) -> list[str]:
         value = key[limit.column]
         if value and value != limit.unit.unpack(None):
             words += [limit.option, limit.unit.write(value)]
-    for column in ("note", "pool"):
+    for option, column in (("--note", "note"), ("--pool", "pool"), ("--group", "group_name")):
         if key[column]:
-            words += [f"--{column}", key[column]]
+            words += [option, key[column]]
     return words
+
+
+def tightest(context: Context, row: Row) -> str:
+    """The limit of which a key or group has used most."""
+    found = max(meters(row, context.zone), key=lambda meter: meter.share, default=None)
+    if found is None:
+        return "-"
+    drawn = bar(min(1, found.share), _SHORT_BAR, context.out)
+    return f"{drawn:<{_SHORT_BAR}} {found.share:>4.0%}  {found.used} of {found.limit} {found.name}"
+
+
+def say_meters(context: Context, row: Row) -> None:
+    """A table of the limits of which the use is told, where there are any."""
+    if not (found := meters(row, context.zone)):
+        return
+    context.say()
+    context.table(
+        (
+            (name, used, limit, f"{share:.0%}", bar(min(1, share), _LONG_BAR, context.out))
+            for name, used, limit, share in found
+        ),
+        ("LIMIT", "USED", "OF", "SHARE", ""),
+        right=("USED", "OF", "SHARE"),
+    )
 
 
 def _shown(limit: Limit, key: Row, zone: datetime.tzinfo) -> str:

@@ -38,6 +38,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--until", metavar="TIME", help="only those before then")
     parser.add_argument("--key", metavar="ID", help="only those of this client key (id or name)")
+    parser.add_argument("--group", metavar="ID", help="only those of this group (id or name)")
     parser.add_argument("--token", metavar="ID", help="only those of this token (id or name)")
     add_json(parser)
 
@@ -75,6 +76,8 @@ def _subjects(context: Context, args: Namespace) -> dict[str, int]:
     found = {}
     if args.key:
         found["key"] = context.key_id(args.key, removed=True)
+    if args.group:
+        found["group"] = context.group_id(args.group, removed=True)
     if args.token:
         found["token"] = context.token_id(args.token, removed=True)
     return found

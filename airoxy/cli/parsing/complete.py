@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from airoxy.cli.command import Command, Context
 from airoxy.errors import AiroxyError
-from airoxy.store import keys, tokens
+from airoxy.store import groups, keys, tokens
 
 #: What a shell takes for one word.
 _WORD = re.compile(r"[\w.@+:-]+")
@@ -22,6 +22,10 @@ def _keys(context: Context) -> Iterator[str]:
 def _tokens(context: Context) -> Iterator[str]:
     rows = tokens.list_tokens(context.database, context.now())
     yield from _names({row["id"]: row["name"] for row in rows})
+
+
+def _groups(context: Context) -> Iterator[str]:
+    yield from _names({row["id"]: row["name"] for row in groups.list_groups(context.database)})
 
 
 def _names(names: dict[int, str]) -> Iterator[str]:
@@ -42,7 +46,7 @@ def _months(context: Context) -> Iterator[str]:
 
 
 KINDS: dict[str, Callable[[Context], Iterator[str]]] = {
-    "keys": _keys, "tokens": _tokens, "models": _models, "months": _months,
+    "keys": _keys, "groups": _groups, "tokens": _tokens, "models": _models, "months": _months,
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from types import ModuleType
 MODULES = {
     "setup": "cli.setup",
     "api_key": "cli.api_keys.api_key",
+    "group": "cli.api_keys.group",
     "token": "cli.tokens.token",
     "logs": "cli.stats.logs",
     "stats": "cli.stats.stats",

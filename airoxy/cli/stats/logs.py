@@ -65,6 +65,7 @@ _MORE: tuple[Column, ...] = (
     ("ENDING", 15, lambda r: r["ending"]),
     ("REQUEST ID", 28, lambda r: r["request_id"] or "-"),
     ("CLIENT", 15, lambda r: r["client_address"] or "-"),
+    ("GROUP", 12, lambda r: r["group_name"] or "-"),
 )
 _ERROR_INDENT, _ERROR_WIDTH = 16, 100
 
@@ -107,6 +108,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--token", metavar="ID", help="only those with this token (id or name)")
     parser.add_argument("--key", metavar="ID", help="only those with this client key (id or name)")
+    parser.add_argument(
+        "--group", metavar="ID", help="only those with a client key of this group (id or name)"
+    )
     parser.add_argument(
         "--wide", action="store_true", help="also attempts, first byte, ending and request id"
     )
@@ -162,6 +166,7 @@ def _filter(context: Context, args: Namespace) -> requests.Filter:
     return requests.Filter(
         token_id=None if args.token is None else context.token_id(args.token, removed=True),
         key_id=None if args.key is None else context.key_id(args.key, removed=True),
+        group_id=context.group_filter(args.group),
         since_ms=since,
         until_ms=until,
         failed=args.failed or None,

@@ -57,9 +57,13 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--token", metavar="ID", help="only with this token (id or name)")
     parser.add_argument("--key", metavar="ID", help="only with this client key (id or name)")
     parser.add_argument(
+        "--group", metavar="ID", help="only with the client keys of this group (id or name)"
+    )
+    parser.add_argument(
         "--by",
         choices=(*GROUPS, HOUR),
-        help="divided by day, model, token or client key; by hour where there are detailed rows",
+        help="divided by day, model, token, client key or group; by hour where there are detailed"
+        " rows",
     )
     parser.add_argument(
         "--report", choices=("month",), help="the report on --month (default: this one)"
@@ -88,7 +92,8 @@ def _run(context: Context, args: Namespace) -> None:
     db = context.database
     token_id = None if args.token is None else context.token_id(args.token, removed=True)
     key_id = None if args.key is None else context.key_id(args.key, removed=True)
-    whose = {"token_id": token_id, "key_id": key_id}
+    group_id = context.group_filter(args.group)
+    whose = {"token_id": token_id, "key_id": key_id, "group_id": group_id}
     if args.by == HOUR:
         groups = requests.totals_by_hour(
             db, *_milliseconds(context, args), **whose, zone=context.zone
@@ -161,7 +166,13 @@ def _report(context: Context, args: Namespace, today: datetime.date) -> None:
 
     if args.since or args.until or args.cache:
         raise InvalidInput("--report is about a month: airoxy stats --report month --month 2026-11")
-    if args.today or args.by or args.token is not None or args.key is not None:
+    if (
+        args.today
+        or args.by
+        or args.token is not None
+        or args.key is not None
+        or args.group is not None
+    ):
         raise InvalidInput("--report has all keys and tokens of a month; it goes with --month.")
     if args.json and args.format not in (None, "json"):
         raise InvalidInput("--json is --format json; give one of them.")

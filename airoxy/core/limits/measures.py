@@ -95,7 +95,7 @@ class Spend:
         return use.spent.get(self.period.name)
 
     def refuse(self, most: int, use: Use, now: float) -> Refusal | None:
-        spent = use.spent[self.period.name]
+        spent = self.used(use) or 0
         if spent + use.held < most:
             return None
         money = f"{exact_dollars(most)} {self.period.of or f'per {self.period.name}'}"

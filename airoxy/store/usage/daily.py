@@ -43,6 +43,11 @@ _GROUPS = {
         "nullif(api_key_id, 0), (SELECT name FROM api_keys WHERE id = api_key_id)",
         "sum(cost_nanousd) DESC, api_key_id",
     ),
+    "group": (
+        ("group_id", "group_name"),
+        "nullif(group_id, 0), (SELECT name FROM groups WHERE id = group_id)",
+        "sum(cost_nanousd) DESC, group_id",
+    ),
 }
 GROUPS = tuple(_GROUPS)
 
@@ -54,9 +59,10 @@ def totals(
     until: datetime.date | None = None,
     token_id: int | None = None,
     key_id: int | None = None,
+    group_id: int | None = None,
 ) -> dict[str, Any]:
     """The sums of TOTALS over the days from `since` to before `until`."""
-    where, values = _where(since, until, token_id, key_id)
+    where, values = _where(since, until, token_id, key_id, group_id)
     (row,) = run(db, f"SELECT {_SUMS} FROM daily WHERE {where}", values)
     return dict(zip(TOTALS, row, strict=True))
 
@@ -69,10 +75,11 @@ def totals_by(
     until: datetime.date | None = None,
     token_id: int | None = None,
     key_id: int | None = None,
+    group_id: int | None = None,
 ) -> list[dict[str, Any]]:
     """The same for each of a group (GROUPS): days as they follow, the others by cost."""
     fields, columns, order = _GROUPS[group]
-    where, values = _where(since, until, token_id, key_id)
+    where, values = _where(since, until, token_id, key_id, group_id)
     rows = run(
         db,
         f"SELECT {columns}, {_SUMS} FROM daily WHERE {where} GROUP BY 1 ORDER BY {order}",
@@ -92,9 +99,10 @@ def by_day_key_and_model(
     *,
     token_id: int | None = None,
     key_id: int | None = None,
+    group_id: int | None = None,
 ) -> list[dict[str, Any]]:
     """The sums of TOTALS for each day, client key and model: what a report is made from."""
-    where, values = _where(since, until, token_id, key_id)
+    where, values = _where(since, until, token_id, key_id, group_id)
     rows = run(
         db,
         "SELECT day, nullif(api_key_id, 0), (SELECT name FROM api_keys WHERE id = api_key_id),"
@@ -119,6 +127,7 @@ def _where(
     until: datetime.date | None,
     token_id: int | None,
     key_id: int | None,
+    group_id: int | None,
 ) -> tuple[str, list[int]]:
     return conditions(
         {
@@ -126,5 +135,6 @@ def _where(
             "day < ?": day_number(until) if until else None,
             "token_id = ?": token_id,
             "api_key_id = ?": key_id,
+            "group_id = ?": group_id,
         }
     )

@@ -151,6 +151,7 @@ class Filter(NamedTuple):
     statuses: tuple[int, int] | None = None
     model: str | None = None
     request_id: str | None = None
+    group_id: int | None = None
 
     def of_blocks(self) -> dict[str, Any]:
         return {
@@ -174,6 +175,7 @@ class Filter(NamedTuple):
             "status_code < ?": end,
             "model GLOB ?": model,
             "request_id = ?": self.request_id,
+            "group_id = ?": self.group_id,
         }
 
 
@@ -212,11 +214,12 @@ def totals_by_hour(
     *,
     token_id: int | None = None,
     key_id: int | None = None,
+    group_id: int | None = None,
     zone: datetime.tzinfo = datetime.UTC,
 ) -> list[dict[str, Any]]:
     """The sums of TOTALS for each hour with requests, of the days that have detailed rows. Hours
     are those of clocks in `zone`, which is a whole number of quarters of an hour from UTC."""
-    wanted = Filter(token_id, key_id, since_ms, until_ms)
+    wanted = Filter(token_id, key_id, since_ms, until_ms, group_id=group_id)
     where, values = conditions(wanted.of_rows())
     columns = {
         "requests": "count(*)",

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-from airoxy.cli.api_keys.limits import add_arguments, changes
+from airoxy.cli.api_keys.limits import OF_KEYS, Option, add_arguments, changes
 from airoxy.core.keys import new_key
 from airoxy.server.proxy.proxy import SNAPSHOT_TTL
 from airoxy.store import keys
@@ -43,21 +43,22 @@ def limited(airoxy: Airoxy, *options: str) -> str:
     with contextlib.closing(open_database(airoxy.database)) as db, transaction(db):
         key_id = keys.add_key(db, f"limited-{key[-6:]}", key, time.time())
         if options:
-            set_limits(db, key_id, _changes(options))
+            set_limits(db, key_id, read_options(options))
     return key
 
 
 def set_(airoxy: Airoxy, *options: str, key_id: int = 1) -> None:
     """As `airoxy api-key set` does it; what it changes holds when this returns."""
     with contextlib.closing(open_database(airoxy.database)) as db:
-        set_limits(db, key_id, _changes(options))
+        set_limits(db, key_id, read_options(options))
     time.sleep(SNAPSHOT_TTL)
 
 
-def _changes(options: Sequence[str]) -> dict[str, Any]:
+def read_options(options: Sequence[str], known: Sequence[Option] = OF_KEYS) -> dict[str, Any]:
+    """What a command would set."""
     parser = ArgumentParser()
-    add_arguments(parser, new=False)
-    return changes(parser.parse_args(options), datetime.now(UTC))
+    add_arguments(parser, known, new=False)
+    return changes(parser.parse_args(options), datetime.now(UTC), known)
 
 
 def burst(airoxy: Airoxy, key: str, count: int = BURST, **fields: Any) -> list[Answer]:

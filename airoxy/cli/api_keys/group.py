@@ -1,0 +1,187 @@
+"""`airoxy group …`: groups of client keys, and what the keys of one may use together."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from airoxy.cli.api_keys import limits as cli_limits
+from airoxy.cli.command import Command, Context, Group, add_id, add_json
+from airoxy.cli.confirm import add_yes, agreed
+from airoxy.cli.parsing.arguments import name_argument
+from airoxy.core.limits.holders import EVERYBODY
+from airoxy.core.limits.table import GROUP_LIMITS
+from airoxy.errors import EXIT_FAILED, InvalidInput
+from airoxy.store import groups
+from airoxy.views import groups as views
+from airoxy.views.formats import cents
+from airoxy.views.times import zoned_moment
+
+#: So many of a group's keys are named at once.
+_NAMED = 20
+
+_LIMITS = (
+    "A group's limits are one maximum for all its keys together; they hold from the next request"
+    " on, beside those that a key has of its own. A request counts for the group that its key is in"
+    " when it comes. Every key is in the built-in group `all` besides: `airoxy group set all"
+    " --spend-per-month 500` limits what is spent in all."
+)
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", type=name_argument, help="what the group is called")
+    cli_limits.add_arguments(parser, cli_limits.OF_GROUPS, new=True)
+    add_json(parser)
+
+
+def _add(context: Context, args: Namespace) -> None:
+    changes = _changes(context, args)
+    group_id = groups.add_group(context.database, args.name, context.now(), changes)
+    if args.json:
+        return context.json({"id": group_id, "name": args.name})
+    context.say(f"Group {group_id} ({args.name}) is there now. To put a key into it:\n")
+    return context.say(f"    airoxy api-key set KEY --group {group_id}")
+
+
+def _set_arguments(parser: ArgumentParser) -> None:
+    add_id(parser, "group")
+    parser.add_argument("--name", type=name_argument, help="what the group is called")
+    cli_limits.add_arguments(parser, cli_limits.OF_GROUPS, new=False)
+    add_json(parser)
+
+
+def _set(context: Context, args: Namespace) -> None:
+    changes = _changes(context, args)
+    if args.name is not None:
+        changes["name"] = args.name
+    if not changes:
+        raise InvalidInput("Say what to change: `airoxy group set --help` lists it.")
+    group_id = context.group_id(args.id)
+    groups.set_group(context.database, group_id, changes)
+    _tell(context, groups.find_group(context.database, group_id), json=args.json)
+
+
+def _changes(context: Context, args: Namespace) -> dict[str, Any]:
+    changes = cli_limits.changes(args, context.moment(), cli_limits.OF_GROUPS)
+    cli_limits.warn_of_unknown_models(context, changes)
+    return changes
+
+
+def _list(context: Context, args: Namespace) -> None:
+    db, now = context.database, context.now()
+    rows = [views.with_use(db, group, now) for group in groups.list_groups(db)]
+    if args.json:
+        return context.json([views.document(row) for row in rows])
+    context.table(
+        (
+            (
+                str(row["id"]),
+                row["name"],
+                f"{len(row['api_keys']):,}",
+                cents(row["spent_today_nanousd"]),
+                cents(row["spent_this_month_nanousd"]),
+                cli_limits.tightest(context, row),
+            )
+            for row in rows
+        ),
+        ("ID", "NAME", "KEYS", "TODAY", "MONTH", "LIMIT"),
+        right=("ID", "KEYS", "TODAY", "MONTH"),
+    )
+    return None
+
+
+def _show_arguments(parser: ArgumentParser) -> None:
+    add_id(parser, "group")
+    add_json(parser)
+
+
+def _show(context: Context, args: Namespace) -> None:
+    group = groups.find_group(context.database, context.group_id(args.id))
+    _tell(context, group, json=args.json)
+
+
+def _tell(context: Context, group: Mapping[str, Any], *, json: bool) -> None:
+    group = views.with_use(context.database, group, context.now())
+    if json:
+        return context.json(views.document(group))
+    context.say(f"Group {group['id']}: {group['name']}")
+    for name, text in _facts(context, group):
+        context.say(f"  {name:<12}{text}")
+    return cli_limits.say_meters(context, group)
+
+
+def _facts(context: Context, group: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    members = group["api_keys"]
+    if group["id"] == EVERYBODY:
+        yield "keys", f"all ({len(members):,})"
+    else:
+        more = f" and {len(members) - _NAMED:,} more" if len(members) > _NAMED else ""
+        yield "keys", ", ".join(members[:_NAMED]) + more or "none yet"
+    yield "created", zoned_moment(group["created_at"], context.zone)
+    if group["note"]:
+        yield "note", group["note"]
+    yield (
+        "spent",
+        (
+            f"{cents(group['spent_today_nanousd'])} today,"
+            f" {cents(group['spent_this_week_nanousd'])} this week,"
+            f" {cents(group['spent_this_month_nanousd'])} this month,"
+            f" {cents(group['spent_total_nanousd'])} in total"
+        ),
+    )
+    yield from cli_limits.facts(group, context.zone, GROUP_LIMITS)
+
+
+def _remove_arguments(parser: ArgumentParser) -> None:
+    add_id(parser, "group")
+    add_yes(parser)
+    add_json(parser)
+
+
+def _remove(context: Context, args: Namespace) -> int | None:
+    group = groups.find_group(context.database, context.group_id(args.id))
+    group_id, name, members = group["id"], group["name"], group["api_keys"]
+    if group_id != EVERYBODY and not agreed(
+        context, args, f"Remove group {group_id} ({name}), with its limits for {_keys(members)}?"
+    ):
+        context.warn("Nothing has been removed.")
+        return EXIT_FAILED
+    groups.remove_group(context.database, group_id, context.now())
+    if args.json:
+        context.json({"id": group_id, "name": name, "removed": True})
+        return None
+    context.say(f"Group {group_id} ({name}) is removed; its history stays.")
+    if members:
+        context.say(f"In no group any more: {', '.join(members)}")
+    return None
+
+
+def _keys(members: list[str]) -> str:
+    return f"{len(members):,} key{'' if len(members) == 1 else 's'}"
+
+
+GROUP = Group(
+    "group",
+    "Make and manage groups of client keys",
+    (
+        Command("add", "Make a group", _add, _add_arguments, f"Make a group. {_LIMITS}"),
+        Command(
+            "set",
+            "Change a group's limits, note or name",
+            _set,
+            _set_arguments,
+            f"Change a group's limits, note or name; what is not named stays. {_LIMITS}",
+        ),
+        Command("list", "List the groups, with what they have spent", _list, add_json),
+        Command("show", "Show a group with its keys and all its limits", _show, _show_arguments),
+        Command(
+            "remove",
+            "Remove a group for good",
+            _remove,
+            _remove_arguments,
+            "Remove a group for good. Its keys stay, in no group; its history stays under its"
+            " name.",
+        ),
+    ),
+)
