@@ -175,10 +175,11 @@ def test_a_wide_table_has_what_a_trouble_is_told_by(db: apsw.Connection, typed: 
         row(attempts=1, ttfb_ms=None, ending="client_left", status_code=499, request_id=None),
     )
     head, *lines = typed("logs", "--wide").splitlines()
-    assert head.split("TOOK")[1].split() == ["TRIES", "FIRST", "ENDING", "REQUEST", "ID", "CLIENT"]
-    assert lines[0].split()[-5:] == ["1", "-", "client_left", "-", "-"]
-    assert lines[1].split()[-5:] == [
-        *("3", "640ms", "upstream_failed", "req_011CSHoEeqs5C35K2UUq", "192.0.2.7")
+    heads = ["TRIES", "FIRST", "ENDING", "REQUEST", "ID", "CLIENT", "GROUP"]
+    assert head.split("TOOK")[1].split() == heads
+    assert lines[0].split()[-6:] == ["1", "-", "client_left", "-", "-", "-"]
+    assert lines[1].split()[-6:] == [
+        *("3", "640ms", "upstream_failed", "req_011CSHoEeqs5C35K2UUq", "192.0.2.7", "-")
     ]
 
 
