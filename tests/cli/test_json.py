@@ -22,9 +22,8 @@ COMMANDS = (
     "token toggle console", "token reset console", "token check",
     f"token add login {OAUTH} {REFRESH} --no-check", "token refresh login", "stats", "logs",
     "audit", "api-key rotate laptop", "group add data --spend-per-day 5", "group list",
-    "group show data",
-    "group set data --note x", "api-key set laptop --group data", "group remove data",
-    "api-key remove laptop", "token remove console",
+    "group show data", "group set data --note x", "api-key set laptop --group data",
+    "group remove data", "api-key remove laptop", "token remove console",
 )  # fmt: skip
 BY_COMMAND = {command: each for each in DOCUMENTS for command in each.commands}
 
