@@ -13,7 +13,7 @@ import pytest
 
 from airoxy.core.keys import new_key
 from airoxy.server.proxy.proxy import SNAPSHOT_TTL
-from airoxy.store import keys
+from airoxy.store import groups, keys
 from airoxy.store.limits import set_limits
 from airoxy.store.schema import open_database, transaction
 from tests.fake_anthropic import FakeAnthropic
@@ -45,12 +45,14 @@ def cleared(fake):
     fake.clear()
 
 
-def make_key(airoxy, shares=None):
+def make_key(airoxy, shares=None, group_id=None):
     key = new_key(secrets.choice)
     with closing(open_database(airoxy.database)) as db, transaction(db):
         key_id = keys.add_key(db, f"key-{key[-6:]}", key, time.time())
         if shares:
             set_limits(db, key_id, {"share_resources": shares})
+        if group_id:
+            set_limits(db, key_id, {"group_id": group_id})
     time.sleep(SNAPSHOT_TTL)
     return key
 
@@ -178,6 +180,27 @@ def test_keys_that_share_all_use_each_others_things(airoxy):
     file = upload(airoxy, neither)
     assert airoxy.request("GET", f"/v1/files/{file}", key=two).status == 404
     assert airoxy.request("DELETE", f"/v1/files/{file}", key=neither).status == 200
+
+
+def test_the_keys_of_a_group_use_and_list_each_others_things(airoxy):
+    with closing(open_database(airoxy.database)) as db:
+        data, web = (
+            groups.add_group(db, f"{name}-{next(numbers)}", time.time()) for name in ("data", "web")
+        )
+    one, two = (make_key(airoxy, group_id=data) for _ in range(2))
+    others = (
+        make_key(airoxy, group_id=web),
+        make_key(airoxy),
+        make_key(airoxy, "none", data),
+        make_key(airoxy, "all"),
+    )
+    file = upload(airoxy, one)
+    for key, may in ((one, True), (two, True), *((other, False) for other in others)):
+        listed = airoxy.request("GET", "/v1/files?limit=1000", key=key).json()["data"]
+        assert (file in [each["id"] for each in listed]) is may
+        status = airoxy.request("GET", f"/v1/files/{file}", key=key).status
+        assert status == (200 if may else 404)
+    assert airoxy.request("DELETE", f"/v1/files/{file}", key=two).status == 200
 
 
 def test_a_thing_that_airoxy_did_not_see_made_is_anthropics_affair(airoxy):
