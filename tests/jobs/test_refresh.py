@@ -249,7 +249,7 @@ def _killed_while_asking(database: Path, token_id: int) -> None:
     with FakeAnthropic() as upstream:
         hold = upstream.script(path=OAUTH_PATH).hold()
         with _refreshing(database, upstream, token_id):
-            hold.wait_arrived()
+            hold.wait_arrived(timeout=60)  # an interpreter starts before
 
 
 def test_a_refresh_that_was_killed_is_told_once(db, clock, token_id, tmp_path, caplog):
@@ -362,7 +362,7 @@ def test_a_pair_that_a_killed_process_took_with_it_is_told_and_the_old_one_is_th
     with FakeAnthropic() as upstream, contextlib.closing(open_database(database)) as locker:
         hold = upstream.script(path=OAUTH_PATH).hold()
         with _refreshing(database, upstream, token_id) as process:
-            hold.wait_arrived()  # the lease is in the database by now
+            hold.wait_arrived(timeout=60)  # the lease is in the database by now
             locker.execute("BEGIN IMMEDIATE")
             hold.release()
             assert process.stdout.readline() == "storing\n"

@@ -35,6 +35,15 @@ CONTENTS = [
 #: Python's own affair, and what readers find where every package has it.
 ASIDE = re.compile(r"/usr/lib/python3/dist-packages/airoxy[/-]|/usr/share/doc/airoxy/")
 STRICT = "lintian --allow-root -EviIL +pedantic --fail-on error,warning,info,pedantic"
+#: Of each thing that depends on the versions of Debian 13, which the other tests do not run on, the
+#: tests that use most of it; the booted systems are tests of all of it.
+SAMPLE = (
+    "tests/cli/stats/test_logs.py", "tests/config/test_loading.py", "tests/console/test_login.py",
+    "tests/jobs/test_refresh.py", "tests/server/http", "tests/server/metrics",
+    "tests/server/process/test_worker.py", "tests/server/proxy/test_streams.py",
+    "tests/store/test_migrations.py", "tests/store/test_schema.py", "tests/store/usage",
+    "tests/test_completion.py", "tests/test_man.py", "tests/upstream/test_upstream.py",
+)  # fmt: skip
 CONDITIONS = {
     "plain": "umask 022; export LC_ALL=C.UTF-8 TZ=UTC",
     "other": "umask 002; export LC_ALL=de_DE.UTF-8 TZ=Asia/Kathmandu; LATER='faketime -f +400d'",
@@ -59,13 +68,15 @@ def clone(machine, directory):
 
 
 def test_make_deb_builds_from_a_clean_clone_and_lintian_has_nothing_to_say(release, tmp_path):
+    """Debian 13's lintian looks at all of a release below, which has the same package in it."""
     with Machine(images.image(release, "build")) as machine:
         machine.online()
         clone(machine, tmp_path)
         machine.run("git clone --quiet /airoxy.git /src && make -C /src deb", timeout=600)
         assert f"airoxy_{package.version()}_all.deb" in machine.run("ls /src/dist").split()
         assert machine.run("git -C /src status --porcelain") == ""
-        assert machine.run(f"{STRICT} /src/dist/*.changes", timeout=600) == ""
+        if release != "trixie":
+            assert machine.run(f"{STRICT} /src/dist/*.changes", timeout=600) == ""
 
 
 def test_the_package_is_reproducible(workshop):
@@ -101,10 +112,9 @@ def test_the_build_warns_of_nothing(built):
 
 
 def test_the_tests_pass_where_the_package_is_built(built):
-    """On Debian 13, which the other tests do not run on, and without a network."""
+    """On Debian 13, and without a network."""
     machine, _ = built
-    lines = (ROOT / "tests" / "versions.txt").read_text().splitlines()
-    files = " ".join(line for line in lines if not line.startswith("#"))
+    files = " ".join(SAMPLE)
     told = machine.run(
         f"cd /release/airoxy && debian/rules override_dh_auto_test TESTS='{files}'", timeout=1200
     )
