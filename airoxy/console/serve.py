@@ -87,9 +87,16 @@ def serve_console(
         # The certificate first: it may be a credential, or for this user alone.
         context = _tls(config, environ)
         activity = Activity(create_app(services, threads, origin_of(config)))
-        if not passed:
-            say(f"The console is at {' and '.join(config.console.addresses)}; Ctrl-C ends it.")
-        asyncio.run(_serve(activity, sockets, context, notifier, idle if passed else None))
+        where = f"The console is at {' and '.join(config.console.addresses)}; Ctrl-C ends it."
+
+        def ready() -> None:
+            notifier.ready()
+            if not passed:
+                say(where)
+
+        limit = idle if passed else None
+        asyncio.run(_serve(activity, sockets, context, ready, limit))
+        notifier.stopping()
     finally:
         threads.close()
         for each in sockets:
@@ -103,7 +110,7 @@ async def _serve(
     activity: Activity,
     sockets: Sequence[socket.socket],
     context: ssl.SSLContext | None,
-    notifier: Notifier,
+    ready: Callable[[], None],
     idle: float | None,
 ) -> None:
     plain = [each for each in sockets if context is None or each.family == socket.AF_UNIX]
@@ -114,9 +121,8 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    notifier.ready()
+    ready()
     await _until_over(stop, activity, running, idle)
-    notifier.stopping()
     for server, _ in servers:
         server.should_exit = True
     _, late = await asyncio.wait(running, timeout=_PATIENCE)

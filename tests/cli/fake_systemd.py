@@ -68,6 +68,8 @@ class FakeSystemd:
             {
                 "airoxy.socket": {**_HEALTHY, "Listen": listen},
                 "airoxy.service": _HEALTHY | _SERVICE,
+                "airoxy-console.socket": {**_HEALTHY, "Listen": "127.0.0.1:3801 (Stream)"},
+                "airoxy-console.service": _HEALTHY | _SERVICE | _JOB,
                 "airoxy-refresh-tokens.timer": _HEALTHY | _TIMER,
                 "airoxy-tidy-log.timer": _HEALTHY | _TIMER,
                 "airoxy-refresh-tokens.service": _HEALTHY | _SERVICE | _JOB,

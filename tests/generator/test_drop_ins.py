@@ -233,3 +233,41 @@ def test_the_nightly_job_may_write_where_its_copies_go(generate: Generate) -> No
             'ReadWritePaths="-/srv/my 10%% backups"\n'
         )
     }
+
+
+# -- console
+
+
+def test_the_console_listens_where_the_configuration_says(generate: Generate) -> None:
+    listen = '["192.0.2.7:4000", "[2001:db8::7]:4000", /run/console.sock]'
+    drop_ins = generate(f"console:\n  listen: {listen}\n")
+    assert list(drop_ins) == ["airoxy-console.socket.d/10-airoxy-yaml.conf"]
+    (drop_in,) = drop_ins.values()
+    assert "# From F:2 (console.listen).\n" in drop_in
+    assert settings(drop_in) == [
+        "[Socket]",
+        "ListenStream=",
+        "ListenStream=192.0.2.7:4000",
+        "ListenStream=[2001:db8::7]:4000",
+        "ListenStream=/run/console.sock",
+        "FreeBind=yes",
+        "BindIPv6Only=ipv6-only",
+    ]
+
+
+def test_the_console_is_passed_the_certificate_where_it_speaks_tls(generate: Generate) -> None:
+    tls = "tls: {certificate: /etc/c.pem, key: /etc/k.pem}\n"
+    assert list(generate(tls)) == [SERVICE]
+    drop_ins = generate(tls + "console: {tls: true}\n")
+    assert settings(drop_ins["airoxy-console.service.d/10-airoxy-yaml.conf"]) == [
+        "[Service]",
+        "LoadCredential=airoxy-tls-certificate:/etc/c.pem",
+        "LoadCredential=airoxy-tls-key:/etc/k.pem",
+    ]
+
+
+def test_a_mistake_in_the_consoles_addresses_leaves_all_units_alone(
+    generate: Generate, said: list[str]
+) -> None:
+    assert generate("port: 3999\nconsole: {listen: nowhere}\n") == {}
+    assert "console.listen" in said[0]

@@ -8,8 +8,19 @@ import pytest
 from tests.system import images
 from tests.system.machine import Machine
 
-UNITS = ("airoxy.socket", "airoxy.service", "airoxy-refresh-tokens.timer", "airoxy-tidy-log.timer")
-SERVICES = ("airoxy.service", "airoxy-refresh-tokens.service", "airoxy-tidy-log.service")
+UNITS = (
+    "airoxy.socket",
+    "airoxy.service",
+    "airoxy-console.socket",
+    "airoxy-refresh-tokens.timer",
+    "airoxy-tidy-log.timer",
+)
+SERVICES = (
+    "airoxy.service",
+    "airoxy-console.service",
+    "airoxy-refresh-tokens.service",
+    "airoxy-tidy-log.service",
+)
 #: Warnings of the machine itself, which has fewer rights than a real one.
 OURS = re.compile(r"dbus.*Failed to set fd limit")
 

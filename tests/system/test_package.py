@@ -15,6 +15,9 @@ CONTENTS = [
     "/etc/airoxy/airoxy.yaml",
     "/usr/bin/airoxy",
     "/usr/lib/systemd/system-generators/airoxy-generator",
+    "/usr/lib/systemd/system/airoxy-console.service",
+    "/usr/lib/systemd/system/airoxy-console.socket",
+    "/usr/lib/systemd/system/airoxy-fleet.service",
     "/usr/lib/systemd/system/airoxy-refresh-tokens.service",
     "/usr/lib/systemd/system/airoxy-refresh-tokens.timer",
     "/usr/lib/systemd/system/airoxy-tidy-log.service",
@@ -29,6 +32,7 @@ CONTENTS = [
     "/usr/share/lintian/overrides/airoxy",
     "/usr/share/man/man1/airoxy.1.gz",
     "/usr/share/man/man5/airoxy.yaml.5.gz",
+    "/usr/share/man/man8/airoxy-console.8.gz",
     "/usr/share/man/man8/airoxy.service.8.gz",
     "/usr/share/zsh/vendor-completions/_airoxy",
 ]

@@ -72,13 +72,13 @@ def test_a_key_that_only_root_may_read_is_served(site: Site, first: str) -> None
     assert "FAIL" not in "\n".join(line for line in told.splitlines() if "upstream" not in line)
     assert machine.run("systemctl --failed --no-legend") == ""
     machine.run("systemd-analyze security --threshold=12 airoxy.service")
-    assert machine.run("stat -c '%U %a' /run/airoxy /run/airoxy/tls.pem").split() == [
+    assert machine.run("stat -c '%U %a' /run/airoxy/server /run/airoxy/server/tls.pem").split() == [
         "airoxy", "700", "airoxy", "600",
     ]  # fmt: skip
     # From the start on it is a credential, and what the reload has passed is gone.
     machine.run("systemctl restart airoxy")
     until(lambda: shown(site) == first)
-    assert machine.run("ls /run/airoxy") == ""
+    assert machine.run("ls /run/airoxy/server") == ""
     assert "PRIVATE KEY" not in site.journal()
 
 

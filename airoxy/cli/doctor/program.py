@@ -21,6 +21,7 @@ PACKAGES = (
     ("falcon", "falcon", "python3-falcon", "3.1"),
     ("httptools", "httptools", "python3-httptools", "0.1.1"),
     ("httpx", "httpx", "python3-httpx", "0.23.3"),
+    ("jinja2", "Jinja2", "python3-jinja2", "3.1"),
     ("prometheus_client", "prometheus-client", "python3-prometheus-client", "0.16"),
     ("sdnotify", "sdnotify", "python3-sdnotify", "0.3"),
     ("uvicorn", "uvicorn", "python3-uvicorn", "0.17.6"),

@@ -14,7 +14,18 @@ from airoxy.cli.installation import HOME, Installation
 from airoxy.cli.system.generated import stale_units
 from airoxy.cli.system.status import Timer
 from airoxy.cli.system.status import timers as look_at_timers
-from airoxy.cli.system.system import SERVICE, SOCKET, TIMERS, Unit, ask, booted, show, systemctl
+from airoxy.cli.system.system import (
+    CONSOLE,
+    CONSOLE_SOCKET,
+    SERVICE,
+    SOCKET,
+    TIMERS,
+    Unit,
+    ask,
+    booted,
+    show,
+    systemctl,
+)
 from airoxy.views.times import past, span
 
 _STATE = ("LoadState", "ActiveState", "SubState", "UnitFileState")
@@ -33,7 +44,10 @@ def definitions(installation: Installation) -> Iterator[Finding]:
         return
     stale = [
         unit["Id"]
-        for unit in show([SOCKET, SERVICE, *TIMERS, *TIMERS.values()], ["NeedDaemonReload"])
+        for unit in show(
+            [SOCKET, SERVICE, CONSOLE_SOCKET, CONSOLE, *TIMERS, *TIMERS.values()],
+            ["NeedDaemonReload"],
+        )
         if unit["NeedDaemonReload"] == "yes"
     ]
     if not stale and stale_units():
@@ -116,7 +130,7 @@ def sandbox(installation: Installation) -> Iterator[Finding]:
     if path == HOME:
         return
     services = show(
-        [SERVICE, *TIMERS.values()], ["ProtectSystem", "StateDirectory", "ReadWritePaths"]
+        [SERVICE, CONSOLE, *TIMERS.values()], ["ProtectSystem", "StateDirectory", "ReadWritePaths"]
     )
     barred = [
         unit["Id"]

@@ -14,6 +14,8 @@ from airoxy.cli.system.listeners import listeners, parse_listen
 from airoxy.cli.system.status import bare
 from airoxy.cli.system.status import run as status
 from airoxy.cli.system.system import (
+    CONSOLE,
+    CONSOLE_SOCKET,
     SERVICE,
     SOCKET,
     TIMERS,
@@ -47,6 +49,7 @@ def _restart(context: Context, _: Namespace) -> None:
     _check_configuration(context)
     systemctl("daemon-reload")  # runs the generator
     systemctl("restart", *([SOCKET, SERVICE] if silent_addresses() else [SERVICE]))
+    systemctl("try-restart", CONSOLE_SOCKET)
     context.say(f"airoxy has been restarted and listens on {_addresses()}.")
 
 
@@ -57,6 +60,7 @@ def _reload(context: Context, _: Namespace) -> None:
         raise AiroxyError("airoxy.service does not run; try: sudo airoxy start")
     stale = _catch_up()
     systemctl("reload", SERVICE)
+    systemctl("try-restart", CONSOLE)
     context.say(
         "airoxy takes over program, configuration and certificate without losing a connection."
     )
@@ -71,7 +75,7 @@ def _catch_up() -> set[str]:
         stale = stale_units()
     except (OSError, subprocess.CalledProcessError):
         return set()
-    if not stale or not stale <= {SERVICE, _NIGHTLY}:
+    if not stale or not stale <= {SERVICE, CONSOLE, _NIGHTLY}:
         return stale
     systemctl("daemon-reload")
     return set()

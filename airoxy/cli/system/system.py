@@ -15,6 +15,7 @@ from pathlib import Path
 from airoxy.errors import AiroxyError
 
 SOCKET, SERVICE = "airoxy.socket", "airoxy.service"
+CONSOLE_SOCKET, CONSOLE = "airoxy-console.socket", "airoxy-console.service"
 #: Timers, and the services that they start.
 TIMERS = {
     "airoxy-refresh-tokens.timer": "airoxy-refresh-tokens.service",

@@ -45,7 +45,12 @@ def systemd(
     monkeypatch.setattr(generated, "GENERATED", tmp_path / "generated")
     monkeypatch.setattr("airoxy.cli.doctor.port._is_ours", lambda _: True)
     user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout
-    for name in ("airoxy.service", "airoxy-tidy-log.service", "airoxy-refresh-tokens.service"):
+    for name in (
+        "airoxy.service",
+        "airoxy-console.service",
+        "airoxy-tidy-log.service",
+        "airoxy-refresh-tokens.service",
+    ):
         fake.change(name, User=user.strip(), ReadWritePaths=str(ward.database.parent))
     fake.change("airoxy.service", ActiveState="reloading")  # nobody answers at the door
     monkeypatch.setattr("airoxy.cli.system.health._TIMEOUT", 0.1)

@@ -66,7 +66,11 @@ def test_stop_stops_both(run: Run, systemd: FakeSystemd) -> None:
 
 def test_restart_leaves_a_socket_that_listens_alone(run: Run, systemd: FakeSystemd) -> None:
     assert run("restart")[0] == 0
-    assert systemd.commands == ["daemon-reload", "restart airoxy.service"]
+    assert systemd.commands == [
+        "daemon-reload",
+        "restart airoxy.service",
+        "try-restart airoxy-console.socket",
+    ]
 
 
 def test_restart_restarts_a_socket_whose_addresses_changed(
@@ -75,12 +79,16 @@ def test_restart_restarts_a_socket_whose_addresses_changed(
     listen = f"127.0.0.1:{door.getsockname()[1]} (Stream)\n[::1]:{free_port()} (Stream)"
     systemd.change("airoxy.socket", Listen=listen)
     assert run("restart")[0] == 0
-    assert systemd.commands == ["daemon-reload", f"restart {BOTH}"]
+    assert systemd.commands == [
+        "daemon-reload",
+        f"restart {BOTH}",
+        "try-restart airoxy-console.socket",
+    ]
 
 
 def test_reload_reloads_the_service(run: Run, systemd: FakeSystemd) -> None:
     assert run("reload")[0] == 0
-    assert systemd.commands == ["reload airoxy.service"]
+    assert systemd.commands == ["reload airoxy.service", "try-restart airoxy-console.service"]
 
 
 @pytest.fixture
@@ -104,7 +112,10 @@ def test_reload_says_what_takes_a_restart(
 ) -> None:
     change("airoxy.socket", *more)
     status, _, err = run("reload")
-    assert (status, systemd.commands) == (0, ["reload airoxy.service"])
+    assert (status, systemd.commands) == (
+        0,
+        ["reload airoxy.service", "try-restart airoxy-console.service"],
+    )
     assert err == "For the change of host, port or interval: sudo airoxy restart\n"
 
 
@@ -115,7 +126,7 @@ def test_systemd_sees_another_certificate_first(
     change("airoxy.service")
     status, _, err = run(verb)
     assert (status, err) == (0, "")
-    assert systemd.commands == ["daemon-reload", f"{verb} {of}"]
+    assert systemd.commands[:2] == ["daemon-reload", f"{verb} {of}"]
 
 
 @pytest.mark.parametrize("verb", ["start", "restart", "reload"])
