@@ -185,6 +185,16 @@ DOCUMENTS = (
     REQUEST,
     TOTALS,
     JsonDocument(
+        ("apply",),
+        {
+            "changed": "whether anything is to be changed",
+            "dry_run": "whether nothing was done",
+            "changes": "what is changed: action (add, change or remove), kind, name, before, after",
+            "others": "the keys and groups that are not in the file, and stay",
+            "keys": "the new keys themselves by name; none with --secrets-to",
+        },
+    ),
+    JsonDocument(
         ("audit",),
         {
             "id": "the entry's number",
@@ -192,8 +202,8 @@ DOCUMENTS = (
             "actor": "who made the change; server for airoxy itself, unknown for another program",
             "uid": "the user's number; null where it was no command",
             "via": "the command, or what else asked for the change",
-            "kind": "key or token",
-            "subject_id": "the number of the key or token",
+            "kind": "key, group or token",
+            "subject_id": "the number of the key, group or token",
             "name": "what it was called then",
             "action": "added, changed, enabled, disabled, rotated, reset or removed",
             "before": "the fields that have changed, by column; null for what was added",

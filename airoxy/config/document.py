@@ -53,16 +53,19 @@ class Document:
 def read_document(path: Path) -> Document:
     """Read a file. Raises FileNotFoundError and nothing else: all other trouble is a mistake."""
     document = Document(path)
-    root = _compose(document)
+    root = compose(document)
     if isinstance(root, yaml.MappingNode):
         _read_mapping(document, root, section="")
         _check_tls(document)
     elif root is not None and not is_null(root):
-        document.complain(_line(root), None, "is not a list of settings; write lines of KEY: VALUE")
+        document.complain(
+            line_of(root), None, "is not a list of settings; write lines of KEY: VALUE"
+        )
     return document
 
 
-def _compose(document: Document) -> yaml.Node | None:
+def compose(document: Document) -> yaml.Node | None:
+    """The file as YAML has it; None where it is empty, or not YAML, which is a mistake."""
     try:
         data = document.path.read_bytes()
         text = data.decode("utf-8-sig")
@@ -122,7 +125,7 @@ def _syntax(error: yaml.MarkedYAMLError, text: str) -> tuple[int, None, str]:
 def _read_mapping(document: Document, node: yaml.MappingNode, section: str) -> None:
     first: dict[str, int] = {}
     for key_node, value in node.value:
-        line = _line(key_node)
+        line = line_of(key_node)
         if not isinstance(key_node, yaml.ScalarNode):
             document.complain(line, None, f"{shown(key_node)} is no key; write KEY: VALUE")
             continue
@@ -168,7 +171,7 @@ def _read_setting(document: Document, node: yaml.Node, key: str, line: int) -> N
         document.lines[key] = line
     except WrongRows as error:
         for row, reason in error.rows:
-            document.complain(_line(row), key, f"{reason}; see {SHIPPED[-1]}")
+            document.complain(line_of(row), key, f"{reason}; see {SHIPPED[-1]}")
     except ValueError as error:
         text = f"{shown(node)} {error}; give {setting.wanted}"
         document.complain(line, key, text)
@@ -204,5 +207,5 @@ def _nearest(key: str) -> str:
     return "remove it; airoxy.yaml(5) has all settings"
 
 
-def _line(node: yaml.Node) -> int:
+def line_of(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1

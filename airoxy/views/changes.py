@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 from airoxy.core.billing.money import exact_dollars
 from airoxy.core.limits.table import LIMITS
+from airoxy.core.limits.units import moment
 from airoxy.store.audit.trail import AuditEntry
 from airoxy.views.times import rfc3339
 
 _LIMITS = {limit.column: limit for limit in LIMITS}
 _MONEY = "_nanousd"
+_NAMES = {"is_active": "enabled", "group_name": "group"}
 #: What the action says already.
 _IMPLIED = {
     "added": ("name", "is_active"),
@@ -57,7 +59,7 @@ def _phrases(
 
 def _field(column: str) -> str:
     limit = _LIMITS.get(column)
-    return limit.name if limit else column.removesuffix(_MONEY)
+    return limit.name if limit else _NAMES.get(column, column.removesuffix(_MONEY))
 
 
 def _shown(column: str, value: Any) -> str:
@@ -68,6 +70,8 @@ def _shown(column: str, value: Any) -> str:
         return visible(unit.show(unit.unpack(value), UTC))
     if column.endswith(_MONEY):
         return exact_dollars(value)
+    if column == "old_secret_until":
+        return moment(value)
     if column == "is_active":
         return "yes" if value else "no"
     return quoted(value) if isinstance(value, str) else str(value)

@@ -42,11 +42,13 @@ def times(value: object, name: str = "") -> list[object]:
 
 def test_every_field_is_described_and_every_time_is_rfc_3339(airoxy: Airoxy, tmp_path) -> None:
     key = airoxy.key("first")
+    keys = tmp_path / "keys.yaml"
+    keys.write_text("keys: {second: {}}")
     airoxy.token(SECRET + "-first", name="first")
     assert airoxy.request("POST", "/v1/messages", {"model": "claude-opus-5-5", "max_tokens": 9,
                           "messages": []}, key=key).status == 200  # fmt: skip
     airoxy.wait_logs(1)
-    for typed in (*COMMANDS, f"backup {tmp_path}/copy.db", "doctor"):
+    for typed in (*COMMANDS, f"apply {keys}", f"backup {tmp_path}/copy.db", "doctor"):
         done = airoxy.run(*typed.split(), "--json")
         printed = json.loads(done.stdout)
         command = next(c for c in BY_COMMAND if typed == c or typed.startswith(f"{c} "))
@@ -61,7 +63,7 @@ def test_every_field_is_described_and_every_time_is_rfc_3339(airoxy: Airoxy, tmp
 
 def test_every_command_that_prints_json_is_described_or_has_a_shape_of_its_own() -> None:
     """Those are described where they are used."""
-    own = {"config show", "prices", "status", "token auto"}
+    own = {"config show", "export", "prices", "status", "token auto"}
     found = set()
     for group, parser in build_parser().commands_below().items():
         for command, below in (parser.commands_below() or {"": parser}).items():

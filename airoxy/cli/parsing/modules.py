@@ -16,6 +16,8 @@ MODULES = {
     "stats": "cli.stats.stats",
     "top": "cli.top.top",
     "audit": "cli.changes.audit",
+    "apply": "cli.changes.apply",
+    "export": "cli.changes.export",
     "fleet": "cli.fleet.fleet",
     "prices": "cli.stats.prices",
     "console": "cli.console.console",

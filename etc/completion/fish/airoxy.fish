@@ -37,6 +37,8 @@ function __airoxy_at --description 'Whether this is the command typed so far'
     set --append known "stats"
     set --append known "top"
     set --append known "audit"
+    set --append known "apply"
+    set --append known "export"
     set --append known "fleet"
     set --append known "fleet join"
     set --append known "fleet status"
@@ -94,6 +96,8 @@ complete --command airoxy --condition '__airoxy_at ' --arguments logs --descript
 complete --command airoxy --condition '__airoxy_at ' --arguments stats --description 'Show what was used and what it cost'
 complete --command airoxy --condition '__airoxy_at ' --arguments top --description 'Show what goes on, live'
 complete --command airoxy --condition '__airoxy_at ' --arguments audit --description 'Show who has changed what'
+complete --command airoxy --condition '__airoxy_at ' --arguments apply --description 'Make keys and groups what a file says'
+complete --command airoxy --condition '__airoxy_at ' --arguments export --description 'Write keys and groups for `apply`'
 complete --command airoxy --condition '__airoxy_at ' --arguments fleet --description 'Let several hosts share keys, tokens, limits and one account'
 complete --command airoxy --condition '__airoxy_at ' --arguments prices --description 'Show the prices, and apply them again'
 complete --command airoxy --condition '__airoxy_at ' --arguments console --description 'Run the web console and say who may use it'
@@ -334,6 +338,15 @@ complete --command airoxy --condition '__airoxy_at audit' --long-option key --re
 complete --command airoxy --condition '__airoxy_at audit' --long-option group --require-parameter --arguments '(airoxy complete groups 2>/dev/null)' --description 'only those of this group (id or name)'
 complete --command airoxy --condition '__airoxy_at audit' --long-option token --require-parameter --arguments '(airoxy complete tokens 2>/dev/null)' --description 'only those of this token (id or name)'
 complete --command airoxy --condition '__airoxy_at audit' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at apply' --force-files
+complete --command airoxy --condition '__airoxy_at apply' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at apply' --long-option dry-run --description 'show what would be changed'
+complete --command airoxy --condition '__airoxy_at apply' --long-option prune --description 'remove keys and groups that are not in FILE'
+complete --command airoxy --condition '__airoxy_at apply' --long-option secrets-to --require-parameter --force-files --description 'add the secrets of new keys to this file (YAML, mode 0600) instead of showing them'
+complete --command airoxy --condition '__airoxy_at apply' --long-option yes --description 'do not ask'
+complete --command airoxy --condition '__airoxy_at apply' --long-option json --description 'print one JSON document'
+complete --command airoxy --condition '__airoxy_at export' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at export' --long-option json --description 'print one JSON document'
 complete --command airoxy --condition '__airoxy_at fleet' --arguments join --description 'Join a fleet of hosts that meet in a PostgreSQL database'
 complete --command airoxy --condition '__airoxy_at fleet' --arguments status --description 'Show the hosts, and how far this one is'
 complete --command airoxy --condition '__airoxy_at fleet' --arguments leave --description 'Take this host out of the fleet'
