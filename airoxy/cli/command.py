@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 Configure = Callable[[argparse.ArgumentParser], None]
 
+#: Groups of commands that change what a fleet shares.
+_CHANGING = ("api-key", "token", "group", "apply", "setup", "import-php", "console")
+
 
 @dataclass
 class Context:
@@ -80,6 +83,7 @@ class Context:
         from airoxy.cli.system.owner import become_owner, caller, may_only_read
         from airoxy.config import DEFAULT_PATH
         from airoxy.store.audit.trail import Actor, act_as
+        from airoxy.store.fleet.membership import membership
         from airoxy.store.schema import open_database
 
         path = self.database_path
@@ -91,7 +95,18 @@ class Context:
         become_owner(path)
         db = open_database(path, key=key)
         act_as(db, actor)
+        if self.command.partition(" ")[0] in _CHANGING and membership(db) is not None:
+            self._commit_on_both_sides(db)
         return db
+
+    def _commit_on_both_sides(self, db: apsw.Connection) -> None:
+        """What a fleet shares is changed for all of its hosts, or not at all."""
+        from airoxy.fleet.agent import connector
+        from airoxy.fleet.commit import commit_on_both
+
+        url = self.config.fleet.database
+        credentials = self.environ.get("CREDENTIALS_DIRECTORY")
+        commit_on_both(db, connector(self.database_path, credentials, url))
 
     @property
     def client_url(self) -> str:

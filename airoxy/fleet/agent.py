@@ -15,7 +15,7 @@ from pathlib import Path
 import apsw
 
 from airoxy.errors import AiroxyError
-from airoxy.fleet import identity, schema, sync
+from airoxy.fleet import identity, leases, schema, sync
 from airoxy.fleet.postgres import FleetError, Postgres, connected
 from airoxy.fleet.ship import AT_ONCE, Shipper
 from airoxy.store.audit.trail import act_as
@@ -125,9 +125,11 @@ class Session:
             self._version = data_version(self._db)
             while sync.push(self._db, self._postgres) == sync.AT_ONCE:
                 pass
+            leases.serve(self._db, self._postgres)
         if self._postgres.notified() or now >= self._next_poll:
             self._next_poll = now + POLL
             sync.pull_all(self._db, self._postgres)
+            leases.serve(self._db, self._postgres)
             with transaction(self._db):
                 membership.note(self._db, contact_at=time.time())
         if now >= self._next_ship:

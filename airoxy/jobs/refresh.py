@@ -20,6 +20,8 @@ import apsw
 from airoxy.config import OAuth
 from airoxy.core.oauth import Answer, Refreshed, Refused, pause
 from airoxy.store import leases
+from airoxy.store.fleet import leases as fleet_leases
+from airoxy.store.fleet.membership import membership, on_disk
 from airoxy.store.leases import Lease, Refreshing
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,13 @@ LEASE = 75.0
 _in_hand: set[int] = set()
 #: How often a process that waits for another's refresh looks again (seconds).
 LOOK = 0.1
+#: How long the agent of a fleet is waited for, and how long a token that the timer of one host has
+#: renewed is left alone by the timers of others (seconds).
+FLEET_PATIENCE, FRESH = 8.0, 1800.0
+_NO_FLEET = (
+    "is not renewed: another host of the fleet is at it, or the fleet's PostgreSQL or this host's"
+    " agent does not answer"
+)
 #: How long a pair that the database will not take is held on to (seconds).
 HOLD_ON = 600.0
 _INTERRUPTED = (
@@ -76,6 +85,11 @@ def refresh_tokens(
     for state in leases.refreshing(db):
         if _is_over(state, clock()):
             state = _take_back(db, state, clock())
+        if _is_fresh(db, state.id, clock()):
+            yield Outcome(
+                state.id, state.name, True, "was renewed just now, by a host of the fleet"
+            )
+            continue
         if state.until is None and _may_be_spent(state, clock()):
             yield Outcome(state.id, state.name, False, _INTERRUPTED)
         else:
@@ -99,6 +113,19 @@ def refresh_token(
     lease = _lease(db, token_id, secret, clock, keep_pause=keep_pause)
     if isinstance(lease, Outcome):
         return lease
+    try:
+        outcome = _refresh(db, lease, oauth, clock, ask)
+    finally:
+        _insist(lambda: fleet_leases.withdraw(db, token_id, os.getpid()))
+    if outcome is None:
+        return refresh_token(db, token_id, secret, oauth, clock, keep_pause=keep_pause, ask=ask)
+    return outcome
+
+
+def _refresh(
+    db: apsw.Connection, lease: Lease, oauth: OAuth, clock: Clock, ask: Ask
+) -> Outcome | None:
+    """What comes of it; None where the lease was lost before anything was sent."""
 
     def sending() -> None:
         if not leases.note_asked(db, lease.id, clock(), os.getpid()):
@@ -107,7 +134,7 @@ def refresh_token(
     try:
         return _settle(db, lease, ask(oauth, lease.refresh_token, clock, sending), clock)
     except _LeaseLost:
-        return refresh_token(db, token_id, secret, oauth, clock, keep_pause=keep_pause, ask=ask)
+        return None
     finally:
         _in_hand.discard(lease.id)
 
@@ -153,15 +180,47 @@ def _lease(
             time.sleep(LOOK)
         elif lease.token == secret:
             _in_hand.add(lease.id)
-            return lease
+            if _fleet_agrees(db, token_id, clock):
+                return lease
+            _in_hand.discard(lease.id)
+            leases.release_lease(db, token_id, None)
+            if membership(db) is not None and _is_as_before(db, token_id, secret):
+                return Outcome(token_id, state.name, False, _NO_FLEET)
         else:
             leases.release_lease(db, token_id, None)
 
 
+def _fleet_agrees(db: apsw.Connection, token_id: int, clock: Clock) -> bool:
+    """Whether no other host refreshes the token; at once where this one is alone."""
+    if membership(db) is None:
+        return True
+    process, deadline = os.getpid(), time.monotonic() + FLEET_PATIENCE
+    fleet_leases.want(db, token_id, process)
+    state = leases.refreshing(db, token_id)
+    while time.monotonic() < deadline:
+        if fleet_leases.is_held(db, token_id, process):
+            return leases.extend_lease(db, token_id, clock() + LEASE, process)
+        if leases.refreshing(db, token_id)[:1] != state:
+            break  # what another host has made of it has arrived
+        time.sleep(LOOK / 2)
+    fleet_leases.withdraw(db, token_id, process)
+    return False
+
+
+def _is_as_before(db: apsw.Connection, token_id: int, secret: str) -> bool:
+    return any(state.token == secret for state in leases.refreshing(db, token_id))
+
+
+def _is_fresh(db: apsw.Connection, token_id: int, now: float) -> bool:
+    """Whether the timer of another host has just renewed it."""
+    return membership(db) is not None and fleet_leases.refreshed_at(db, token_id) > now - FRESH
+
+
 def _store(db: apsw.Connection, lease: Lease, new: Refreshed, now: float) -> bool:
-    return leases.store_refreshed(
-        db, lease.id, lease.refresh_token, new.token, new.refresh_token, new.expires_at, now
-    )
+    with on_disk(db):
+        return leases.store_refreshed(
+            db, lease.id, lease.refresh_token, new.token, new.refresh_token, new.expires_at, now
+        )
 
 
 def _insist(write: Callable[[], T]) -> T:

@@ -170,10 +170,7 @@ def _token_state(memory: SharedMemory, db: apsw.Connection, workers: int) -> Tok
     for row in tokens.list_tokens(db, now):
         token_state.recall(row["id"], row["last_used_at"] or 0)
     for cooling in tokens.coolings(db, now):
-        group, model_class = cooling.scope
-        token_state.cool(
-            cooling.token_id, model_class, cooling.until, cooling.set_at_ns, group=group
-        )
+        token_state.cool_as_stored(cooling)
     return token_state
 
 

@@ -101,24 +101,26 @@ def names(db: apsw.Connection) -> dict[int, str]:
 
 def remove_key(db: apsw.Connection, key_id: int, now: float) -> None:
     """It stops working; its row stays as a name for its history. Raises NotFound."""
-    found = run(
-        db,
-        "UPDATE api_keys SET removed_at = ?, is_active = 0, digest = NULL, old_digests = NULL"
-        " WHERE id = ? AND removed_at IS NULL RETURNING id",
-        (int(now), key_id),
-    )
+    with transaction(db):
+        found = run(
+            db,
+            "UPDATE api_keys SET removed_at = ?, is_active = 0, digest = NULL, old_digests = NULL"
+            " WHERE id = ? AND removed_at IS NULL RETURNING id",
+            (int(now), key_id),
+        )
     if not found:
         raise no_key(key_id)
 
 
 def toggle_key(db: apsw.Connection, key_id: int) -> bool:
     """Disable or enable; the new state. Raises NotFound."""
-    found = run(
-        db,
-        "UPDATE api_keys SET is_active = NOT is_active WHERE id = ? AND removed_at IS NULL"
-        " RETURNING is_active",
-        (key_id,),
-    )
+    with transaction(db):
+        found = run(
+            db,
+            "UPDATE api_keys SET is_active = NOT is_active WHERE id = ? AND removed_at IS NULL"
+            " RETURNING is_active",
+            (key_id,),
+        )
     if not found:
         raise no_key(key_id)
     return bool(found[0][0])

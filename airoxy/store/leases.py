@@ -79,6 +79,18 @@ def lease_refresh(
     return Lease(*found[0]) if found else None
 
 
+def extend_lease(db: apsw.Connection, token_id: int, until: float, owner: int) -> bool:
+    """False if `owner` has the lease no longer."""
+    return bool(
+        run(
+            db,
+            "UPDATE tokens SET refreshing_until = ?"
+            " WHERE id = ? AND refreshing_by = ? AND refreshing_until IS NOT NULL RETURNING id",
+            (until, token_id, owner),
+        )
+    )
+
+
 def note_asked(db: apsw.Connection, token_id: int, now: float, owner: int) -> bool:
     """From now on the refresh token may be spent; False if `owner` has the lease no longer."""
     return bool(

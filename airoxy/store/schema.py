@@ -12,7 +12,8 @@ import grp
 import os
 import stat
 import time
-from collections.abc import Collection, Iterator
+import weakref
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -86,6 +87,17 @@ def run(db: apsw.Connection, sql: str, bindings: Any = ()) -> list[Any]:
     return db.cursor().execute(sql, bindings).fetchall()
 
 
+#: What some connections call before they commit.
+_AGREEMENTS: weakref.WeakKeyDictionary[apsw.Connection, Callable[[], None]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def before_commit(db: apsw.Connection, agree: Callable[[], None]) -> None:
+    """Have `transaction` call this before it commits; where it raises, nothing is committed."""
+    _AGREEMENTS[db] = agree
+
+
 @contextlib.contextmanager
 def transaction(db: apsw.Connection) -> Iterator[None]:
     """All or nothing, with the write lock from the start; within another one, a part of that."""
@@ -95,6 +107,8 @@ def transaction(db: apsw.Connection) -> Iterator[None]:
     run(db, "BEGIN IMMEDIATE")
     try:
         yield
+        if _AGREEMENTS and (agree := _AGREEMENTS.get(db)):
+            agree()
         run(db, "COMMIT")
     except BaseException:
         # SQLite itself rolls back where the disk is full.
@@ -127,9 +141,9 @@ def generation(db: apsw.Connection) -> int:
 
 
 def changes_since(db: apsw.Connection, last: int) -> tuple[int, dict[str, list[int]]]:
-    """The keys, tokens and groups that have changed after change number `last`, by their tables;
-    and the number of the last change."""
-    changed: dict[str, list[int]] = {"api_keys": [], "tokens": [], "groups": []}
+    """The keys, tokens and groups that have changed after change number `last`, and the tokens
+    whose cooldowns another host has changed, by their tables; and the number of the last change."""
+    changed: dict[str, list[int]] = {"api_keys": [], "tokens": [], "groups": [], "cooldowns": []}
     for number, table, row in run(
         db, "SELECT id, kind, changed FROM changes WHERE id > ? ORDER BY id", (last,)
     ):

@@ -233,11 +233,12 @@ def reset_token(db: apsw.Connection, token_id: int, now: float) -> None:
 
 def _change(db: apsw.Connection, token_id: int, changes: str, values: tuple[Any, ...]) -> int:
     """Whether the token is active then."""
-    found = run(
-        db,
-        f"UPDATE tokens SET {changes} WHERE id = ? AND removed_at IS NULL RETURNING is_active",
-        (*values, token_id),
-    )
+    with transaction(db):
+        found = run(
+            db,
+            f"UPDATE tokens SET {changes} WHERE id = ? AND removed_at IS NULL RETURNING is_active",
+            (*values, token_id),
+        )
     if not found:
         raise _no_token(token_id)
     return int(found[0][0])
@@ -363,8 +364,8 @@ def is_free(db: apsw.Connection, name: str) -> bool:
 
 def update_login(db: apsw.Connection, refresh_token: str, token: str, expires_at: int) -> bool:
     """Take a newer access token over; False if what is known lives as long."""
-    return bool(
-        run(
+    with transaction(db):
+        found = run(
             db,
             "UPDATE tokens SET token = seal(?1), token_digest = fingerprint(?1),"
             " masked = masked(?1), expires_at = ?2"
@@ -373,4 +374,4 @@ def update_login(db: apsw.Connection, refresh_token: str, token: str, expires_at
             " AND ifnull(expires_at, 0) < ?2 RETURNING id",
             (token, expires_at, refresh_token),
         )
-    )
+    return bool(found)

@@ -117,6 +117,7 @@ def test_rows_that_postgresql_has_lost_with_its_mark_are_given_again(tmp_path, u
     postgres.run("DELETE FROM airoxy.requests WHERE id = 2; UPDATE airoxy.hosts SET shipped = 1")
     again = Postgres(url)
     postgres.close()
+    eventually(lambda: not again.run("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"))
     identity.assume(db, again, keep_days=3)
     shipper = Shipper(db, again, 3)
     shipper.ship()
@@ -142,6 +143,7 @@ def test_a_database_that_is_older_than_the_fleets_gives_nothing(tmp_path, url):
     Shipper(db, postgres, 3).ship()
     postgres.close()
     old, again = open_database(tmp_path / "old.db"), Postgres(url)
+    eventually(lambda: not again.run("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"))
     with pytest.raises(identity.NotItself, match="older than what the fleet has"):
         identity.assume(old, again, keep_days=3)
     assert total(again) == (2, 12, 2, 12)
@@ -164,6 +166,7 @@ def test_a_copy_of_the_database_gives_nothing_and_joins_anew(tmp_path, url):
     # The original's agent starts once more.
     postgres.close()
     again = Postgres(url)
+    eventually(lambda: not again.run("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"))
     identity.assume(db, again, keep_days=3)
     Shipper(db, again, 3).ship()
     copy, other = open_database(tmp_path / "copy.db"), Postgres(url)

@@ -93,6 +93,7 @@ class Pool:
         self._is_limited = False
         self._queues = Queues(snapshot.tokens.values, token_state, token_limits)
         snapshot.watch = self._changed
+        snapshot.cooled = token_state.cool_as_stored
 
     async def next(self, wanted: Wanted, request_id: str | None = None) -> Token | None:
         """The token to try next, marked used; an expired one, renewed, where no other is ready.

@@ -20,6 +20,7 @@ from airoxy.errors import StoreError
 from airoxy.store import keys, limits, schema, tokens
 from airoxy.store.groups import limits_of_groups
 from airoxy.store.resources import Resource, counted_results, find_resources
+from airoxy.store.tokens import StoredCooldown
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ class Snapshot:
         self.pools: dict[int, str] = {}
         self.tokens: dict[int, Token] = {}
         self.watch: Callable[[int, Token | None], None] = lambda *_: None
+        #: Called with each cooldown of tokens that cool down because another host says so.
+        self.cooled: Callable[[StoredCooldown], None] = lambda _: None
         self.readable = True
         #: Why the tokens cannot be decrypted; everything but them is served then.
         self.locked: str | None = None
@@ -92,7 +95,14 @@ class Snapshot:
                 self._group_limits = limits_of_groups(self._db)
                 self._combine_limits(self._members(changed["groups"]))
             self._read_tokens(changed["tokens"])
+            if changed["cooldowns"]:
+                self._read_cooldowns(changed["cooldowns"])
         self._last_change = last
+
+    def _read_cooldowns(self, ids: Collection[int]) -> None:
+        for cooldown in tokens.coolings(self._db, time.time()):
+            if cooldown.token_id in ids:
+                self.cooled(cooldown)
 
     def _read_keys(self, ids: Collection[int] | None) -> None:
         found = keys.keys_in_force(self._db, ids)

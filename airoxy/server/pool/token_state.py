@@ -16,6 +16,7 @@ from hashlib import blake2b
 from airoxy.core.pool import EVERY_CLASS, EVERY_GROUP, Token
 from airoxy.core.quota import families
 from airoxy.server.shared_memory import Record, Region, SharedMemory
+from airoxy.store.tokens import StoredCooldown
 
 SLOTS = 4096
 #: Scopes (endpoint group and model class) for which a token can cool down at once; the cooldown
@@ -127,6 +128,11 @@ class TokenState:
             words[entry + _UNTIL] = until_ns
             words[entry + _SET_AT] = set_at_ns
             words[entry] = scope  # last: from now on it is read
+
+    def cool_as_stored(self, cooldown: StoredCooldown) -> None:
+        """As the database remembers it."""
+        group, model_class = cooldown.scope
+        self.cool(cooldown.token_id, model_class, cooldown.until, cooldown.set_at_ns, group=group)
 
     def spare(self, token_id: int, until: Mapping[str, float]) -> None:
         """For these families of models the token is only used when no other is ready, until such a

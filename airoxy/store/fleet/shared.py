@@ -97,11 +97,12 @@ def unwatch(db: apsw.Connection) -> None:
 
 def _triggers(kind: str, table: _Table) -> str:
     def trigger(event: str, row: str, when: str) -> str:
-        key = ", ".join(f"{row}.{name}" for name in table.keys)
+        key = f"json_array({', '.join(f'{row}.{name}' for name in table.keys)})"
+        # Not OR REPLACE: where the statement has a clause for conflicts, that holds in triggers.
         return (
             f"CREATE TRIGGER fleet_{kind}_{event} AFTER {when} ON {kind} BEGIN"
-            " INSERT OR REPLACE INTO fleet_outbox (kind, key)"
-            f" VALUES ('{kind}', json_array({key})); END;"
+            f" DELETE FROM fleet_outbox WHERE kind = '{kind}' AND key = {key};"
+            f" INSERT INTO fleet_outbox (kind, key) VALUES ('{kind}', {key}); END;"
         )
 
     return (
@@ -192,7 +193,7 @@ def _take(db: apsw.Connection, table: _Table, arrived: Arrived) -> None:
             where = " AND ".join(f"{name} = ?" for name in table.keys)
             run(db, f"DELETE FROM {kind} WHERE {where}", json.loads(key))
     elif mine != {k: v for k, v in wanted.items() if k in table.columns}:
-        _write(db, kind, table, wanted)
+        _write(db, kind, table, wanted, new=mine is None)
     else:
         return
     if kind in LATEST:
@@ -212,20 +213,20 @@ def _merged(kind: str, mine: Fields, base: Fields, theirs: Fields | None) -> Fie
     return kept and {**(theirs or mine), **kept} if theirs or kept else None
 
 
-def _write(db: apsw.Connection, kind: str, table: _Table, row: Fields) -> None:
+def _write(db: apsw.Connection, kind: str, table: _Table, row: Fields, *, new: bool) -> None:
     names = [name for name in table.columns if name in row]
     values = [
         bytes.fromhex(row[name]) if name in table.blobs and row[name] is not None else row[name]
         for name in names
     ]
-    places = ", ".join("?" * len(names))
-    sets = ", ".join(f"{name} = excluded.{name}" for name in names if name not in table.keys)
-    run(
-        db,
-        f"INSERT INTO {kind} ({', '.join(names)}) VALUES ({places})"
-        f" ON CONFLICT ({', '.join(table.keys)}) DO UPDATE SET {sets}",
-        values,
-    )
+    if new:
+        places = ", ".join("?" * len(names))
+        run(db, f"INSERT INTO {kind} ({', '.join(names)}) VALUES ({places})", values)
+        return
+    # Not by a clause for conflicts, which would hold in the triggers as well.
+    sets = ", ".join(f"{name} = ?" for name in names)
+    where = " AND ".join(f"{name} = ?" for name in table.keys)
+    run(db, f"UPDATE {kind} SET {sets} WHERE {where}", [*values, *(row[k] for k in table.keys)])
 
 
 def _announce(db: apsw.Connection, kind: str, row: int) -> None:
