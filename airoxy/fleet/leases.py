@@ -36,24 +36,24 @@ def serve(db: apsw.Connection, postgres: Postgres) -> None:
 
 
 def _get(db: apsw.Connection, postgres: Postgres, member: Membership, lease: FleetLease) -> None:
-    key = json.dumps([lease.token_id])
-    newer = postgres.run(
-        "SELECT 1 FROM airoxy.shared WHERE kind = 'tokens' AND key = %s AND version > %s",
-        (key, member.seen),
-    )
+    with postgres.transaction():
+        given = postgres.run(
+            "INSERT INTO airoxy.leases AS l (token_id, host) VALUES (%s, %s)"
+            " ON CONFLICT (token_id) DO UPDATE SET since = now(), interrupted = false"
+            " WHERE l.host = excluded.host RETURNING 1",
+            (lease.token_id, member.host),
+        )
+        # A statement of its own, which sees what the former holder has given before it let go.
+        newer = given and postgres.run(
+            "SELECT 1 FROM airoxy.shared WHERE kind = 'tokens' AND key = %s AND version > %s",
+            (json.dumps([lease.token_id]), member.seen),
+        )
+        if newer:
+            postgres.run("DELETE FROM airoxy.leases WHERE token_id = %s", (lease.token_id,))
     if newer:
         sync.pull_all(db, postgres)  # who wants it sees that the token is another one now
-        return
-    given = postgres.run(
-        "INSERT INTO airoxy.leases AS l (token_id, host)"
-        " SELECT %s, %s WHERE NOT EXISTS (SELECT 1 FROM airoxy.shared"
-        " WHERE kind = 'tokens' AND key = %s AND version > %s)"
-        " ON CONFLICT (token_id) DO UPDATE SET since = now(), interrupted = false"
-        " WHERE l.host = excluded.host RETURNING 1",
-        (lease.token_id, member.host, key, member.seen),
-    )
-    # Where nobody wants it any more it is `ended` by now, and given back in the next turn.
-    if given:
+    elif given:
+        # Where nobody wants it any more it is `ended` by now, and given back in the next turn.
         leases.hold(db, lease)
 
 

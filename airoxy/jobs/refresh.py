@@ -198,10 +198,12 @@ def _fleet_agrees(db: apsw.Connection, token_id: int, clock: Clock) -> bool:
     fleet_leases.want(db, token_id, process)
     state = leases.refreshing(db, token_id)
     while time.monotonic() < deadline:
-        if fleet_leases.is_held(db, token_id, process):
+        held = fleet_leases.is_held(db, token_id, process)
+        # Read after that: what another host has made of it arrives before its lease is free.
+        if leases.refreshing(db, token_id) != state:
+            break
+        if held:
             return leases.extend_lease(db, token_id, clock() + LEASE, process)
-        if leases.refreshing(db, token_id)[:1] != state:
-            break  # what another host has made of it has arrived
         time.sleep(LOOK / 2)
     fleet_leases.withdraw(db, token_id, process)
     return False
