@@ -55,7 +55,7 @@ def test_groups_and_limits_are_shared_too(hosts):
     settled((a, b))
     a.airoxy.cli("api-key", "add", "one", "--spend-per-day", "5")
     with a.airoxy.opened() as db:
-        group = add_group(db, "team", time.time(), {"spend_per_day": 7})
+        group = add_group(db, "team", time.time(), {"spend_per_day_nanousd": 7})
         run(db, "UPDATE api_keys SET group_id = ?", (group,))
 
     def arrived():
@@ -63,7 +63,7 @@ def test_groups_and_limits_are_shared_too(hosts):
             found = [each for each in list_groups(db) if each["name"] == "team"]
         return found and found[0]["api_keys"] == ["one"] and found[0]
 
-    assert eventually(arrived)["spend_per_day_nanousd"] is not None
+    assert eventually(arrived)["spend_per_day_nanousd"] == 7
     b.airoxy.cli("api-key", "set", "one", "--spend-per-day", "6")
     eventually(lambda: a.airoxy.json("api-key", "list")[0]["spend_per_day_nanousd"] == 6 * 10**9)
 
