@@ -147,6 +147,7 @@ class Config:
     affinity: str
     browsers: bool
     max_attempts: int
+    hide_upstream_account: bool
     tell_token: bool
     upstream: UpstreamSettings
     oauth: OAuth

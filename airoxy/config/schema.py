@@ -157,6 +157,14 @@ SCHEMA: tuple[Setting, ...] = (
         "How many tokens are tried for one request before the client gets the last answer.",
     ),
     Setting(
+        "hide_upstream_account",
+        Switch(),
+        False,
+        "With true, answers do not tell clients how much of the quota of the token that served them"
+        " is used (anthropic-ratelimit-unified-...), nor whose it is (anthropic-organization-id)."
+        " A client key with a limit of money hears of its own limit in any case.",
+    ),
+    Setting(
         "tell_token",
         Switch(),
         False,

@@ -46,6 +46,8 @@ class KeyLimits:
     #: Whether only certain models may be used, and whether there is something to hold.
     choose_models: bool
     hold: bool
+    #: Those of whom money is counted.
+    spending: tuple[Holder, ...]
 
     @classmethod
     def of(cls, *holders: Holder | None) -> Self | None:
@@ -64,4 +66,5 @@ class KeyLimits:
             any(each.need_counting for each in limits),
             any(each.models for each in limits),
             any(each.spend or each.tokens_per_minute is not None for each in limits),
+            tuple(holder for holder in found if holder.limits.spend),
         )

@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import apsw
@@ -21,6 +21,7 @@ import apsw
 from airoxy.calendar import day_of
 from airoxy.core.billing.pricing import PriceTable, most_nanousd
 from airoxy.core.estimate import Estimate, read_estimate
+from airoxy.core.limits import windows
 from airoxy.core.limits.holders import Holder, KeyLimits
 from airoxy.core.limits.measures import PERIODS, Refusal, Use, wait_of
 from airoxy.core.limits.refusal import first_refusal, refusal
@@ -36,6 +37,9 @@ from airoxy.store import schema
 from airoxy.store.limits import last_minute, spent
 
 Body = bytes | bytearray | AsyncIterator[bytes]
+Headers = list[tuple[bytes, bytes]]
+
+_NOTHING: Mapping[str, int] = {each.name: 0 for each in PERIODS}
 
 
 @dataclass
@@ -49,7 +53,8 @@ class Limiter:
     prices: PriceTable
     zone: datetime.tzinfo = datetime.UTC
     _version: int = -1
-    _spent: dict[int, tuple[datetime.date, dict[str, int]]] = field(default_factory=dict)
+    _spent: dict[int, tuple[datetime.date, Mapping[str, int]]] = field(default_factory=dict)
+    _seen: dict[int, Mapping[str, int]] = field(default_factory=dict)
     _fresh: set[int] = field(default_factory=set)
 
     def admit(self, head: RequestHead, limits: KeyLimits) -> Reservation:
@@ -124,7 +129,17 @@ class Limiter:
         if refused and sum(map(self.limit_counters.forget_dead, slots.values())):
             refused = first_refusal(metered, decide)
         if refused:
-            raise _error(refused, now)
+            told = [each for each in metered if each.limits.spend] if refused.spent else []
+            raise _error(refused, now, self.windows(told))
+
+    def windows(self, spending: Iterable[Holder]) -> Headers:
+        """What an answer says of the limits of money, by what was known when its request was
+        admitted."""
+        now, found = time.time(), list[windows.Window]()
+        for holder in spending:
+            costs = self._seen.get(holder.number, _NOTHING)
+            found += windows.windows(holder.limits, costs, now, self.zone)
+        return windows.headers(found)
 
     def _slot(self, number: int, now: float) -> int:
         """The place of a key or group in what is shared; a new one begins with what the log has."""
@@ -145,6 +160,7 @@ class Limiter:
         if limits.spend:
             held, unwritten = limit_counters.held(slot), limit_counters.unwritten(slot)
             costs = {name: cost + unwritten for name, cost in self._spent_by(holder, now).items()}
+            self._seen[holder.number] = costs
         return Use(
             costs,
             held=held,
@@ -155,11 +171,11 @@ class Limiter:
             zone=self.zone,
         )
 
-    def _spent_by(self, holder: Holder, now: float) -> dict[str, int]:
+    def _spent_by(self, holder: Holder, now: float) -> Mapping[str, int]:
         """By the sums; where they cannot be read at the moment, what was known of them last."""
         today, number = day_of(now, self.zone), holder.number
         total = holder.limits.spend_total is not None
-        day, costs = self._spent.get(number, (None, {each.name: 0 for each in PERIODS}))
+        day, costs = self._spent.get(number, (None, _NOTHING))
         try:
             version = schema.data_version(self.db)
             if version != self._version:
@@ -174,8 +190,8 @@ class Limiter:
         return costs
 
 
-def _error(refused: Refusal, now: float) -> AiroxyError:
-    headers = []
+def _error(refused: Refusal, now: float, told: Headers) -> AiroxyError:
+    headers = [(name.decode(), value.decode()) for name, value in told]
     if refused.until < math.inf:  # of a limit in total nobody knows when it is raised
         headers.append(("retry-after", str(wait_of(refused.until, now))))
     if refused.final:

@@ -16,6 +16,7 @@ from airoxy.config import Config
 from airoxy.core.limits.access import check_access
 from airoxy.core.limits.holders import KeyLimits
 from airoxy.core.limits.sharing import ALL
+from airoxy.core.limits.windows import without_account
 from airoxy.core.lists import is_list
 from airoxy.core.pool import Scope, model_class
 from airoxy.core.request.body import Asked
@@ -52,6 +53,8 @@ ROW_DELAY = 0.005
 #: needs longer to end after its commit, so what it did holds from the next request on.
 SNAPSHOT_TTL = 0.004
 _UNREAD = Asked(None, False, ())
+#: What a client key with a limit of money does not hear, since it hears of its own.
+_without_windows = partial(without_account, organisation=False)
 
 
 @dataclass
@@ -78,6 +81,8 @@ class Proxy:
         trusted = tuple(map(ip_network, self.config.trusted_proxies))
         has_tls = self.config.tls.certificate is not None
         self._public = PublicAddress(has_tls, self.config.public_url, trusted)
+        hides = self.config.hide_upstream_account
+        self._cut = partial(without_account, organisation=True) if hides else None
         self._refused = RefusedClients(trusted, self.count_refused)
 
     async def __call__(self, request: Request, response: Response) -> None:
@@ -153,11 +158,11 @@ class Proxy:
                 head, job.body, limits, request_log.reservation, request_log.model
             )
         try:
-            await self._forward(job, response)
+            await self._forward(job, response, limits)
         finally:
             self.pool.release(job.wanted)
 
-    async def _forward(self, job: Job, response: Response) -> None:
+    async def _forward(self, job: Job, response: Response, limits: KeyLimits | None) -> None:
         request, head, request_log = job.request, job.request.head, job.request_log
         answer = await self._listed(job) or await self._attempts.answer(job)
         job.body = b""  # nobody needs it any more, and the answer may take minutes
@@ -175,8 +180,12 @@ class Proxy:
                 base = self._public.of(head.headers, request.client)
                 answer = await with_own_host(answer, base)
             told = job.told(request_log.token_name if self.config.tell_token else None)
+            cut = self._cut
+            if limits is not None and limits.spending:
+                told += self.limiter.windows(limits.spending)
+                cut = cut or _without_windows
             before_end = partial(self._before_end, request_log)
-            await relay(answer, response, request_log, before_end, told)
+            await relay(answer, response, request_log, before_end, told, cut)
         finally:
             answer.close()
             request.forget()

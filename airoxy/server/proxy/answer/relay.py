@@ -107,12 +107,15 @@ async def relay(
     request_log: RequestLog,
     before_end: Callable[[str | None], Awaitable[None]],
     told: Headers | None = None,
+    cut: Callable[[Headers], Headers] | None = None,
 ) -> None:
-    """Pass `answer` on, with the headers `told` beside its own. Its last piece goes after
-    `before_end`, which is given the id of the container that the answer names. Raises
+    """Pass `answer` on, with the headers `told` beside what `cut` leaves of its own. Its last piece
+    goes after `before_end`, which is given the id of the container that the answer names. Raises
     UpstreamError or ClientLeft where it breaks off."""
     count = request_log.answered(answer.status, dict(answer.headers))
     headers = to_client(answer.headers)
+    if cut is not None:
+        headers = cut(headers)
     client.begin(answer.status, headers + told if told else headers)
     if not answer.ready:
         client.flush()
