@@ -13,7 +13,7 @@ import falcon
 import falcon.asgi
 from falcon.asgi import Request, Response
 
-from airoxy.console import pages
+from airoxy.console import api, pages
 from airoxy.console.guard import API, Guard, cookie_name
 from airoxy.console.origin import OwnOrigin
 from airoxy.console.routes import Route
@@ -30,9 +30,10 @@ from airoxy.console.visit import (
     Visit,
 )
 from airoxy.console.visitor import Visitor
-from airoxy.errors import AiroxyError, Forbidden, NotFound, Unauthorized
-from airoxy.store.audit.trail import act_as
+from airoxy.errors import AiroxyError, Forbidden, InvalidInput, NotFound, Unauthorized
+from airoxy.store.audit.trail import act_as, take_recorded
 from airoxy.store.console.sessions import LIFETIME
+from airoxy.views.changes import line
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def create_app(
 
 def all_routes() -> tuple[Route, ...]:
     """Everything behind the guard but the static files."""
-    return pages.ROUTES
+    return (*pages.ROUTES, *api.ROUTES)
 
 
 class _Resource:
@@ -93,9 +94,13 @@ class _Resource:
     ) -> tuple[Reply, bytes]:
         """In a thread: what the function replies, and its bytes."""
         visit = _visit(db, self._services, request, params)
-        if visit.who is not None and method != "GET":
+        if visit.who is None or method == "GET":
+            reply = handler(visit)
+        else:
             act_as(db, visit.who.actor)
-        reply = handler(visit)
+            reply = handler(visit)
+            for entry in take_recorded(db):
+                log.info("%s", line(entry))
         return reply, _bytes(reply, visit)
 
 
@@ -118,7 +123,20 @@ def _visit(
             for name, value in request.params.items()
         },
         form=context.form,
+        body=_json(request) if request.path.startswith(API) else None,
+        if_match=request.get_header("if-match"),
     )
+
+
+def _json(request: Request) -> Any:
+    """The body of an API request; None where there is none. Raises InvalidInput."""
+    raw: bytes = request.context.raw
+    if not raw.strip():
+        return None
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        raise InvalidInput("The body is not JSON.") from None
 
 
 def _bytes(reply: Reply, visit: Visit) -> bytes:

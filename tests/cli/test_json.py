@@ -8,7 +8,7 @@ import re
 import pytest
 
 from airoxy.cli import build_parser
-from airoxy.cli.json_fields import DOCUMENTS, KEY, REQUEST, TOKEN, TOTALS, unlike
+from airoxy.views.json_fields import DOCUMENTS, KEY, REQUEST, TOKEN, TOTALS, unlike
 from tests.program import ROOT, Airoxy
 
 SECRET, OAUTH, REFRESH = "sk-ant-api-test-one", "sk-ant-oat-test-one", "sk-ant-ort-test-one"

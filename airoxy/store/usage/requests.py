@@ -185,13 +185,17 @@ def newest(
     limit: int,
     wanted: Filter = Filter(),
     after_id: int | None = None,
+    before_id: int | None = None,
     **more: Any,
 ) -> list[dict[str, Any]]:
-    """The newest requests, newest first; with `after_id` those after it, oldest first. Fields
-    of a Filter narrow what is `wanted`."""
+    """The newest requests, newest first; with `after_id` those after it, oldest first; with
+    `before_id` those before it. Fields of a Filter narrow what is `wanted`."""
     wanted = wanted._replace(**more)
-    blocks = wanted.of_blocks() | {"block >= ?": None if after_id is None else after_id // BLOCK}
-    rows = wanted.of_rows() | {"id > ?": after_id}
+    blocks = wanted.of_blocks() | {
+        "block >= ?": None if after_id is None else after_id // BLOCK,
+        "block <= ?": None if before_id is None else before_id // BLOCK,
+    }
+    rows = wanted.of_rows() | {"id > ?": after_id, "id < ?": before_id}
     order = "DESC" if after_id is None else "ASC"
     found: list[dict[str, Any]] = []
     # Until this statement has ended, everything is read from one snapshot of the database.

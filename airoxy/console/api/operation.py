@@ -1,0 +1,85 @@
+"""An operation of the admin API: the table that routes and the OpenAPI document are made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airoxy.console.visit import Handler
+from airoxy.errors import AiroxyError, InvalidInput
+from airoxy.views.json_fields import JsonDocument
+
+
+class PreconditionFailed(AiroxyError):
+    """What is to be changed is not what was looked at any more."""
+
+    status, kind = 412, "conflict_error"
+
+
+class PreconditionRequired(AiroxyError):
+    """A change has to say which state it changes."""
+
+    status, kind = 428, "invalid_request_error"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """`query` and `body` have what may be given, each with what it is; `required` are those of the
+    body that must be. `document` is what is answered, or with `is_list` an array of it."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    document: JsonDocument | None = None
+    is_list: bool = False
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, str] | None = None
+    required: tuple[str, ...] = ()
+    status: int = 200
+    #: Whether the answer has an ETag, and whether a change has to name it.
+    has_etag: bool = False
+    needs_etag: bool = False
+    content_type: str = "application/json"
+
+
+def etag_of(document: Mapping[str, Any]) -> str:
+    """Names a state of what may be set: another one has another name."""
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def check_etag(if_match: str | None, present: str, *, required: bool = False) -> None:
+    """Raises PreconditionFailed where somebody else has changed it since it was read."""
+    if if_match is None:
+        if required:
+            raise PreconditionRequired("Say which state is changed: If-Match with its ETag, or *.")
+        return
+    given = {each.strip().removeprefix("W/").strip('"') for each in if_match.split(",")}
+    if "*" not in given and present not in given:
+        raise PreconditionFailed("Somebody has changed it meanwhile; read it again.")
+
+
+def fields_of(
+    body: Any, known: Mapping[str, str], required: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The body as an object with known fields only. Raises InvalidInput."""
+    if not isinstance(body, dict):
+        raise InvalidInput("The body has to be a JSON object.")
+    if unknown := sorted(set(body) - set(known)):
+        raise InvalidInput(f"There is no field {unknown[0]}; there are {', '.join(known)}.")
+    for name in required:
+        if body.get(name) is None:
+            raise InvalidInput(f"The field {name} is missing.")
+    return body
+
+
+def text_field(body: Mapping[str, Any], name: str) -> str:
+    """A field that is text. Raises InvalidInput."""
+    value = body[name]
+    if not isinstance(value, str):
+        raise InvalidInput(f"{name} has to be text.")
+    return value

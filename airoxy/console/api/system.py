@@ -1,0 +1,23 @@
+"""How the server is, over the API, and the API's description of itself."""
+
+from __future__ import annotations
+
+from airoxy.console.api.operation import Operation
+from airoxy.console.visit import JsonReply, Visit
+
+
+def health(visit: Visit) -> JsonReply:
+    """What the server answers, or why it does not."""
+    status, document = visit.services.ask_health()
+    return JsonReply({"status_code": status, **document})
+
+
+def doctor(visit: Visit) -> JsonReply:
+    """What `airoxy doctor` finds, as far as the console may look."""
+    return JsonReply(visit.services.examine())
+
+
+OPERATIONS = (
+    Operation("GET", "/api/health", health, "The server's health"),
+    Operation("GET", "/api/doctor", doctor, "What is wrong, and what to do", is_list=True),
+)

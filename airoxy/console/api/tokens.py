@@ -1,0 +1,173 @@
+"""Upstream tokens over the API: the functions that `airoxy token` has. No secret comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airoxy.console.api.keys import moment
+from airoxy.console.api.operation import Operation, check_etag, etag_of, fields_of, text_field
+from airoxy.console.api.values import TOKEN_FIELDS, token_changes
+from airoxy.console.visit import JsonReply, Visit
+from airoxy.core.keys import token_type
+from airoxy.core.names import read_name
+from airoxy.core.pool import Token
+from airoxy.errors import AiroxyError, InvalidInput
+from airoxy.store import tokens
+from airoxy.store.names import find_id
+from airoxy.store.schema import transaction
+from airoxy.upstream.check import REFUSED, UNKNOWN, TokenCheck, check_token
+from airoxy.views import json_fields
+from airoxy.views.tokens import document
+
+#: How long Anthropic's OAuth access tokens live when they are new (seconds).
+_LIFETIME = 28800
+_ADD = {
+    "name": "what to call it",
+    "token": "the access token",
+    "refresh_token": "the refresh token of an OAuth token",
+    "expires_in": "how long an OAuth token is still valid, in seconds (8 hours)",
+    "check": "false to add it without asking Anthropic whether it is good",
+}
+
+
+def list_all(visit: Visit) -> JsonReply:
+    return JsonReply([document(row) for row in tokens.list_tokens(visit.db, visit.now)])
+
+
+def add(visit: Visit) -> JsonReply:
+    given = fields_of(visit.body, _ADD, ("name", "token"))
+    number, name, kind = add_token(visit, given)
+    return JsonReply(
+        {"id": number, "name": name, "type": kind}, 201, location=f"/api/tokens/{number}"
+    )
+
+
+def add_token(visit: Visit, given: Mapping[str, Any]) -> tuple[int, str, str]:
+    """Number, name and type of a new token. Raises AiroxyError for one that Anthropic refuses."""
+    name, secret = read_name(text_field(given, "name")), text_field(given, "token").strip()
+    refresh = text_field({"r": given.get("refresh_token") or ""}, "r").strip()
+    kind = token_type(secret)
+    if kind == "oauth" and not refresh.startswith("sk-ant-ort"):
+        raise InvalidInput("An OAuth token needs its refresh token, which begins with sk-ant-ort.")
+    if kind != "oauth" and refresh:
+        raise InvalidInput("An API key has no refresh token; leave the second one out.")
+    lifetime = given.get("expires_in") or _LIFETIME
+    if isinstance(lifetime, bool) or not isinstance(lifetime, int) or not 0 < lifetime < 10**9:
+        raise InvalidInput("expires_in has to be a number of seconds.")
+    tokens.refuse_known(visit.db, name, secret, refresh or None)
+    if given.get("check", True):
+        found = check_token(visit.config.upstream, Token(0, name, kind, secret, None, 0))
+        if found.state == REFUSED:
+            raise InvalidInput(f"{found.message}. It is not added.")
+    expires_at = int(visit.now) + lifetime if kind == "oauth" else None
+    number = tokens.add_token(
+        visit.db, name=name, type=kind, token=secret, refresh_token=refresh or None,
+        expires_at=expires_at, now=visit.now,
+    )  # fmt: skip
+    return number, name, kind
+
+
+def show(visit: Visit) -> JsonReply:
+    return _reply(visit, token_id(visit))
+
+
+def change(visit: Visit) -> JsonReply:
+    number = token_id(visit)
+    given = fields_of(visit.body, TOKEN_FIELDS)
+    with transaction(visit.db):
+        check_etag(visit.if_match, etag(visit, number), required=True)
+        if changes := token_changes(given, moment(visit)):
+            tokens.set_token(visit.db, number, changes)
+    return _reply(visit, number)
+
+
+def remove(visit: Visit) -> JsonReply:
+    number = token_id(visit)
+    name = tokens.find_token(visit.db, number, visit.now)["name"]
+    with transaction(visit.db):
+        check_etag(visit.if_match, etag(visit, number))
+        tokens.remove_token(visit.db, number, visit.now)
+    return JsonReply({"id": number, "name": name, "removed": True})
+
+
+def enable(visit: Visit) -> JsonReply:
+    tokens.set_active(visit.db, token_id(visit), True, visit.now)
+    return show(visit)
+
+
+def disable(visit: Visit) -> JsonReply:
+    tokens.set_active(visit.db, token_id(visit), False, visit.now)
+    return show(visit)
+
+
+def reset(visit: Visit) -> JsonReply:
+    tokens.reset_token(visit.db, token_id(visit), visit.now)
+    return show(visit)
+
+
+def check(visit: Visit) -> JsonReply:
+    number = token_id(visit)
+    found = check_one(visit, number)
+    name = tokens.find_token(visit.db, number, visit.now)["name"]
+    return JsonReply(
+        {
+            "id": number, "name": name, "state": found.state, "message": found.message,
+            "organization": found.organization,
+        }
+    )  # fmt: skip
+
+
+def check_one(visit: Visit, number: int) -> TokenCheck:
+    """What Anthropic says of it; nothing is changed by that."""
+    try:
+        token = tokens.load_token(visit.db, number)
+    except AiroxyError:
+        token = None
+    if token is None:
+        return TokenCheck(UNKNOWN, "it cannot be decrypted")
+    return check_token(visit.config.upstream, token)
+
+
+def token_id(visit: Visit) -> int:
+    """The token that the path names by its id or name. Raises NotFound."""
+    return find_id(visit.db, "tokens", visit.params["id"])
+
+
+def etag(visit: Visit, number: int) -> str:
+    """Names what is set of the token now."""
+    row = tokens.find_token(visit.db, number, visit.now)
+    return etag_of({name: row[name] for name in (*TOKEN_FIELDS, "is_active")})
+
+
+def _reply(visit: Visit, number: int) -> JsonReply:
+    row = tokens.find_token(visit.db, number, visit.now)
+    return JsonReply(document(row), etag=etag(visit, number))
+
+
+_BY_COMMAND = {command: each for each in json_fields.DOCUMENTS for command in each.commands}
+_ONE = "/api/tokens/{id}"
+_TOKEN = json_fields.TOKEN
+OPERATIONS = (
+    Operation("GET", "/api/tokens", list_all, "The upstream tokens, masked", _TOKEN, is_list=True),
+    Operation(
+        "POST", "/api/tokens", add, "Add a token to the pool", _BY_COMMAND["token add"],
+        body=_ADD, required=("name", "token"), status=201,
+    ),
+    Operation("GET", _ONE, show, "One token", _TOKEN, has_etag=True),
+    Operation(
+        "PATCH", _ONE, change, "Change a token; what is not named stays", _TOKEN,
+        body=TOKEN_FIELDS, has_etag=True, needs_etag=True,
+    ),
+    Operation("DELETE", _ONE, remove, "Remove a token for good", _BY_COMMAND["token remove"]),
+    Operation("POST", f"{_ONE}/enable", enable, "Let a token be used", _TOKEN, has_etag=True),
+    Operation("POST", f"{_ONE}/disable", disable, "Use a token no more", _TOKEN, has_etag=True),
+    Operation(
+        "POST", f"{_ONE}/reset", reset, "Clear a token's cooldowns, deactivation and failures",
+        _TOKEN, has_etag=True,
+    ),
+    Operation(
+        "POST", f"{_ONE}/check", check, "Ask Anthropic whether a token is good",
+        _BY_COMMAND["token check"],
+    ),
+)  # fmt: skip

@@ -1,0 +1,97 @@
+"""Values of limits and settings as JSON and forms have them, read as the commands read theirs."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import apsw
+
+from airoxy.core.limits.table import LIMITS
+from airoxy.core.limits.token_settings import SETTINGS
+from airoxy.core.limits.units import MONEY, SHARING
+from airoxy.core.names import read_name, read_note
+from airoxy.errors import InvalidInput
+from airoxy.store.names import find_id
+
+Read = Callable[[str, datetime.datetime], Any]
+
+_LIMITS = {limit.column: limit for limit in LIMITS}
+#: What may be given of a key, and what each is.
+KEY_FIELDS = {
+    "name": "whom it is for",
+    "note": "what to remember of it",
+    "pool": "the pool whose tokens it uses; null for all",
+    "group": "the group that it is in (id or name); null for none",
+    **{column: f"its limit: {limit.help}; null for none" for column, limit in _LIMITS.items()},
+}
+TOKEN_FIELDS = {
+    "name": "what it is called",
+    "note": "what to remember of it",
+    "priority": "of the tokens that are ready those with the highest are used",
+    "pool": "the pool that it belongs to; null for none",
+    "spend_per_day_nanousd": "its limit of a day, in billionths of a dollar; null for none",
+    "spend_per_month_nanousd": "its limit of a month, in billionths of a dollar; null for none",
+    "concurrent_requests": "how many requests may run with it at once; null for any number",
+}
+
+
+def key_changes(
+    db: apsw.Connection, given: Mapping[str, Any], now: datetime.datetime
+) -> dict[str, Any]:
+    """Columns and values of what is given of a key. Raises InvalidInput, NotFound."""
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in _LIMITS:
+            unit = _LIMITS[name].unit
+            if unit is SHARING and value is None:
+                raise InvalidInput(f"{name} cannot be null.")
+            found[name] = _read(name, value, unit.read, now, is_money=unit is MONEY)
+        elif name == "group":
+            found["group_id"] = None if value in (None, "") else find_id(db, "groups", str(value))
+        else:
+            found[name] = _read(name, value, _plain(name), now)
+    return found
+
+
+def token_changes(given: Mapping[str, Any], now: datetime.datetime) -> dict[str, Any]:
+    """The same of an upstream token."""
+    readers: dict[str, Any] = {column: read for _, column, read in SETTINGS}
+    found = {
+        name: _read(name, value, readers.get(name) or _plain(name), now,
+                    is_money=name.endswith("_nanousd"))
+        for name, value in given.items()
+    }  # fmt: skip
+    if found.get("priority", 0) is None:
+        found["priority"] = 0
+    return found
+
+
+def _plain(name: str) -> Read:
+    read = read_note if name == "note" else read_name
+    return lambda text, _: read(text)
+
+
+def _read(
+    name: str, value: Any, read: Read, now: datetime.datetime, *, is_money: bool = False
+) -> Any:
+    """Null and "" take it away; numbers of money are billionths of a dollar, its texts dollars."""
+    if value is None or value == "" or value == []:
+        if name == "name":
+            raise InvalidInput("name has to be text.")
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | list):
+        raise InvalidInput(f"{name}: {value!r} cannot be meant.")
+    if isinstance(value, int) and is_money:
+        if not 0 < value < 10**18:
+            raise InvalidInput(f"{name}: {value} is no amount; give billionths of a dollar.")
+        return value
+    if isinstance(value, list):
+        if not all(isinstance(each, str) for each in value):
+            raise InvalidInput(f"{name} has to be a list of texts.")
+        value = ",".join(value)
+    try:
+        return read(str(value).strip(), now)
+    except InvalidInput as error:
+        raise InvalidInput(f"{name}: {error.message}.") from None
