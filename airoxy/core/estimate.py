@@ -87,7 +87,7 @@ def read_estimate(body: Body) -> Work[Estimate]:
     reader = _Reader(body)
     try:
         members = Members(body)
-        if _has_one_model(body):
+        if (yield from _has_one_model(body)):
             for name in _OWN:
                 if (found := (yield from members.find(name))) is not None:
                     yield from reader.take(found)
@@ -98,14 +98,15 @@ def read_estimate(body: Body) -> Work[Estimate]:
     return reader.estimate()
 
 
-def _has_one_model(body: Body) -> bool:
+def _has_one_model(body: Body) -> Work[bool]:
     """Whether no other model can be asked for, so that not all members have to be gone through."""
-    last = body.rfind(b'"model"')
-    return (
-        last >= 0
-        and body.find(b'"model"') == last
-        and not any(body.rfind(mark) >= 0 for mark in (b'"fallbacks"', b'"advisor', b"\\u00"))
-    )
+    last = yield from json_scan.rfind(body, b'"model"', len(body))
+    if last < 0 or (yield from json_scan.rfind(body, b'"model"', last)) >= 0:
+        return False
+    for mark in (b'"fallbacks"', b'"advisor', b"\\u00"):
+        if (yield from json_scan.rfind(body, mark, len(body))) >= 0:
+            return False
+    return True
 
 
 class _Reader:
@@ -169,7 +170,7 @@ class _Reader:
             if end - start > min(_PARSED, self._left):
                 yield from self._search(start, end)
                 continue
-            yield 2000 + (end - start)
+            yield 4000 + (end - start)
             part = bytes(self._body[start:end])
             if b'"model"' in part or b"\\u00" in part or b'"advisor' in part:
                 self._left -= len(part)

@@ -51,7 +51,11 @@ _WINDOW = 128 * 1024  # bytes.rfind takes 0.1 ns for a byte, up to 0.8 for the n
 #: What looking at a place costs, and following the members from there, in bytes that are gone
 #: through meanwhile; and what is tried for small bodies, too.
 _LOOK, _ATTEMPT, _PATIENCE = 400, 4000, 100_000
-_BUDGET = 800_000_000  # estimated nanoseconds, of which half are real; usual bodies need a third
+#: Estimated nanoseconds, of which half are real: with the two of a key that has limits, 30 MB take
+#: 0.3 s at the most. What clients write needs half of it, where all members are gone through.
+BUDGET = 300_000_000
+_MEMBER_NS, _SHORT_NS, _CONTAINER_NS = 12_000, 2500, 6000  # of calls and matches, at the least
+_SOON = 50_000  # what is short is told of together
 _PAUSE = 500_000  # a caller's turn of the loop costs a tenth of that
 
 
@@ -98,7 +102,7 @@ def run(work: Work[T]) -> T:
 
 def paced(work: Work[T]) -> Generator[None, None, T]:
     """The work with a pause after each half millisecond or so. Raises TooDear."""
-    used, left = 0, _BUDGET
+    used, left = 0, BUDGET
     try:
         while True:
             used += next(work)
@@ -188,6 +192,9 @@ class Members:
 
 def member(body: Body, at: int) -> Work[Member]:
     """The member whose key begins at `at`; raises NotJson if none does."""
+    if short := _short_member(body, at):
+        yield _SHORT_NS + 4 * (short.next - at)
+        return short
     found = _MEMBER.match(body, at)
     if found is None:
         raise NotJson
@@ -198,8 +205,18 @@ def member(body: Body, at: int) -> Work[Member]:
     following = _NEXT.match(body, end)
     if following is None:
         raise NotJson
-    yield 1500 + 4 * (start - at + following.end() - end)
+    yield _MEMBER_NS + 4 * (start - at + following.end() - end)
     return Member(found[1], start, end, following.end())
+
+
+def _short_member(body: Body, at: int) -> Member | None:
+    """The same, where one match finds its end; None where it does not."""
+    found = _MEMBER.match(body, at)
+    if found is None:
+        return None
+    start, end = found.span(2)
+    following = _NEXT.match(body, end) if start < end else None
+    return Member(found[1], start, end, following.end()) if following else None
 
 
 def walk(members: Members, take: Callable[[Member], Work[None]]) -> Work[None]:
@@ -236,7 +253,7 @@ def elements(body: Body, at: int) -> Work[list[tuple[int, int]]]:
         found.append((start, at))
         if len(found) > MOST_MEMBERS:
             raise TooManyMembers
-        yield 1500
+        yield _MEMBER_NS
         at = following.end()
     return found
 
@@ -246,15 +263,20 @@ def last_named(
 ) -> Work[tuple[Member | None, int]]:
     """Go through the members of the object whose first key (or closing brace) is at `at`: the last
     one called `name`, however it is spelled, and the offset of the object's closing brace."""
-    found, escaped = None, _with_escapes(name)
+    found, escaped, used = None, _with_escapes(name), 0
     while body[at] != _CLOSING:
-        here = yield from member(body, at)
+        here = _short_member(body, at) or (yield from member(body, at))
+        used += _SHORT_NS + 4 * (here.start - at)
+        if used > _SOON:
+            yield used
+            used = 0
         if here.key == name or (b"\\" in here.key and escaped.fullmatch(here.key)):
             found = here
         at = here.next
         most -= 1
         if not most:
             raise TooManyMembers
+    yield used
     return found, at
 
 
@@ -301,6 +323,7 @@ def _container_end(body: Body, at: int) -> Work[int]:
     """Split at its quotes, every other part of a piece is outside of strings; there brackets are
     counted."""
     depth, outside = 1, 0
+    yield _CONTAINER_NS
     for start, piece in _pieces(body, at + 1):
         quotes = piece.count(b'"')
         if quotes > _MANY and not piece.translate(None, _NOT_BRACKETS):

@@ -50,7 +50,7 @@ def test_no_step_is_long(body):
 
 
 def test_a_body_is_given_up_when_its_steps_are_too_many(monkeypatch):
-    monkeypatch.setattr(json_scan, "_BUDGET", 1_000_000)
+    monkeypatch.setattr(json_scan, "BUDGET", 1_000_000)
     with pytest.raises(TooDear):
         for _ in paced(read_estimate(HOSTILE["strings"])):
             pass
@@ -61,8 +61,37 @@ def test_a_body_is_given_up_when_its_steps_are_too_many(monkeypatch):
 def test_usual_bodies_are_far_from_being_given_up():
     text = b'A line of text with a \\"quote\\" in it.\\n' * (32_000_000 // 40)
     body = b'{"model":"m","messages":[{"role":"user","content":"%b"}],"stream":true}' % text
-    assert sum(read_estimate(body)) < json_scan._BUDGET / 2
-    assert sum(ids_in(body, any_kind=False)) < json_scan._BUDGET / 2
+    assert sum(read_estimate(body)) < json_scan.BUDGET / 2
+    assert sum(ids_in(body, any_kind=False)) < json_scan.BUDGET / 2
+
+
+class Watched(bytes):
+    """Knows how many of its bytes were searched at once, at the most."""
+
+    longest = 0
+
+    def find(self, name, start=0, end=2 * SIZE):
+        self.longest = max(self.longest, min(end, len(self)) - start)
+        return super().find(name, start, end)
+
+    def rfind(self, name, start=0, end=2 * SIZE):
+        self.longest = max(self.longest, min(end, len(self)) - start)
+        return super().rfind(name, start, end)
+
+
+def test_a_body_with_one_model_is_searched_in_short_steps_too():
+    body = Watched(b'{"messages":["' + b"x" * SIZE + b'"],"max_tokens":1,"model":"m"}')
+    assert max(read_estimate(body)) < LONGEST
+    assert 0 < body.longest < SIZE / 10
+
+
+def test_members_of_any_kind_are_given_up_before_they_take_long():
+    for member in (b'"a":[{"b":[1]}]', b'"\\u0061":{"b":["c"]}', b'"a":[{"model":"b"},[2]]'):
+        body = b'{"mod\\u0065l":"m",' + b",".join([member] * (MOST_MEMBERS - 10)) + b"}"
+        for work in (read_request_steps(body), paced(read_estimate(body))):
+            with pytest.raises(InvalidInput):
+                for _ in work:
+                    pass
 
 
 def test_of_too_many_members_the_client_is_told():
