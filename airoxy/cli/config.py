@@ -10,6 +10,7 @@ from typing import Any
 
 from airoxy.cli.command import Command, Context, Group, add_json
 from airoxy.config import DEFAULT_PATH, SCHEMA, load_config
+from airoxy.config.recipients import HiddenUrl
 
 
 def _show(context: Context, args: Namespace) -> None:
@@ -30,6 +31,8 @@ def _show(context: Context, args: Namespace) -> None:
 
 def _plain(value: object) -> object:
     """The value in JSON's types."""
+    if isinstance(value, HiddenUrl):
+        return value.shown
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):

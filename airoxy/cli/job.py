@@ -7,6 +7,7 @@ from pathlib import Path
 
 from airoxy import files
 from airoxy.cli.command import Command, Context, Group
+from airoxy.cli.notify import run_job
 from airoxy.errors import EXIT_FAILED, AiroxyError, InvalidInput
 
 
@@ -77,6 +78,15 @@ GROUP = Group(
             "days), and audit entries that are older than audit_retention_days. The totals that"
             " `airoxy stats` shows keep everything. Before that, copy the database to"
             " backup.directory, if the configuration names one.",
+        ),
+        Command(
+            "notify",
+            "Send the warnings that are due",
+            run_job,
+            description="Look at limits, tokens, certificate and usage log, and send what is news"
+            " by notify.mail, notify.webhook and notify.command; airoxy-notify.timer runs it"
+            " every minute. What a way did not take is sent again, after a minute, two, four and"
+            " up to an hour, for three days. The exit status is 1 if a way has failed.",
         ),
         Command(
             "pass-certificate",

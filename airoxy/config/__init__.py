@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from airoxy.config.document import Document, Mistake, read_document
 from airoxy.config.listen import urls
 from airoxy.config.prices import Row, price_table, shipped_prices
+from airoxy.config.recipients import HiddenUrl
 from airoxy.config.schema import SCHEMA, SECTIONS, SETTINGS, Setting
 from airoxy.errors import ConfigError
 
@@ -99,6 +100,21 @@ class Backups:
 
 
 @dataclass(frozen=True)
+class Notify:
+    """By which ways the operator is warned, and from which share of a limit on."""
+
+    mail: tuple[str, ...]
+    webhook: HiddenUrl | Path | None
+    command: str | None
+    at: float
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The names of those that are configured."""
+        return tuple(name for name in ("mail", "webhook", "command") if getattr(self, name))
+
+
+@dataclass(frozen=True)
 class Metrics:
     """From where GET /metrics is answered beside this machine: networks, as CIDR."""
 
@@ -154,6 +170,7 @@ class Config:
     metrics: Metrics
     backup: Backups
     fleet: Fleet
+    notify: Notify
     console: ConsoleSettings
     price_rows: tuple[Row, ...]
     database: Path
@@ -202,6 +219,7 @@ def make_config(
         "metrics": Metrics(**sections["metrics"]),
         "backup": Backups(**sections["backup"]),
         "fleet": Fleet(**sections["fleet"]),
+        "notify": Notify(**sections["notify"]),
         "console": ConsoleSettings(**sections["console"]),
     }
     return Config(source=source, lines=lines or {}, **top)

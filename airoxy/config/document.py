@@ -173,7 +173,8 @@ def _read_setting(document: Document, node: yaml.Node, key: str, line: int) -> N
         for row, reason in error.rows:
             document.complain(line_of(row), key, f"{reason}; see {SHIPPED[-1]}")
     except ValueError as error:
-        text = f"{shown(node)} {error}; give {setting.wanted}"
+        written = "what is written" if getattr(setting.kind, "is_secret", False) else shown(node)
+        text = f"{written} {error}; give {setting.wanted}"
         document.complain(line, key, text)
 
 

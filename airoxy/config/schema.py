@@ -20,12 +20,13 @@ from airoxy.config.kinds import (
     Switch,
     Text,
     Texts,
-    TimeZone,
     Url,
     Whole,
 )
 from airoxy.config.listen import Listen
 from airoxy.config.prices import Prices
+from airoxy.config.recipients import Addresses, Webhook
+from airoxy.config.time_zone import TimeZone
 from airoxy.journal import LEVELS
 
 
@@ -311,6 +312,39 @@ SCHEMA: tuple[Setting, ...] = (
         null="the addresses on which it listens",
     ),
     Setting(
+        "notify.mail",
+        Addresses(),
+        (),
+        "Whom to warn by mail, through /usr/sbin/sendmail: of limits that are nearly or fully"
+        " spent, tokens that are deactivated or cannot be refreshed, a certificate or key that ends"
+        " within 14 days, no token being ready for five minutes, and rows that cannot be written."
+        " Each is told once (a limit once in its period) by airoxy-notify.timer; airoxy notify test"
+        " sends a warning now.",
+    ),
+    Setting(
+        "notify.webhook",
+        Webhook(),
+        None,
+        "The address to which each warning is posted as JSON, with a text for chat programs. It is"
+        " a secret, and this file can be read by everybody: better give the path of a file with"
+        " it (mode 0640, group airoxy). One that is down is tried again for three days.",
+        null="no webhook",
+    ),
+    Setting(
+        "notify.command",
+        Text(),
+        None,
+        "A program, with its arguments, that gets each warning as JSON on standard input. It runs"
+        " as the user airoxy, without a shell, and is tried again where its exit status is not 0.",
+        null="no command",
+    ),
+    Setting(
+        "notify.at",
+        Share(),
+        0.8,
+        "The share of a limit on money from which on a warning says that it is nearly spent.",
+    ),
+    Setting(
         "pricing",
         Prices(),
         (),
@@ -328,5 +362,5 @@ SCHEMA: tuple[Setting, ...] = (
 
 SETTINGS = {setting.key: setting for setting in SCHEMA}
 
-#: The keys that hold other keys: tls, upstream, oauth, metrics, backup, fleet and console.
+#: The keys that hold other keys: tls, upstream, oauth, metrics, backup, notify, fleet and console.
 SECTIONS = frozenset(key.rpartition(".")[0] for key in SETTINGS) - {""}

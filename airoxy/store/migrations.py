@@ -313,6 +313,23 @@ _REFRESH_ASKED = "ALTER TABLE tokens ADD COLUMN refresh_asked_at REAL;"
 # The secrets that a key had before it was rotated: digest, masked and until, as a JSON array.
 _OLD_DIGESTS = "ALTER TABLE api_keys ADD COLUMN old_digests TEXT;"
 
+# What the operator was warned of (see `airoxy.store.notices`).
+_NOTICES = """
+CREATE TABLE notices (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    event TEXT NOT NULL,
+    period TEXT NOT NULL,                  -- an event is told once in it
+    at INTEGER NOT NULL,
+    document TEXT NOT NULL,                -- JSON
+    waiting TEXT NOT NULL,                 -- ways that have not taken it, with a space between
+    tries INTEGER NOT NULL DEFAULT 0,
+    next_try_at INTEGER NOT NULL DEFAULT 0,
+    trouble TEXT,                          -- why the last try came to nothing
+    UNIQUE (event, period)
+) STRICT;
+CREATE TABLE lasting (event TEXT NOT NULL PRIMARY KEY, since INTEGER NOT NULL) STRICT;
+"""
+
 #: Step n brings `user_version` to n.
 MIGRATIONS: tuple[str, ...] = (
     _KEYS_AND_TOKENS + _GENERATION + REQUESTS,
@@ -336,6 +353,7 @@ MIGRATIONS: tuple[str, ...] = (
     _OLD_DIGESTS,
     _DAY_OFFSETS,
     CONSOLE,
+    _NOTICES,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1

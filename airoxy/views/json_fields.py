@@ -164,6 +164,13 @@ DOCUMENTS = (
     TOKEN,
     JsonDocument(("api-key remove", "group remove", "token remove"), _REMOVED),
     JsonDocument(
+        ("notify test",),
+        {
+            "way": "mail, webhook or command",
+            "trouble": "why it could not be sent; null where it was",
+        },
+    ),
+    JsonDocument(
         ("token check",),
         {
             "id": "its number",

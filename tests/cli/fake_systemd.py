@@ -72,8 +72,10 @@ class FakeSystemd:
                 "airoxy-console.service": _HEALTHY | _SERVICE | _JOB,
                 "airoxy-refresh-tokens.timer": _HEALTHY | _TIMER,
                 "airoxy-tidy-log.timer": _HEALTHY | _TIMER,
+                "airoxy-notify.timer": _HEALTHY | _TIMER,
                 "airoxy-refresh-tokens.service": _HEALTHY | _SERVICE | _JOB,
                 "airoxy-tidy-log.service": _HEALTHY | _SERVICE | _JOB,
+                "airoxy-notify.service": _HEALTHY | _SERVICE | _JOB,
             }
         )
         program = directory / "systemctl"

@@ -233,3 +233,12 @@ def test_the_python_parser_reads_as_the_c_parser_does(
     assert load_config(write("port: 3801")) == make_config({"port": 3801})
     assert complaints("port: 1\n\thost: x\n") == ["F:2: begins with a tab; indent with spaces"]
     assert complaints("a: \x07") == ["F:1: has an invisible control character; remove it"]
+
+
+@pytest.mark.parametrize(
+    "written", ["htps://hooks.example/T0/secret", "secret", "https://:0/secret"]
+)
+def test_a_webhook_that_is_wrong_is_not_repeated(complaints: Complaints, written: str) -> None:
+    (said,) = complaints(f"notify:\n  webhook: {written}\n")
+    assert said.startswith("F:2: notify.webhook: what is written is neither an https address")
+    assert "secret" not in said

@@ -14,7 +14,10 @@ from tests.system.site import CONFIG, Site, until
 
 DB = "/var/lib/airoxy/airoxy.db"
 ETC = "/etc/airoxy/airoxy.yaml"
-UNITS = "airoxy.socket airoxy.service airoxy-refresh-tokens.timer airoxy-tidy-log.timer"
+UNITS = (
+    "airoxy.socket airoxy.service airoxy-refresh-tokens.timer airoxy-tidy-log.timer"
+    " airoxy-notify.timer"
+)
 MIGRATIONS = "/usr/lib/python3/dist-packages/airoxy/store/migrations.py"
 #: Whoever has the port before airoxy.
 SQUATTER = "setsid python3 -m http.server --bind 0.0.0.0 3800 >/dev/null 2>&1 &"

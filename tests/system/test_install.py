@@ -14,6 +14,7 @@ UNITS = (
     "airoxy-console.socket",
     "airoxy-refresh-tokens.timer",
     "airoxy-tidy-log.timer",
+    "airoxy-notify.timer",
 )
 SERVICES = (
     "airoxy.service",

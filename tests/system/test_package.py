@@ -20,6 +20,8 @@ CONTENTS = [
     "/usr/lib/systemd/system/airoxy-fleet.service",
     "/usr/lib/systemd/system/airoxy-refresh-tokens.service",
     "/usr/lib/systemd/system/airoxy-refresh-tokens.timer",
+    "/usr/lib/systemd/system/airoxy-notify.service",
+    "/usr/lib/systemd/system/airoxy-notify.timer",
     "/usr/lib/systemd/system/airoxy-tidy-log.service",
     "/usr/lib/systemd/system/airoxy-tidy-log.timer",
     "/usr/lib/systemd/system/airoxy.service",

@@ -78,7 +78,8 @@ def timers(installation: Installation) -> Iterator[Finding]:
 
 
 def _runs(timer: Timer, now: float) -> Finding:
-    if timer.last_result not in (None, "success"):
+    # The condition of a job with nothing to do is no fault.
+    if timer.last_result not in (None, "success", "exec-condition"):
         job = TIMERS[timer.unit]
         text = f"The last run of {job} ended badly, {past(timer.last_run, now)}."
         return Finding(FAIL, text, f"journalctl -u {job} says why.")

@@ -21,6 +21,7 @@ MODULES = {
     "fleet": "cli.fleet.fleet",
     "prices": "cli.stats.prices",
     "console": "cli.console.console",
+    "notify": "cli.notify",
     "config": "cli.config",
     "backup": "cli.backup",
     "restore": "cli.restore",

@@ -20,6 +20,7 @@ CONSOLE_SOCKET, CONSOLE = "airoxy-console.socket", "airoxy-console.service"
 TIMERS = {
     "airoxy-refresh-tokens.timer": "airoxy-refresh-tokens.service",
     "airoxy-tidy-log.timer": "airoxy-tidy-log.service",
+    "airoxy-notify.timer": "airoxy-notify.service",
 }
 
 #: For dpkg without a terminal: nobody is asked, and what the administrator has made of the
@@ -110,3 +111,13 @@ def moment(text: str) -> float | None:
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "LC_ALL": "C.UTF-8", "TZ": "UTC", "SYSTEMD_COLORS": "0"}
+
+
+def is_stopped() -> bool:
+    """Whether there is a service of systemd's, and it does not run."""
+    if not booted():
+        return False
+    with suppress(AiroxyError):
+        (unit,) = show([SERVICE], ("LoadState", "ActiveState"))
+        return unit["LoadState"] == "loaded" and unit["ActiveState"] not in ("active", "reloading")
+    return False

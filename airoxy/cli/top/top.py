@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from airoxy.cli.command import Command, Context
 from airoxy.cli.system.health import HealthAnswer, Own, ask_server, own_server
-from airoxy.cli.system.system import SERVICE, booted, show
+from airoxy.cli.system.system import is_stopped
 from airoxy.cli.top.view import BAD, GOOD, HEAD, SOFT, WARN, Picture, lines
 from airoxy.errors import AiroxyError
 from airoxy.store import keys, schema, tokens
@@ -143,21 +143,11 @@ class Pulse:
     def _ask(self) -> None:
         host = self._config.hosts[0] if self._config.hosts else "::"
         while not self._closed.is_set():
-            if _is_stopped():
+            if is_stopped():
                 self.health = HealthAnswer("", None, {"reason": "the service does not run"})
             else:
                 self.health = ask_server(host, self._config.port, self._own)
             self._closed.wait(_ASK)
-
-
-def _is_stopped() -> bool:
-    """Whether there is a service of systemd's, and it does not run."""
-    if not booted():
-        return False
-    with suppress(AiroxyError):
-        (unit,) = show([SERVICE], ("LoadState", "ActiveState"))
-        return unit["LoadState"] == "loaded" and unit["ActiveState"] not in ("active", "reloading")
-    return False
 
 
 def _styles() -> dict[str, int]:

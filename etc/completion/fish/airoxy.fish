@@ -58,6 +58,8 @@ function __airoxy_at --description 'Whether this is the command typed so far'
     set --append known "console token add"
     set --append known "console token list"
     set --append known "console token remove"
+    set --append known "notify"
+    set --append known "notify test"
     set --append known "config"
     set --append known "config show"
     set --append known "config check"
@@ -76,6 +78,7 @@ function __airoxy_at --description 'Whether this is the command typed so far'
     set --append known "job"
     set --append known "job refresh-tokens"
     set --append known "job tidy-log"
+    set --append known "job notify"
     set --append known "job pass-certificate"
     set --append known "help"
     set --append known "version"
@@ -101,6 +104,7 @@ complete --command airoxy --condition '__airoxy_at ' --arguments export --descri
 complete --command airoxy --condition '__airoxy_at ' --arguments fleet --description 'Let several hosts share keys, tokens, limits and one account'
 complete --command airoxy --condition '__airoxy_at ' --arguments prices --description 'Show the prices, and apply them again'
 complete --command airoxy --condition '__airoxy_at ' --arguments console --description 'Run the web console and say who may use it'
+complete --command airoxy --condition '__airoxy_at ' --arguments notify --description 'Try the warnings for the operator'
 complete --command airoxy --condition '__airoxy_at ' --arguments config --description 'Show and check the configuration'
 complete --command airoxy --condition '__airoxy_at ' --arguments backup --description 'Copy the database to a file'
 complete --command airoxy --condition '__airoxy_at ' --arguments restore --description 'Put a backup in the place of the database'
@@ -413,6 +417,10 @@ complete --command airoxy --condition '__airoxy_at console token list' --long-op
 complete --command airoxy --condition '__airoxy_at console token remove' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at console token remove' --long-option json --description 'print one JSON document'
 complete --command airoxy --condition '__airoxy_at console token remove' --long-option yes --description 'do not ask'
+complete --command airoxy --condition '__airoxy_at notify' --arguments test --description 'Send a test warning by every configured way'
+complete --command airoxy --condition '__airoxy_at notify' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at notify test' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at notify test' --long-option json --description 'print one JSON document'
 complete --command airoxy --condition '__airoxy_at config' --arguments show --description 'Show the configuration in force and where it comes from'
 complete --command airoxy --condition '__airoxy_at config' --arguments check --description 'Name every mistake in the configuration, with its line'
 complete --command airoxy --condition '__airoxy_at config' --long-option help --description 'show this help message and exit'
@@ -447,10 +455,12 @@ complete --command airoxy --condition '__airoxy_at import-php' --long-option for
 complete --command airoxy --condition '__airoxy_at serve' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at job' --arguments refresh-tokens --description 'Renew every active OAuth token'
 complete --command airoxy --condition '__airoxy_at job' --arguments tidy-log --description 'Delete detailed rows that are older than log_retention_days'
+complete --command airoxy --condition '__airoxy_at job' --arguments notify --description 'Send the warnings that are due'
 complete --command airoxy --condition '__airoxy_at job' --arguments pass-certificate --description 'Hand renewed certificate and key to the service'
 complete --command airoxy --condition '__airoxy_at job' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at job refresh-tokens' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at job tidy-log' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at job notify' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at job pass-certificate' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at help' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at version' --long-option help --description 'show this help message and exit'

@@ -50,6 +50,7 @@ def systemd(
         "airoxy-console.service",
         "airoxy-tidy-log.service",
         "airoxy-refresh-tokens.service",
+        "airoxy-notify.service",
     ):
         fake.change(name, User=user.strip(), ReadWritePaths=str(ward.database.parent))
     fake.change("airoxy.service", ActiveState="reloading")  # nobody answers at the door

@@ -217,7 +217,7 @@ def test_status_as_json_is_one_object(run: Run, served: FakeSystemd, airoxy: Air
     assert shown["service"]["since"] == "2026-11-22T11:00:00Z"
     assert shown["health"]["status"] == 503
     assert "token add" in shown["health"]["body"]["reason"]
-    assert [timer["next_run"] for timer in shown["timers"]] == ["2026-11-22T18:00:00Z"] * 2
+    assert [timer["next_run"] for timer in shown["timers"]] == ["2026-11-22T18:00:00Z"] * 3
 
 
 def test_status_of_what_is_stopped_starts_nothing(
