@@ -1,4 +1,4 @@
-"""A month's usage report: the same sums by client key and model, by model, and by day.
+"""A month's usage report: the same sums by group, client key and model, by model, and by day.
 
 Invariant: every total is the sum of the lines below it, in whole numbers; nothing is rounded here.
 """
@@ -14,18 +14,37 @@ from airoxy.calendar import first_of_next_month
 
 Sums = dict[str, Any]
 
+#: What stands beside the sums of the month: the cost of the same in the month before.
+BEFORE = "cost_month_before_nanousd"
+
 
 @dataclass(frozen=True)
 class Report:
-    """`keys` each have their `models`; both are the dearest first. `days` are those of the month
-    that have begun. `complete` says that the month is over."""
+    """`keys` each have their `models`, and one that was in several groups is there for each;
+    the last of `groups` is what was in none. All are the dearest first. `days` are those of the
+    month that have begun. `complete` says that the month is over."""
 
     month: date
     complete: bool
     totals: Sums
+    groups: list[Sums]
     keys: list[Sums]
     models: list[Sums]
     days: list[Sums]
+
+    @property
+    def month_before(self) -> date:
+        """The first day of the month before."""
+        return (self.month - timedelta(1)).replace(day=1)
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether any of it was in a group."""
+        return any(group["group_id"] is not None for group in self.groups)
+
+    def keys_of(self, group_id: int | None) -> list[Sums]:
+        """Those of one of the groups."""
+        return [key for key in self.keys if key["group_id"] == group_id]
 
     @property
     def unpriced(self) -> list[str | None]:
@@ -57,9 +76,17 @@ def build(
     today: date,
     counts: Sequence[str],
     has_price: Callable[[str, date], bool],
+    before: Iterable[Mapping[str, Any]] = (),
 ) -> Report:
-    """The report on `month` (its first day) of rows by day, key and model with these `counts`."""
+    """The report on `month` (its first day) of rows by day, key, group and model with these
+    `counts`; `before` are such rows of the month before."""
     end = first_of_next_month(month)
+    nothing = dict.fromkeys(counts, 0)
+    rows = [
+        *({**row, BEFORE: 0} for row in rows),
+        *({**row, **nothing, BEFORE: row["cost_nanousd"]} for row in before),
+    ]
+    counts = (*counts, BEFORE)
     priced = _priced(rows, has_price)
 
     def model(group: Sequence[Mapping[str, Any]]) -> Sums:
@@ -70,20 +97,26 @@ def build(
         return {
             "api_key_id": group[0]["api_key_id"],
             "api_key_name": group[0]["api_key_name"],
+            **_group(group),
             **_sums(group, counts),
-            "models": _dearest([model(part) for part in _groups(group, "model")]),
+            "models": _dearest([model(part) for part in _divided(group, "model")]),
         }
 
-    by_day = {group[0]["day"]: group for group in _groups(rows, "day")}
+    def in_group(group: Sequence[Mapping[str, Any]]) -> Sums:
+        return {**_group(group), **_sums(group, counts)}
+
+    groups = _dearest([in_group(group) for group in _divided(rows, "group_id")])
+    by_day = {group[0]["day"]: group for group in _divided(rows, "day")}
     last = min(end, max(today + timedelta(1), month))
     days = [(month + timedelta(n)).isoformat() for n in range((last - month).days)]
     return Report(
         month=month,
         complete=today >= end,
         totals=_sums(rows, counts),
-        keys=_dearest([key(group) for group in _groups(rows, "api_key_id")]),
-        models=_dearest([model(group) for group in _groups(rows, "model")]),
-        days=[{"day": day, **_sums(by_day.get(day, ()), counts)} for day in days],
+        groups=sorted(groups, key=lambda group: group["group_id"] is None),
+        keys=_dearest([key(group) for group in _divided(rows, "api_key_id", "group_id")]),
+        models=_dearest([model(group) for group in _divided(rows, "model")]),
+        days=[{"day": day, **_sums(by_day.get(day, ()), counts[:-1])} for day in days],
     )
 
 
@@ -100,11 +133,17 @@ def _priced(
     return priced
 
 
-def _groups(rows: Iterable[Mapping[str, Any]], field: str) -> Iterable[Sequence[Mapping[str, Any]]]:
+def _divided(
+    rows: Iterable[Mapping[str, Any]], *fields: str
+) -> Iterable[Sequence[Mapping[str, Any]]]:
     found: dict[Any, list[Mapping[str, Any]]] = {}
     for row in rows:
-        found.setdefault(row[field], []).append(row)
+        found.setdefault(tuple(row[field] for field in fields), []).append(row)
     return found.values()
+
+
+def _group(rows: Sequence[Mapping[str, Any]]) -> Sums:
+    return {name: rows[0][name] for name in ("group_id", "group_name")}
 
 
 def _sums(rows: Iterable[Mapping[str, Any]], counts: Sequence[str]) -> Sums:
@@ -113,4 +152,6 @@ def _sums(rows: Iterable[Mapping[str, Any]], counts: Sequence[str]) -> Sums:
 
 
 def _dearest(groups: list[Sums]) -> list[Sums]:
-    return sorted(groups, key=lambda group: (-group["cost_nanousd"], -group["requests"]))
+    return sorted(
+        groups, key=lambda each: (-each["cost_nanousd"], -each["requests"], -each.get(BEFORE, 0))
+    )

@@ -32,14 +32,15 @@ def cache_effect(
     read, prompt = (sum(row[name] for row in rows for name in names) for names in (_READ, PROMPT))
     return {
         "cache_read_share": round(read / prompt, 4) if prompt else 0.0,
-        "cache_saved_nanousd": sum(_saved(row, prices) for row in rows),
+        "cache_saved_nanousd": sum(saved(row, prices) for row in rows),
     }
 
 
 _READ: Sequence[str] = ("cache_read_tokens",)
 
 
-def _saved(row: dict[str, Any], prices: PriceTable) -> int:
+def saved(row: dict[str, Any], prices: PriceTable) -> int:
+    """What the prompt cache saved, of the sums of one day and model (nano-dollars)."""
     prompt = {name: row[name] for name in PROMPT}
     # Tiers go by the size of a prompt: of the mean one, here.
     cached = Usage(row["model"], **prompt, requests=max(1, row["requests"]))

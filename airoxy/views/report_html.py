@@ -12,9 +12,9 @@ from typing import Any
 
 from airoxy.calendar import first_of_next_month
 from airoxy.core.billing.usage import PROMPT, USAGE
-from airoxy.core.report import Report
+from airoxy.core.report import BEFORE, Report
 from airoxy.views.formats import cents
-from airoxy.views.report import key_name, model_name
+from airoxy.views.report import SAVED, group_name, key_name, model_name
 from airoxy.views.times import zoned_moment
 
 _STYLE = """
@@ -37,7 +37,7 @@ dd { margin: .1rem 0 0; font-size: 1.45rem; font-variant-numeric: tabular-nums; 
 dd small { display: block; color: var(--soft); font-size: .8rem; }
 .wide { overflow-x: auto; }
 svg { display: block; width: 100%; height: auto; }
-svg text { fill: var(--soft); font-size: 11px; font-variant-numeric: tabular-nums; }
+svg text { fill: var(--soft); font-size: 12px; font-variant-numeric: tabular-nums; }
 svg line { stroke: var(--line); } svg rect { fill: var(--bar); }
 table { width: 100%; border-collapse: collapse; font-size: .87rem; }
 th, td { padding: .38rem .5rem; border-bottom: 1px solid var(--line); text-align: right;
@@ -45,9 +45,18 @@ th, td { padding: .38rem .5rem; border-bottom: 1px solid var(--line); text-align
 th:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere;
   min-width: 13rem; }
 thead th { color: var(--soft); font-size: .8rem; vertical-align: bottom; white-space: normal; }
+.group th, .group td { border-top: 2px solid var(--soft); font-weight: 700; }
+.group ~ .key th { padding-left: 1rem; } .group ~ .model th { padding-left: 2rem; }
 .key th, .key td { background: var(--band); font-weight: 600; }
 .model th { padding-left: 1.5rem; } tfoot th, tfoot td { font-weight: 600; border-bottom: 0; }
 footer { margin-top: 2.5rem; font-size: .85rem; }
+@media screen and (max-width: 40rem) { body { padding: 1.25rem 1rem; }
+  h1 { font-size: 1.5rem; } svg text { font-size: 24px; } .odd, .more { display: none; }
+  dl { gap: .6rem; } dl div { flex-basis: 8.5rem; padding: .6rem .75rem; }
+  dd { font-size: 1.15rem; } table { font-size: .82rem; }
+  th, td { padding: .38rem .25rem; } th:first-child { min-width: 7.5rem; }
+  .model th, .group ~ .key th { padding-left: .6rem; }
+  .group ~ .model th { padding-left: 1.1rem; } }
 @page { size: A4 landscape; margin: 14mm; }
 @media print { body { padding: 0; max-width: none; font-size: 10.5pt; }
   table { font-size: 8.5pt; } tfoot { display: table-row-group; }
@@ -61,8 +70,11 @@ _HEADS = (
     *((each.label, each.name) for each in USAGE),
 )
 
+#: Requests that are told of where there are any.
+_MARKS = ("estimated", "uncounted")
+
 # The chart, in its own units.
-_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 960, 240, 64, 12, 22
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 960, 240, 84, 14, 26
 _PLOT = _HEIGHT - _TOP - _BOTTOM
 
 
@@ -70,6 +82,7 @@ def page(report: Report, now: float, zone: tzinfo) -> str:
     """The whole document; `now` is when it was made."""
     made = zoned_moment(now, zone)
     title = f"{report.month:%B %Y}"
+    whose = "group, client key" if report.has_groups else "client key"
     return f"""<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
@@ -82,10 +95,10 @@ def page(report: Report, now: float, zone: tzinfo) -> str:
 {_summary(report)}
 <h2>{_chart_title(report)}</h2>
 {_chart(report)}
-<h2>By client key and model</h2>
-{_table("Client key, model", _key_lines(report), report.totals)}
+<h2>By {whose} and model</h2>
+{_table(f"{whose.capitalize()}, model", _key_lines(report), report)}
 <h2>By model</h2>
-{_table("Model", _model_lines(report.models), report.totals)}
+{_table("Model", _model_lines(report.models), report)}
 <footer>
 {_remarks(report)}<p>Costs are estimated in US dollars from the usage that Anthropic reported and a
 price list; they are not an invoice. Days are those of {zone}. Made by airoxy, {made}.</p>
@@ -107,9 +120,11 @@ def _summary(report: Report) -> str:
     totals = report.totals
     prompt = sum(totals[name] for name in PROMPT)
     cached = totals["cache_read_tokens"] / prompt if prompt else 0
+    before = f"{escape(cents(totals[BEFORE]))} in {report.month_before:%B}"
+    saved = f"{escape(cents(totals[SAVED]))} saved by the prompt cache"
     facts = (
-        ("Estimated cost", _cost(totals), _plural(len(report.keys), "client key")),
-        ("Requests", f"{totals['requests']:,}", f"{totals['failed']:,} failed"),
+        ("Estimated cost", _cost(totals), f"{before}<br>{saved}"),
+        ("Requests", f"{totals['requests']:,}", _requests(report)),
         ("Tokens in", f"{prompt:,}", f"{cached:.0%} read from the prompt cache"),
         ("Tokens out", f"{totals['output_tokens']:,}", _plural(len(report.models), "model")),
     )
@@ -118,6 +133,13 @@ def _summary(report: Report) -> str:
         for name, amount, more in facts
     )
     return f"<dl>\n{cards}</dl>"
+
+
+def _requests(report: Report) -> str:
+    keys = {key["api_key_id"] for key in report.keys if key["requests"]}
+    more = [f"{report.totals['failed']:,} failed", _plural(len(keys), "client key")]
+    more += [f"{report.totals[name]:,} {name}" for name in _MARKS if report.totals[name]]
+    return "<br>".join(more)
 
 
 def _plural(count: int, what: str) -> str:
@@ -162,7 +184,9 @@ def _amounts(measure: str, step: int, top: int) -> Iterator[str]:
 def _numbers(report: Report, slot: float) -> Iterator[str]:
     for n in range(_days_in(report.month)):
         x = _LEFT + (n + 0.5) * slot
-        yield f'<text x="{x:.1f}" y="{_HEIGHT - 6}" text-anchor="middle">{n + 1}</text>'
+        # A phone has room for every fifth.
+        odd = "" if n % 5 == 0 else ' class="odd"'
+        yield f'<text x="{x:.1f}" y="{_HEIGHT - 4}" text-anchor="middle"{odd}>{n + 1}</text>'
 
 
 def _bars(report: Report, top: int, slot: float) -> Iterator[str]:
@@ -189,9 +213,12 @@ def _scale(most: int) -> tuple[int, int]:
 
 
 def _key_lines(report: Report) -> Iterator[str]:
-    for key in report.keys:
-        yield _line("key", key_name(key), key)
-        yield from _model_lines(key["models"], "model")
+    for group in report.groups:
+        if report.has_groups:
+            yield _line("group", group_name(group), group)
+        for key in report.keys_of(group["group_id"]):
+            yield _line("key", key_name(key), key)
+            yield from _model_lines(key["models"], "model")
 
 
 def _model_lines(models: Sequence[dict[str, Any]], style: str = "") -> Iterator[str]:
@@ -199,22 +226,29 @@ def _model_lines(models: Sequence[dict[str, Any]], style: str = "") -> Iterator[
         yield _line(style, model_name(model), model)
 
 
-def _table(first: str, lines: Iterator[str], totals: dict[str, Any]) -> str:
-    heads = "".join(f'<th scope="col">{head}</th>' for head, _ in _HEADS)
+def _table(first: str, lines: Iterator[str], report: Report) -> str:
+    heads = "".join(f'<th scope="col"{_more(name)}>{head}</th>' for head, name in _HEADS)
+    heads += f'<th scope="col">Cost</th><th scope="col">{report.month_before:%B}</th>'
     body = "\n".join(lines)
     return f"""<div class="wide"><table>
-<thead><tr><th scope="col">{first}</th>{heads}<th scope="col">Cost</th></tr></thead>
+<thead><tr><th scope="col">{first}</th>{heads}</tr></thead>
 <tbody>
 {body}
 </tbody>
-<tfoot>{_line("", "Total", totals)}</tfoot>
+<tfoot>{_line("", "Total", report.totals)}</tfoot>
 </table></div>"""
 
 
 def _line(style: str, name: str, totals: dict[str, Any]) -> str:
-    cells = "".join(f"<td>{totals[field]:,}</td>" for _, field in _HEADS)
+    cells = "".join(f"<td{_more(field)}>{totals[field]:,}</td>" for _, field in _HEADS)
+    cells += f"<td>{_cost(totals)}</td><td>{escape(cents(totals[BEFORE]))}</td>"
     opening = f'<tr class="{style}">' if style else "<tr>"
-    return f'{opening}<th scope="row">{escape(name)}</th>{cells}<td>{_cost(totals)}</td></tr>'
+    return f'{opening}<th scope="row">{escape(name)}</th>{cells}</tr>'
+
+
+def _more(field: str) -> str:
+    """What there is no room for on a phone."""
+    return "" if field == "requests" else ' class="more"'
 
 
 def _cost(totals: dict[str, Any]) -> str:

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from airoxy.calendar import first_of_next_month
 from airoxy.cli.command import Context
 from airoxy.cli.stats.tables import HEADS, cells, show_groups
-from airoxy.core.report import Report, build
-from airoxy.store.usage.daily import TOTALS, by_day_key_and_model
-from airoxy.views.report import document, key_name, model_name, write_csv
+from airoxy.core.report import BEFORE, Report, Sums
+from airoxy.views.formats import dollars
+from airoxy.views.report import (
+    SAVED,
+    document,
+    group_name,
+    key_name,
+    model_name,
+    read_report,
+    write_csv,
+)
 from airoxy.views.times import zoned_moment
 
 
 def write_report(context: Context, month: date, today: date, form: str) -> None:
     """The report on `month` (its first day) as text, html, csv or json."""
-    prices = context.config.pricing
-    rows = by_day_key_and_model(context.database, month, first_of_next_month(month))
-    report = build(rows, month, today, TOTALS, prices.knows)
+    report = read_report(context.database, context.config.pricing, month, today)
     if form == "html":
         from airoxy.views.report_html import page
 
@@ -35,7 +40,11 @@ def _write_text(context: Context, report: Report) -> None:
     context.say(f"Usage and estimated cost in {report.month:%B %Y}{so_far}\n")
     if not report.keys:
         return context.say("No requests.")
-    context.table(_text_lines(report), ("KEY, MODEL", *HEADS), right=HEADS)
+    before = f"{report.month_before:%B}".upper()
+    head = "GROUP, KEY, MODEL" if report.has_groups else "KEY, MODEL"
+    context.table(_text_lines(report), (head, *HEADS, before), right=(*HEADS, before))
+    if saved := report.totals[SAVED]:
+        context.say(f"\nThe prompt cache saved {dollars(saved)}.")
     context.say()
     show_groups(context, "day", report.days)
     if report.remarks:
@@ -44,10 +53,19 @@ def _write_text(context: Context, report: Report) -> None:
 
 
 def _text_lines(report: Report) -> Iterator[tuple[str, ...]]:
-    for key in report.keys:
-        yield key_name(key), *cells(key)
-        for model in key["models"]:
-            yield f"  {model_name(model)}", *cells(model)
-    yield "total", *cells(report.totals)
+    for group in report.groups:
+        indent = ""
+        if report.has_groups:
+            yield _line(group_name(group), group)
+            indent = "  "
+        for key in report.keys_of(group["group_id"]):
+            yield _line(indent + key_name(key), key)
+            for model in key["models"]:
+                yield _line(f"{indent}  {model_name(model)}", model)
+    yield _line("total", report.totals)
     for model in report.models:
-        yield f"  {model_name(model)}", *cells(model)
+        yield _line(f"  {model_name(model)}", model)
+
+
+def _line(name: str, sums: Sums) -> tuple[str, ...]:
+    return name, *cells(sums), dollars(sums[BEFORE])

@@ -22,8 +22,9 @@ from airoxy.views.times import typed_moment, with_times
 _DESCRIPTION = (
     "Show what was used and what it cost, in all or divided: everything since the beginning, "
     "however old. The cost is an estimate by the price list. Days are those of "
-    "`timezone` in the configuration. With --report, print a month's usage by client key, model "
-    "and day: as text, as a self-contained HTML page "
+    "`timezone` in the configuration. With --report, print a month's usage by group, client "
+    "key, model and day, with the cost of the month before beside it and what the prompt cache "
+    "saved: as text, as a self-contained HTML page "
     "(`airoxy stats --report month --format html > report.html`), as CSV or as JSON."
 )
 #: How a report may be written.

@@ -101,15 +101,17 @@ def by_day_key_and_model(
     key_id: int | None = None,
     group_id: int | None = None,
 ) -> list[dict[str, Any]]:
-    """The sums of TOTALS for each day, client key and model: what a report is made from."""
+    """The sums of TOTALS for each day, client key, group and model: what a report is made from."""
     where, values = _where(since, until, token_id, key_id, group_id)
     rows = run(
         db,
         "SELECT day, nullif(api_key_id, 0), (SELECT name FROM api_keys WHERE id = api_key_id),"
-        f" nullif(model, ''), {_SUMS} FROM daily WHERE {where} GROUP BY day, api_key_id, model",
+        " nullif(group_id, 0), (SELECT name FROM groups WHERE id = group_id),"
+        f" nullif(model, ''), {_SUMS} FROM daily WHERE {where}"
+        " GROUP BY day, api_key_id, group_id, model",
         values,
     )
-    fields = ("day", "api_key_id", "api_key_name", "model", *TOTALS)
+    fields = ("day", "api_key_id", "api_key_name", "group_id", "group_name", "model", *TOTALS)
     groups = [dict(zip(fields, row, strict=True)) for row in rows]
     for row in groups:
         row["day"] = numbered_day(row["day"]).isoformat()

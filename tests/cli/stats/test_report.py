@@ -16,6 +16,7 @@ import apsw
 import pytest
 
 from airoxy.errors import InvalidInput
+from airoxy.store import groups
 from airoxy.store.usage import requests
 from airoxy.views import report_html
 from tests.cli.terminal import Typed
@@ -23,6 +24,7 @@ from tests.conftest import Clock
 from tests.store.seed import add_key, add_token, append, days_ago, row
 
 NASTY = '<script>document.title="x"</script> & "Söhne"'
+NASTY_GROUP = "=cmd|<b>"
 CHROMIUM = shutil.which("chromium")
 
 
@@ -51,13 +53,13 @@ def test_the_text_has_keys_models_days_and_a_total(typed: Typed) -> None:
     lines = [" ".join(line.split()) for line in typed(*REPORT).splitlines()]
     assert lines[0] == "Usage and estimated cost in November 2026, as of 2026-11-22 12:00 UTC"
     assert lines[2:9] == [
-        "KEY, MODEL REQUESTS FAILED IN OUT WRITE READ COST",
-        "alice 2 0 20 40 140 100 $1.75",
-        "claude-opus-5-5 2 0 20 40 140 100 $1.75",
-        f"{NASTY} 2 1 20 40 140 100 $1.00",
-        "=cmd() * 1 0 10 20 70 50 $1.00",
-        "claude-opus-5-5 1 1 10 20 70 50 <$.0001",
-        "total 4 1 40 80 280 200 $2.75",
+        "KEY, MODEL REQUESTS FAILED IN OUT WRITE READ COST OCTOBER",
+        "alice 2 0 20 40 140 100 $1.75 $7.00",
+        "claude-opus-5-5 2 0 20 40 140 100 $1.75 $7.00",
+        f"{NASTY} 2 1 20 40 140 100 $1.00 $0",
+        "=cmd() * 1 0 10 20 70 50 $1.00 $0",
+        "claude-opus-5-5 1 1 10 20 70 50 <$.0001 $0",
+        "total 4 1 40 80 280 200 $2.75 $7.00",
     ]
     assert any(line.startswith("2026-11-02 0 0") for line in lines)
     assert "its cost is a guess" in lines[-1]
@@ -80,12 +82,34 @@ def test_csv_has_exact_dollars_and_no_formulas(typed: Typed) -> None:
     ]
     assert {r["month"] for r in rows} == {"2026-11"}
     assert sum(int(r["requests"]) for r in rows) == 4
+    assert [r["cost_month_before_usd"] for r in rows] == ["7.000000000", *["0.000000000"] * 2]
+
+
+def test_what_was_used_in_groups_is_told_by_group(db: apsw.Connection, typed: Typed) -> None:
+    group_id = groups.add_group(db, NASTY_GROUP, 0)
+    append(db, row(group_id=group_id, cost_nanousd=3 * 10**9))
+    lines = [" ".join(line.split()) for line in typed(*REPORT).splitlines()]
+    assert lines[2].startswith("GROUP, KEY, MODEL REQUESTS")
+    assert lines[3] == f"{NASTY_GROUP} 1 0 10 20 70 50 $3.00 $0"
+    assert lines[6].startswith("no group 4 1")
+    rows = list(csv.DictReader(io.StringIO(typed(*REPORT, "--format", "csv"))))
+    assert {r["group_name"] for r in rows} == {f"'{NASTY_GROUP}", ""}
+    assert sum(int(r["requests"]) for r in rows) == 5
+    page = typed(*REPORT, "--format", "html")
+    assert Page(page).open == []
+    assert "=cmd|&lt;b&gt;" in page
+    assert "<b>" not in page
 
 
 def test_json_is_the_whole_report(typed: Typed) -> None:
     told = typed.json(*REPORT)
     assert (told["month"], told["complete"]) == ("2026-11", False)
-    assert told["totals"] == typed.json("stats", "--month")
+    more = {"cache_saved_nanousd", "cost_month_before_nanousd"}
+    totals = {name: amount for name, amount in told["totals"].items() if name not in more}
+    assert totals == typed.json("stats", "--month")
+    saved = typed.json("stats", "--month", "--cache")["cache_saved_nanousd"]
+    assert told["totals"]["cache_saved_nanousd"] == saved
+    assert told["totals"]["cost_month_before_nanousd"] == 7 * 10**9
     assert [key["api_key_name"] for key in told["keys"]] == ["alice", NASTY]
     assert [model["priced"] for model in told["models"]] == [True, False]
     assert len(told["days"]) == 22
@@ -123,7 +147,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         assert not {name for name, _ in attrs} & {"src", "href", "style", "onload", "onclick"}
-        if tag not in ("meta", "line", "html"):
+        if tag not in ("meta", "line", "html", "br"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -223,6 +247,33 @@ def test_a_browser_shows_it_light_and_dark(typed: Typed, tmp_path: Path) -> None
     # The bars: the dearest is as tall as the chart, which ends at 240 of 960.
     assert light.count((0x2F, 0x6F, 0xB5)) > 1000
     assert dark.count((0x6E, 0xA8, 0xE6)) > 1000
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_a_phone_shows_all_of_a_lines_width(
+    db: apsw.Connection, typed: Typed, tmp_path: Path
+) -> None:
+    """The page, in a frame as wide as a phone: how much of it, and of its tables, is outside."""
+    group_id = groups.add_group(db, "research", 0)
+    append(db, row(group_id=group_id, cost_nanousd=1234 * 10**9, model="claude-opus-5-5-20261101"))
+    page, frame = tmp_path / "report.html", tmp_path / "frame.html"
+    page.write_text(typed(*REPORT, "--format", "html"))
+    frame.write_text(
+        f"""<iframe src="{page.name}" width="390" height="800"></iframe><script>
+        onload = () => {{
+          const inner = document.querySelector("iframe").contentDocument;
+          const wide = [...inner.querySelectorAll("html, .wide")];
+          document.title = wide.map(each => each.scrollWidth - each.clientWidth).join(" ");
+        }}</script>"""
+    )
+    command = [
+        CHROMIUM or "", "--headless", "--no-sandbox", "--disable-gpu",
+        "--allow-file-access-from-files", f"--user-data-dir={tmp_path / 'home'}",
+        "--dump-dom", frame.as_uri(),
+    ]  # fmt: skip
+    environ = os.environ | {"HOME": str(tmp_path)}
+    done = subprocess.run(command, check=True, capture_output=True, timeout=100, env=environ)
+    assert b"<title>0 0 0</title>" in done.stdout
 
 
 def test_estimates_and_what_is_not_counted_are_remarked(db: apsw.Connection, typed: Typed) -> None:
