@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import secrets
 
+from airoxy.cli.api_keys.limits import defaults
 from airoxy.cli.command import Command, Context
 from airoxy.cli.parsing.arguments import name_argument
 from airoxy.cli.tokens import add
 from airoxy.core.keys import new_key
 from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.store import keys, tokens
+from airoxy.store.limits import set_limits
+from airoxy.store.schema import transaction
 from airoxy.views import paste
 
 #: So often a person may try again.
@@ -64,11 +67,14 @@ def _first_key(context: Context) -> str | None:
         names = ", ".join(row["name"] for row in found[:5])
         context.say(f"✓ {len(found)} client key{'s' * (len(found) > 1)}: {names}")
         return None
-    key = new_key(secrets.choice)
+    key, limits = new_key(secrets.choice), defaults(context)
     for number in range(_TRIES):
         try:
             name = name_argument(_ask(context, "? Whom is the first client key for? [laptop] "))
-            keys.add_key(context.database, name, key, context.now())
+            with transaction(context.database):
+                key_id = keys.add_key(context.database, name, key, context.now())
+                if limits:
+                    set_limits(context.database, key_id, limits)
             return key
         except argparse.ArgumentTypeError as error:
             if number == _TRIES - 1:

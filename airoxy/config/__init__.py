@@ -115,6 +115,13 @@ class Notify:
 
 
 @dataclass(frozen=True)
+class Defaults:
+    """What new client keys are given: limits by the names of their options, as typed."""
+
+    limits: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Metrics:
     """From where GET /metrics is answered beside this machine: networks, as CIDR."""
 
@@ -167,6 +174,7 @@ class Config:
     tell_token: bool
     upstream: UpstreamSettings
     oauth: OAuth
+    defaults: Defaults
     metrics: Metrics
     backup: Backups
     fleet: Fleet
@@ -216,6 +224,7 @@ def make_config(
         "tls": Tls(**sections["tls"]),
         "upstream": UpstreamSettings(**sections["upstream"]),
         "oauth": OAuth(**sections["oauth"], proxy=sections["upstream"]["proxy"]),
+        "defaults": Defaults(**sections["defaults"]),
         "metrics": Metrics(**sections["metrics"]),
         "backup": Backups(**sections["backup"]),
         "fleet": Fleet(**sections["fleet"]),

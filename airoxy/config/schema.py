@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 
+from airoxy.config.default_limits import DefaultLimits
 from airoxy.config.kinds import (
     AbsolutePath,
     Choice,
@@ -259,6 +260,14 @@ SCHEMA: tuple[Setting, ...] = (
         " ready.",
     ),
     Setting(
+        "defaults.limits",
+        DefaultLimits(),
+        {},
+        "The limits that `airoxy api-key add` gives to a new key where its options do not say"
+        " otherwise (an option with none takes one away). Their names are those of the options:"
+        " spend_per_month, requests_per_minute, models and so on.",
+    ),
+    Setting(
         "metrics.allow",
         Networks(),
         (),
@@ -362,5 +371,6 @@ SCHEMA: tuple[Setting, ...] = (
 
 SETTINGS = {setting.key: setting for setting in SCHEMA}
 
-#: The keys that hold other keys: tls, upstream, oauth, metrics, backup, notify, fleet and console.
+#: The keys that hold other keys: tls, upstream, oauth, defaults, metrics, backup, notify, fleet,
+#: console.
 SECTIONS = frozenset(key.rpartition(".")[0] for key in SETTINGS) - {""}

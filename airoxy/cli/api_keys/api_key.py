@@ -32,6 +32,12 @@ _LIMITS = (
 )
 
 
+_DEFAULTS = (
+    "Limits that are not named are those of defaults.limits in the configuration; `none` takes one"
+    " of these away."
+)
+
+
 def _add_arguments(parser: ArgumentParser) -> None:
     add_words(
         parser,
@@ -44,7 +50,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _add(context: Context, args: Namespace) -> None:
-    changes = cli_limits.of_key(context, args)
+    changes = cli_limits.defaults(context) | cli_limits.of_key(context, args)
     name, given = _name(args), "-" in given_words(args)
     key = given_key(context.input.readline().strip()) if given else new_key(secrets.choice)
     db = context.database
@@ -229,7 +235,7 @@ GROUP = Group(
             "Make a key and show it once",
             _add,
             _add_arguments,
-            f"Make a key and show it once. {_LIMITS}",
+            f"Make a key and show it once. {_DEFAULTS} {_LIMITS}",
         ),
         Command(
             "set",

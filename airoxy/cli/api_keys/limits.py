@@ -107,6 +107,20 @@ def of_key(context: Context, args: Namespace) -> dict[str, Any]:
     return found
 
 
+def defaults(context: Context) -> dict[str, Any]:
+    """The limits of `defaults.limits`, by column. Raises ConfigError, InvalidInput."""
+    found = {}
+    known = {limit.word: limit for limit in LIMITS}
+    for name, text in context.config.defaults.limits.items():
+        limit = known[name]
+        try:
+            gone = limit.unit.has_none and text.strip().lower() == NONE
+            found[limit.column] = None if gone else limit.unit.read(text, context.moment())
+        except InvalidInput as error:
+            raise InvalidInput(f"defaults.limits: {name}: {error.message}.") from None
+    return found
+
+
 def warn_of_unknown_models(context: Context, changes: Row) -> None:
     """A glob that no known model matches is probably written wrong."""
     globs = changes.get("models")

@@ -43,6 +43,11 @@ class Limit:
     of_groups: bool
 
     @property
+    def word(self) -> str:
+        """Its option as a name, as in the configuration."""
+        return self.option[2:].replace("-", "_")
+
+    @property
     def column(self) -> str:
         """Its name in the database and in JSON."""
         return self.name + self.unit.suffix

@@ -311,3 +311,16 @@ def test_use_is_shown_against_the_limits(airoxy, key):
         r"tokens a minute +100 +100,000 +0%  ▏",
     ):
         assert re.search(f"^{line}", shown, re.MULTILINE), (line, shown)
+
+
+def test_a_new_key_has_the_limits_of_the_configuration_unless_it_is_given_others(airoxy):
+    limits = {"spend_per_month": 50, "models": ["claude-haiku-*", "claude-sonnet-5-5"]}
+    airoxy.write_config(defaults={"limits": limits | {"expires": "30d", "concurrent": 8}})
+    airoxy.cli("api-key", "add", "laptop", "--spend-per-month", "7.50", "--concurrent", "none")
+    shown = airoxy.json("api-key", "show", "laptop")
+    assert shown["spend_per_month_nanousd"] == 7_500_000_000
+    assert shown["models"] == limits["models"]
+    assert shown["concurrent_requests"] is None
+    assert shown["expires_at"] > shown["created_at"]
+    airoxy.cli("api-key", "add", "tablet")
+    assert airoxy.json("api-key", "show", "tablet")["spend_per_month_nanousd"] == 50 * 10**9
