@@ -8,7 +8,7 @@ from itertools import count
 
 from airoxy.cli.command import Context, add_json, add_words, given_words
 from airoxy.cli.parsing.arguments import length_argument, name_argument
-from airoxy.cli.tokens.terms import TERMS
+from airoxy.views.terms import TERMS
 from airoxy.core.keys import token_type
 from airoxy.core.pool import Token
 from airoxy.errors import AiroxyError, InvalidInput

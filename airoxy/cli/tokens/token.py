@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 
 from airoxy.cli.command import Command, Group, add_id, add_json
 from airoxy.cli.tokens import add, auto, change, check, key, refresh, table
-from airoxy.cli.tokens.terms import TERMS
+from airoxy.views.terms import TERMS
 
 
 def _show_arguments(parser: ArgumentParser) -> None:
