@@ -90,5 +90,5 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 COMMANDS = (
-    Command("export", "Write keys and groups for `apply`", _run, _add_arguments, _DESCRIPTION),
+    Command("export", "Write keys and groups as a file", _run, _add_arguments, _DESCRIPTION),
 )

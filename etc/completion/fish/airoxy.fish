@@ -100,7 +100,7 @@ complete --command airoxy --condition '__airoxy_at ' --arguments stats --descrip
 complete --command airoxy --condition '__airoxy_at ' --arguments top --description 'Show what goes on, live'
 complete --command airoxy --condition '__airoxy_at ' --arguments audit --description 'Show who has changed what'
 complete --command airoxy --condition '__airoxy_at ' --arguments apply --description 'Make keys and groups what a file says'
-complete --command airoxy --condition '__airoxy_at ' --arguments export --description 'Write keys and groups for `apply`'
+complete --command airoxy --condition '__airoxy_at ' --arguments export --description 'Write keys and groups as a file'
 complete --command airoxy --condition '__airoxy_at ' --arguments fleet --description 'Let several hosts share keys, tokens, limits and one account'
 complete --command airoxy --condition '__airoxy_at ' --arguments prices --description 'Show the prices, and apply them again'
 complete --command airoxy --condition '__airoxy_at ' --arguments console --description 'Run the web console and say who may use it'
