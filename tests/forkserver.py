@@ -33,8 +33,7 @@ _MOST = 1 << 18
 #: What airoxy imports inside functions only.
 _LAZY = (
     "brotli", "getpass", "httpx", "importlib.metadata", "multiprocessing", "readline", "sqlite3",
-    "uuid", "uvicorn.lifespan.off", "uvicorn.loops.uvloop", "uvicorn.protocols.http.httptools_impl",
-    "xml.etree.ElementTree", "zoneinfo", "zstandard",
+    "uuid", "xml.etree.ElementTree", "zoneinfo", "zstandard",
 )  # fmt: skip
 
 

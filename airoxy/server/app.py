@@ -188,7 +188,7 @@ def create_app(
 ) -> Answer:
     """The proxy and the small endpoints, and their errors as answers; `browsers`: pages of other
     origins may use them."""
-    small = small_endpoints(health, metrics, _unforeseen)
+    small = small_endpoints(health, metrics)
 
     async def answer(request: Request, response: Response) -> None:
         if browsers and request.head.from_page and _answer_page(request, response):

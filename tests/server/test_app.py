@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airoxy.server.app import create_app
+from tests.program import ROOT
 
 
 class Broken:
@@ -67,3 +70,23 @@ def test_the_journal_has_the_reason_and_the_client_has_none(
     assert "what went wrong" in caplog.text
     assert (record.levelname, record.exc_info is None) == ("ERROR", False)
     assert getattr(record, "request_id") == document["request_id"]  # noqa: B009 (mypy)
+
+
+def test_a_worker_has_no_web_framework():
+    code = (
+        "import sys, airoxy.server.app, airoxy.server.http.listener, airoxy.server.process.worker;"
+        "print([each for each in ('falcon', 'uvicorn', 'httpx') if each in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_the_small_resources_answer_what_they_understand(airoxy):
+    for path in ("/", "/health"):
+        assert airoxy.request("HEAD", path).body == b""
+        assert airoxy.request("GET", path).json()["version"]
+        assert airoxy.request("OPTIONS", path).headers["allow"] == "GET, HEAD, OPTIONS"
+        refused = airoxy.request("POST", path, {})
+        assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+        assert refused.json()["error"]["type"] == "invalid_request_error"
+    assert airoxy.request("GET", "/elsewhere").status == 404

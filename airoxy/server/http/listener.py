@@ -1,22 +1,14 @@
-"""The listening sockets of a worker, and the connections that were accepted from them.
-
-The only module that knows uvicorn, which accepts connections where a worker has the sockets to
-itself.
-"""
+"""The listening sockets of a worker, and the connections that were accepted from them."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
-
-import uvicorn
 
 from airoxy.server.http.connection import ClientConnection
 from airoxy.server.http.deadline import Timeouts
@@ -50,21 +42,22 @@ class HTTPServer:
         self._shared = shared
         self._state = ServerState(answer, secure=tls is not None, timeouts=TIMEOUTS)
         self._acceptors: list[Acceptor] = []
-        self._server: uvicorn.Server | None = None
+        self._servers: list[asyncio.Server] = []
 
     async def start(self, backlog: int) -> None:
         """Accept connections from now on; `backlog` is how many the kernel may hold."""
-        connect = partial(ClientConnection, self._state)
+        connect, loop = partial(ClientConnection, self._state), asyncio.get_running_loop()
         if self._shared:
             self._acceptors = [Acceptor(each, connect, self._tls) for each in self._sockets]
-        else:
-            self._server = _uvicorn(connect, self._tls, backlog)
-            await self._server.startup(sockets=self._sockets)
+            return
+        for each in self._sockets:
+            server = await loop.create_server(connect, sock=each, ssl=self._tls, backlog=backlog)
+            self._servers.append(server)
 
     def close(self) -> None:
         """Accept no more, and make each connection's next answer its last. Other workers hold the
         same sockets, so no client is refused."""
-        for server in self._server.servers if self._server else ():
+        for server in self._servers:
             server.close()
         for acceptor in self._acceptors:
             acceptor.close()
@@ -161,33 +154,3 @@ class Acceptor:
     async def _connect(self, sock: socket.socket) -> None:
         with suppress(OSError):  # the client has left already, or its TLS has failed
             await self._loop.connect_accepted_socket(self._factory, sock, ssl=self._tls)
-
-
-def _uvicorn(connect: Callable[[], ClientConnection], tls: Any, backlog: int) -> uvicorn.Server:
-    """uvicorn's Server without its loop and its signals, which differ from version to version."""
-    # uvicorn warns of every failed handshake, and anybody can send those.
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-
-    def protocol(**_: Any) -> ClientConnection:
-        return connect()
-
-    config = uvicorn.Config(
-        _no_app,
-        interface="asgi3",
-        http=protocol,  # type: ignore[arg-type]
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        backlog=backlog,
-    )
-    config.load()
-    config.ssl = tls
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    return server
-
-
-async def _no_app(_scope: Any, _receive: Any, _send: Any) -> None:
-    """uvicorn wants an application, and calls one that takes no arguments; the connections have
-    their own."""

@@ -32,7 +32,7 @@ def server_context(certificate: Certificate) -> TLSContext:
 
 
 class TLSContext(ssl.SSLContext):
-    """A context that knows its connections whose handshake is not over: uvicorn hears of them only
+    """A context that knows its connections whose handshake is not over: the loop tells of them only
     afterwards, and a worker that leaves would cut them off."""
 
     def __init__(self, *_: Any) -> None:
