@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airoxy.cli.changes.keys_file import GROUP_FIELDS, KEY_FIELDS, Field
+from airoxy.cli.changes.yaml_text import quoted_yaml
 from airoxy.cli.command import Command, Context, add_json
 from airoxy.core.limits.holders import EVERYBODY
 from airoxy.core.limits.table import LIMITS
 from airoxy.store import groups, keys
-from airoxy.views.yaml import quoted_yaml
 
 _DESCRIPTION = (
     "Write all client keys and groups with their limits as a file that `airoxy apply` takes, to"

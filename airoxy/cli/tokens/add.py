@@ -8,11 +8,11 @@ from itertools import count
 
 from airoxy.cli.command import Context, add_json, add_words, given_words
 from airoxy.cli.parsing.arguments import length_argument, name_argument
-from airoxy.views.terms import TERMS
 from airoxy.core.keys import token_type
 from airoxy.core.pool import Token
 from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.store import tokens
+from airoxy.views.terms import TERMS
 
 #: How long Anthropic's OAuth access tokens live when they are new (seconds).
 OAUTH_LIFETIME = 28800

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from airoxy.cli.command import Context, add_json
 from airoxy.cli.tokens.add import free_name
-from airoxy.views.terms import TERMS
 from airoxy.core.credentials import Credentials, parse
 from airoxy.errors import InvalidInput
 from airoxy.store import tokens
+from airoxy.views.terms import TERMS
 
 if TYPE_CHECKING:
     pass
