@@ -44,6 +44,8 @@ KEY = JsonDocument(
         "masked": "its beginning and its end",
         "is_active": "false for one that was disabled",
         "created_at": "when it was made",
+        "last_used_at": "when its last request came; where only sums are left of that time, when"
+        " that day began; null for never",
         "note": "what was noted of it",
         "pool": "the pool whose tokens it uses; null for all tokens",
         "group_id": "the number of the group that it is in; null for none",

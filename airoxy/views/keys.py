@@ -10,16 +10,18 @@ import apsw
 
 from airoxy.core.limits.table import LIMITS
 from airoxy.store.limits import recorded_use
+from airoxy.store.usage.daily import last_use
 from airoxy.views.times import with_times, zoned_moment
 
 Row = Mapping[str, Any]
 
 
 def with_use(db: apsw.Connection, key: Row, now: float) -> dict[str, Any]:
-    """The key with what it has used of its limits, as far as the usage log tells, and only those of
-    its old secrets that are still good."""
+    """The key with what it has used of its limits and when last, as far as the usage log tells, and
+    only those of its old secrets that are still good."""
     old = [each for each in key["old_secrets"] if each["until"] > now]
-    return {**key, **used(db, key["id"], now), "old_secrets": old}
+    use = used(db, key["id"], now)
+    return {**key, **use, "last_used_at": last_use(db, key["id"]), "old_secrets": old}
 
 
 def used(db: apsw.Connection, number: int, now: float) -> dict[str, int | None]:
@@ -59,7 +61,7 @@ def state(key: Row, now: float) -> str:
 def document(key: Row) -> dict[str, Any]:
     """The key as JSON has it."""
     old = [with_times(each, ("until",)) for each in key["old_secrets"]]
-    return {**with_times(key, ("created_at", "expires_at")), "old_secrets": old}
+    return {**with_times(key, ("created_at", "expires_at", "last_used_at")), "old_secrets": old}
 
 
 def old_secrets(key: Row, zone: datetime.tzinfo) -> str:

@@ -20,7 +20,8 @@ from airoxy.store.limits import set_limits
 from airoxy.store.schema import transaction
 from airoxy.views import keys as views
 from airoxy.views import paste
-from airoxy.views.times import moment, zoned_moment
+from airoxy.views.formats import cents, dollars
+from airoxy.views.times import moment, past, zoned_moment
 
 _LIMITS = (
     "Limits apply from the next request on, to all workers together and across restarts. Days,"
@@ -110,15 +111,21 @@ def _list(context: Context, args: Namespace) -> None:
                 *([row["group_name"] or "-"] if grouped else []),
                 row["masked"],
                 _state(context, row),
-                moment(row["created_at"], context.zone),
+                cents(row["spent_today_nanousd"]),
+                cents(row["spent_this_month_nanousd"]),
+                past(row["last_used_at"], now),
                 cli_limits.tightest(context, row),
             )
             for row in rows
         ),
-        ("ID", "NAME", *(["GROUP"] if grouped else []), "KEY", "STATE", "CREATED", "LIMIT"),
-        right=("ID",),
+        ("ID", "NAME", *(["GROUP"] if grouped else []), "KEY", "STATE", *_USE, "LIMIT"),
+        right=("ID", "TODAY", "MONTH"),
     )
     return None
+
+
+#: What each key is shown to have used, whether it has limits or not.
+_USE = ("TODAY", "MONTH", "LAST USED")
 
 
 def _state(context: Context, key: Mapping[str, Any]) -> str:
@@ -153,6 +160,9 @@ def _facts(context: Context, key: Mapping[str, Any]) -> Iterator[tuple[str, str]
     if key["old_secrets"]:
         yield "old secret", views.old_secrets(key, context.zone)
     yield "created", zoned_moment(key["created_at"], context.zone)
+    yield "last used", past(key["last_used_at"], context.now())
+    spent = (key[f"spent_{period}_nanousd"] for period in ("today", "this_month"))
+    yield "spent", "{} today, {} this month".format(*map(dollars, spent))
     if key["note"]:
         yield "note", key["note"]
     if key["pool"]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import apsw
 
-from airoxy.calendar import day_number, numbered_day
+from airoxy.calendar import DAY_SECONDS, day_number, numbered_day
 from airoxy.core.billing.usage import COUNTED
 from airoxy.store.schema import run
 
@@ -116,6 +116,16 @@ def by_day_key_and_model(
     for row in groups:
         row["day"] = numbered_day(row["day"]).isoformat()
     return groups
+
+
+def last_use(db: apsw.Connection, key_id: int) -> float | None:
+    """The Unix time of the key's last request; where its detailed rows are gone, of the beginning
+    of its last day in UTC."""
+    ((newest,),) = run(db, "SELECT max(newest) FROM blocks WHERE api_key_id = ?", (key_id,))
+    if newest is not None:
+        return float(newest / 1000)
+    ((day,),) = run(db, "SELECT max(day) FROM daily WHERE api_key_id = ?", (key_id,))
+    return None if day is None else float(day * DAY_SECONDS)
 
 
 def conditions(wanted: Mapping[str, Any]) -> tuple[str, list[Any]]:

@@ -4,11 +4,13 @@ import contextlib
 import re
 import shlex
 import time
+from datetime import UTC, datetime
 
 import pytest
 
 from airoxy.core.keys import digest
 from airoxy.store.schema import open_database
+from airoxy.store.usage import requests
 from tests.program import Airoxy
 from tests.store.seed import append, row
 
@@ -324,3 +326,25 @@ def test_a_new_key_has_the_limits_of_the_configuration_unless_it_is_given_others
     assert shown["expires_at"] > shown["created_at"]
     airoxy.cli("api-key", "add", "tablet")
     assert airoxy.json("api-key", "show", "tablet")["spend_per_month_nanousd"] == 50 * 10**9
+
+
+def test_every_key_is_listed_with_what_it_has_spent_and_its_last_use(airoxy, key):
+    """With limits and without, and after its detailed rows are gone."""
+    for name in ("busy", "old", "idle"):
+        airoxy.cli("api-key", "add", name)
+    now = time.time()
+    month_ago = int(now * 1000) - 40 * 86_400_000
+    with contextlib.closing(open_database(airoxy.database)) as db:
+        for number, at, cost in ((2, int(now * 1000) - 1000, 12_345 * 10**6), (3, month_ago, 5)):
+            append(db, row(cost_nanousd=cost)._replace(requested_at_ms=at, api_key_id=number))
+        requests.delete_slice(db, datetime.now(UTC).date(), 100)
+    head, _, busy, old, idle = airoxy.cli("api-key", "list").splitlines()
+    assert head.split()[-5:] == ["TODAY", "MONTH", "LAST", "USED", "LIMIT"]
+    assert re.search(r"busy .*active +\$12\.3[45] +\$12\.3[45]  \d+s ago", busy)
+    assert re.search(r"old .*active +\$0\.00 +\$0\.00  (39|40)d", old)
+    assert re.search(r"idle .*active +\$0\.00 +\$0\.00  never", idle)
+    shown = airoxy.cli("api-key", "show", "busy")
+    assert re.search(r"  spent +\$12\.3[45] today, \$12\.3[45] this month", shown)
+    assert re.search(r"  last used +\d+s ago", shown)
+    assert airoxy.json("api-key", "show", "idle")["last_used_at"] is None
+    assert re.fullmatch(r"[0-9T:.-]+Z", airoxy.json("api-key", "show", "busy")["last_used_at"])
