@@ -150,8 +150,14 @@ class Client:
         return None if chunk is None else chunk[:-2]
 
     def _exactly(self, size: int) -> bytes | None:
-        while len(self.received) < size:
+        pieces, length = [self.received], len(self.received)  # joined once: it may be 50 MB
+        while length < size:
+            self.received = b""
             if not self.more():
+                self.received = b"".join(pieces)
                 return None
-        taken, self.received = self.received[:size], self.received[size:]
-        return taken
+            pieces.append(self.received)
+            length += len(self.received)
+        whole = b"".join(pieces)
+        self.received = whole[size:]
+        return whole[:size]
