@@ -36,6 +36,7 @@ _TIME = Record(**_BUCKETS, longer=1, sum=1)
 _COUNTED = Record(
     key_id=1,
     token_id=1,
+    group_id=1,
     status=1,
     name=10,
     requests=1,
@@ -56,13 +57,15 @@ _LONGEST = 60  # characters of a model's name: the longest ending is 15
 
 
 class CounterLabels(NamedTuple):
-    """What requests have in common; the id 0 is no token, or any key in the record of the rest."""
+    """What requests have in common; the id 0 is no token, no group, or any key in the record of the
+    rest."""
 
     key_id: int
     token_id: int
     status: int
     ending: str
     model: str
+    group_id: int = 0
 
 
 class CounterValues(NamedTuple):
@@ -85,7 +88,7 @@ class MetricCounters:
     def __init__(self, memory: SharedMemory) -> None:
         self._words = memory.words(REGION)
         self._turn = memory.lock(REGION, "turn")
-        self._places: dict[tuple[int, int, int, str, str], int] = {}
+        self._places: dict[tuple[int, int, int, str, str, int], int] = {}
         self._models: set[str] = set()
         self._known = 0  # records that `_places` has
         with self._turn:
@@ -140,7 +143,10 @@ class MetricCounters:
         model = row.model or ""
         if model and model not in self._models:
             model = self._admit(row, model)
-        outcome = (row.api_key_id, row.token_id or 0, row.status_code, row.ending, model)
+        outcome = (
+            row.api_key_id, row.token_id or 0, row.status_code, row.ending, model,
+            row.group_id or 0,
+        )  # fmt: skip
         place = self._places.get(outcome)
         if place is None:
             self._catch_up()
@@ -173,7 +179,8 @@ class MetricCounters:
             return _HEAD
         place = _HEAD + number * _RECORD
         name = f"{outcome.ending} {outcome.model}".encode("ascii").ljust(_NAMED * 8, b"\0")
-        head = memoryview(struct.pack("3q", *outcome[:3]) + name).cast("q")
+        numbers = (outcome.key_id, outcome.token_id, outcome.group_id, outcome.status)
+        head = memoryview(struct.pack("4q", *numbers) + name).cast("q")
         self._words[place : place + len(head)] = head
         self._words[0] += 1  # now that it is whole, readers may see it
         self._catch_up()
@@ -182,7 +189,7 @@ class MetricCounters:
     def _outcome(self, place: int) -> CounterLabels:
         words = self._words[place : place + _NAME + _NAMED]
         ending, _, model = bytes(words[_NAME:]).rstrip(b"\0").decode("ascii").partition(" ")
-        return CounterLabels(words[0], words[1], words[2], ending, model)
+        return CounterLabels(words[0], words[1], words[3], ending, model, words[2])
 
 
 def _counts(record: list[int]) -> CounterValues:

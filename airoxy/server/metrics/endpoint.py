@@ -23,7 +23,7 @@ from airoxy.server.metrics.counters import MetricCounters
 from airoxy.server.metrics.load import Load
 from airoxy.server.metrics.readings import Readings, Stored
 from airoxy.server.pool.pool import Pool
-from airoxy.store import keys, tokens
+from airoxy.store import groups, keys, tokens
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -99,7 +99,8 @@ class MetricsEndpoint:
             return replace(self._stored, readable=False)
         try:
             listed = tokens.list_tokens(db, time.time())
-            return Stored(keys.names(db), tokens.names(db), listed, readable=True)
+            named = keys.names(db), tokens.names(db)
+            return Stored(*named, listed, readable=True, groups=groups.names(db))
         except (apsw.Error, StoreError):
             return replace(self._stored, readable=False)
         finally:

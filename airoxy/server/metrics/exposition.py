@@ -33,7 +33,7 @@ from airoxy.server.metrics.readings import Readings
 #: Where there is no key, token or model.
 NONE = "none"
 
-_LABELS = ("key", "token", "model", "status", "ending")
+_LABELS = ("key", "group", "token", "model", "status", "ending")
 _LE = (*(str(bound / 1000) for bound in BOUNDS), "+Inf")
 _COOLING = "airoxy_token_cooling_until_timestamp_seconds"
 _COOLDOWN = "airoxy_token_cooldown_until_timestamp_seconds"
@@ -110,7 +110,7 @@ _COUNTERS = (
     _Counter(
         "airoxy_cost_dollars",
         "Estimated cost in US dollars.",
-        ("key", "token", "model"),
+        ("key", "group", "token", "model"),
         partial(_sum_of, name="cost_nanousd"),
         unit=1e9,
         used=True,
@@ -307,9 +307,11 @@ class _Families(Collector):
             return dict.fromkeys(_LABELS, OTHER)
         stored = self._readings.stored
         key = stored.keys.get(outcome.key_id, f"#{outcome.key_id}")
+        group = stored.groups.get(outcome.group_id, f"#{outcome.group_id}")
         token = stored.token_names.get(outcome.token_id, f"#{outcome.token_id}")
         return {
             "key": key,
+            "group": group if outcome.group_id else NONE,
             "token": token if outcome.token_id else NONE,
             "model": outcome.model or NONE,
             "status": str(outcome.status),
@@ -333,17 +335,18 @@ def _counter(counter: _Counter, named: _Named) -> Metric:
 
 
 def _usage(named: _Named) -> Metric:
+    whose = ("key", "group", "token", "model")
     sums: dict[tuple[str, ...], int] = {}
     for labels, counts in named:
         if any(counts.sums.values()):
             for each in USAGE:
                 if each.is_token:
-                    series = (labels["key"], labels["token"], labels["model"], each.metric)
+                    series = (*(labels[label] for label in whose), each.metric)
                     sums[series] = sums.get(series, 0) + counts.sums[each.name]
     family = CounterMetricFamily(
         "airoxy_usage_tokens",
         "Tokens that Anthropic has counted.",
-        labels=("key", "token", "model", "kind"),
+        labels=(*whose, "kind"),
     )
     for labelled, amount in sums.items():
         family.add_metric(labelled, amount)

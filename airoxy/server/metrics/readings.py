@@ -19,6 +19,7 @@ class Stored:
     token_names: Mapping[int, str] = field(default_factory=dict)
     tokens: Collection[Mapping[str, Any]] = ()
     readable: bool = False
+    groups: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from airoxy.core.billing.usage import counts_of
 from airoxy.server.metrics import counters as module
+from airoxy.server.metrics import exposition
 from airoxy.server.metrics.counters import (
     BOUNDS,
     OTHER,
@@ -24,6 +26,8 @@ from airoxy.server.metrics.counters import (
     CounterValues,
     MetricCounters,
 )
+from airoxy.server.metrics.load import Load
+from airoxy.server.metrics.readings import Readings, Stored
 from airoxy.server.shared_memory import SharedMemory
 from airoxy.store.usage.requests import Row
 from tests.store.seed import row as usage_row
@@ -48,6 +52,27 @@ def metric_counters(memory: SharedMemory) -> MetricCounters:
 
 def told(metric_counters: MetricCounters) -> dict[CounterLabels, CounterValues]:
     return {outcome: counts for outcome, counts in metric_counters.read() if counts.requests}
+
+
+def test_requests_of_a_key_are_counted_apart_by_the_group_that_it_was_in(
+    memory: SharedMemory, metric_counters: MetricCounters
+) -> None:
+    """In the memory, by another worker, and as series with the group's name."""
+    metric_counters.count([row()] + [row()._replace(group_id=3)] * 2)
+    MetricCounters(memory).count([row()._replace(group_id=3), row()._replace(group_id=4)])
+    counted = told(metric_counters)
+    assert {labels.group_id: counts.requests for labels, counts in counted.items()} == {
+        0: 1, 3: 3, 4: 1,
+    }  # fmt: skip
+    stored = Stored({1: "laptop"}, {7: "one"}, readable=True, groups={3: 'da"ta\\'})
+    read = Readings(metric_counters.read(), 0, 0, Load(), frozenset(), stored)
+    text = exposition.render(read, "")[0].decode()
+    for group, number in (("none", 1), (r"da\"ta\\", 3), ("#4", 1)):
+        (line,) = re.findall(
+            rf'^airoxy_requests_total{{.*group="{re.escape(group)}".*', text, re.MULTILINE
+        )
+        assert line.endswith(f" {number}.0")
+    assert text.count('group="#4"') > 2
 
 
 def test_a_request_is_counted_with_all_that_it_used(metric_counters: MetricCounters) -> None:
