@@ -130,8 +130,7 @@ class Session:
             self._next_poll = now + POLL
             sync.pull_all(self._db, self._postgres)
             leases.serve(self._db, self._postgres)
-            with transaction(self._db):
-                membership.note(self._db, contact_at=time.time())
+            self._count_hosts()
         if now >= self._next_ship:
             full = self._shipper.ship() == AT_ONCE
             self._next_ship = now + (0 if full else SHIP)
@@ -141,6 +140,13 @@ class Session:
             self._shipper.drop_old(time.time())
         wait = min(LOOK, max(0.0, self._next_ship - time.monotonic()))
         select.select([self._postgres.fileno()], [], [], wait)
+
+    def _count_hosts(self) -> None:
+        ((hosts,),) = self._postgres.run("SELECT count(*) FROM airoxy.hosts WHERE left_at IS NULL")
+        with transaction(self._db):
+            if hosts != membership.hosts_that_share(self._db):
+                membership.note_hosts(self._db, hosts)
+            membership.note(self._db, contact_at=time.time())
 
     def ship_all(self) -> None:
         """What there is until now."""

@@ -151,6 +151,9 @@ class Entry:
         while sync.push(db, postgres):
             pass
         shared.watch(db)
+        with transaction(db):
+            membership.note_hosts(db, len(hosts(postgres)))
+        postgres.run("NOTIFY airoxy")
 
 
 def _fork(db: apsw.Connection, postgres: Postgres, host: str) -> int:
@@ -222,8 +225,8 @@ def forget(postgres: Postgres, name: str) -> None:
         )
         if not found:
             raise NotFound(f"The fleet has no host {name}: airoxy fleet status")
-        for table in ("shares", "leases"):
-            postgres.run(f"DELETE FROM airoxy.{table} WHERE host = %s", found[0])
+        postgres.run("DELETE FROM airoxy.leases WHERE host = %s", found[0])
+        postgres.run("NOTIFY airoxy")
 
 
 def hosts(postgres: Postgres) -> list[dict[str, Any]]:

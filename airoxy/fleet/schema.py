@@ -70,16 +70,6 @@ CREATE TABLE airoxy.leases (               -- who refreshes a token now; only he
     since timestamptz NOT NULL DEFAULT now(),
     interrupted boolean NOT NULL DEFAULT false
 );
-
-CREATE TABLE airoxy.shares (               -- of limits; of one limit they are at most the limit
-    kind text NOT NULL,                    -- the table of what is limited
-    id bigint NOT NULL,
-    limited text NOT NULL,                 -- the limit's column
-    host uuid NOT NULL,
-    share bigint NOT NULL,
-    demand double precision NOT NULL DEFAULT 0,
-    PRIMARY KEY (kind, id, limited, host)
-);
 """
 STEPS: tuple[str, ...] = (_FIRST,)
 

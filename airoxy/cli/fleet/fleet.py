@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from airoxy.cli.command import Command, Context, Group, add_json
 from airoxy.cli.confirm import add_yes, agreed
+from airoxy.cli.doctor.finding import Check
+from airoxy.cli.fleet.check import fleet
 from airoxy.cli.parsing.arguments import name_argument
 from airoxy.errors import EXIT_FAILED, AiroxyError, InvalidInput
 from airoxy.views.times import past, span, with_times
@@ -310,3 +312,6 @@ GROUP = Group(
         ),
     ),
 )
+
+#: For `airoxy doctor`.
+CHECKS = (Check("fleet", fleet),)

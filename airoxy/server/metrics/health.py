@@ -41,6 +41,8 @@ class Health:
         }
         if reason:
             body["reason"] = reason
+        if (fleet := snapshot.fleet()) is not None:
+            body["fleet"] = fleet
         if cooling := self.pool.exhausted():
             body["cooling"] = [
                 {"scope": str(scope) or "everything", "until": _rfc3339(until)}

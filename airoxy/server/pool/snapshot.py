@@ -9,15 +9,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import apsw
 
 from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM, Holder, KeyLimits, of_key
+from airoxy.core.limits.shares import share_of_holder, share_of_token
 from airoxy.core.limits.sharing import ALL, GROUP, Sharer
 from airoxy.core.limits.table import Limits
 from airoxy.core.pool import Scope, Token
 from airoxy.errors import StoreError
 from airoxy.store import keys, limits, schema, tokens
+from airoxy.store.fleet.membership import hosts_that_share, lag
 from airoxy.store.groups import limits_of_groups
 from airoxy.store.resources import Resource, counted_results, find_resources
 from airoxy.store.tokens import StoredCooldown
@@ -38,6 +41,7 @@ class Snapshot:
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
         self._data_version = self._generation = self._last_change = -1
+        self._hosts = 1
         self._digests: dict[int, bytes] = {}
         self._old_digests: dict[int, list[bytes]] = {}
         self.keys: dict[bytes, int] = {}
@@ -83,7 +87,9 @@ class Snapshot:
 
     def _read_changes(self) -> None:
         """Only what has changed is read, since thousands of tokens take a while to decrypt."""
-        if self._last_change < 0 or self.locked:
+        hosts = hosts_that_share(self._db)
+        if self._last_change < 0 or self.locked or hosts != self._hosts:
+            self._hosts = hosts
             last = schema.last_change(self._db)
             self._group_limits = limits_of_groups(self._db)
             self._read_keys(None)
@@ -134,18 +140,21 @@ class Snapshot:
 
     def _combine_limits(self, key_ids: Collection[int]) -> None:
         """Put together what holds for each of these keys."""
-        everybody = self._group_limits.get(EVERYBODY)
         for key_id in key_ids:
             own = self._own_limits.get(key_id)
             combined = KeyLimits.of(
-                None if own is None else of_key(key_id, own),
-                self._group_limits.get(self.groups.get(key_id, 0)),
-                everybody,
+                None if own is None else share_of_holder(of_key(key_id, own), self._hosts),
+                self._of_group(self.groups.get(key_id, 0)),
+                self._of_group(EVERYBODY),
             )
             if combined is None:
                 self.limits.pop(key_id, None)
             else:
                 self.limits[key_id] = combined
+
+    def _of_group(self, group_id: int) -> Holder | None:
+        holder = self._group_limits.get(group_id)
+        return None if holder is None else share_of_holder(holder, self._hosts)
 
     def is_limited(self, number: int) -> bool:
         """Whether the key, the group (their numbers as Holders) or the token (its negative id) is
@@ -166,7 +175,8 @@ class Snapshot:
 
     def _read_tokens(self, ids: Collection[int] | None) -> None:
         try:
-            found = {token.id: token for token in tokens.usable_tokens(self._db, ids)}
+            usable = tokens.usable_tokens(self._db, ids)
+            found = {token.id: share_of_token(token, self._hosts) for token in usable}
             self.locked = None
         except StoreError as error:
             if self.locked is None:
@@ -186,6 +196,13 @@ class Snapshot:
             return {cooling.scope for cooling in tokens.coolings(self._db, time.time())}
         except apsw.Error:
             return set()
+
+    def fleet(self) -> dict[str, Any] | None:
+        """How far the fleet is behind this host; None where it is alone."""
+        try:
+            return lag(self._db, time.time())
+        except apsw.Error:
+            return None
 
     def counted_results(self, batch_id: str) -> int:
         """How many results of a batch have been counted."""

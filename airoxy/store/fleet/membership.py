@@ -29,6 +29,7 @@ class Membership(NamedTuple):
     synced: int
     shipped: int
     ship_again: int | None
+    hosts: int
     seen: int
     contact_at: float | None
     trouble: str | None
@@ -68,6 +69,7 @@ def leave(db: apsw.Connection, now: float) -> None:
     """In the caller's transaction: it is alone, with what it has of the others. It is remembered
     who it was, so that nothing is counted twice when it comes back."""
     note(db, left_at=int(now), trouble=None)
+    run(db, "UPDATE meta SET generation = generation + 1")  # its limits are its own again
     forget_rows(db)
 
 
@@ -75,6 +77,18 @@ def forget_rows(db: apsw.Connection) -> None:
     """In the caller's transaction: nothing is known of what the fleet has."""
     for table in ("fleet_rows", "fleet_outbox", "fleet_leases"):
         run(db, f"DELETE FROM {table}")
+
+
+def hosts_that_share(db: apsw.Connection) -> int:
+    """How many hosts this one divides limits with, itself among them."""
+    member = membership(db)
+    return member.hosts if member else 1
+
+
+def note_hosts(db: apsw.Connection, hosts: int) -> None:
+    """In the caller's transaction: the fleet has so many, from the next request on."""
+    note(db, hosts=hosts)
+    run(db, "UPDATE meta SET generation = generation + 1")
 
 
 def note(db: apsw.Connection, **changes: Any) -> None:
@@ -97,6 +111,21 @@ def waiting(db: apsw.Connection, member: Membership) -> int:
     """How many rows of the usage log PostgreSQL does not have."""
     ((count,),) = run(db, "SELECT count(*) FROM requests WHERE id > ?", (member.shipped,))
     return int(count)
+
+
+def lag(db: apsw.Connection, now: float) -> dict[str, Any] | None:
+    """How far the fleet is behind this host, for monitors; None where it is alone."""
+    member = membership(db)
+    if member is None:
+        return None
+    contact = None if member.contact_at is None else round(now - member.contact_at, 1)
+    found: dict[str, Any] = {
+        "host": member.name,
+        "hosts": member.hosts,
+        "rows_waiting": waiting(db, member),
+        "seconds_since_contact": contact,
+    }
+    return found | ({"trouble": member.trouble} if member.trouble else {})
 
 
 def may_delete(db: apsw.Connection, keep_rows: int) -> int | None:

@@ -17,6 +17,7 @@ CREATE TABLE fleet (
     synced INTEGER NOT NULL DEFAULT 0,     -- up to this id they are on the disk
     shipped INTEGER NOT NULL DEFAULT 0,    -- and in PostgreSQL
     ship_again INTEGER,                    -- from this id on, because costs were computed anew
+    hosts INTEGER NOT NULL DEFAULT 1,      -- how many share its limits
     seen INTEGER NOT NULL DEFAULT 0,       -- the version of the shared rows
     contact_at REAL,                       -- when PostgreSQL was reached last
     trouble TEXT                           -- why it is not
