@@ -24,7 +24,11 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 #: What stands at the side of every page.
-NAVIGATION = (("/", "Overview"),)
+NAVIGATION = (
+    ("/", "Overview"), ("/keys", "Keys"), ("/groups", "Groups"), ("/tokens", "Tokens"),
+    ("/log", "Log"), ("/reports", "Reports"), ("/prices", "Prices"), ("/audit", "Audit"),
+    ("/health", "Health"),
+)  # fmt: skip
 
 
 @cache

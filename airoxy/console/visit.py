@@ -75,6 +75,11 @@ class Visit:
         return day_of(self.now, self.zone)
 
     @property
+    def moment(self) -> datetime.datetime:
+        """Now, on the clocks of the zone: what is typed is read as of then."""
+        return datetime.datetime.fromtimestamp(self.now, self.zone)
+
+    @property
     def now(self) -> float:
         return self.services.clock()
 

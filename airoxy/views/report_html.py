@@ -13,6 +13,7 @@ from typing import Any
 from airoxy.calendar import first_of_next_month
 from airoxy.core.billing.usage import PROMPT, USAGE
 from airoxy.core.report import BEFORE, Report
+from airoxy.views.chart import scale
 from airoxy.views.formats import cents
 from airoxy.views.report import SAVED, group_name, key_name, model_name
 from airoxy.views.times import zoned_moment
@@ -160,7 +161,7 @@ def _chart_title(report: Report) -> str:
 def _chart(report: Report) -> str:
     """Bars for the days that have begun, on an axis of the whole month."""
     measure = _measure(report)
-    step, top = _scale(max((day[measure] for day in report.days), default=0))
+    step, top = scale(max((day[measure] for day in report.days), default=0))
     slot = (_WIDTH - _LEFT) / _days_in(report.month)
     drawn = "\n".join(
         (*_amounts(measure, step, top), *_numbers(report, slot), *_bars(report, top, slot))
@@ -199,14 +200,6 @@ def _bars(report: Report, top: int, slot: float) -> Iterator[str]:
                 f' width="{0.7 * slot:.1f}" height="{tall:.1f}" rx="2">'
                 f"<title>{day['day']}: {_cost(day)}, {day['requests']:,} requests</title></rect>"
             )
-
-
-def _scale(most: int) -> tuple[int, int]:
-    """The distance of the lines (1, 2 or 5 times a power of ten), and the highest of them."""
-    step = 1
-    while most > 5 * step:
-        step = step * 5 // 2 if str(step).startswith("2") else step * 2
-    return step, step * max(1, -(-most // step))
 
 
 # The tables

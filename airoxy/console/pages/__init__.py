@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
-from airoxy.console.pages import account, login, overview
+from airoxy.console.pages import account, groups, keys, log, login, overview, records, tokens
 
-ROUTES = (*login.ROUTES, *account.ROUTES, *overview.ROUTES)
+ROUTES = (
+    *login.ROUTES, *account.ROUTES, *overview.ROUTES, *keys.ROUTES, *groups.ROUTES, *tokens.ROUTES,
+    *log.ROUTES, *records.ROUTES,
+)  # fmt: skip

@@ -1,0 +1,106 @@
+"""The groups of client keys: all of them, one of them, and what its forms do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from airoxy.console.forms import limit_fields, number_of, read_limits, read_texts
+from airoxy.console.routes import page
+from airoxy.console.visit import Rendered, Reply, SeeOther, Visit
+from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM
+from airoxy.core.limits.table import GROUP_LIMITS
+from airoxy.errors import AiroxyError, InvalidInput
+from airoxy.store import groups
+from airoxy.store.limits import recorded_use
+from airoxy.views.keys import Meter
+
+
+def show_all(visit: Visit) -> Reply:
+    """The list, and the form for a new one."""
+    return _list(visit)
+
+
+def _list(visit: Visit, trouble: str = "", status: int = 200) -> Reply:
+    rows = [{**group, "meters": _meters(visit, group)} for group in groups.list_groups(visit.db)]
+    values = {"groups": rows, "typed": visit.form, "trouble": trouble}
+    return Rendered("groups.html", values | {"fields": limit_fields(GROUP_LIMITS)}, status)
+
+
+def _meters(visit: Visit, group: dict[str, Any]) -> list[Meter]:
+    use = recorded_use(visit.db, group["id"] + GROUPS_FROM, visit.now)
+    return [
+        Meter(
+            limit.label,
+            limit.unit.show(limit.measure.used(use), visit.zone),
+            limit.unit.show(group[limit.column], visit.zone),
+            limit.measure.used(use) / group[limit.column],
+        )
+        for limit in GROUP_LIMITS
+        if limit.measure and limit.measure.field and group[limit.column] is not None
+    ]
+
+
+def add(visit: Visit) -> Reply:
+    """A new group."""
+    try:
+        changes = {**_changes(visit), **read_texts(visit.form, pool=False)}
+        name = changes.pop("name", "")
+        if not name:
+            raise InvalidInput("Say what the group is called.")
+        wanted = {column: value for column, value in changes.items() if value is not None}
+        group_id = groups.add_group(visit.db, name, visit.now, wanted)
+    except AiroxyError as error:
+        return _list(visit, error.message, error.status)
+    return SeeOther(f"/groups/{group_id}")
+
+
+def _changes(visit: Visit) -> dict[str, Any]:
+    return read_limits(GROUP_LIMITS, visit.form, visit.moment)
+
+
+def show_one(visit: Visit) -> Reply:
+    """A group with its limits and its keys."""
+    return _one(visit, number_of(visit.params["number"], "group"))
+
+
+def _one(visit: Visit, group_id: int, trouble: str = "", status: int = 200) -> Reply:
+    group = groups.find_group(visit.db, group_id)
+    values = {
+        "group": group,
+        "is_everybody": group_id == EVERYBODY,
+        "meters": _meters(visit, group),
+        "fields": limit_fields(GROUP_LIMITS, group),
+        "trouble": trouble,
+    }
+    return Rendered("group.html", values, status)
+
+
+def change(visit: Visit) -> Reply:
+    """What the forms on a group's page do, by their field `action`."""
+    group_id = number_of(visit.params["number"], "group")
+    action = _ACTIONS.get(visit.form.get("action", ""))
+    try:
+        if action is None:
+            raise InvalidInput("This form is not known; load the page again.")
+        return action(visit, group_id)
+    except AiroxyError as error:
+        return _one(visit, group_id, error.message, error.status)
+
+
+def _set(visit: Visit, group_id: int) -> Reply:
+    changes = {**_changes(visit), **read_texts(visit.form, pool=False)}
+    groups.set_group(visit.db, group_id, changes)
+    return SeeOther(f"/groups/{group_id}")
+
+
+def _remove(visit: Visit, group_id: int) -> Reply:
+    if visit.form.get("typed", "").strip() != groups.find_group(visit.db, group_id)["name"]:
+        raise InvalidInput("Type the name of the group to remove it for good.")
+    groups.remove_group(visit.db, group_id, visit.now)
+    return SeeOther("/groups")
+
+
+_ACTIONS: dict[str, Callable[[Visit, int], Reply]] = {"set": _set, "remove": _remove}
+
+ROUTES = (page("/groups", show_all, add), page("/groups/{number}", show_one, change))

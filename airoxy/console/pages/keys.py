@@ -1,0 +1,197 @@
+"""The client keys: all of them, one of them, and what its forms do."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from airoxy.console.forms import limit_fields, number_of, read_limits, read_texts
+from airoxy.console.pages.figures import by_model, request_lines
+from airoxy.console.routes import page
+from airoxy.console.visit import Rendered, Reply, SeeOther, Visit
+from airoxy.core.keys import new_key
+from airoxy.core.limits.table import LIMITS
+from airoxy.errors import AiroxyError, InvalidInput
+from airoxy.store import groups, keys
+from airoxy.store.limits import set_limits
+from airoxy.store.schema import transaction
+from airoxy.store.usage import requests
+from airoxy.store.usage.daily import totals_by
+from airoxy.views import keys as views
+from airoxy.views import paste
+
+#: Keys on a page, and requests on a key's own.
+_ON_A_PAGE, _LAST = 100, 20
+_DAY = 86_400
+#: For how long an old secret may still be good after a rotation, as the form offers it (seconds).
+OVERLAPS = ((_DAY, "for a day"), (7 * _DAY, "for a week"), (3600, "for an hour"), (0, "not at all"))
+
+
+def show_all(visit: Visit) -> Reply:
+    """The list, searched and sorted."""
+    return _list(visit)
+
+
+def _list(visit: Visit, trouble: str = "", status: int = 200) -> Reply:
+    searched, order = visit.query.get("q", "").strip(), visit.query.get("sort", "today")
+    today = _spent(visit, visit.today)
+    month = _spent(visit, visit.today.replace(day=1))
+    rows = [
+        {**key, "today": today.get(key["id"], 0), "month": month.get(key["id"], 0)}
+        for key in keys.list_keys(visit.db)
+        if searched.lower() in f"{key['name']} {key['group_name'] or ''} {key['masked']}".lower()
+    ]
+    rows.sort(key=_ORDERS.get(order, _ORDERS["today"]))
+    first = _number(visit.query.get("from", ""))
+    shown = rows[first : first + _ON_A_PAGE]
+    values = {
+        "rows": [_listed(visit, row) for row in shown],
+        "count": len(rows),
+        "first": first,
+        "next": first + _ON_A_PAGE if first + _ON_A_PAGE < len(rows) else None,
+        "searched": searched,
+        "order": order if order in _ORDERS else "today",
+        "fields": limit_fields(LIMITS),
+        "groups": groups.list_groups(visit.db)[1:],
+        "typed": visit.form,
+        "trouble": trouble,
+    }
+    return Rendered("keys.html", values, status)
+
+
+_ORDERS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "today": lambda row: (-row["today"], -row["month"], row["name"].lower()),
+    "month": lambda row: (-row["month"], row["name"].lower()),
+    "name": lambda row: row["name"].lower(),
+    "newest": lambda row: -row["id"],
+}
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else 0
+
+
+def _spent(visit: Visit, since: Any) -> dict[int, int]:
+    rows = totals_by(visit.db, "key", since=since)
+    return {row["api_key_id"]: row["cost_nanousd"] for row in rows}
+
+
+def _listed(visit: Visit, row: dict[str, Any]) -> dict[str, Any]:
+    used = views.with_use(visit.db, row, visit.now)
+    meters = views.meters(used, visit.zone)
+    tightest = max(meters, key=lambda meter: meter.share, default=None)
+    return {**used, "state": views.state(used, visit.now), "tightest": tightest}
+
+
+def add(visit: Visit) -> Reply:
+    """A new key; its secret is shown this once."""
+    secret = new_key(secrets.choice)
+    try:
+        changes = {**read_limits(LIMITS, visit.form, visit.moment), **read_texts(visit.form)}
+        name = changes.pop("name", "")
+        if not name:
+            raise InvalidInput("Say whom the key is for.")
+        changes |= _group(visit)
+        wanted = {column: value for column, value in changes.items() if value is not None}
+        with transaction(visit.db):
+            key_id = keys.add_key(visit.db, name, secret, visit.now)
+            if wanted:
+                set_limits(visit.db, key_id, wanted)
+    except AiroxyError as error:
+        return _list(visit, error.message, error.status)
+    return _one(visit, key_id, secret=secret, told="The key is made.")
+
+
+def show_one(visit: Visit) -> Reply:
+    """A key with its limits, its use and its last requests."""
+    return _one(visit, number_of(visit.params["number"], "key"))
+
+
+def _one(
+    visit: Visit, key_id: int, *, secret: str = "", told: str = "", trouble: str = "",
+    status: int = 200,
+) -> Reply:  # fmt: skip
+    key = views.with_use(visit.db, keys.find_key(visit.db, key_id), visit.now)
+    last = requests.newest(visit.db, limit=_LAST, wanted=requests.Filter(key_id=key_id))
+    values = {
+        "key": key,
+        "group": next(
+            (g for g in groups.list_groups(visit.db) if g["id"] == key["group_id"]), None
+        ),
+        "groups": groups.list_groups(visit.db)[1:],
+        "state": views.state(key, visit.now),
+        "meters": views.meters(key, visit.zone),
+        "old_secrets": views.old_secrets(key, visit.zone),
+        "fields": limit_fields(LIMITS, key),
+        "chart_of_days": by_model(visit, key_id=key_id),
+        "requests": request_lines(visit, last),
+        "overlaps": OVERLAPS,
+        "secret": secret,
+        "paste": paste.block(paste.base_url(visit.config), secret) if secret else "",
+        "told": told,
+        "trouble": trouble,
+    }
+    return Rendered("key.html", values, status)
+
+
+def change(visit: Visit) -> Reply:
+    """What the forms on a key's page do, by their field `action`."""
+    key_id = number_of(visit.params["number"], "key")
+    action = _ACTIONS.get(visit.form.get("action", ""))
+    try:
+        if action is None:
+            raise InvalidInput("This form is not known; load the page again.")
+        return action(visit, key_id)
+    except AiroxyError as error:
+        keys.find_key(visit.db, key_id)  # one that is gone is told as such
+        return _one(visit, key_id, trouble=error.message, status=error.status)
+
+
+def _set(visit: Visit, key_id: int) -> Reply:
+    changes = {**read_limits(LIMITS, visit.form, visit.moment), **read_texts(visit.form)}
+    set_limits(visit.db, key_id, changes | _group(visit))
+    return SeeOther(f"/keys/{key_id}")
+
+
+def _group(visit: Visit) -> dict[str, int | None]:
+    if "group" not in visit.form:
+        return {}
+    text = visit.form["group"]
+    return {
+        "group_id": groups.find_group(visit.db, number_of(text, "group"))["id"] if text else None
+    }
+
+
+def _enable(visit: Visit, key_id: int) -> Reply:
+    keys.set_active(visit.db, key_id, active=True)
+    return SeeOther(f"/keys/{key_id}")
+
+
+def _disable(visit: Visit, key_id: int) -> Reply:
+    keys.set_active(visit.db, key_id, active=False)
+    return SeeOther(f"/keys/{key_id}")
+
+
+def _rotate(visit: Visit, key_id: int) -> Reply:
+    overlap = _number(visit.form.get("overlap", "0"))
+    if overlap not in dict(OVERLAPS):
+        raise InvalidInput("Say for how long the old secret is still good.")
+    secret = new_key(secrets.choice)
+    keys.rotate_key(visit.db, key_id, secret, overlap, visit.now)
+    return _one(visit, key_id, secret=secret, told="The key has a new secret.")
+
+
+def _remove(visit: Visit, key_id: int) -> Reply:
+    if visit.form.get("typed", "").strip() != keys.find_key(visit.db, key_id)["name"]:
+        raise InvalidInput("Type the name of the key to remove it for good.")
+    keys.remove_key(visit.db, key_id, visit.now)
+    return SeeOther("/keys")
+
+
+_ACTIONS: dict[str, Callable[[Visit, int], Reply]] = {
+    "set": _set, "enable": _enable, "disable": _disable, "rotate": _rotate, "remove": _remove,
+}  # fmt: skip
+
+
+ROUTES = (page("/keys", show_all, add), page("/keys/{number}", show_one, change))

@@ -1,0 +1,152 @@
+"""The upstream tokens: the pool, one token, and what its forms do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from airoxy.console.forms import number_of, read_texts, read_token_settings, token_fields
+from airoxy.console.pages.figures import request_lines
+from airoxy.console.routes import page
+from airoxy.console.visit import Rendered, Reply, SeeOther, Visit
+from airoxy.core.keys import token_type
+from airoxy.core.pool import Token
+from airoxy.errors import AiroxyError, InvalidInput
+from airoxy.store import tokens
+from airoxy.store.usage import requests
+from airoxy.upstream.check import REFUSED, check_token
+from airoxy.views import tokens as views
+from airoxy.views.terms import TERMS
+
+_LAST = 20
+#: How long an OAuth access token lives that has just been made (seconds).
+_OAUTH_LIFETIME = 28_800
+
+
+def show_all(visit: Visit) -> Reply:
+    """The pool, with states and quota windows."""
+    return _list(visit)
+
+
+def _list(visit: Visit, trouble: str = "", status: int = 200) -> Reply:
+    rows = [shown(visit, row) for row in tokens.list_tokens(visit.db, visit.now)]
+    kept = {name: visit.form.get(name, "") for name in ("name", "note")}
+    values = {"tokens": rows, "terms": TERMS, "typed": kept, "trouble": trouble}
+    return Rendered("tokens.html", values, status)
+
+
+def shown(visit: Visit, row: dict[str, Any]) -> dict[str, Any]:
+    """A token with its state, how it is to be coloured, and its quota windows by name."""
+    state = views.state(row, visit.now)
+    kind = "ok" if state == "ready" else "warn" if state.startswith(("cooling", "spent")) else "bad"
+    windows = {each["window"]: each for each in row["quota"]}
+    used = views.last_use(row)
+    return {**row, "state": state, "kind": kind, "windows": windows, "last_use": used}
+
+
+def add(visit: Visit) -> Reply:
+    """A new token, if Anthropic takes it, or without asking."""
+    form = visit.form
+    secret, refresh = form.get("token", "").strip(), form.get("refresh", "").strip() or None
+    try:
+        name = read_texts({"name": form.get("name", "")})["name"]
+        kind = token_type(secret)
+        if (kind == "oauth") != bool(refresh):
+            raise InvalidInput(
+                "An OAuth token needs its refresh token."
+                if kind == "oauth"
+                else "An API key has no refresh token; leave that field empty."
+            )
+        tokens.refuse_known(visit.db, name, secret, refresh)
+        if "unchecked" not in form:
+            _check(visit, Token(0, name, kind, secret, None, 0))
+        expires = int(visit.now) + _OAUTH_LIFETIME if kind == "oauth" else None
+        token_id = tokens.add_token(
+            visit.db, name=name, type=kind, token=secret, refresh_token=refresh,
+            expires_at=expires, now=visit.now,
+        )  # fmt: skip
+    except AiroxyError as error:
+        return _list(visit, error.message, error.status)
+    return SeeOther(f"/tokens/{token_id}")
+
+
+def _check(visit: Visit, token: Token) -> str:
+    """What Anthropic says of the token. Raises InvalidInput where it is refused."""
+    found = check_token(visit.config.upstream, token)
+    if found.state == REFUSED:
+        raise InvalidInput(f"{found.message}.")
+    return f"{found.message}."
+
+
+def show_one(visit: Visit) -> Reply:
+    """A token with its settings, its cooldowns and its last requests."""
+    return _one(visit, number_of(visit.params["number"], "token"))
+
+
+def _one(
+    visit: Visit, token_id: int, *, told: str = "", trouble: str = "", status: int = 200
+) -> Reply:
+    row = tokens.find_token(visit.db, token_id, visit.now)
+    last = requests.newest(visit.db, limit=_LAST, wanted=requests.Filter(token_id=token_id))
+    values = {
+        "token": shown(visit, row),
+        "fields": token_fields(row),
+        "requests": request_lines(visit, last),
+        "told": told,
+        "trouble": trouble,
+    }
+    return Rendered("token.html", values, status)
+
+
+def change(visit: Visit) -> Reply:
+    """What the forms on a token's page do, by their field `action`."""
+    token_id = number_of(visit.params["number"], "token")
+    action = _ACTIONS.get(visit.form.get("action", ""))
+    try:
+        if action is None:
+            raise InvalidInput("This form is not known; load the page again.")
+        return action(visit, token_id) or SeeOther(f"/tokens/{token_id}")
+    except AiroxyError as error:
+        tokens.find_token(visit.db, token_id, visit.now)  # one that is gone is told as such
+        return _one(visit, token_id, trouble=error.message, status=error.status)
+
+
+def _set(visit: Visit, token_id: int) -> None:
+    changes = read_token_settings(visit.form, visit.moment)
+    changes |= {name: text for name, text in read_texts(visit.form).items() if name == "name"}
+    tokens.set_token(visit.db, token_id, changes)
+
+
+def _enable(visit: Visit, token_id: int) -> None:
+    tokens.set_active(visit.db, token_id, True, visit.now)
+
+
+def _disable(visit: Visit, token_id: int) -> None:
+    tokens.set_active(visit.db, token_id, False, visit.now)
+
+
+def _reset(visit: Visit, token_id: int) -> None:
+    tokens.reset_token(visit.db, token_id, visit.now)
+
+
+def _check_one(visit: Visit, token_id: int) -> Reply:
+    token = tokens.load_token(visit.db, token_id)
+    if token is None:
+        raise InvalidInput("The token cannot be decrypted here, so it cannot be checked.")
+    return _one(visit, token_id, told=_check(visit, token))
+
+
+def _remove(visit: Visit, token_id: int) -> Reply:
+    row = tokens.find_token(visit.db, token_id, visit.now)
+    if visit.form.get("typed", "").strip() != row["name"]:
+        raise InvalidInput("Type the name of the token to remove it for good.")
+    tokens.remove_token(visit.db, token_id, visit.now)
+    return SeeOther("/tokens")
+
+
+_ACTIONS: dict[str, Callable[[Visit, int], Reply | None]] = {
+    "set": _set, "enable": _enable, "disable": _disable, "reset": _reset, "check": _check_one,
+    "remove": _remove,
+}  # fmt: skip
+
+ROUTES = (page("/tokens", show_all, add), page("/tokens/{number}", show_one, change))
