@@ -14,7 +14,7 @@ from airoxy.core.names import read_name, read_note
 from airoxy.errors import InvalidInput, NotFound
 
 
-class Field(NamedTuple):
+class FormField(NamedTuple):
     """An input of a form."""
 
     name: str
@@ -30,13 +30,13 @@ def number_of(text: str, what: str) -> int:
     return int(text)
 
 
-def limit_fields(limits: Iterable[Limit], row: Mapping[str, Any] | None = None) -> list[Field]:
+def limit_fields(limits: Iterable[Limit], row: Mapping[str, Any] | None = None) -> list[FormField]:
     """The limits of `row` as they are typed; without a row they are empty."""
     found = []
     for limit in limits:
         value = row[limit.column] if row else None
         text = limit.unit.write(value) if value else ""
-        found.append(Field(limit.name, limit.option[2:].replace("-", " "), limit.help, text))
+        found.append(FormField(limit.name, limit.option[2:].replace("-", " "), limit.help, text))
     return found
 
 
@@ -92,7 +92,7 @@ def read_token_settings(form: Mapping[str, str], now: datetime.datetime) -> dict
     return found
 
 
-def token_fields(row: Mapping[str, Any]) -> list[Field]:
+def token_fields(row: Mapping[str, Any]) -> list[FormField]:
     """A token's settings as they are typed."""
     found = []
     for name, column, _ in SETTINGS:
@@ -100,5 +100,5 @@ def token_fields(row: Mapping[str, Any]) -> list[Field]:
         text = "" if value is None else str(value)
         if value is not None and column.endswith("_nanousd"):
             text = MONEY.write(value)
-        found.append(Field(name, name.replace("_", " "), "", text))
+        found.append(FormField(name, name.replace("_", " "), "", text))
     return found

@@ -9,7 +9,7 @@ from airoxy.cli.command import Context
 from airoxy.cli.stats.tables import HEADS, cells, show_groups
 from airoxy.core.report import BEFORE, Report, Sums
 from airoxy.views.formats import dollars
-from airoxy.views.report import (
+from airoxy.views.report.lines import (
     SAVED,
     document,
     group_name,
@@ -25,7 +25,7 @@ def write_report(context: Context, month: date, today: date, form: str) -> None:
     """The report on `month` (its first day) as text, html, csv or json."""
     report = read_report(context.database, context.config.pricing, month, today)
     if form == "html":
-        from airoxy.views.report_html import page
+        from airoxy.views.report.page import page
 
         return context.say(page(report, context.now(), context.zone))
     if form == "csv":

@@ -7,17 +7,18 @@ import io
 import re
 from typing import Any
 
-from airoxy.calendar import day_of, first_of_next_month
+from airoxy.calendar import day_of
 from airoxy.console.api.operation import Operation
 from airoxy.console.visit import Download, JsonReply, Reply, Visit
-from airoxy.core.report import Report, build
+from airoxy.core.report import Report
 from airoxy.errors import InvalidInput, NotFound
 from airoxy.store.audit.trail import read_trail
 from airoxy.store.names import find_id
 from airoxy.store.usage import requests
-from airoxy.store.usage.daily import GROUPS, TOTALS, by_day_key_and_model
-from airoxy.views import changes, json_fields, prices, report
-from airoxy.views.report_html import page
+from airoxy.store.usage.daily import GROUPS
+from airoxy.views import changes, json_fields, prices
+from airoxy.views.report import lines
+from airoxy.views.report.page import page
 from airoxy.views.times import typed_moment
 
 _MOST = 1000
@@ -107,11 +108,11 @@ def month_report(visit: Visit) -> Reply:
         return Download(f"{name}.html", "text/html; charset=utf-8", body)
     if form == "csv":
         out = io.StringIO()
-        report.write_csv(made, out)
+        lines.write_csv(made, out)
         return Download(f"{name}.csv", "text/csv; charset=utf-8", out.getvalue().encode())
     if form != "json":
         raise InvalidInput(f"format: {form[:20]!r} is none of json, html, csv.")
-    document = report.document(made, visit.now)
+    document = lines.document(made, visit.now)
     return JsonReply(document)
 
 
@@ -121,8 +122,7 @@ def read_report(visit: Visit) -> Report:
     if not _MONTH.fullmatch(text) or not "1970" <= text[:4] < "9999":
         raise InvalidInput("month: a month looks like 2026-11.")
     month = datetime.date(int(text[:4]), int(text[5:]), 1)
-    rows = by_day_key_and_model(visit.db, month, first_of_next_month(month))
-    return build(rows, month, visit.today, TOTALS, visit.config.pricing.knows)
+    return lines.read_report(visit.db, visit.config.pricing, month, visit.today)
 
 
 def price_table(visit: Visit) -> JsonReply:

@@ -11,8 +11,8 @@ from markupsafe import Markup
 from airoxy.console.visit import Visit
 from airoxy.core.billing.usage import HEADINGS
 from airoxy.store.usage.daily import by_day_key_and_model
-from airoxy.views.chart import Series, largest, stacked
 from airoxy.views.formats import short, short_model
+from airoxy.views.report.chart import Series, largest, stacked
 from airoxy.views.times import local_time
 
 _DAYS = 30

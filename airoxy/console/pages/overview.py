@@ -47,8 +47,9 @@ def _cache(visit: Visit, month: dict[str, Any]) -> dict[str, Any] | None:
         return None
     since = visit.today.replace(day=1)
     return cache_effect(
-        visit.db, visit.config.pricing, since=since, until=None, token_id=None, key_id=None
-    )
+        visit.db, visit.config.pricing, since=since, until=None, token_id=None, key_id=None,
+        group_id=None,
+    )  # fmt: skip
 
 
 def _dearest(visit: Visit) -> list[dict[str, Any]]:

@@ -7,15 +7,14 @@ import io
 import re
 from typing import Any
 
-from airoxy.calendar import first_of_next_month
 from airoxy.console.routes import page
 from airoxy.console.visit import Download, Rendered, Reply, Visit
-from airoxy.core.report import Report, build
+from airoxy.core.report import Report
 from airoxy.errors import InvalidInput
 from airoxy.store.audit.trail import read_trail
-from airoxy.store.usage.daily import TOTALS, by_day_key_and_model
-from airoxy.views import changes, prices, report_html
-from airoxy.views.report import key_name, model_name, write_csv
+from airoxy.views import changes, prices
+from airoxy.views.report.lines import key_name, model_name, read_report, write_csv
+from airoxy.views.report.page import page as report_page
 
 _ENTRIES = 200
 #: How many months can be chosen.
@@ -41,7 +40,7 @@ def _named(model: dict[str, Any]) -> dict[str, Any]:
 def download_html(visit: Visit) -> Reply:
     """The page that `airoxy stats --report month --format html` writes."""
     month = _month(visit)
-    text = report_html.page(_report(visit, month), visit.now, visit.zone)
+    text = report_page(_report(visit, month), visit.now, visit.zone)
     return Download(f"airoxy-{month:%Y-%m}.html", "text/html; charset=utf-8", text.encode())
 
 
@@ -53,8 +52,7 @@ def download_csv(visit: Visit) -> Reply:
 
 
 def _report(visit: Visit, month: datetime.date) -> Report:
-    rows = by_day_key_and_model(visit.db, month, first_of_next_month(month))
-    return build(rows, month, visit.today, TOTALS, visit.config.pricing.knows)
+    return read_report(visit.db, visit.config.pricing, month, visit.today)
 
 
 def _month(visit: Visit) -> datetime.date:

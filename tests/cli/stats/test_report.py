@@ -18,7 +18,7 @@ import pytest
 from airoxy.errors import InvalidInput
 from airoxy.store import groups
 from airoxy.store.usage import requests
-from airoxy.views import report_html
+from airoxy.views.report.chart import scale as scale_of
 from tests.cli.terminal import Typed
 from tests.conftest import Clock
 from tests.store.seed import add_key, add_token, append, days_ago, row
@@ -188,7 +188,7 @@ def test_where_nothing_cost_anything_bars_are_requests(db: apsw.Connection, cloc
     + [(117 * 10**9, (50 * 10**9, 150 * 10**9)), (10**9 + 1, (500_000_000, 1_500_000_000))],
 )
 def test_the_lines_of_the_chart_are_round(most: int, scale: tuple[int, int]) -> None:
-    assert report_html._scale(most) == scale
+    assert scale_of(most) == scale
 
 
 # In a real browser

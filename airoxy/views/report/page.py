@@ -13,9 +13,9 @@ from typing import Any
 from airoxy.calendar import first_of_next_month
 from airoxy.core.billing.usage import PROMPT, USAGE
 from airoxy.core.report import BEFORE, Report
-from airoxy.views.chart import scale
 from airoxy.views.formats import cents
-from airoxy.views.report import SAVED, group_name, key_name, model_name
+from airoxy.views.report.chart import scale
+from airoxy.views.report.lines import SAVED, group_name, key_name, model_name
 from airoxy.views.times import zoned_moment
 
 _STYLE = """

@@ -1,0 +1,1 @@
+"""The month's report in every form, and the charts of pages."""
