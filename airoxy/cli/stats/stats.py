@@ -9,9 +9,11 @@ from typing import Any
 
 from airoxy.calendar import day_of, first_of_next_month, start, start_ms
 from airoxy.cli.command import Command, Context, add_json
+from airoxy.cli.fleet.everybody import add_here, see_everybody
 from airoxy.cli.stats.tables import Totals, show_groups
 from airoxy.core.billing.usage import USAGE
 from airoxy.errors import InvalidInput
+from airoxy.store.fleet.membership import membership
 from airoxy.store.usage import requests
 from airoxy.store.usage.daily import GROUPS
 from airoxy.store.usage.requests import HOUR
@@ -72,6 +74,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=FORMATS, help="how the report is written (default: text)"
     )
+    add_here(parser)
     add_json(parser)
 
 
@@ -86,6 +89,10 @@ def _month(text: str) -> datetime.date:
 
 def _run(context: Context, args: Namespace) -> None:
     today = context.today()
+    if args.by == HOUR and not args.here:
+        _warn_of_hours(context)
+    else:
+        see_everybody(context, here=args.here)
     if args.report:
         return _report(context, args, today)
     if args.format:
@@ -115,6 +122,11 @@ def _run(context: Context, args: Namespace) -> None:
     if not groups:
         return context.say("No requests.")
     return show_groups(context, args.by, groups)
+
+
+def _warn_of_hours(context: Context) -> None:
+    if membership(context.database) is not None:
+        context.warn("airoxy: By hour this is the usage of this host only.")
 
 
 Days = tuple[datetime.date | None, datetime.date | None]

@@ -332,6 +332,7 @@ complete --command airoxy --condition '__airoxy_at stats' --long-option group --
 complete --command airoxy --condition '__airoxy_at stats' --long-option by --require-parameter --arguments 'day model token key group hour' --description 'divided by day, model, token, client key or group; by hour where there are detailed rows'
 complete --command airoxy --condition '__airoxy_at stats' --long-option report --require-parameter --arguments 'month' --description 'the report on --month (default: this one)'
 complete --command airoxy --condition '__airoxy_at stats' --long-option format --require-parameter --arguments 'text html csv json' --description 'how the report is written (default: text)'
+complete --command airoxy --condition '__airoxy_at stats' --long-option here --description 'of a fleet only this host'
 complete --command airoxy --condition '__airoxy_at stats' --long-option json --description 'print one JSON document'
 complete --command airoxy --condition '__airoxy_at top' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at audit' --long-option help --description 'show this help message and exit'
