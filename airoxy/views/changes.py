@@ -59,7 +59,7 @@ def _phrases(
 
 def _field(column: str) -> str:
     limit = _LIMITS.get(column)
-    return limit.name if limit else _NAMES.get(column, column.removesuffix(_MONEY))
+    return limit.word if limit else _NAMES.get(column, column.removesuffix(_MONEY))
 
 
 def _shown(column: str, value: Any) -> str:

@@ -80,7 +80,7 @@ def _of_limit(limit: Limit) -> Field:
         # The end of a key may be past, in a file that has been there for a while.
         return limit.unit.read(text, datetime.fromtimestamp(0, zone))
 
-    return Field(limit.name, limit.column, read, default)
+    return Field(limit.word, limit.column, read, default)
 
 
 def _read_word(read: Callable[[str], str]) -> Callable[[yaml.Node, tzinfo], str | None]:

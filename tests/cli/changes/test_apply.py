@@ -32,8 +32,8 @@ keys:
     requests_per_minute: 60
     models: [claude-haiku-*, claude-sonnet-5]
     paths: /v1/agents*
-    from_networks: [10.0.0.0/8, "2001:db8::/32"]
-    expires_at: 2020-12-31
+    from: [10.0.0.0/8, "2001:db8::/32"]
+    expires: 2020-12-31
     share_resources: all
   ci: {}
   old: {enabled: false}
@@ -169,7 +169,7 @@ keys:
   laptop:
     spend_per_dya: 5
     group: nobody
-    expires_at: 30d
+    expires: 30d
     models: claude haiku!
     requests_per_minute: many
     note: [a, b]
@@ -178,7 +178,7 @@ keys:
   ci:
     enabled: maybe
     spend_per_day: [5]
-    from_networks: everywhere
+    from: everywhere
   ? [a]
   : {}
 tokens: {}

@@ -33,9 +33,9 @@ OF_KEYS = FIELDS | {
     "group": st.sampled_from(["red", "none", None]),
     "pool": st.sampled_from(["p", None]),
     "enabled": st.booleans(),
-    "expires_at": st.sampled_from(["2020-12-31", "2030-01-01T12:00:00+02:00", None]),
+    "expires": st.sampled_from(["2020-12-31", "2030-01-01T12:00:00+02:00", None]),
     "share_resources": st.sampled_from(["none", "group", "all", None]),
-    "from_networks": st.sampled_from([["10.0.0.0/8"], None]),
+    "from": st.sampled_from([["10.0.0.0/8"], None]),
 }
 FILES = st.fixed_dictionaries(
     {
