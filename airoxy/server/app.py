@@ -33,6 +33,7 @@ from airoxy.server.metrics.counters import MetricCounters
 from airoxy.server.metrics.endpoint import MetricsEndpoint
 from airoxy.server.metrics.health import Health
 from airoxy.server.metrics.load import Load, read_load
+from airoxy.server.metrics.usage import UsageEndpoint
 from airoxy.server.pool.pool import Pool
 from airoxy.server.pool.recent import RecentTokens
 from airoxy.server.pool.refresher import Refresher
@@ -151,7 +152,8 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     health = Health(pool, time.monotonic(), load, database)
     read = partial(open_database, config.database, create=False, readonly=True)
     metrics = MetricsEndpoint(config.metrics.allow, pool, metric_counters, read, load)
-    answer = create_app(proxy, health, metrics, browsers=config.browsers)
+    usage = UsageEndpoint(proxy.identify, read, config.timezone)
+    answer = create_app(proxy, health, metrics, usage, browsers=config.browsers)
     app = ServerApp(answer, proxy, unwritten, database, db)
     app.check()
     return app
@@ -184,11 +186,16 @@ def _upstream(settings: UpstreamSettings) -> Upstream:
 
 
 def create_app(
-    proxy: Answer, health: Health, metrics: MetricsEndpoint, *, browsers: bool = False
+    proxy: Answer,
+    health: Health,
+    metrics: MetricsEndpoint,
+    usage: UsageEndpoint,
+    *,
+    browsers: bool = False,
 ) -> Answer:
     """The proxy and the small endpoints, and their errors as answers; `browsers`: pages of other
     origins may use them."""
-    small = small_endpoints(health, metrics)
+    small = small_endpoints(health, metrics, usage)
 
     async def answer(request: Request, response: Response) -> None:
         if browsers and request.head.from_page and _answer_page(request, response):

@@ -1,4 +1,4 @@
-"""The small resources beside the API: `/`, `/health`, `/metrics`."""
+"""The small resources beside the API: `/`, `/health`, `/metrics`, `/usage`, `/key/info`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from airoxy.server.http.request import Request
 from airoxy.server.http.response import Response
 from airoxy.server.metrics.endpoint import MetricsEndpoint
 from airoxy.server.metrics.health import Health
+from airoxy.server.metrics.usage import UsageEndpoint
 
 _JSON = "application/json"
 _METHODS = ("GET", "HEAD", "OPTIONS")
@@ -20,7 +21,7 @@ Answered = tuple[int, bytes, str]
 
 
 def small_endpoints(
-    health: Health, metrics: MetricsEndpoint
+    health: Health, metrics: MetricsEndpoint, usage: UsageEndpoint
 ) -> Callable[[Request, Response], Awaitable[None]]:
     """What answers them. Raises AiroxyErrors."""
 
@@ -36,7 +37,19 @@ def small_endpoints(
         asker = {"headers": request.head.headers, "client": request.client}
         return 200, *await metrics.read(asker, accept.decode("latin-1"))
 
-    resources = {"/": root, "/health": read_health, "/metrics": read_metrics}
+    async def read_usage(request: Request) -> Answered:
+        return 200, _document(await usage.read(request)), _JSON
+
+    async def read_info(request: Request) -> Answered:
+        return 200, _document(await usage.info(request)), _JSON
+
+    resources = {
+        "/": root,
+        "/health": read_health,
+        "/metrics": read_metrics,
+        "/usage": read_usage,
+        "/key/info": read_info,
+    }
 
     async def answer(request: Request, response: Response) -> None:
         head = request.head

@@ -140,6 +140,10 @@ def test_curl_gets_the_models(type_):
     assert json.loads(type_(block(GUIDE, "sh", "/v1/models")))["data"]
 
 
+def test_curl_gets_the_usage_of_its_key(type_):
+    assert json.loads(type_(block(GUIDE, "sh", "/usage")))["state"] == "active"
+
+
 def test_curl_sends_a_file(type_, home):
     (home / "report.pdf").write_bytes(b"%PDF-1.7")
     assert json.loads(type_(block(GUIDE, "sh", "/v1/files")))["size_bytes"] == 8

@@ -61,7 +61,7 @@ def test_the_journal_has_the_reason_and_the_client_has_none(
 ) -> None:
     broken: Any = Broken()
     asked: Any = Asked(path)
-    asyncio.run(create_app(broken, broken, broken)(asked, asked))
+    asyncio.run(create_app(broken, broken, broken, broken)(asked, asked))
     document = json.loads(asked.body_told)
     error = document["error"]
     assert (asked.status, error["type"]) == (500, "api_error")

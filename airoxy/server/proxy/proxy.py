@@ -119,6 +119,14 @@ class Proxy:
             self.running -= 1
             self._account(request_log)
 
+    def identify(self, request: Request) -> tuple[int, KeyLimits | None]:
+        """Whose key a request has, which is not one of the API's. Raises Unauthorized, NotReady,
+        Forbidden."""
+        key_id, limits = self._authenticate(request, time.time())
+        if limits is not None and limits.networks:
+            check_address(limits, self._refused.address(request.client, request.head.headers))
+        return key_id, limits
+
     def _authenticate(self, request: Request, now: float) -> tuple[int, KeyLimits | None]:
         """The client key's id and limits. Raises Unauthorized, NotReady."""
         snapshot, digests = self.pool.snapshot, request.head.digests
