@@ -116,6 +116,12 @@ class Encryption:
         return next((key for key in self._found_keys() if name_of(key) == name), None)
 
     @property
+    def database(self) -> apsw.Connection:
+        db = self._db()
+        assert db
+        return db
+
+    @property
     def file(self) -> Path:
         return self._path.with_name(KEY_FILE)
 
@@ -196,9 +202,7 @@ class Encryption:
         )
 
     def _execute(self, sql: str, *values: Any) -> list[Any]:
-        db = self._db()
-        assert db
-        return db.cursor().execute(sql, values).fetchall()
+        return self.database.cursor().execute(sql, values).fetchall()
 
 
 def name_of(key: bytes) -> bytes:

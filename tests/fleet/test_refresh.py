@@ -84,3 +84,35 @@ def test_a_lease_of_another_host_is_waited_for_and_never_taken(hosts, cluster, u
     a.airoxy.cli("token", "refresh")
     assert refreshes(upstream) == 1
     assert eventually(lambda: cluster.sql(name, "SELECT count(*) FROM airoxy.leases") == [(0,)])
+
+
+def test_a_refresh_whose_process_was_killed_before_its_answer_is_tried_by_nobody_else(
+    hosts, cluster, url, upstream
+):
+    a, b = hosts(2)
+    settled((a, b))
+    expired(a)
+    eventually(lambda: has_token(b))
+    dead = a.airoxy.begin("version")
+    dead.wait(30)
+    with a.airoxy.opened() as db:
+        run(db, "INSERT INTO fleet_leases VALUES (1, ?, 'held')", (dead.pid,))
+        run(db, "UPDATE tokens SET refresh_asked_at = unixepoch()")
+    name = url.partition("@/")[2].partition("?")[0]
+    cluster.sql(
+        name,
+        "INSERT INTO airoxy.leases (token_id, host)"
+        " SELECT 1, host FROM airoxy.hosts WHERE name = 'a'",
+    )
+    eventually(lambda: cluster.sql(name, "SELECT interrupted FROM airoxy.leases") == [(True,)])
+    b.airoxy.run("token", "refresh")
+    assert refreshes(upstream) == 0
+
+
+def test_the_one_key_of_a_fleet_is_not_changed_by_one_host(hosts):
+    (host,) = hosts(1)
+    host.airoxy.token("sk-ant-api03-fleet")
+    refused = host.airoxy.run("token", "rotate-key")
+    assert refused.returncode == 1
+    assert "one key" in refused.stderr
+    assert host.airoxy.json("token", "list")[0]["is_readable"]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 from airoxy.cli.command import Context
 from airoxy.cli.installation import Installation
 from airoxy.cli.system.credential import store_system_key
-from airoxy.errors import AiroxyError, StoreError
+from airoxy.errors import AiroxyError, Conflict, StoreError
 
 if TYPE_CHECKING:
     from airoxy.store.encryption import Encryption
@@ -79,7 +79,15 @@ def _with(path: Path, key: bytes | None, work: Callable[[Encryption], T]) -> T:
 
 
 def _encrypted_anew(encryption: Encryption) -> bytes:
-    """The new key; that of a change which was broken off, if there is one."""
+    """The new key; that of a change which was broken off, if there is one. Raises Conflict in a
+    fleet, whose other hosts would not have it."""
+    from airoxy.store.fleet.membership import membership
+
+    if membership(encryption.database) is not None:
+        raise Conflict(
+            "The hosts of a fleet have one key for their tokens, which is not changed while they"
+            " are together: docs/fleet.md"
+        )
     encryption.rotate()
     return encryption.key()
 
