@@ -8,6 +8,7 @@ they are, so that a writer can tell which of them pass; `explain` makes a senten
 from __future__ import annotations
 
 import contextlib
+import errno
 import grp
 import os
 import stat
@@ -215,9 +216,19 @@ def _forbidden(path: Path) -> StoreError:
         return StoreError(f"{path} may not be read; use sudo.")
     if path.is_dir():
         return StoreError(f"{path} is a directory; set `database` to a file's path.")
+    if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
+        return _read_only(path.parent)
     if not _writable(path) or not _writable(path.parent):
         return StoreError(f"{path} may not be written; use sudo.")
     return StoreError(f"{path} cannot be opened or written; is its disk read-only or full?")
+
+
+def _read_only(directory: Path) -> StoreError:
+    return StoreError(
+        f"{directory} is read-only. Where it is so for the service only: with systemd that writes"
+        " below /var/lib/airoxy and nowhere else; `sudo airoxy doctor` names the units to edit"
+        f" (ReadWritePaths={directory})."
+    )
 
 
 def _writable(path: Path) -> bool:
@@ -240,6 +251,8 @@ def _make_file(path: Path) -> None:
     except FileNotFoundError:
         raise _forbidden(path) from None
     except OSError as error:
+        if error.errno == errno.EROFS:
+            raise _read_only(path.parent) from None
         raise StoreError(f"{path} cannot be made: {error.strerror}.") from None
 
 

@@ -188,6 +188,27 @@ def test_who_may_not_read_the_directory_is_told_to_use_sudo(path: Path) -> None:
         path.parent.chmod(0o700)
 
 
+@pytest.mark.parametrize("exists", [False, True])
+def test_where_the_sandbox_lets_nothing_be_written_the_way_out_is_named(
+    path: Path, exists: bool
+) -> None:
+    """As in a service of systemd's with ProtectSystem=strict."""
+    if os.geteuid():
+        pytest.skip("needs root, to mount")
+    if exists:
+        open_database(path).close()
+    mount = f"mount --bind {path.parent} {path.parent}"
+    script = "import sys; from tests.store.test_schema import refusal, Path\n"
+    script += "print(refusal(Path(sys.argv[1])))"
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c",
+         f'{mount} && {mount} -o remount,ro,bind && exec "$@"',
+         "sh", sys.executable, "-c", script, str(path)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert f"ReadWritePaths={path.parent}" in done.stdout, done.stderr
+
+
 def test_who_may_only_read_is_told_to_use_sudo() -> None:
     if os.geteuid():
         pytest.skip("needs root, to be somebody else than the owner")
