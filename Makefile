@@ -79,12 +79,13 @@ demo:  ## airoxy in front of a fake Anthropic: requests, a stream, a failover, t
 	@$(if $(filter /usr/bin/python3,$(PYTHON)),tests/need.sh --tell curl python3 $(PACKAGE_NEEDS))
 	@PYTHON=$(PYTHON) tests/demo.sh
 
-# What it takes: ROUNDS=1 SECONDS=0.5 for a quick look, ONLY="1 kB" for a part.
+# What it takes: ROUNDS=1 SECONDS=0.5 for a quick look, ONLY="1 kB" for a part; BESIDE=../before measures the airoxy
+# of another checkout in the same rounds.
 ROUNDS ?= 3
 SECONDS ?= 1
 
 bench: build/bench/load build/bench/upstream  ## speed and memory, beside nginx, into bench/RESULTS.md
-	$(PYTHON) -m bench --rounds $(ROUNDS) --seconds $(SECONDS) $(if $(ONLY),--only "$(ONLY)")
+	$(PYTHON) -m bench --rounds $(ROUNDS) --seconds $(SECONDS) $(if $(ONLY),--only "$(ONLY)") $(if $(BESIDE),--beside "$(BESIDE)")
 
 bench-soak: build/bench/load build/bench/upstream  ## whether memory stays flat over 200,000 requests
 	$(PYTHON) -m bench.soak

@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -56,9 +57,13 @@ class Server:
     key: str = "none"
     prefix: str = ""
     airoxy: Airoxy | None = None
+    #: Of what `process` has started, where it does not answer itself.
+    answering: int | None = None
 
     @property
     def pid(self) -> int:
+        if self.answering is not None:
+            return self.answering
         process = self.airoxy.process if self.airoxy else self.process
         assert process
         return process.pid
@@ -66,6 +71,8 @@ class Server:
     def stop(self) -> None:
         if self.airoxy:
             self.airoxy.stop()
+        elif self.process and self.answering is not None:
+            self.process.communicate(b"")
         elif self.process:
             self.process.terminate()
             self.process.wait(20)
@@ -157,6 +164,28 @@ def airoxy(
     assert program.process
     machine.put_on_a_par(program.process.pid)
     return Server(name, program.port, key=key, airoxy=program)
+
+
+#: Starts the airoxy of the tree that it runs in, until its standard input ends.
+_OTHER = """
+import sys
+from pathlib import Path
+from bench import servers
+directory, scheme, port = sys.argv[1:]
+there = servers.airoxy(Path(directory), "other", scheme, servers.Server("upstream", int(port)))
+print(there.port, there.pid, there.key, flush=True)
+sys.stdin.read()
+there.stop()
+"""
+
+
+def other_airoxy(directory: Path, name: str, scheme: str, behind: Server, tree: Path) -> Server:
+    """The airoxy of another tree, as that tree's own bench starts it."""
+    command = [sys.executable, "-c", _OTHER, str(directory), scheme, str(behind.port)]
+    process = subprocess.Popen(command, cwd=tree, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout
+    port, pid, key = process.stdout.readline().decode().split()
+    return Server(name, int(port), process, key, answering=int(pid))
 
 
 def litellm(directory: Path, behind: Server) -> Server | None:
