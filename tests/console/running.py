@@ -44,6 +44,7 @@ class Console:
     """`airoxy console` on a port of its own, beside no server."""
 
     def __init__(self, directory: Path, **settings: Any) -> None:
+        directory.mkdir(exist_ok=True)
         self.port = free_port()
         self.socket = directory / "console.sock"
         self.database = directory / "airoxy.db"

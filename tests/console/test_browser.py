@@ -1,0 +1,75 @@
+"""The whole way in a real browser: log in, add a token, make a key, use it, and see it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.console.running import Console
+from tests.program import need
+
+selenium = pytest.importorskip("selenium", reason="python3-selenium is not installed")
+
+SECRET = "sk-ant-api03-" + "not-a-token-" * 4
+
+
+@pytest.fixture
+def chromium(tmp_path) -> Iterator[object]:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = need("chromium")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                     f"--user-data-dir={tmp_path / 'profile'}"):  # fmt: skip
+        options.add_argument(argument)
+    driver = webdriver.Chrome(service=Service(need("chromedriver")), options=options)
+    driver.implicitly_wait(10)
+    yield driver
+    driver.quit()
+
+
+def test_an_operator_does_the_whole_way(tmp_path, install, upstream, chromium):
+    from selenium.webdriver.common.by import By
+
+    def find(selector: str):
+        return chromium.find_element(By.CSS_SELECTOR, selector)
+
+    airoxy = install().start()
+    console = Console(tmp_path / "console", **{
+        name: airoxy.settings[name] for name in ("host", "port", "database", "upstream", "oauth")
+    })  # fmt: skip
+    console.database = airoxy.database
+    console.start()
+    try:
+        chromium.get(console.origin + console.user("maria"))
+        find("button.main").click()
+        assert find("h1").text == "maria"
+        chromium.get(f"{console.origin}/tokens")
+        find("input[name=name]").send_keys("work")
+        find("input[name=token]").send_keys(SECRET)
+        find("input[name=token]").submit()
+        assert "work" in chromium.page_source
+        assert SECRET not in chromium.page_source
+        chromium.get(f"{console.origin}/keys")
+        find("main form[method=post] input[name=name]").send_keys("laptop")
+        find("main form[method=post] input[name=name]").submit()
+        secret = next(
+            each.text for each in chromium.find_elements(By.CSS_SELECTOR, "pre")
+            if each.text.startswith("ak-")
+        )  # fmt: skip
+        body = {"model": "claude-haiku-4-5", "max_tokens": 10,
+                "messages": [{"role": "user", "content": "Hello"}]}  # fmt: skip
+        deadline = time.monotonic() + 20
+        while airoxy.request("POST", "/v1/messages", body, key=secret).status != 200:
+            assert time.monotonic() < deadline
+        airoxy.wait_logs(1)
+        chromium.get(f"{console.origin}/log")
+        assert "laptop" in find("main table").text
+        chromium.get(f"{console.origin}/audit")
+        assert "maria (console)" in find("main table").text
+        assert not [line for line in chromium.get_log("browser") if line["level"] == "SEVERE"]
+    finally:
+        console.stop()
