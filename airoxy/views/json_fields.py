@@ -161,6 +161,22 @@ DOCUMENTS = (
         },
     ),
     JsonDocument(
+        ("fleet join",),
+        {
+            "name": "the name of this host in the fleet",
+            "changes": "what has changed of its keys, groups and tokens, in words",
+        },
+    ),
+    JsonDocument(
+        ("fleet status",),
+        {
+            "here": "this host: name, host (its number), rows_waiting, changes_waiting, contact_at"
+            " and trouble",
+            "hosts": "the hosts of the fleet, with joined_at and seen_at; none where PostgreSQL"
+            " cannot be reached",
+        },
+    ),
+    JsonDocument(
         ("token add",), {"id": "its number", "name": "its name", "type": "api_key or oauth"}
     ),
     TOKEN,
