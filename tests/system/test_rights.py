@@ -12,6 +12,7 @@ COMMANDS = (
     "api-key list",
     "api-key toggle 1",
     "api-key toggle 1",
+    "api-key rotate 1",
     "api-key remove 1",
     "token add sk-ant-api-test-two --name two",
     "token list",
@@ -24,6 +25,9 @@ COMMANDS = (
     "logs",
     "stats --by day",
     "stats --report month",
+    "audit",
+    "export",
+    "apply /etc/airoxy-keys.yaml",
     "prices",
     "prices --recost --since 2026-11-01",
     "backup --force /root/copy.db",
@@ -31,9 +35,12 @@ COMMANDS = (
     "job refresh-tokens",
 )
 
+KEYS_FILE, KEYS = "/etc/airoxy-keys.yaml", "keys: {applied: {}}\n"
+
 
 @pytest.mark.parametrize("fresh", [False, True], ids=["with a database", "without a database"])
 def test_commands_of_root_leave_nothing_that_the_service_cannot_use(computer, fresh):
+    computer.put(KEYS_FILE, KEYS)
     if fresh:
         computer.run("airoxy stop && rm -f /var/lib/airoxy/*")
     for command in COMMANDS:
@@ -49,8 +56,23 @@ def test_commands_of_root_leave_nothing_that_the_service_cannot_use(computer, fr
 
 
 def test_every_command_of_an_ordinary_user_says_sudo(computer):
+    computer.put(KEYS_FILE, KEYS)
     for command in COMMANDS:
         status, said = computer.status(f"airoxy {command}", user="nobody")
         assert status == 1, command
         assert "sudo" in said, command
         assert len(said.strip().splitlines()) == 1, said
+
+
+def test_changes_are_in_the_journal_with_the_user_who_called_sudo(computer):
+    computer.run("SUDO_USER=ada SUDO_UID=1000 airoxy api-key add journaled")
+    told = "journalctl -t airoxy -o cat --no-pager"
+    until(lambda: "ada (api-key add): key" in computer.run(told))
+    assert "(journaled) added" in computer.run(told)
+
+
+def test_the_secrets_of_applied_keys_are_roots_alone(computer):
+    computer.put(KEYS_FILE, KEYS)
+    computer.run(f"airoxy apply {KEYS_FILE} --secrets-to /root/new-keys.yaml")
+    assert computer.run("stat -c '%U %a' /root/new-keys.yaml") == "root 600\n"
+    assert computer.run("cat /root/new-keys.yaml").startswith("applied: ak-")
