@@ -6,18 +6,20 @@ import json
 from collections.abc import Awaitable, Callable
 
 from airoxy import __version__
+from airoxy.core.request.headers import Headers
 from airoxy.errors import InvalidInput, NotFound
 from airoxy.server.http.request import Request
 from airoxy.server.http.response import Response
 from airoxy.server.metrics.endpoint import MetricsEndpoint
 from airoxy.server.metrics.health import Health
+from airoxy.server.metrics.key_page import key_page
 from airoxy.server.metrics.usage import UsageEndpoint
 
-_JSON = "application/json"
+_JSON: Headers = [(b"content-type", b"application/json")]
 _METHODS = ("GET", "HEAD", "OPTIONS")
 
-#: Status, body and content type of the answer to a request.
-Answered = tuple[int, bytes, str]
+#: Status, body and headers of the answer to a request.
+Answered = tuple[int, bytes, Headers]
 
 
 def small_endpoints(
@@ -25,7 +27,9 @@ def small_endpoints(
 ) -> Callable[[Request, Response], Awaitable[None]]:
     """What answers them. Raises AiroxyErrors."""
 
-    async def root(_: Request) -> Answered:
+    async def root(request: Request) -> Answered:
+        if b"text/html" in _accepted(request):  # a browser
+            return 200, *key_page()
         return 200, _document({"name": "airoxy", "version": __version__}), _JSON
 
     async def read_health(_: Request) -> Answered:
@@ -33,9 +37,10 @@ def small_endpoints(
         return status, _document(document), _JSON
 
     async def read_metrics(request: Request) -> Answered:
-        accept = b", ".join(v for name, v in request.head.headers if name == b"accept")
         asker = {"headers": request.head.headers, "client": request.client}
-        return 200, *await metrics.read(asker, accept.decode("latin-1"))
+        accepted = _accepted(request).decode("latin-1")
+        text, content_type = await metrics.read(asker, accepted)
+        return 200, text, [(b"content-type", content_type.encode())]
 
     async def read_usage(request: Request) -> Answered:
         return 200, _document(await usage.read(request)), _JSON
@@ -59,16 +64,19 @@ def small_endpoints(
         if head.method not in _METHODS:
             raise _not_allowed()
         if head.method == "OPTIONS":
-            return _send(response, 200, b"", (b"allow", ", ".join(_METHODS).encode()))
+            return _send(response, 200, b"", [(b"allow", ", ".join(_METHODS).encode())])
         # Clients warm their connection up with HEAD /.
-        status, body, content_type = await resource(request)
-        _send(response, status, body, (b"content-type", content_type.encode()))
+        _send(response, *await resource(request))
 
     return answer
 
 
-def _send(response: Response, status: int, body: bytes, header: tuple[bytes, bytes]) -> None:
-    response.begin(status, [header, (b"content-length", b"%d" % len(body))])
+def _accepted(request: Request) -> bytes:
+    return b", ".join(value for name, value in request.head.headers if name == b"accept")
+
+
+def _send(response: Response, status: int, body: bytes, headers: Headers) -> None:
+    response.begin(status, [*headers, (b"content-length", b"%d" % len(body))])
     response.write(body, more=False)
 
 

@@ -1,0 +1,87 @@
+"""The page that a browser gets at `/`: whole, closed to everything else, and drawn from the key."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.program import Airoxy, need
+from tests.server.limits.asking import COST, ask, dollars, limited
+
+HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.fixture
+def site(install) -> Airoxy:
+    airoxy = install()
+    airoxy.token("sk-ant-api-test-one")
+    return airoxy.start()
+
+
+def test_only_a_browser_gets_the_page(site: Airoxy) -> None:
+    assert site.request("GET", "/").json()["name"] == "airoxy"
+    assert site.request("GET", "/", headers={"accept": "*/*"}).json()["name"] == "airoxy"
+    answer = site.request("GET", "/", headers=HTML)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert site.request("HEAD", "/", headers=HTML).body == b""
+
+
+def test_nothing_but_its_own_script_and_style_can_run(site: Airoxy) -> None:
+    answer = site.request("GET", "/", headers=HTML)
+    page, policy = answer.body.decode(), answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none';")
+    for tag in ("script", "style"):
+        (text,) = re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert not re.search(r"""\b(?:src|href|style|on[a-z]+)=["']""", page)
+    assert "innerHTML" not in page
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = need("chromium")
+    for argument in ("--headless=new", "--no-sandbox"):
+        options.add_argument(argument)
+    service = pytest.importorskip("selenium.webdriver.chrome.service")
+    driver = webdriver.Chrome(options=options, service=service.Service(need("chromedriver")))
+    phone = {"width": 390, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    yield driver
+    driver.quit()
+
+
+def test_a_browser_draws_what_the_key_has_used(site: Airoxy, browser: Any) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    key = limited(site, "--spend-per-day", dollars(COST), "--requests-per-minute", "9")
+    assert [ask(site, key).status for _ in range(2)] == [200, 429]
+    site.wait_logs(2)
+    wait = WebDriverWait(browser, 20)
+    browser.get(site.url)
+    field, said, told = (
+        browser.find_element("css selector", each) for each in ("#key", "#said", "#told")
+    )
+    field.send_keys("ak-wrong\n")
+    wait.until(lambda _: "Invalid API key" in said.text)
+    assert not told.is_displayed()
+    field.clear()
+    field.send_keys(key + "\n")
+    wait.until(lambda _: told.is_displayed())
+    assert "100 % used; begins anew" in told.text
+    assert "claude-opus-5-5" in told.text
+    assert "has spent its limit" in told.text
+    assert len(browser.find_elements("css selector", "#chart rect")) == 30
+    assert f"ANTHROPIC_BASE_URL={site.url}" in browser.find_element("css selector", "#claude").text
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+    assert [each for each in browser.get_log("browser") if "favicon" not in each["message"]
+            and "401" not in each["message"]] == []  # fmt: skip
+    assert not browser.execute_script("return Object.keys(localStorage).length")
