@@ -16,7 +16,11 @@ from tests.clients.programs import PYTHON, Home
 from tests.fake_anthropic import FakeAnthropic
 from tests.program import Airoxy
 
-pytestmark = pytest.mark.clients
+pytestmark = [
+    pytest.mark.clients,
+    # Some clients leave their connections to the garbage collector, which meets them in any test.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 MODEL = "claude-opus-5-5"
 TURNS = 10
