@@ -34,10 +34,12 @@ sed -i '1s/(.*)/({version})/' debian/changelog
 
 @dataclass(frozen=True)
 class Variant:
-    """A later release: its version, and a shell script that makes it differ. None is the tree."""
+    """Another release: its version, and a shell script that makes it differ (None: the tree as it
+    is), or the commit that it was made of."""
 
     version: str | None = None
     edit: str = ""
+    of: str | None = None
 
     @property
     def script(self) -> str:
@@ -67,7 +69,7 @@ def version() -> str:
 
 def build(variant: Variant = Variant(), release: str = "trixie") -> Path:
     """The .deb of a variant."""
-    tree = git("rev-parse", f"{commit()}^{{tree}}")
+    tree = git("rev-parse", f"{variant.of or commit()}^{{tree}}")
     digest = hashlib.sha256(tree + f"{release}{variant.script}".encode()).hexdigest()[:16]
     place = images.CACHE / "packages" / digest
     with images.locked(f"package-{digest}"):
@@ -79,7 +81,7 @@ def build(variant: Variant = Variant(), release: str = "trixie") -> Path:
 
 def _build(variant: Variant, release: str, place: Path) -> None:
     with Machine(images.image(release, "build")) as machine:
-        machine.put("/source.tar", git("archive", commit()))
+        machine.put("/source.tar", git("archive", variant.of or commit()))
         machine.run(_BUILD.format(edit=variant.script), timeout=600)
         made = place.with_name(f".{place.name}")
         shutil.rmtree(made, ignore_errors=True)

@@ -1,14 +1,20 @@
 """Upgrades to a newer version: what they cost the clients, and what they leave as it was."""
 
 import json
+import re
+from typing import Any
 
 import pytest
 
+from airoxy import __version__
 from airoxy.store.migrations import MIGRATIONS
-from tests.system import package
+from tests.docs.test_words import section
+from tests.system import images, package
 from tests.system.package import Variant
-from tests.system.site import Site, read, until
+from tests.system.site import CONFIG, Site, read, until
 
+#: As it was released.
+FIRST = Variant(of="6157efc0580045c3495df5c8d3fc91e6be53ea61")
 MIGRATE = """
 cat >> airoxy/store/migrations.py <<'EOF'
 MIGRATIONS = (*MIGRATIONS, "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT")
@@ -43,6 +49,63 @@ def query(site: Site, suffix: str, sql: str) -> str:
     program = f"{connect}; print(db.execute(sys.argv[2]).fetchall())"
     database = f"/var/lib/airoxy/airoxy.db{suffix}"
     return site.machine.run(f"python3 -c '{program}' {database} '{sql}'", user="airoxy").strip()
+
+
+@pytest.fixture
+def older(boot, deb):
+    """A site of 1.0.0."""
+    machine = boot(images.image("trixie", "ready"))
+    machine.put("/root/airoxy.deb", package.build(FIRST))
+    machine.run("apt-get install --yes /root/airoxy.deb")
+    assert "1.0.0" in machine.run("airoxy --version")
+    machine.put("/root/later.deb", deb)
+    return Site(machine, Site.furnish(machine))
+
+
+def remembered(site: Site) -> list[list[tuple[object, ...]]]:
+    """Keys and tokens, by what both versions tell of them."""
+    fields = ("id", "name", "masked", "is_active")
+    return [
+        [tuple(row[name] for name in fields) for row in told(site, f"{what} list")]
+        for what in ("api-key", "token")
+    ]
+
+
+def told(site: Site, command: str) -> Any:
+    return json.loads(site.machine.run(f"airoxy {command} --json"))
+
+
+@pytest.mark.xdist_group("trixie")
+def test_everything_of_1_0_is_there_after_the_upgrade_and_after_the_way_back(older):
+    machine = older.machine
+    edited = f"{CONFIG}log_retention_days: 9\n"
+    machine.put("/etc/airoxy/airoxy.yaml", edited)
+    machine.run("airoxy reload")
+    before, used = remembered(older), told(older, "stats")
+    with older.load(clients=2, streams=4) as load:
+        # dpkg asks what becomes of a file that both sides have changed; Return keeps one's own.
+        machine.run("apt-get install --yes /root/later.deb", timeout=300, stdin="\n")
+        until(lambda: running(older) == __version__)
+    assert load.report["trouble"] == {}
+    assert older.ask() == 200
+    assert remembered(older) == before
+    sums = told(older, "stats")
+    assert sums["requests"] > used["requests"]
+    assert sums["output_tokens"] > used["output_tokens"] > 0
+    assert read(machine, "/etc/airoxy/airoxy.yaml") == edited
+
+    page = section("runbooks", "an-upgrade-went-wrong")
+    steps = re.findall(r"sudo ((?:airoxy st|apt |mv |rm |cp )[^`\n]*)", page)
+    assert len(steps) == 7
+    for step in steps:
+        step = step.replace("./airoxy_1.0.0-1_all.deb", "--yes /root/airoxy.deb")
+        step = step.replace("before-N", f"before-{len(MIGRATIONS)}")
+        machine.run(step, timeout=300, stdin="\n")
+        if step.startswith("apt"):
+            assert "was written by a newer airoxy" in machine.status("airoxy api-key list")[1]
+    until(lambda: older.ask() == 200)
+    assert remembered(older) == before
+    assert told(older, "stats")["requests"] >= used["requests"]
 
 
 def test_an_upgrade_costs_nothing(site):
