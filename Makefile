@@ -14,7 +14,7 @@ TEST_PACKAGES := $(DOCS_PACKAGES) ansible-core caddy chromium chromium-driver cu
 	python3-selenium python3-venv \
 	shellcheck systemd
 SYSTEM_PACKAGES := apt-utils debhelper dpkg-dev gnupg iproute2 lintian mmdebstrap systemd-container
-PACKAGE_NEEDS = $(shell sed -n '/^Depends:/,/^[A-Z]/s/^ \(python3-[a-z-]*\).*/\1/p' debian/control)
+PACKAGE_NEEDS = $(shell sed -n '/^Depends:/,/^[A-Z]/s/^ \(python3-[a-z0-9-]*\).*/\1/p' debian/control)
 
 # Exact versions with hashes.
 PINNED := --quiet --disable-pip-version-check --no-deps --require-hashes --requirement

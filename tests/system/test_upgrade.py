@@ -93,6 +93,7 @@ def test_everything_of_1_0_is_there_after_the_upgrade_and_after_the_way_back(old
     assert sums["requests"] > used["requests"]
     assert sums["output_tokens"] > used["output_tokens"] > 0
     assert read(machine, "/etc/airoxy/airoxy.yaml") == edited
+    assert machine.status("airoxy doctor")[0] == 0
 
     page = section("runbooks", "an-upgrade-went-wrong")
     steps = re.findall(r"sudo ((?:airoxy st|apt |mv |rm |cp )[^`\n]*)", page)

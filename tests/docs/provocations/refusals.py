@@ -43,6 +43,13 @@ def _(scene: Scene) -> str:
     return post(airoxy, key)
 
 
+@says("This API key was replaced by a new one, and ended at …")
+def _(scene: Scene) -> str:
+    airoxy, key = scene.running()
+    airoxy.cli("api-key", "rotate", "1", "--overlap", "0")
+    return post(airoxy, key)
+
+
 @says("This API key may not use the model …; it may use ….")
 def _(scene: Scene) -> str:
     return limited(scene, "--models", "claude-none-*")
