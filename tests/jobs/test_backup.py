@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def test_a_copy_is_named_after_its_day_and_has_everything(
     told = run(db, wanted)
     assert names(wanted) == ["airoxy-2026-11-22.db"]
     assert told
-    assert told.endswith("airoxy-2026-11-22.db: 0.1 MB, checked.")
+    assert re.search(r"airoxy-2026-11-22\.db: \d\.\d MB, checked\.$", told)
     with closing(open_database(wanted.directory / "airoxy-2026-11-22.db")) as copy:
         assert daily.totals(copy)["requests"] == 2
 
