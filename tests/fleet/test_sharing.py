@@ -122,6 +122,10 @@ def test_keys_of_a_host_that_joins_keep_what_is_theirs(install, hosts, url):
     b = install()
     b.key("phone")
     own = b.key("laptop")
+    # In the same second, even.
+    made = a.airoxy.json("api-key", "list")[0]["created_at"]
+    with b.opened() as db:
+        db.execute("UPDATE api_keys SET created_at = unixepoch(?)", (made,))
     b.database.with_name("token.key").write_text(
         a.airoxy.database.with_name("token.key").read_text()
     )

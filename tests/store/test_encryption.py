@@ -244,7 +244,7 @@ from airoxy.store import encryption, key_file
 die = lambda *_: os.kill(os.getpid(), 9)
 at = sys.argv[1]
 if at == "before":
-    encryption.Encryption._rotate = die
+    encryption.Encryption.rotate = die
 elif at == "inside":
     seal, count = encryption.encrypt, [0]
     def dying(*given):

@@ -82,7 +82,9 @@ def _same(kind: str, row: Fields, theirs: Mapping[int, Fields]) -> int | None:
     for number, other in theirs.items():
         if kind not in _SECRETS and row["name"] == other["name"]:
             return number
-        if (row["name"], row["created_at"]) == (other["name"], other["created_at"]):
+        # One that has another secret by now. Two hosts can make keys of one name in one second.
+        made = ("id", "name", "created_at")
+        if [row[name] for name in made] == [other[name] for name in made]:
             return number
     return None
 
