@@ -44,6 +44,8 @@ def replace_database(
     `prepare` is given the copy before it has its name, as the owner, and refuses it by an
     AiroxyError: then nothing has changed.
     """
+    from airoxy.store.schema import mode_of
+
     path = installation.database
     now = datetime.datetime.fromtimestamp(installation.context.now(), datetime.UTC)
     kept = path.with_name(f"{path.name}.{old}-{now:%Y%m%d-%H%M%S}")
@@ -60,6 +62,7 @@ def replace_database(
                 with copy.open("wb") as target:
                     shutil.copyfileobj(content, target)
                 prepare(copy)
+                copy.chmod(mode_of(path))
                 _keep(path, kept)
 
         installation.as_owner(swap)
@@ -78,9 +81,10 @@ def _keep(path: Path, kept: Path) -> None:
     for suffix in ("-wal", "-shm", "-journal"):
         beside = path.with_name(path.name + suffix)
         if beside.exists():
-            beside.rename(kept.with_name(kept.name + suffix))
+            beside.rename(kept.with_name(kept.name + suffix)).chmod(0o600)
     if path.exists():
         kept.hardlink_to(path)
+        kept.chmod(0o600)  # the group looks at the database, and at no copy
 
 
 @contextmanager
