@@ -83,7 +83,7 @@ REPAIRED = {
         "database",
         "is damaged",
         sides={"socket", "service", "keys", "tokens", "migrations"},
-        leaves=r"airoxy\.db\.(before-2 airoxy:airoxy 640|(before-\d+|damaged-\S+) airoxy:airoxy 600)",
+        leaves=r"airoxy\.db\.(before-2 airoxy:airoxy 640|\S+ airoxy:airoxy 600)",
     ),
     "damaged database under a running service": Fault(
         f"systemctl stop airoxy.service; cp -p {DB} {DB}.before-2;"
