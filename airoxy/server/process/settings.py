@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -56,8 +57,11 @@ def read_config(load: Callable[[], Config]) -> tuple[Config, Certificate | None]
 
 
 def _send(load: Callable[[], Config], writing: int) -> int:
-    """What the child does: its exit status."""
-    with open(writing, "wb") as pipe:
+    """What the child does: its exit status. It outlives a parent that is killed meanwhile, and must
+    not keep the port: so it has no descriptor but the pipe."""
+    os.closerange(3, writing)
+    os.closerange(writing + 1, os.sysconf("SC_OPEN_MAX"))
+    with suppress(BrokenPipeError), open(writing, "wb") as pipe:
         try:
             config, certificate = read_config(load)
         except AiroxyError as error:
