@@ -100,16 +100,3 @@ def test_one_conversation_stays_with_one_token_until_that_is_limited(claude, air
     used = [s.token for s in upstream.messages if with_tools(s)]
     assert used[0] == used[1] == used[2] != used[3]
     assert len(used) == 4
-
-
-def test_a_forked_session_goes_on_with_the_token_of_its_history(claude, airoxy, upstream):
-    for number in range(6):
-        airoxy.token(f"sk-ant-api-test-{number}", name=f"token {number}")
-    credential = {"ANTHROPIC_AUTH_TOKEN": airoxy.key()}
-    first = claude("Hello, remember the number 42.", **credential)
-    # Three: one that does not follow its history would meet its token by chance.
-    for _ in range(3):
-        forked = claude("And now?", "--resume", first["session_id"], "--fork-session", **credential)
-        assert forked["session_id"] != first["session_id"]
-        claude("And then?", "--resume", forked["session_id"], **credential)
-    assert len({seen.token for seen in upstream.messages if with_tools(seen)}) == 1

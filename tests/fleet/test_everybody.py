@@ -14,6 +14,7 @@ def test_stats_tell_of_all_hosts_of_one_alone_and_say_when_they_could_see_no_oth
     append(b.airoxy, 2 * 10**9, 4 * 10**9)
     for host in (a, b):
         eventually(lambda host=host: shipped(host.airoxy))
+    for host in (a, b):
         assert host.airoxy.json("stats")["cost_nanousd"] == 7 * 10**9
         assert host.airoxy.json("stats", "--by", "model")[0]["requests"] == 3
     assert a.airoxy.json("stats", "--here")["cost_nanousd"] == 10**9
