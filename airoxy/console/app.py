@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
 import apsw
 import falcon
 import falcon.asgi
-from falcon.asgi import Request, Response
+from falcon.asgi import Request, Response, SSEvent
 
 from airoxy.console import api, pages
 from airoxy.console.guard import API, Guard, cookie_name
+from airoxy.console.live.feed import Feed, LiveEvent
 from airoxy.console.origin import OwnOrigin
 from airoxy.console.routes import Route
 from airoxy.console.templates import render, static_files
@@ -28,6 +29,7 @@ from airoxy.console.visit import (
     SeeOther,
     Services,
     Visit,
+    Watching,
 )
 from airoxy.console.visitor import Visitor
 from airoxy.errors import AiroxyError, Forbidden, InvalidInput, NotFound, Unauthorized
@@ -39,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 def create_app(
-    services: Services, threads: DatabaseThreads, origin: OwnOrigin
+    services: Services, threads: DatabaseThreads, origin: OwnOrigin, feed: Feed
 ) -> falcon.asgi.App[Request, Response]:
     """Every route behind the guard, and every error as a page or a problem document."""
     app: falcon.asgi.App[Request, Response] = falcon.asgi.App(
@@ -47,7 +49,7 @@ def create_app(
     )
     app.req_options.keep_blank_qs_values = True
     for route in all_routes():
-        app.add_route(route.path, _Resource(route, services, threads))
+        app.add_route(route.path, _Resource(route, services, threads, feed))
     app.add_route("/static/{name}", _Static())
     app.add_error_handler(Exception, _on_fault)
     app.add_error_handler(falcon.HTTPError, _on_falcon_error)
@@ -63,8 +65,11 @@ def all_routes() -> tuple[Route, ...]:
 class _Resource:
     """A route: its functions run in the threads of the database."""
 
-    def __init__(self, route: Route, services: Services, threads: DatabaseThreads) -> None:
+    def __init__(
+        self, route: Route, services: Services, threads: DatabaseThreads, feed: Feed
+    ) -> None:
         self._route = route
+        self._feed = feed
         self._services = services
         self._threads = threads
         for method, handler in route.handlers.items():
@@ -81,6 +86,8 @@ class _Resource:
                 lambda db: self._answer(db, request, method, handler, params)
             )
             _send(request, response, reply, body)
+            if isinstance(reply, Watching) and request.method != "HEAD":
+                response.sse = _events(self._feed.open(reply.view))
 
         return respond
 
@@ -125,6 +132,7 @@ def _visit(
         form=context.form,
         body=_json(request) if request.path.startswith(API) else None,
         if_match=request.get_header("if-match"),
+        last_event_id=request.get_header("last-event-id"),
     )
 
 
@@ -154,6 +162,12 @@ def _bytes(reply: Reply, visit: Visit) -> bytes:
     return reply.body if isinstance(reply, Download) else b""
 
 
+async def _events(events: AsyncIterator[LiveEvent]) -> AsyncIterator[SSEvent | None]:
+    async for event in events:
+        number = None if event.id is None else str(event.id)
+        yield SSEvent(text=event.text, event=event.name, event_id=number) if event.name else None
+
+
 def _send(request: Request, response: Response, reply: Reply, body: bytes) -> None:
     response.data = body
     if isinstance(reply, SeeOther):
@@ -175,6 +189,9 @@ def _send(request: Request, response: Response, reply: Reply, body: bytes) -> No
             response.set_header("etag", f'"{reply.etag}"')
         if reply.location:
             response.set_header("location", reply.location)
+    elif isinstance(reply, Watching):
+        response.content_type = "text/event-stream"
+        response.set_header("x-accel-buffering", "no")  # nginx would keep it for itself
     else:
         response.status = str(reply.status)
         response.content_type = "text/html; charset=utf-8"

@@ -117,7 +117,7 @@ class Guard:
 
 def _program(db: apsw.Connection, secret: str, now: float) -> Visitor | None:
     token = api_tokens.find_api_token(db, secret, now)
-    return None if token is None else Visitor(token.name, token.role)
+    return None if token is None else Visitor(token.name, token.role, token=token.id)
 
 
 def _user(db: apsw.Connection, secret: str, now: float) -> Visitor | None:

@@ -21,6 +21,7 @@ from airoxy.config import Config
 from airoxy.config.certificate import read_certificate
 from airoxy.config.listen import endpoints
 from airoxy.console.app import create_app
+from airoxy.console.live.feed import Feed
 from airoxy.console.origin import origin_of
 from airoxy.console.threads import DatabaseThreads
 from airoxy.console.visit import AskHealth, Examine, Services
@@ -83,10 +84,13 @@ def serve_console(
     sockets = passed or bind_sockets(config)
     services = Services(config, time.time, ask_health, examine)
     threads = DatabaseThreads(config.database)
+    # One thread, so that one connection sees what others have committed since its last look.
+    looking = DatabaseThreads(config.database, 1)
+    feed = Feed(services, looking)
     try:
         # The certificate first: it may be a credential, or for this user alone.
         context = _tls(config, environ)
-        activity = Activity(create_app(services, threads, origin_of(config)))
+        activity = Activity(create_app(services, threads, origin_of(config), feed))
         where = f"The console is at {' and '.join(config.console.addresses)}; Ctrl-C ends it."
 
         def ready() -> None:
@@ -95,10 +99,11 @@ def serve_console(
                 say(where)
 
         limit = idle if passed else None
-        asyncio.run(_serve(activity, sockets, context, ready, limit))
+        asyncio.run(_serve(activity, feed, sockets, context, ready, limit))
         notifier.stopping()
     finally:
         threads.close()
+        looking.close()
         for each in sockets:
             each.close()
         if not passed:
@@ -108,6 +113,7 @@ def serve_console(
 
 async def _serve(
     activity: Activity,
+    feed: Feed,
     sockets: Sequence[socket.socket],
     context: ssl.SSLContext | None,
     ready: Callable[[], None],
@@ -123,6 +129,7 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     ready()
     await _until_over(stop, activity, running, idle)
+    await feed.close()
     for server, _ in servers:
         server.should_exit = True
     _, late = await asyncio.wait(running, timeout=_PATIENCE)

@@ -23,11 +23,11 @@ T = TypeVar("T")
 class DatabaseThreads:
     """`await threads.run(function)` is what `function(db)` returns or raises."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, number: int = _THREADS) -> None:
         self._path = path
         self._own = threading.local()
         self._opened: list[apsw.Connection] = []
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="console")
+        self._pool = ThreadPoolExecutor(number, thread_name_prefix="console")
 
     async def run(self, function: Callable[[apsw.Connection], T]) -> T:
         """Raises StoreError where the database cannot be used."""

@@ -14,6 +14,7 @@ import apsw
 
 from airoxy.calendar import day_of
 from airoxy.config import Config
+from airoxy.console.live.view import View
 from airoxy.console.throttle import LoginThrottle
 from airoxy.console.visitor import Visitor
 from airoxy.errors import Unauthorized
@@ -50,9 +51,10 @@ class Visit:
     params: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
-    #: The JSON document of an API request, and its If-Match.
+    #: The JSON document of an API request, its If-Match and its Last-Event-ID.
     body: Any = None
     if_match: str | None = None
+    last_event_id: str | None = None
 
     @property
     def visitor(self) -> Visitor:
@@ -120,5 +122,12 @@ class JsonReply:
     location: str | None = None
 
 
-Reply = Rendered | SeeOther | Download | JsonReply
+@dataclass(frozen=True)
+class Watching:
+    """Events, from now on, as long as somebody looks."""
+
+    view: View
+
+
+Reply = Rendered | SeeOther | Download | JsonReply | Watching
 Handler = Callable[[Visit], Reply]

@@ -12,13 +12,14 @@ from airoxy.store.console.users import ADMIN
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """`session` is None for a program; `secret` is its cookie's."""
+    """A user has a `session`, whose cookie is `secret`; a program has an API `token`."""
 
     name: str
     role: str
     user: int | None = None
     session: int | None = None
     secret: str = field(default="", repr=False)
+    token: int | None = None
 
     @property
     def is_admin(self) -> bool:

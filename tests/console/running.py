@@ -122,12 +122,13 @@ class Console:
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> Reply:
-        """One request, with these headers and no others."""
+        """One request, with these headers and no others; of events none is waited for."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
-            return Reply(answer.status, answer.headers, answer.read())
+            endless = answer.headers.get_content_type() == "text/event-stream"
+            return Reply(answer.status, answer.headers, b"" if endless else answer.read())
         finally:
             connection.close()
 

@@ -24,6 +24,7 @@ def _run(context: Context, _: Namespace) -> None:
     from airoxy import journal
     from airoxy.cli.system.health import ask_server, own_server
     from airoxy.cli.system.owner import become_owner
+    from airoxy.cli.system.system import is_stopped
     from airoxy.console.serve import serve_console
 
     config = context.config
@@ -34,6 +35,8 @@ def _run(context: Context, _: Namespace) -> None:
     host = config.hosts[0] if config.hosts else "::"
 
     def ask_health() -> tuple[int | None, Mapping[str, Any]]:
+        if is_stopped():  # it would be started by being asked
+            return None, {"reason": "the service does not run"}
         answer = ask_server(host, config.port, own)
         return answer.status, answer.body
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airoxy.console.api import keys, system, tokens, usage
+from airoxy.console.api import keys, live, system, tokens, usage
 from airoxy.console.api.openapi import openapi
 from airoxy.console.api.operation import Operation
 from airoxy.console.routes import Route
@@ -18,6 +18,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *keys.OPERATIONS,
     *tokens.OPERATIONS,
     *usage.OPERATIONS,
+    *live.OPERATIONS,
     *system.OPERATIONS,
     Operation("GET", "/api/openapi.json", describe, "This description"),
 )

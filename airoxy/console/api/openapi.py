@@ -56,7 +56,7 @@ def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
 
 def _operation(each: Operation) -> dict[str, Any]:
     answer: dict[str, Any] = {
-        "description": each.summary,
+        "description": each.told or each.summary,
         "content": {each.content_type: {"schema": _schema(each)}},
     }
     if each.path == "/api/report":
@@ -98,6 +98,8 @@ def _parameters(each: Operation) -> list[dict[str, Any]]:
 
 def _schema(each: Operation) -> dict[str, Any]:
     document = each.document.fields if each.document else {}
+    if each.content_type == "text/event-stream":
+        return {"type": "string"}
     item = _object(document, ())
     return {"type": "array", "items": item} if each.is_list else item
 

@@ -44,6 +44,8 @@ class Operation:
     has_etag: bool = False
     needs_etag: bool = False
     content_type: str = "application/json"
+    #: What the answer is, where the summary does not say enough.
+    told: str = ""
 
 
 def etag_of(document: Mapping[str, Any]) -> str:

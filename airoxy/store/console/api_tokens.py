@@ -10,7 +10,7 @@ import apsw
 from airoxy.core.keys import mask
 from airoxy.errors import Conflict, NotFound
 from airoxy.store.console.users import digest
-from airoxy.store.schema import run, transaction
+from airoxy.store.schema import among, run, transaction
 
 PREFIX = "aa-"
 _FIELDS = ("id", "name", "role", "masked", "created_at", "expires_at")
@@ -65,6 +65,17 @@ def find_api_token(db: apsw.Connection, secret: str, now: float) -> ApiToken | N
         (digest(secret), int(now)),
     )
     return ApiToken(*rows[0]) if rows else None
+
+
+def in_force(db: apsw.Connection, ids: frozenset[int], now: float) -> frozenset[int]:
+    """Those of these that last."""
+    rows = run(
+        db,
+        f"SELECT id FROM console_api_tokens WHERE {among(ids)}"  # noqa: S608 - numbers
+        " AND expires_at > ? AND removed_at IS NULL",
+        (int(now),),
+    )
+    return frozenset(number for (number,) in rows)
 
 
 def remove_api_token(db: apsw.Connection, name: str, now: float) -> int:

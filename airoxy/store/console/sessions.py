@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import apsw
 
 from airoxy.store.console.users import digest
-from airoxy.store.schema import run, transaction
+from airoxy.store.schema import among, run, transaction
 
 #: How long a session lasts, whatever happens in it (seconds).
 LIFETIME = 12 * 3600
@@ -54,6 +54,16 @@ def find(db: apsw.Connection, secret: str, now: float) -> ConsoleSession | None:
         (digest(secret), int(now)),
     )
     return ConsoleSession(*rows[0]) if rows else None
+
+
+def in_force(db: apsw.Connection, ids: frozenset[int], now: float) -> frozenset[int]:
+    """Those of these sessions that last."""
+    rows = run(
+        db,
+        f"SELECT id FROM console_sessions WHERE {among(ids)} AND expires_at > ?",  # noqa: S608 - numbers
+        (int(now),),
+    )
+    return frozenset(number for (number,) in rows)
 
 
 def of_user(db: apsw.Connection, user: int, now: float) -> list[dict[str, Any]]:

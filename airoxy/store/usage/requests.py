@@ -9,7 +9,8 @@ change (`store.usage.costs`). The sums of `store.usage.daily` follow by themselv
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -100,7 +101,8 @@ def values(row: Row) -> tuple[Any, ...]:
 HOUR = "hour"
 _QUARTER = 900
 #: A request that failed, as the sums count it.
-FAILED = "status_code >= 400 OR ending IN ('upstream_failed', 'worker_killed')"
+ENDED_BADLY = ("upstream_failed", "worker_killed")
+FAILED = f"status_code >= 400 OR ending IN {ENDED_BADLY}"
 
 #: Rows of one statement: a quarter less for each, because SQLite looks the last id up, notes it,
 #: and makes the trigger ready once for a statement. Twice as many bring hardly more.
@@ -177,6 +179,28 @@ class Filter(NamedTuple):
             "request_id = ?": self.request_id,
             "group_id = ?": self.group_id,
         }
+
+    def admits(self, request: Mapping[str, Any]) -> bool:
+        """Whether it is wanted, as `of_rows` decides it in SQL; `request` has the names of JSON."""
+        at = round(datetime.datetime.fromisoformat(request["requested_at"]).timestamp() * 1000)
+        status, model = request["status_code"], request["model"]
+        first, end = self.statuses or (0, 1000)
+        failed = status >= 400 or request["ending"] in ENDED_BADLY
+        return (
+            self.token_id in (None, request["token_id"])
+            and self.key_id in (None, request["api_key_id"])
+            and self.group_id in (None, request["group_id"])
+            and self.request_id in (None, request["request_id"])
+            and self.failed in (None, failed)
+            and first <= status < end
+            and (self.since_ms is None or at >= self.since_ms)
+            and (self.until_ms is None or at < self.until_ms)
+            and (self.model is None or (model is not None and _globbed(model, self.model)))
+        )
+
+
+def _globbed(text: str, pattern: str) -> bool:
+    return fnmatchcase(text, pattern.replace("[", "[[]"))
 
 
 def newest(

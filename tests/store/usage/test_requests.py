@@ -176,6 +176,36 @@ def test_every_filter_tells_what_a_look_at_each_row_would(db: apsw.Connection) -
         assert got == expected[:limit], (day, key, token, after, limit)
 
 
+def test_a_filter_admits_the_rows_that_it_finds(db: apsw.Connection) -> None:
+    chance = random.Random(5)
+    models = ("claude-opus-5", "claude-opus-5[1m]", "CLAUDE-x", None, "a*b", "line\nend")
+    append(db, *(
+        row(
+            days_ago(chance.randrange(3)), f"12:00:00.{chance.randrange(1000):03}",
+            api_key_id=chance.randrange(1, 4), token_id=chance.choice([1, 2, None]),
+            group_id=chance.choice([7, None]), model=chance.choice(models),
+            status_code=chance.choice([200, 400, 429, 500]), request_id=chance.choice(["r1", "r2"]),
+            ending=chance.choice(["complete", "client_left", "upstream_failed"]),
+        )
+        for _ in range(300)
+    ))  # fmt: skip
+    every = requests.newest(db, limit=300)
+    noon = start_ms(days_ago(1)) + DAY_MS // 2
+    values: dict[str, list[Any]] = {
+        "key_id": [1, 9], "token_id": [1, 2], "group_id": [7], "request_id": ["r1", "x"],
+        "failed": [True, False], "statuses": [(400, 500), (429, 430)],
+        "model": ["claude-*", "*[1m]", "*", "a*b", "claude-opus-?", "line*end"],
+        "since_ms": [noon + chance.randrange(1000) for _ in range(30)],
+        "until_ms": [noon + chance.randrange(1000) for _ in range(30)],
+    }  # fmt: skip
+    for name, choices in values.items():
+        for value in choices:
+            other, more = chance.choice([("failed", True), ("key_id", 2), (name, value)])
+            wanted = requests.Filter()._replace(**{name: value, other: more})
+            found = requests.newest(db, limit=300, wanted=wanted)
+            assert found == [each for each in every if wanted.admits(each)], wanted
+
+
 def test_what_comes_after_an_id_is_told_in_its_order(db: apsw.Connection) -> None:
     append(db, *[row()] * 5)
     assert told(db, after_id=2) == [3, 4, 5]

@@ -1,0 +1,1 @@
+"""What goes on, live: one look at a time for everybody who watches."""
