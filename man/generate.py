@@ -41,7 +41,7 @@ def airoxy_1() -> str:
 
 def _json() -> str:
     """The fields of what commands print with --json."""
-    from airoxy.views.json_fields import DOCUMENTS
+    from airoxy.views.json_documents import DOCUMENTS
 
     lines = []
     for document in DOCUMENTS:

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from airoxy.cli.command import Command, Context
+from airoxy.cli.command import Command, Context, add_json
 from airoxy.cli.installation import Installation
 from airoxy.cli.system.replacement import dated, replace_database
 from airoxy.cli.system.system import SERVICE, require_root, show, systemctl
@@ -40,6 +40,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         help="disable the OAuth tokens in it and the timer that refreshes them: a refresh token"
         " works once, and practice must not use up those of production",
     )
+    add_json(parser)
 
 
 def _run(context: Context, args: Namespace) -> None:
@@ -60,13 +61,25 @@ def _run(context: Context, args: Namespace) -> None:
     kept = replace_database(installation, backup, "replaced", prepare)
     if args.drill and installation.has_units:
         systemctl("disable", "--now", _TIMER)
-    context.say(f"{dated(backup)} is in the place of the database.")
-    if kept.exists():
-        context.say(f"The one before is kept as {kept}.")
-    for note in _notes(content, drill=args.drill):
-        context.say(note)
+    if args.json:
+        context.json(
+            {
+                "file": str(backup),
+                "kept": str(kept) if kept.exists() else None,
+                "tokens": content.tokens,
+                "oauth_tokens": content.oauth,
+                "is_readable": content.readable,
+                "is_drill": args.drill,
+            }
+        )
+    else:
+        context.say(f"{dated(backup)} is in the place of the database.")
+        if kept.exists():
+            context.say(f"The one before is kept as {kept}.")
+        for note in _notes(content, drill=args.drill):
+            context.say(note)
     if installation.has_units and show([SERVICE], ["ActiveState"])[0]["ActiveState"] != "active":
-        context.say("The service was not running; start it: sudo airoxy start")
+        context.warn("The service was not running; start it: sudo airoxy start")
 
 
 def _check(backup: Path, copy: Path) -> None:

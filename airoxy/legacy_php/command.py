@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airoxy.cli.command import Command, Context
+from airoxy.cli.command import Command, Context, add_json
 from airoxy.cli.doctor.finding import Check
 from airoxy.config import DEFAULT_PATH, SETTINGS
 from airoxy.errors import InvalidInput, NotFound, StoreError
@@ -48,15 +48,30 @@ def _run(context: Context, args: Namespace) -> None:
     path, source = _open(args.path, environ)
     with closing(source), _database(context, dry_run=args.dry_run) as db:
         result = take_over(source, db, context.now(), dry_run=args.dry_run, force=args.force)
+    lines = list(settings(environ, context))
+    if args.json:
+        return context.json(
+            {
+                "file": str(path),
+                "dry_run": args.dry_run,
+                "keys": result.keys,
+                "tokens": result.tokens,
+                "days": result.days,
+                "notes": result.notes,
+                "settings": lines,
+            }
+        )
     context.say(f"{path}:")
     context.say(f"client keys: {result.keys}, tokens: {result.tokens}, days: {result.days}")
     for note in result.notes:
         context.say(note)
-    if lines := list(settings(environ, context)):
+    if lines:
         context.say(f"\nFor {context.config.source or DEFAULT_PATH}:")
         for line in lines:
             context.say(f"    {line}")
-    context.say("\nThis was a dry run: nothing has been changed." if args.dry_run else _FAREWELL)
+    return context.say(
+        "\nThis was a dry run: nothing has been changed." if args.dry_run else _FAREWELL
+    )
 
 
 @contextmanager
@@ -155,6 +170,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--force", action="store_true", help="add what is new there since it was taken over"
     )
+    add_json(parser)
 
 
 CHECKS = (Check("PHP", leftovers.php),)

@@ -1,8 +1,8 @@
-"""What `--json` prints, field by field: for the manual, and for the test that holds it."""
+"""The fields of keys, groups, tokens, requests and sums in JSON, and what they mean."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from airoxy.core.billing.usage import USAGE
@@ -10,10 +10,13 @@ from airoxy.core.limits.table import GROUP_LIMITS, LIMITS, Limit
 
 
 class JsonDocument(NamedTuple):
-    """The fields of one object that some commands print, or of each object of an array."""
+    """The fields of one object that some commands print, or of each object of an array; those of an
+    object within it are named after it: `socket.unit`."""
 
     commands: tuple[str, ...]
     fields: dict[str, str]
+    #: Fields that are only there where they say something.
+    optional: tuple[str, ...] = ()
 
 
 _SPENT = {
@@ -143,120 +146,28 @@ TOTALS = JsonDocument(
         "move_cost_nanousd": "what that cost, in billionths of a dollar",
     },
 )
-_REMOVED = {"id": "the number", "name": "the name", "removed": "true"}
-DOCUMENTS = (
-    JsonDocument(
-        ("api-key add",), {"id": "its number", "name": "whom it is for", "key": "the key itself"}
-    ),
-    KEY,
-    JsonDocument(("group add",), {"id": "its number", "name": "what it is called"}),
-    GROUP,
-    JsonDocument(
-        ("api-key rotate",),
-        {
-            "id": "its number",
-            "name": "whom it is for",
-            "key": "the new key itself; null with --finish",
-            "old_secrets": "the secrets that it had before and that still work: masked and until",
-        },
-    ),
-    JsonDocument(
-        ("fleet join",),
-        {
-            "name": "the name of this host in the fleet",
-            "changes": "what has changed of its keys, groups and tokens, in words",
-        },
-    ),
-    JsonDocument(
-        ("fleet status",),
-        {
-            "here": "this host: name, host (its number), rows_waiting, changes_waiting, contact_at"
-            " and trouble",
-            "hosts": "the hosts of the fleet, with joined_at and seen_at; none where PostgreSQL"
-            " cannot be reached",
-        },
-    ),
-    JsonDocument(
-        ("token add",), {"id": "its number", "name": "its name", "type": "api_key or oauth"}
-    ),
-    TOKEN,
-    JsonDocument(("api-key remove", "group remove", "token remove"), _REMOVED),
-    JsonDocument(
-        ("notify test",),
-        {
-            "way": "mail, webhook or command",
-            "trouble": "why it could not be sent; null where it was",
-        },
-    ),
-    JsonDocument(
-        ("token check",),
-        {
-            "id": "its number",
-            "name": "its name",
-            "state": "good, limited, unpaid, refused or unreachable",
-            "message": "what Anthropic answered",
-            "organization": "the organization that it belongs to",
-        },
-    ),
-    JsonDocument(
-        ("token refresh",),
-        {
-            "id": "its number",
-            "name": "its name",
-            "renewed": "whether there is a newer token now",
-            "message": "why not",
-        },
-    ),
-    REQUEST,
-    TOTALS,
-    JsonDocument(
-        ("apply",),
-        {
-            "changed": "whether anything is to be changed",
-            "dry_run": "whether nothing was done",
-            "changes": "what is changed: action (add, change or remove), kind, name, before, after",
-            "others": "the keys and groups that are not in the file, and stay",
-            "keys": "the new keys themselves by name; none with --secrets-to",
-        },
-    ),
-    JsonDocument(
-        ("audit",),
-        {
-            "id": "the entry's number",
-            "at": "when it was",
-            "actor": "who made the change; server for airoxy itself, unknown for another program",
-            "uid": "the user's number; null where it was no command",
-            "via": "the command, or what else asked for the change",
-            "kind": "key, group or token",
-            "subject_id": "the number of the key, group or token",
-            "name": "what it was called then",
-            "action": "added, changed, enabled, disabled, rotated, reset or removed",
-            "before": "the fields that have changed, by column; null for what was added",
-            "after": "the same fields as they became; null for what was removed",
-        },
-    ),
-    JsonDocument(
-        ("backup",),
-        {
-            "file": "where the copy is",
-            "bytes": "its size",
-            "taken_at": "of which moment it is",
-            "key": "where the key is with which the tokens in it are encrypted",
-        },
-    ),
-    JsonDocument(
-        ("doctor",),
-        {
-            "check": "what was looked at",
-            "state": "ok, warn, fail or fixed",
-            "text": "how it is",
-            "remedy": "what to do",
-            "fixable": "whether --fix can",
-        },
-    ),
-)
 
 
-def unlike(document: JsonDocument, printed: dict[str, Any]) -> set[str]:
+def unlike(document: JsonDocument, printed: Mapping[str, Any]) -> set[str]:
     """The fields that are printed and not described, or described and not printed."""
-    return set(printed) ^ set(document.fields)
+    found = set(_paths(document.fields, printed))
+    missing = {
+        name
+        for name in document.fields
+        if name not in found
+        and not any(f"{name}.".startswith(f"{each}.") for each in document.optional)
+    }
+    return (found - set(document.fields)) | missing
+
+
+def _paths(described: Iterable[str], printed: Mapping[str, Any], outer: str = "") -> Iterator[str]:
+    """The names of what is printed, with those of the objects within, where they are described."""
+    for name, value in printed.items():
+        yield (path := outer + name)
+        if not (below := [each for each in described if each.startswith(f"{path}.")]):
+            continue
+        inner = [each for each in (value if isinstance(value, list) else [value]) if each]
+        if not inner:
+            yield from below  # nothing is there that could be compared
+        for each in inner:
+            yield from _paths(below, each, f"{path}.")

@@ -6,6 +6,8 @@ import json
 
 from airoxy.store.limits import set_limits
 from airoxy.store.schema import open_database
+from airoxy.views.json_documents import document_of
+from airoxy.views.json_fields import unlike
 from tests.store.seed import append, row
 
 
@@ -13,6 +15,8 @@ def test_a_test_warning_is_sent_by_every_way_and_failures_are_told(install, tmp_
     out = tmp_path / "out"
     airoxy = install(notify={"command": f"tee {out}"})
     assert airoxy.cli("notify", "test").endswith("command: sent\n")
+    (sent,) = airoxy.json("notify", "test")
+    assert unlike(document_of("notify test"), sent) == set()
     assert json.loads(out.read_text())["event"] == "test"
     airoxy.write_config(notify={"command": "false", "webhook": "http://127.0.0.1:9/secret-path"})
     told = airoxy.cli("notify", "test", status=1)

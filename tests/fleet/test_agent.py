@@ -8,6 +8,8 @@ from pathlib import Path
 
 from airoxy.store.schema import run, transaction
 from airoxy.store.usage import requests
+from airoxy.views.json_documents import document_of
+from airoxy.views.json_fields import unlike
 from tests.fleet.conftest import eventually, shipped
 from tests.fleet.test_ship import row
 
@@ -40,6 +42,7 @@ def test_a_request_is_in_the_fleet_soon_and_its_host_in_the_status(hosts, upstre
     assert count == sums[0]
     status = host.airoxy.json("fleet", "status")
     assert [each["name"] for each in status["hosts"]] == ["a"]
+    assert unlike(document_of("fleet status"), status) == set()
     assert status["here"]["rows_waiting"] == 0
     assert status["here"]["trouble"] is None
 
@@ -93,7 +96,9 @@ def test_leaving_gives_everything_and_coming_back_counts_nothing_twice(hosts, cl
     append(a.airoxy, 1)
     append(b.airoxy, 2)
     eventually(lambda: shipped(a.airoxy))
-    assert "alone" in b.airoxy.cli("fleet", "leave")
+    left = b.airoxy.json("fleet", "leave")
+    assert unlike(document_of("fleet leave"), left) == set()
+    assert left["trouble"] is None
     assert b.agent.wait(20) == 0
     assert total(cluster, url) == (2, 3, 2, 3)
     append(b.airoxy, 4)
@@ -129,7 +134,8 @@ def test_who_cannot_reach_postgresql_leaves_by_force(hosts, cluster):
 
 def test_a_forgotten_host_serves_on_and_gives_nothing(hosts, cluster, url):
     a, b = hosts(2)
-    a.airoxy.cli("fleet", "forget", "b")
+    forgotten = a.airoxy.json("fleet", "forget", "b")
+    assert unlike(document_of("fleet forget"), forgotten) == set()
     b.stop_agent()
     append(b.airoxy, 5)
     b.start_agent()

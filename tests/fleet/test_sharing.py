@@ -9,6 +9,8 @@ from airoxy.core.pool import Scope
 from airoxy.store.groups import add_group, list_groups
 from airoxy.store.schema import run
 from airoxy.store.tokens import cool
+from airoxy.views.json_documents import document_of
+from airoxy.views.json_fields import unlike
 from tests.fleet.conftest import eventually
 
 BODY = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": []}
@@ -131,6 +133,10 @@ def test_keys_of_a_host_that_joins_keep_what_is_theirs(install, hosts, url):
     )
     plan = b.cli("fleet", "join", url, "--name", "b", "--dry-run")
     assert "laptop" in plan
+    dry = b.json("fleet", "join", url, "--name", "b", "--dry-run")
+    assert dry["dry_run"]
+    assert dry["changes"] == plan.splitlines()
+    assert unlike(document_of("fleet join"), dry) == set()
     assert len(b.json("api-key", "list")) == 2
     b.cli("fleet", "join", url, "--name", "b")
     assert {each["name"] for each in b.json("api-key", "list")} == {

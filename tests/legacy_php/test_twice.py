@@ -13,6 +13,8 @@ from airoxy.cli import main
 from airoxy.errors import Conflict
 from airoxy.store import keys
 from airoxy.store.schema import run
+from airoxy.views.json_documents import document_of
+from airoxy.views.json_fields import unlike
 from tests.legacy_php.old_airoxy import OldAiroxy
 from tests.legacy_php.totals import Import, furnish, of, state, totals
 
@@ -73,6 +75,9 @@ def test_a_dry_run_tells_and_changes_nothing(
     dry = take("--dry-run")
     assert state(db) == before
     assert "This was a dry run: nothing has been changed." in dry
+    shown = json.loads(take("--dry-run", "--json"))
+    assert unlike(document_of("import-php"), shown) == set()
+    assert state(db) == before
     assert take().splitlines()[:2] == dry.splitlines()[:2]
 
 

@@ -64,6 +64,6 @@ def _look(path: Path, given: bytes | None) -> _Seen | None:
 
 
 def _rotate(installation: Installation) -> str:
-    from airoxy.cli.tokens.key import rotate
+    from airoxy.cli.tokens.key import message, rotate
 
-    return rotate(installation)
+    return message(installation, rotate(installation))

@@ -76,18 +76,24 @@ def _join(context: Context, args: Namespace) -> None:
         entry.prepare()
         lines = [line for each in entry.merges for line in each.lines()]
         if args.dry_run:
-            for line in lines or ["Nothing of this host's own would change."]:
-                context.say(line)
-            return None
+            return _tell_plan(context, args, entry.name, lines)
         if args.password_file is not None and password is not None:
             _keep(context.database_path.with_name(PASSWORD_FILE), password)
         entry.carry_out(context.config.log_retention_days)
     if args.json:
-        return context.json({"name": entry.name, "changes": lines})
+        return context.json({"name": entry.name, "dry_run": False, "changes": lines})
     for line in lines:
         context.say(line)
     context.say(f"This host is in the fleet as {entry.name}.")
     context.say("Its agent has to run: sudo systemctl enable --now airoxy-fleet")
+    return None
+
+
+def _tell_plan(context: Context, args: Namespace, name: str, lines: list[str]) -> None:
+    if args.json:
+        return context.json({"name": name, "dry_run": True, "changes": lines})
+    for line in lines or ["Nothing of this host's own would change."]:
+        context.say(line)
     return None
 
 
@@ -205,13 +211,14 @@ def _leave_arguments(parser: ArgumentParser) -> None:
         "--force", action="store_true", help="also where PostgreSQL cannot be reached"
     )
     add_yes(parser)
+    add_json(parser)
 
 
 def _leave(context: Context, args: Namespace) -> int | None:
     from airoxy.fleet import join
     from airoxy.fleet.postgres import FleetError
 
-    member = _member(context)
+    member, trouble = _member(context), None
     if not agreed(context, args, f"Take this host ({member.name}) out of the fleet?"):
         context.warn("Nothing has been changed.")
         return EXIT_FAILED
@@ -222,7 +229,11 @@ def _leave(context: Context, args: Namespace) -> int | None:
         if not args.force:
             raise FleetError(f"{error.message} To leave all the same: --force") from None
         join.be_alone(context.database)
-        context.warn(f"{error.message} On another host: airoxy fleet forget {member.name}")
+        trouble = error.message
+        context.warn(f"{trouble} On another host: airoxy fleet forget {member.name}")
+    if args.json:
+        context.json({"name": member.name, "left": True, "trouble": trouble})
+        return None
     context.say("This host is alone, with its copy of keys and tokens.")
     context.say("Refresh tokens work once: remove the OAuth tokens on all hosts but one.")
     return None
@@ -231,6 +242,7 @@ def _leave(context: Context, args: Namespace) -> int | None:
 def _forget_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("host", metavar="HOST", help="its name, as `airoxy fleet status` shows it")
     add_yes(parser)
+    add_json(parser)
 
 
 def _forget(context: Context, args: Namespace) -> int | None:
@@ -242,7 +254,10 @@ def _forget(context: Context, args: Namespace) -> int | None:
         return EXIT_FAILED
     with _met(context, member) as postgres:
         forget(postgres, args.host)
-    context.say(f"{args.host} is forgotten; its shares and leases are free, its usage stays.")
+    if args.json:
+        context.json({"name": args.host, "forgotten": True})
+    else:
+        context.say(f"{args.host} is forgotten; its shares and leases are free, its usage stays.")
     return None
 
 

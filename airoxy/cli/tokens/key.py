@@ -29,18 +29,27 @@ T = TypeVar("T")
 _LONGEST_REFRESH = 90.0
 
 
-def run(context: Context, _: Namespace) -> None:
+def run(context: Context, args: Namespace) -> None:
     from airoxy.cli.system.system import require_root
 
     installation = Installation(context)
     if installation.packaged:
         require_root("token rotate-key")
-    context.say(rotate(installation))
+    place = rotate(installation)
+    if args.json:
+        return context.json({"rotated": True, "key": str(place)})
+    return context.say(message(installation, place))
 
 
-def rotate(installation: Installation) -> str:
-    """Encrypt the tokens anew, put the new key in its place, and let the old one open nothing; what
-    there is to say then."""
+def message(installation: Installation, place: Path) -> str:
+    """What there is to say of the new key, which is in this place."""
+    where = "as systemd's credential" if installation.has_units else f"in {place}"
+    return f"The tokens are encrypted with a new key, which is kept {where}."
+
+
+def rotate(installation: Installation) -> Path:
+    """Encrypt the tokens anew, put the new key in its place, and let the old one open nothing;
+    where the new one is."""
     from airoxy.cli.system.system import SERVICE, systemctl
     from airoxy.store.key_file import KEY_FILE, write_key_file
 
@@ -64,8 +73,7 @@ def rotate(installation: Installation) -> str:
             "The new key is in force, but a token is still being refreshed by a process that"
             " may have the old one: type the command again in a moment."
         )
-    where = "as systemd's credential" if installation.has_units else f"in {file}"
-    return f"The tokens are encrypted with a new key, which is kept {where}."
+    return installation.sealed_key if installation.has_units else file
 
 
 def _with(path: Path, key: bytes | None, work: Callable[[Encryption], T]) -> T:

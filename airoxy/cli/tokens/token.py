@@ -70,6 +70,7 @@ GROUP = Group(
             "rotate-key",
             "Encrypt the tokens under a new key",
             key.run,
+            add_json,
             description="Encrypt the tokens in the database under a new key. With systemd the key"
             " is a credential that is encrypted for this machine, and the service is restarted, for"
             " which clients wait; without, it is in the file token.key beside the database. If this"

@@ -19,6 +19,7 @@ from airoxy.store.names import find_id
 from airoxy.store.schema import transaction
 from airoxy.views import json_fields
 from airoxy.views import keys as views
+from airoxy.views.json_documents import document_of
 from airoxy.views.times import rfc3339
 
 _DAY = 86400
@@ -125,20 +126,19 @@ def _reply(visit: Visit, number: int) -> JsonReply:
 
 
 _ROTATE = {"overlap_seconds": "for how long the old secret still works (a day)"}
-_BY_COMMAND = {command: each for each in json_fields.DOCUMENTS for command in each.commands}
 _ONE = "/api/keys/{id}"
 OPERATIONS = (
     Operation("GET", "/api/keys", list_all, "The client keys", json_fields.KEY, is_list=True),
     Operation(
         "POST", "/api/keys", add, "Make a key; its secret is shown this once",
-        _BY_COMMAND["api-key add"], body=KEY_FIELDS, required=("name",), status=201,
+        document_of("api-key add"), body=KEY_FIELDS, required=("name",), status=201,
     ),
     Operation("GET", _ONE, show, "One key", json_fields.KEY, has_etag=True),
     Operation(
         "PATCH", _ONE, change, "Change a key; what is not named stays", json_fields.KEY,
         body=KEY_FIELDS, has_etag=True, needs_etag=True,
     ),
-    Operation("DELETE", _ONE, remove, "Remove a key for good", _BY_COMMAND["api-key remove"]),
+    Operation("DELETE", _ONE, remove, "Remove a key for good", document_of("api-key remove")),
     Operation("POST", f"{_ONE}/enable", enable, "Let a key in", json_fields.KEY, has_etag=True),
     Operation(
         "POST", f"{_ONE}/disable", disable, "Let a key in no more", json_fields.KEY, has_etag=True
@@ -149,6 +149,6 @@ OPERATIONS = (
     ),
     Operation(
         "POST", f"{_ONE}/rotate", rotate, "Give a key a new secret, shown this once",
-        _BY_COMMAND["api-key rotate"], body=_ROTATE,
+        document_of("api-key rotate"), body=_ROTATE,
     ),
 )  # fmt: skip

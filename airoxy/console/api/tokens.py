@@ -18,6 +18,7 @@ from airoxy.store.names import find_id
 from airoxy.store.schema import transaction
 from airoxy.upstream.check import REFUSED, UNKNOWN, TokenCheck, check_token
 from airoxy.views import json_fields
+from airoxy.views.json_documents import document_of
 from airoxy.views.tokens import document
 
 #: How long Anthropic's OAuth access tokens live when they are new (seconds).
@@ -145,13 +146,12 @@ def _reply(visit: Visit, number: int) -> JsonReply:
     return JsonReply(document(row), etag=etag(visit, number))
 
 
-_BY_COMMAND = {command: each for each in json_fields.DOCUMENTS for command in each.commands}
 _ONE = "/api/tokens/{id}"
 _TOKEN = json_fields.TOKEN
 OPERATIONS = (
     Operation("GET", "/api/tokens", list_all, "The upstream tokens, masked", _TOKEN, is_list=True),
     Operation(
-        "POST", "/api/tokens", add, "Add a token to the pool", _BY_COMMAND["token add"],
+        "POST", "/api/tokens", add, "Add a token to the pool", document_of("token add"),
         body=_ADD, required=("name", "token"), status=201,
     ),
     Operation("GET", _ONE, show, "One token", _TOKEN, has_etag=True),
@@ -159,7 +159,7 @@ OPERATIONS = (
         "PATCH", _ONE, change, "Change a token; what is not named stays", _TOKEN,
         body=TOKEN_FIELDS, has_etag=True, needs_etag=True,
     ),
-    Operation("DELETE", _ONE, remove, "Remove a token for good", _BY_COMMAND["token remove"]),
+    Operation("DELETE", _ONE, remove, "Remove a token for good", document_of("token remove")),
     Operation("POST", f"{_ONE}/enable", enable, "Let a token be used", _TOKEN, has_etag=True),
     Operation("POST", f"{_ONE}/disable", disable, "Use a token no more", _TOKEN, has_etag=True),
     Operation(
@@ -168,6 +168,6 @@ OPERATIONS = (
     ),
     Operation(
         "POST", f"{_ONE}/check", check, "Ask Anthropic whether a token is good",
-        _BY_COMMAND["token check"],
+        document_of("token check"),
     ),
 )  # fmt: skip

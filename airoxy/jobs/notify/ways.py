@@ -52,7 +52,8 @@ def _message(to: tuple[str, ...], document: Document) -> EmailMessage:
 
 def _run(words: list[str], text: bytes) -> str | None:
     try:
-        done = subprocess.run(words, input=text, timeout=_PROGRAM, check=False)
+        # What it prints is for people, and must not come between the JSON of `notify test`.
+        done = subprocess.run(words, input=text, timeout=_PROGRAM, check=False, stdout=2)
     except subprocess.TimeoutExpired:
         return f"{words[0]} has not ended after {_PROGRAM:.0f} seconds"
     except OSError as error:

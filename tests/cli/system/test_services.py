@@ -12,6 +12,8 @@ import pytest
 
 from airoxy.cli import main
 from airoxy.cli.system import generated, system
+from airoxy.views.json_documents import document_of
+from airoxy.views.json_fields import unlike
 from tests.cli.fake_systemd import FakeSystemd
 from tests.ports import free_port
 from tests.program import Airoxy
@@ -211,6 +213,7 @@ def test_status_as_json_is_one_object(run: Run, served: FakeSystemd, airoxy: Air
     status, out, _ = run("status", "--json")
     shown = json.loads(out)
     assert status == 0
+    assert unlike(document_of("status"), shown) == set()
     assert shown["socket"]["listen"] == [f"127.0.0.1:{airoxy.port}"]
     assert shown["service"]["state"] == "active"
     assert shown["service"]["pid"] == 85
