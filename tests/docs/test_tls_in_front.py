@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,21 +16,49 @@ from airoxy.config import make_config
 from tests.docs import proxies
 from tests.docs.curl import HELLO, Curl, sending
 from tests.docs.guide import block
+from tests.fake_anthropic import FakeAnthropic
+from tests.program import Airoxy, ended
 
 ONE = "sk-ant-api-test-one"
 
 
-@pytest.fixture(params=[proxies.nginx, proxies.caddy, proxies.haproxy], ids=lambda p: p.__name__)
-def front(request, airoxy, tmp_path):
-    airoxy.token(ONE)
-    directory = tmp_path / "front"
-    directory.mkdir()
-    with request.param(directory, [airoxy.port] * 3) as proxy:
+@pytest.fixture(scope="module")
+def fake() -> Iterator[FakeAnthropic]:
+    with FakeAnthropic() as fake:
+        yield fake
+
+
+@pytest.fixture(scope="module")
+def served(fake: FakeAnthropic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airoxy]:
+    airoxy = Airoxy(tmp_path_factory.mktemp("served"), fake.url)
+    with ended([airoxy]):
+        airoxy.token(ONE)
+        yield airoxy.start()
+
+
+@pytest.fixture(
+    scope="module", params=[proxies.nginx, proxies.caddy, proxies.haproxy], ids=lambda p: p.__name__
+)
+def front(
+    request: pytest.FixtureRequest, served: Airoxy, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[proxies.Proxy]:
+    with request.param(tmp_path_factory.mktemp("front"), [served.port] * 3) as proxy:
         yield proxy
 
 
+@pytest.fixture
+def airoxy(served: Airoxy) -> Airoxy:
+    return served
+
+
+@pytest.fixture
+def upstream(fake: FakeAnthropic) -> FakeAnthropic:
+    fake.clear()
+    return fake
+
+
 @pytest.fixture(params=["--http1.1", "--http2"])
-def curl(request, front, airoxy) -> Curl:
+def curl(request: pytest.FixtureRequest, front: proxies.Proxy, airoxy: Airoxy) -> Curl:
     authority = front.directory / "ca/ca.pem"
     return Curl(front.url, authority, airoxy.key(), request.param)
 
@@ -66,14 +96,22 @@ def next_event(stream) -> str:
 @pytest.mark.parametrize("events", [0, 3])
 def test_a_client_that_leaves_ends_its_request_upstream(curl, airoxy, upstream, events):
     pace = upstream.script().paced()
+    before = left(airoxy)
     with curl.stream() as stream:
         seen = pace.wait_arrived()
         pace.release(events)
         for _ in range(events):
             next_event(stream)
     upstream.wait_gone(seen)
-    [row] = airoxy.wait_logs(1)
-    assert row["ending"] == "client_left"
+    deadline = time.monotonic() + 10
+    while not left(airoxy) - before:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)  # nothing tells another process of a commit
+
+
+def left(airoxy: Airoxy) -> set[int]:
+    """The rows of requests whose client left."""
+    return {row["id"] for row in airoxy.wait_logs(0) if row["ending"] == "client_left"}
 
 
 def test_a_stream_that_breaks_off_has_no_end(curl, request, upstream):
@@ -82,7 +120,7 @@ def test_a_stream_that_breaks_off_has_no_end(curl, request, upstream):
     with curl.stream() as stream:
         assert b"message_stop" not in stream.stdout.read()
         heard = stream.wait(20) != 0
-    assert heard == any(each in request.node.name for each in ("nginx", "http1.1-haproxy"))
+    assert heard == any(each in request.node.name for each in ("nginx", "haproxy---http1.1"))
 
 
 def test_a_file_of_50_mb_goes_up_and_comes_down(curl, upstream, tmp_path):
@@ -124,8 +162,8 @@ def test_connections_are_kept_on_both_sides(curl, airoxy):
     before = connections(airoxy.port)
     told = curl.get("/v1/models", "-w", "connects=%{num_connects}\n", times=20)
     assert sum(map(int, re.findall(r"connects=(\d+)", told))) == 1
-    # One for each host that HAProxy knows, and those of its looks at /health.
-    assert connections(airoxy.port) - before < 10
+    # One for each host that HAProxy knows, and those of its looks at /health; else 20 and those.
+    assert connections(airoxy.port) - before < 20
 
 
 def connections(port: int) -> int:
