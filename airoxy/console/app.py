@@ -105,6 +105,7 @@ class _Resource:
             reply = handler(visit)
         else:
             act_as(db, visit.who.actor)
+            self._services.share(db)
             reply = handler(visit)
             for entry in take_recorded(db):
                 log.info("%s", line(entry))

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMappi
 from pathlib import Path
 from typing import Any
 
+import apsw
 import uvicorn
 
 from airoxy.config import Config
@@ -73,6 +74,7 @@ def serve_console(
     *,
     ask_health: AskHealth,
     examine: Examine,
+    share: Callable[[apsw.Connection], None],
     say: Callable[[str], None],
     environ: MutableMapping[str, str] = os.environ,
     idle: float = IDLE,
@@ -82,7 +84,7 @@ def serve_console(
     notifier = Notifier(environ)
     passed = passed_descriptors(environ).listeners
     sockets = passed or bind_sockets(config)
-    services = Services(config, time.time, ask_health, examine)
+    services = Services(config, time.time, ask_health, examine, share)
     threads = DatabaseThreads(config.database)
     # One thread, so that one connection sees what others have committed since its last look.
     looking = DatabaseThreads(config.database, 1)

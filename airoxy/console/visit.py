@@ -26,12 +26,14 @@ Examine = Callable[[], list[dict[str, Any]]]
 
 @dataclass(frozen=True)
 class Services:
-    """What pages and API work with beside the database. `examine` gives the doctor's findings."""
+    """What pages and API work with beside the database. `examine` gives the doctor's findings;
+    `share` has what is changed next committed for a whole fleet, or not at all."""
 
     config: Config
     clock: Callable[[], float]
     ask_health: AskHealth
     examine: Examine
+    share: Callable[[apsw.Connection], None] = lambda _: None
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
 
 

@@ -26,7 +26,7 @@ from airoxy.config import load_config
 from airoxy.console.serve import serve_console
 os.environ["LISTEN_PID"] = str(os.getpid())
 serve_console(load_config(Path(sys.argv[1]), {}), ask_health=lambda: (None, {}),
-              examine=list, say=print, idle=float(sys.argv[2]))
+              examine=list, share=lambda db: None, say=print, idle=float(sys.argv[2]))
 """
 
 

@@ -16,8 +16,9 @@ from airoxy.views.changes import by, document, in_words, line, visible
 from airoxy.views.times import rfc3339, typed_moment
 
 _DESCRIPTION = (
-    "Show who has changed keys and tokens, when, and what they were before: by commands, by the"
-    " console, by `apply`, and by the server, which deactivates tokens that Anthropic refuses. What"
+    "Show who has changed keys, groups, tokens and the console's users, when, and what they were"
+    " before: by commands, by the console, by `apply`, and by the server, which deactivates tokens"
+    " that Anthropic refuses. What"
     " changes by itself (last use, refreshes, cooldowns) is not recorded, and no secret is. BY has"
     " the name of the user, with sudo that of who called it, and what made the change. Entries are"
     " kept for audit_retention_days; each is a line in the journal as well (journalctl -t airoxy)."

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airoxy.cli.command import Context, Group
 from airoxy.cli.console import tokens, users
+
+if TYPE_CHECKING:
+    import apsw
 
 _DESCRIPTION = (
     "Run the web console in the foreground, until Ctrl-C. With systemd it is not needed:"
@@ -26,6 +29,8 @@ def _run(context: Context, _: Namespace) -> None:
     from airoxy.cli.system.owner import become_owner
     from airoxy.cli.system.system import is_stopped
     from airoxy.console.serve import serve_console
+    from airoxy.fleet.agent import connector
+    from airoxy.fleet.commit import commit_on_both
 
     config = context.config
     journal.set_up(config.log_level)
@@ -40,11 +45,20 @@ def _run(context: Context, _: Namespace) -> None:
         answer = ask_server(host, config.port, own)
         return answer.status, answer.body
 
+    # Each time anew: the host may join a fleet while the console runs.
+    credentials = context.environ.get("CREDENTIALS_DIRECTORY")
+    connect = connector(config.database, credentials, config.fleet.database)
+
+    def share(db: apsw.Connection) -> None:
+        commit_on_both(db, connect)
+
     def say(text: str) -> None:
         context.say(text)
         context.out.flush()
 
-    serve_console(config, ask_health=ask_health, examine=lambda: _examine(context), say=say)
+    serve_console(
+        config, ask_health=ask_health, examine=lambda: _examine(context), share=share, say=say
+    )
 
 
 def _examine(context: Context) -> list[dict[str, Any]]:

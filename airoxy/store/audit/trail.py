@@ -1,4 +1,4 @@
-"""The audit trail: who has changed what in keys and tokens, when, and what it was before.
+"""The audit trail: who has changed what in keys, tokens and users, when, and what it was before.
 
 Invariant: a change and its entry are one transaction, because triggers write the entries (see
 `airoxy.store.audit.triggers`). No entry has a secret in it.
@@ -81,10 +81,11 @@ def read_trail(
     since: float | None = None,
     until: float | None = None,
     subjects: Mapping[str, int] | None = None,
+    before_id: int | None = None,
     limit: int = -1,
 ) -> list[AuditEntry]:
     """The newest entries in the order in which they were made: of the time from `since` until
-    before `until` (Unix seconds), and about these subjects, by kind."""
+    before `until` (Unix seconds), of those before an id, and about these subjects, by kind."""
     conditions, values = ["TRUE"], []
     if since is not None:
         conditions.append("at >= ?")
@@ -92,6 +93,9 @@ def read_trail(
     if until is not None:
         conditions.append("at < ?")
         values.append(int(until * 1000))
+    if before_id is not None:
+        conditions.append("id < ?")
+        values.append(before_id)
     if subjects:
         conditions.append(f"({' OR '.join(['(kind, subject) = (?, ?)'] * len(subjects))})")
         values += [each for subject in subjects.items() for each in subject]  # type: ignore[misc]

@@ -1,4 +1,6 @@
-"""The triggers that record changes of keys, groups and tokens, in the transaction that makes them.
+"""The triggers that record changes of keys, groups, tokens and the console's users.
+
+Invariant: an entry is written in the transaction that makes the change.
 
 They are derived from the columns that the tables have, and made anew with every migration: a new
 column is recorded unless it is among those that are left out here.
@@ -33,6 +35,14 @@ _AUDITED = {
             "refresh_asked_at", "refreshed_at", "reset_at", "created_at", "removed_at",
         }),
     ),
+    "console_users": _Audited(
+        "console user",
+        frozenset({"id", "passphrase", "created_at", "last_login_at", "link_made_at",
+                   "removed_at"}),
+    ),
+    "console_api_tokens": _Audited(
+        "API token", frozenset({"id", "digest", "masked", "created_at", "removed_at"})
+    ),
 }  # fmt: skip
 
 #: What is recorded in a column's place, and what that is called.
@@ -52,6 +62,8 @@ _ACTIONS = {
     "digest": "'rotated'",
     "old_digests": "'rotated'",
     "reset_at": "'reset'",
+    "passphrase": "iif(NEW.passphrase IS NULL, 'passphrase removed', 'passphrase set')",
+    "link_made_at": "'login link made'",
 }
 
 

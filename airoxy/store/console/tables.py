@@ -11,6 +11,7 @@ CREATE TABLE console_users (
     passphrase TEXT,                       -- scrypt; NULL: logs in by links only
     created_at INTEGER NOT NULL,
     last_login_at INTEGER,
+    link_made_at INTEGER,
     removed_at INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX console_user_names ON console_users (name) WHERE removed_at IS NULL;

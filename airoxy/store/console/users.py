@@ -117,6 +117,7 @@ def new_link(db: apsw.Connection, user: int, now: float) -> str:
             "INSERT INTO console_links (digest, user_id, expires_at) VALUES (?, ?, ?)",
             (digest(secret), user, int(now) + LINK_LIFETIME),
         )
+        run(db, "UPDATE console_users SET link_made_at = ? WHERE id = ?", (int(now * 1000), user))
     return secret
 
 
