@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from os import environ
@@ -112,8 +111,12 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     database = DatabaseFile(config.database)
     # Should the file disappear, a new one in its place would only make matters worse.
     connect = partial(_connect, config.database)
-    with suppress(StoreError):  # without the tokens' key, which the snapshot reports
+    try:
         report_interrupted(db)
+    except StoreError:
+        pass  # without the tokens' key, which the snapshot reports
+    except apsw.Error as error:  # a full disk keeps no worker from serving
+        log.warning("Interrupted refreshes are told of at the next start: %s", error)
     try:
         days.settle(db, config.timezone, time.time())
     except apsw.Error as error:  # usage is summed by the days of before

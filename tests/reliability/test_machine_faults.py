@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -47,18 +48,21 @@ def health(airoxy: Watched) -> dict[str, object]:
     return dict(airoxy.request("GET", "/health").json())
 
 
+def fill(disk: Path) -> None:
+    with contextlib.suppress(OSError), (disk / "ballast").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
 def test_a_full_disk_delays_the_log_and_no_request(
     small_disk: Path, install: Callable[..., Watched]
 ) -> None:
     airoxy = install(database=str(small_disk / "airoxy.db")).start()
     airoxy.token(TOKEN)
     key = airoxy.key()
-    ballast = small_disk / "ballast"
     with Load(airoxy, key, clients=2) as load:
         load.wait_served(20)
-        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
-            while True:
-                file.write(bytes(4096))
+        fill(small_disk)
         wait(lambda: "warning" in health(airoxy))
         load.wait_served(100)
         told = health(airoxy)
@@ -66,13 +70,35 @@ def test_a_full_disk_delays_the_log_and_no_request(
         assert told["status"] == "ok"
         assert int(str(told["log_rows_waiting"])) > 50
         assert "requests go on" in airoxy.errors
-        ballast.unlink()
+        (small_disk / "ballast").unlink()
         wait(lambda: "warning" not in health(airoxy))
     assert set(load.outcomes) == {"whole"}
     airoxy.stop()
     assert "can be written again" in airoxy.errors
     assert load.request_ids <= set(logged(airoxy.database))
     assert integrity(airoxy.database) == "ok"
+
+
+def test_a_worker_starts_on_a_full_disk_although_it_cannot_take_back_a_refresh(
+    small_disk: Path, install: Callable[..., Watched]
+) -> None:
+    airoxy = install(database=str(small_disk / "airoxy.db")).start()
+    airoxy.token(TOKEN)
+    airoxy.token("sk-ant-oat-test-two", "sk-ant-ort-test-two", name="two")
+    key = airoxy.key()
+    with airoxy.opened() as db:  # as a process leaves it that was killed while it refreshed
+        db.cursor().execute(
+            "UPDATE tokens SET refreshing_by = ?, refreshing_until = ?, refresh_asked_at = 1"
+            " WHERE name = 'two'",
+            (2**22 + 1, time.time() + 60),
+        )
+    fill(small_disk)
+    before = worker(airoxy)
+    os.kill(before, signal.SIGKILL)
+    wait(lambda: served(airoxy, key) and worker(airoxy) != before)
+    (small_disk / "ballast").unlink()
+    wait(lambda: "warning" not in health(airoxy))
+    assert "Interrupted refreshes are told of at the next start: FullError" in airoxy.errors
 
 
 def test_a_database_that_is_held_slows_no_request_down(airoxy: Watched, key: str) -> None:
