@@ -19,7 +19,7 @@ from airoxy.core.request.json_scan import Members, NotJson
 from airoxy.core.request.paths import ids_in_path, is_id
 from airoxy.errors import NotFound
 from airoxy.server.pool.snapshot import Snapshot
-from airoxy.server.proxy.answer.relay import HOLD_LIMIT, AnswerSource, Held, Resumed
+from airoxy.server.proxy.answer.relay import HOLD_LIMIT, AnswerSource, Held, hold_if_short
 from airoxy.server.proxy.request_log import ResultsSeen
 from airoxy.server.writer import Operation, Writer
 from airoxy.store import resources
@@ -58,7 +58,7 @@ async def remember(
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if kind != b"application/json" or not _is_short(headers.get(b"content-length")):
         return answer
-    held = await _collected(answer)
+    held = await hold_if_short(answer)
     made = _id_of(held.text()) if isinstance(held, Held) else None
     if made is not None and token_id is not None and made not in ids_in_path(path):
         await remember_id(made, token_id, key_id, writer)
@@ -90,20 +90,6 @@ def forget(path: str, status: int, writer: Writer) -> None:
     ids = ids_in_path(path)
     if ids and path.rstrip("/").endswith(ids[-1]) and status == 200:
         writer.do(partial(resources.forget_resource, resource_id=ids[-1]))
-
-
-async def _collected(answer: AnswerSource) -> Held | Resumed:
-    """Read `answer` to its end, if that is near."""
-    body = bytearray()
-    while not answer.complete or not body:
-        piece = await answer.read()
-        if not piece:
-            break
-        body += piece
-        if len(body) > HOLD_LIMIT:
-            return Resumed(answer, bytes(body))
-    answer.close()
-    return Held(answer.status, answer.headers, bytes(body))
 
 
 def _is_short(length: bytes | None) -> bool:

@@ -85,20 +85,29 @@ class Resumed:
         return await self._answer.read()
 
 
+async def hold_if_short(answer: AnswerSource) -> Held | Resumed:
+    """Read `answer` to its end, if that is within HOLD_LIMIT. Raises UpstreamError."""
+    body = bytearray()
+    while not answer.complete or not body:
+        piece = await answer.read()
+        if not piece:
+            break
+        body += piece
+        if len(body) > HOLD_LIMIT:
+            return Resumed(answer, bytes(body))
+    answer.close()
+    return Held(answer.status, answer.headers, bytes(body))
+
+
 async def hold(answer: AnswerSource) -> Held:
     """Read `answer` to its end. Raises UpstreamError."""
-    body = bytearray()
     try:
-        while not answer.complete or not body:
-            piece = await answer.read()
-            if not piece:
-                break
-            body += piece
-            if len(body) > HOLD_LIMIT:
-                raise UpstreamBroken("Anthropic's answer is longer than such an answer can be.")
+        held = await hold_if_short(answer)
     finally:
         answer.close()
-    return Held(answer.status, answer.headers, bytes(body))
+    if isinstance(held, Resumed):
+        raise UpstreamBroken("Anthropic's answer is longer than such an answer can be.")
+    return held
 
 
 async def relay(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from airoxy.core.request.headers import Headers
 from airoxy.core.request.paths import BATCHES
-from airoxy.server.proxy.answer.relay import HOLD_LIMIT, AnswerSource, Held, Resumed
+from airoxy.server.proxy.answer.relay import AnswerSource, Held, hold_if_short
 
 #: What stands before the path, as JSON is written.
 _URL = re.compile(
@@ -61,16 +61,9 @@ def names_results(path: str, answer: AnswerSource) -> bool:
 
 async def with_own_host(answer: AnswerSource, base: bytes | None) -> AnswerSource:
     """`answer`, whose `results_url` begins with `base`. Not one byte more is changed."""
-    body = bytearray()
-    while not answer.complete or not body:
-        piece = await answer.read()
-        if not piece:
-            break
-        body += piece
-        if len(body) > HOLD_LIMIT:
-            return Resumed(answer, bytes(body))
-    answer.close()
-    held = Held(answer.status, answer.headers, bytes(body))
+    held = await hold_if_short(answer)
+    if not isinstance(held, Held):
+        return held
     text = held.text()
     changed = _URL.sub(lambda found: found[1] + (base or b""), text) if base else text
     if changed == text:
