@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
-from datetime import date, tzinfo
 from pathlib import Path
-from typing import Any
 
 from airoxy.cli.command import Command, Context, Group, add_json
 from airoxy.config import DEFAULT_PATH, SCHEMA, load_config
-from airoxy.config.recipients import HiddenUrl
+from airoxy.views.config import document, plain
 
 
 def _show(context: Context, args: Namespace) -> None:
     config = context.config
-    settings = [(s.key, _plain(config.value(s.key)), config.origin(s.key)) for s in SCHEMA]
     if args.json:
-        document: dict[str, Any] = {}
-        for key, value, _ in settings:
-            *section, name = key.split(".")
-            holder = document.setdefault(section[0], {}) if section else document
-            holder[name] = value
-        return context.json(document)
+        return context.json(document(config))
+    settings = [(s.key, plain(config.value(s.key)), config.origin(s.key)) for s in SCHEMA]
     return context.table(
         ((key, _words(value), source) for key, value, source in settings),
         ("SETTING", "VALUE", "FROM"),
     )
-
-
-def _plain(value: object) -> object:
-    """The value in JSON's types."""
-    if isinstance(value, HiddenUrl):
-        return value.shown
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return str(value) if isinstance(value, (Path, date, tzinfo)) else value
 
 
 def _words(value: object) -> str:

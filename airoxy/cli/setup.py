@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import secrets
 
-from airoxy.cli.api_keys.limits import defaults
 from airoxy.cli.command import Command, Context
 from airoxy.cli.parsing.arguments import name_argument
 from airoxy.cli.tokens import add
+from airoxy.config.defaults import default_limits
 from airoxy.core.keys import new_key
 from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.store import keys, tokens
@@ -67,7 +67,7 @@ def _first_key(context: Context) -> str | None:
         names = ", ".join(row["name"] for row in found[:5])
         context.say(f"✓ {len(found)} client key{'s' * (len(found) > 1)}: {names}")
         return None
-    key, limits = new_key(secrets.choice), defaults(context)
+    key, limits = new_key(secrets.choice), default_limits(context.config, context.moment())
     for number in range(_TRIES):
         try:
             name = name_argument(_ask(context, "? Whom is the first client key for? [laptop] "))

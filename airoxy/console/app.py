@@ -190,6 +190,8 @@ def _send(request: Request, response: Response, reply: Reply, body: bytes) -> No
             response.set_header("etag", f'"{reply.etag}"')
         if reply.location:
             response.set_header("location", reply.location)
+        if reply.following:
+            response.set_header("link", f'<{reply.following}>; rel="next"')
     elif isinstance(reply, Watching):
         response.content_type = "text/event-stream"
         response.set_header("x-accel-buffering", "no")  # nginx would keep it for itself

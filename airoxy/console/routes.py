@@ -10,15 +10,17 @@ from airoxy.console.visit import Handler
 
 @dataclass(frozen=True)
 class Route:
-    """`for_all` are the methods beside GET that a viewer may use as well."""
+    """`for_all` are the methods beside GET that a viewer may use as well; `for_admins` those that
+    a viewer may not, whatever they are."""
 
     path: str
     handlers: Mapping[str, Handler]
     for_all: frozenset[str] = field(default_factory=frozenset)
+    for_admins: frozenset[str] = field(default_factory=frozenset)
 
     def needs_admin(self, method: str) -> bool:
         """Whether only an admin may use it: whatever changes something, unless it is named."""
-        return method not in ("GET", *self.for_all)
+        return method in self.for_admins or method not in ("GET", *self.for_all)
 
 
 def page(

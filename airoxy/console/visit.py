@@ -116,12 +116,14 @@ class Download:
 
 @dataclass(frozen=True)
 class JsonReply:
-    """What the API answers; `etag` names this state of what was asked for."""
+    """What the API answers; `etag` names this state of what was asked for, and `following` is where
+    the next page of a list is."""
 
     document: Any
     status: int = 200
     etag: str | None = None
     location: str | None = None
+    following: str | None = None
 
 
 @dataclass(frozen=True)

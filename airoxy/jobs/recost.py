@@ -11,6 +11,7 @@ import datetime
 import time
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 import apsw
 
@@ -34,6 +35,18 @@ class Recosted:
     before: int = 0
     after: int = 0
     unknown: int = 0
+
+    def document(self, since: datetime.date, *, dry_run: bool) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "since": since.isoformat(),
+            "dry_run": dry_run,
+            "rows": self.rows,
+            "changed": self.changed,
+            "before_nanousd": self.before,
+            "after_nanousd": self.after,
+            "unknown": self.unknown,
+        }
 
     def add(self, changes: list[costs.Change]) -> None:
         self.changed += len(changes)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from airoxy.calendar import day_of
+from airoxy.calendar import day_of, start
 from airoxy.errors import InvalidInput
 
 _AGO = re.compile(r"([0-9]{1,6})([smhdw])", re.ASCII)
@@ -67,6 +67,15 @@ def span(seconds: float) -> str:
 def past(seconds: float | None, now: float) -> str:
     """How long ago a Unix time was, or "never"."""
     return f"{span(now - seconds)} ago" if seconds else "never"
+
+
+def typed_day(text: str, now: float, option: str, zone: datetime.tzinfo) -> datetime.date:
+    """The day that is meant by `7d` (ago) or `2026-11-22`. Raises InvalidInput."""
+    moment = typed_moment(text, now, option, zone)
+    day = day_of(moment, zone)
+    if moment != start(day, zone) and not text.endswith(("d", "w")):
+        raise InvalidInput(f"{option}: sums are of whole days; by hour: --by hour")
+    return day
 
 
 def typed_moment(text: str, now: float, option: str, zone: datetime.tzinfo) -> float:

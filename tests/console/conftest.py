@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.console.running import Console
+from tests.console.running import Console, Program
 
 
 @pytest.fixture(scope="module")
@@ -30,3 +30,9 @@ def make_console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 def console(make_console: Callable[..., Console]) -> Console:
     """A running one with the default settings; users and tokens are each test's own."""
     return make_console().start()
+
+
+@pytest.fixture(scope="module")
+def program(console: Console) -> Program:
+    """An admin's program that uses the API."""
+    return Program(console, console.program("program"))

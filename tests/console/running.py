@@ -17,10 +17,16 @@ from urllib.parse import urlencode, urlsplit
 
 import apsw
 
+from airoxy.core.billing.usage import Usage
 from airoxy.store.console import api_tokens, users
 from airoxy.store.schema import open_database
+from airoxy.store.tokens import add_token
+from airoxy.store.usage.requests import Row
 from tests.ports import free_port
-from tests.program import ROOT, environment, fork_server
+from tests.program import environment, fork_server
+
+#: What an upstream token looks like, without being one.
+SECRET = "sk-ant-api03-" + "not-a-token-" * 4
 
 
 class Reply:
@@ -168,6 +174,38 @@ class Browser:
         return reply
 
 
+class Program:
+    """Sends JSON with its API token."""
+
+    def __init__(self, console: Console, headers: dict[str, str]) -> None:
+        self.console, self.headers = console, headers
+
+    def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
+        sent = None if body is None else json.dumps(body).encode()
+        more = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.console.ask(method, path, sent, self.headers | more)
+
+    def key(self, name: str, **fields: Any) -> int:
+        return self("POST", "/api/keys", {"name": name, **fields}).json()["id"]
+
+    def token(self, name: str) -> int:
+        with self.console.opened() as db:
+            return add_token(
+                db, name=name, type="api_key", token=SECRET + name, refresh_token=None,
+                expires_at=None, now=time.time(),
+            )  # fmt: skip
+
+
+def log_row(**fields: Any) -> Row:
+    known: dict[str, Any] = {
+        "requested_at_ms": int(time.time() * 1000), "api_key_id": 1, "token_id": None,
+        "endpoint": "/v1/messages", "is_stream": False, "cost_nanousd": 5, "error_message": None,
+        "ending": "complete", "attempts": 1, "ttfb_ms": 1, "duration_ms": 2, "model": "m",
+        "usage": Usage("m", input_tokens=3), "status_code": 200, "request_id": None,
+    }  # fmt: skip
+    return Row(**known | fields)
+
+
 def location(reply: Reply) -> str:
     """Where the browser is sent, as a path."""
     parts = urlsplit(reply.headers["location"])
@@ -183,6 +221,3 @@ def through(path: Path, request: bytes) -> bytes:
         sock.sendall(request)
         with sock.makefile("rb") as answer:
             return answer.readline()
-
-
-__all__ = ["ROOT", "Browser", "Console", "Reply", "location", "through"]

@@ -3,61 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import time
-from typing import Any
 
 import pytest
 
 from airoxy.console import api
 from airoxy.console.api.openapi import openapi
-from airoxy.core.billing.usage import Usage
 from airoxy.core.keys import new_key
 from airoxy.store.audit.trail import read_trail
 from airoxy.store.console.users import VIEWER
 from airoxy.store.keys import add_key
-from airoxy.store.tokens import add_token
-from airoxy.store.usage.requests import Row, append
+from airoxy.store.usage.requests import append
 from airoxy.views.json_fields import unlike
-from tests.console.running import Console, Reply
-
-SECRET = "sk-ant-api03-" + "not-a-token-" * 4
-
-
-@pytest.fixture(scope="module")
-def program(console: Console) -> Program:
-    return Program(console, console.program("program"))
-
-
-class Program:
-    """Sends JSON with its API token."""
-
-    def __init__(self, console: Console, headers: dict[str, str]) -> None:
-        self.console, self.headers = console, headers
-
-    def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
-        sent = None if body is None else json.dumps(body).encode()
-        more = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.console.ask(method, path, sent, self.headers | more)
-
-    def key(self, name: str, **fields: Any) -> int:
-        return self("POST", "/api/keys", {"name": name, **fields}).json()["id"]
-
-    def token(self, name: str) -> int:
-        with self.console.opened() as db:
-            return add_token(
-                db, name=name, type="api_key", token=SECRET + name, refresh_token=None,
-                expires_at=None, now=time.time(),
-            )  # fmt: skip
-
-
-def log_row(**fields: Any) -> Row:
-    known: dict[str, Any] = {
-        "requested_at_ms": int(time.time() * 1000), "api_key_id": 1, "token_id": None,
-        "endpoint": "/v1/messages", "is_stream": False, "cost_nanousd": 5, "error_message": None,
-        "ending": "complete", "attempts": 1, "ttfb_ms": 1, "duration_ms": 2, "model": "m",
-        "usage": Usage("m", input_tokens=3), "status_code": 200, "request_id": None,
-    }  # fmt: skip
-    return Row(**known | fields)
+from tests.console.running import SECRET, Program, log_row
 
 
 def test_a_key_is_made_shown_changed_and_removed(program):
@@ -176,11 +135,13 @@ def test_a_token_is_added_and_never_comes_back(program):
 def test_documents_have_the_fields_that_the_manual_describes(program):
     program.key("described")
     program.token("described")
+    program("POST", "/api/groups", {"name": "described"})
+    program.console.user("described")
     with program.console.opened() as db:
         append(db, [log_row()])
     for each in api.OPERATIONS:
         if each.method == "GET" and each.document and each.status == 200:
-            answer = program("GET", each.path.replace("{id}", "described")).json()
+            answer = program("GET", re.sub("{.*}", "described", each.path)).json()
             if "{id}" in each.path and "logs" in each.path:
                 continue
             found = answer[0] if each.is_list else answer

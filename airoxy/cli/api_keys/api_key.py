@@ -13,6 +13,7 @@ from airoxy.cli.api_keys import rotate
 from airoxy.cli.command import Command, Context, Group, add_id, add_json, add_words, given_words
 from airoxy.cli.confirm import add_yes, agreed
 from airoxy.cli.parsing.arguments import name_argument
+from airoxy.config.defaults import default_limits
 from airoxy.core.keys import given_key, new_key
 from airoxy.errors import EXIT_FAILED, InvalidInput
 from airoxy.store import keys
@@ -51,7 +52,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _add(context: Context, args: Namespace) -> None:
-    changes = cli_limits.defaults(context) | cli_limits.of_key(context, args)
+    changes = default_limits(context.config, context.moment()) | cli_limits.of_key(context, args)
     name, given = _name(args), "-" in given_words(args)
     key = given_key(context.input.readline().strip()) if given else new_key(secrets.choice)
     db = context.database

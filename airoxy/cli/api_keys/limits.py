@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from airoxy.cli.command import Context
+from airoxy.config.defaults import NONE
 from airoxy.core.limits.globs import matches
 from airoxy.core.limits.holders import EVERYBODY
 from airoxy.core.limits.table import GROUP_LIMITS, LIMITS, Limit
@@ -18,7 +19,6 @@ from airoxy.errors import ConfigError, InvalidInput
 from airoxy.views.formats import bar
 from airoxy.views.keys import meters
 
-NONE = "none"
 #: How wide a full limit is drawn, in a list and for one key or group.
 _SHORT_BAR, _LONG_BAR = 10, 24
 
@@ -104,20 +104,6 @@ def of_key(context: Context, args: Namespace) -> dict[str, Any]:
         if found["group_id"] == EVERYBODY:
             raise InvalidInput("--group: every key is in the group of all keys anyway.")
     warn_of_unknown_models(context, found)
-    return found
-
-
-def defaults(context: Context) -> dict[str, Any]:
-    """The limits of `defaults.limits`, by column. Raises ConfigError, InvalidInput."""
-    found = {}
-    known = {limit.word: limit for limit in LIMITS}
-    for name, text in context.config.defaults.limits.items():
-        limit = known[name]
-        try:
-            gone = limit.unit.has_none and text.strip().lower() == NONE
-            found[limit.column] = None if gone else limit.unit.read(text, context.moment())
-        except InvalidInput as error:
-            raise InvalidInput(f"defaults.limits: {name}: {error.message}.") from None
     return found
 
 

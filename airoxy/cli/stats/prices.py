@@ -136,17 +136,7 @@ def _recost(context: Context, args: Namespace) -> None:
     done = recost(db, context.config.pricing, args.since, dry_run=args.dry_run)
     oldest = costs.oldest_day(db)
     if args.json:
-        return context.json(
-            {
-                "since": args.since.isoformat(),
-                "dry_run": args.dry_run,
-                "rows": done.rows,
-                "changed": done.changed,
-                "before_nanousd": done.before,
-                "after_nanousd": done.after,
-                "unknown": done.unknown,
-            }
-        )
+        return context.json(done.document(args.since, dry_run=args.dry_run))
     _tell_recosted(context, done, "would change" if args.dry_run else "changed")
     if oldest and args.since < oldest:
         context.say(f"Requests have rows of their own from {oldest} on.")

@@ -7,7 +7,7 @@ import datetime
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from airoxy.calendar import day_of, first_of_next_month, start, start_ms
+from airoxy.calendar import first_of_next_month, start_ms
 from airoxy.cli.command import Command, Context, add_json
 from airoxy.cli.fleet.everybody import add_here, see_everybody
 from airoxy.cli.stats.tables import Totals, show_groups
@@ -19,7 +19,7 @@ from airoxy.store.usage.daily import GROUPS
 from airoxy.store.usage.requests import HOUR
 from airoxy.views.cache import cache_effect
 from airoxy.views.formats import dollars
-from airoxy.views.times import typed_moment, with_times
+from airoxy.views.times import typed_day, typed_moment, with_times
 
 _DESCRIPTION = (
     "Show what was used and what it cost, in all or divided: everything since the beginning, "
@@ -147,13 +147,7 @@ def _days(context: Context, args: Namespace) -> Days:
 
 
 def _day(context: Context, text: str | None, option: str) -> datetime.date | None:
-    if text is None:
-        return None
-    moment = typed_moment(text, context.now(), option, context.zone)
-    day = day_of(moment, context.zone)
-    if moment != start(day, context.zone) and not text.endswith(("d", "w")):
-        raise InvalidInput(f"{option}: sums are of whole days; by hour: --by hour")
-    return day
+    return None if text is None else typed_day(text, context.now(), option, context.zone)
 
 
 def _milliseconds(context: Context, args: Namespace) -> tuple[int | None, int | None]:

@@ -6,11 +6,11 @@ import datetime
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from airoxy.cli.api_keys.limits import NONE
 from airoxy.cli.command import Context, add_id, add_json
 from airoxy.cli.confirm import add_yes, agreed
 from airoxy.cli.parsing.arguments import name_argument
 from airoxy.cli.tokens.table import show
+from airoxy.config.defaults import NONE
 from airoxy.core.limits.token_settings import SETTINGS
 from airoxy.errors import EXIT_FAILED, InvalidInput
 from airoxy.store import tokens

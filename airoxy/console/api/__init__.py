@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airoxy.console.api import keys, live, system, tokens, usage
+from airoxy.console.api import groups, keys, live, records, system, tokens, usage, users
 from airoxy.console.api.openapi import openapi
 from airoxy.console.api.operation import Operation
 from airoxy.console.routes import Route
@@ -17,12 +17,21 @@ def describe(_: Visit) -> JsonReply:
 OPERATIONS: tuple[Operation, ...] = (
     *keys.OPERATIONS,
     *tokens.OPERATIONS,
+    *groups.OPERATIONS,
     *usage.OPERATIONS,
+    *records.OPERATIONS,
+    *users.OPERATIONS,
     *live.OPERATIONS,
     *system.OPERATIONS,
     Operation("GET", "/api/openapi.json", describe, "This description"),
 )
 ROUTES = tuple(
-    Route(path, {each.method: each.handler for each in OPERATIONS if each.path == path})
+    Route(
+        path,
+        {each.method: each.handler for each in OPERATIONS if each.path == path},
+        for_admins=frozenset(
+            each.method for each in OPERATIONS if each.path == path and each.for_admins
+        ),
+    )
     for path in dict.fromkeys(each.path for each in OPERATIONS)
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from airoxy.config.defaults import default_limits
 from airoxy.console.api.operation import Operation, check_etag, etag_of, fields_of, text_field
+from airoxy.console.api.paging import PAGE, page
 from airoxy.console.api.values import KEY_FIELDS, key_changes
 from airoxy.console.visit import JsonReply, Visit
 from airoxy.core.keys import new_key
@@ -26,8 +27,9 @@ _DAY = 86400
 
 
 def list_all(visit: Visit) -> JsonReply:
-    rows = [views.with_use(visit.db, key, visit.now) for key in keys.list_keys(visit.db)]
-    return JsonReply([views.document(row) for row in rows])
+    shown, following = page(visit, keys.list_keys(visit.db))
+    rows = [views.with_use(visit.db, key, visit.now) for key in shown]
+    return JsonReply([views.document(row) for row in rows], following=following)
 
 
 def add(visit: Visit) -> JsonReply:
@@ -43,7 +45,9 @@ def add_key(visit: Visit, given: Mapping[str, Any]) -> tuple[int, str, str]:
         name = read_name(text_field(given, "name"))
     except InvalidInput as error:
         raise InvalidInput(f"name: {error.message.rstrip('.')}.") from None
-    changes = key_changes(visit.db, {k: v for k, v in given.items() if k != "name"}, moment(visit))
+    changes = default_limits(visit.config, visit.moment) | key_changes(
+        visit.db, {k: v for k, v in given.items() if k != "name"}, visit.moment
+    )
     secret = new_key(secrets.choice)
     with transaction(visit.db):
         number = keys.add_key(visit.db, name, secret, visit.now)
@@ -61,7 +65,7 @@ def change(visit: Visit) -> JsonReply:
     given = fields_of(visit.body, KEY_FIELDS)
     with transaction(visit.db):
         check_etag(visit.if_match, etag(visit, number), required=True)
-        changes = key_changes(visit.db, given, moment(visit))
+        changes = key_changes(visit.db, given, visit.moment)
         if changes:
             set_limits(visit.db, number, changes)
     return _reply(visit, number)
@@ -98,8 +102,11 @@ def rotate(visit: Visit) -> JsonReply:
         raise InvalidInput("overlap_seconds has to be a number from 0 to a year.")
     number = key_id(visit)
     name = keys.find_key(visit.db, number)["name"]
-    secret = new_key(secrets.choice)
-    old = keys.rotate_key(visit.db, number, secret, overlap, visit.now)
+    finish = given.get("finish", False)
+    if not isinstance(finish, bool):
+        raise InvalidInput("finish has to be true or false.")
+    secret = None if finish else new_key(secrets.choice)
+    old = keys.rotate_key(visit.db, number, secret, 0 if finish else overlap, visit.now)
     shown = [{"masked": each.masked, "until": rfc3339(each.until)} for each in old]
     return JsonReply({"id": number, "name": name, "key": secret, "old_secrets": shown})
 
@@ -115,20 +122,19 @@ def etag(visit: Visit, number: int) -> str:
     return etag_of({name: key.get(name) for name in (*SETTABLE, "is_active", "masked")})
 
 
-def moment(visit: Visit) -> datetime.datetime:
-    """Now, on the clocks of the configuration."""
-    return datetime.datetime.fromtimestamp(visit.now, visit.zone)
-
-
 def _reply(visit: Visit, number: int) -> JsonReply:
     row = views.with_use(visit.db, keys.find_key(visit.db, number), visit.now)
     return JsonReply(views.document(row), etag=etag(visit, number))
 
 
-_ROTATE = {"overlap_seconds": "for how long the old secret still works (a day)"}
+_ROTATE = {
+    "overlap_seconds": "for how long the old secret still works (a day)",
+    "finish": "true to make no new secret, and let the old ones in no more",
+}
 _ONE = "/api/keys/{id}"
 OPERATIONS = (
-    Operation("GET", "/api/keys", list_all, "The client keys", json_fields.KEY, is_list=True),
+    Operation("GET", "/api/keys", list_all, "The client keys", json_fields.KEY, is_list=True,
+              query=PAGE),
     Operation(
         "POST", "/api/keys", add, "Make a key; its secret is shown this once",
         document_of("api-key add"), body=KEY_FIELDS, required=("name",), status=201,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from airoxy.console.api.operation import Operation
-from airoxy.console.api.usage import LOG_QUERY, log_filter
+from airoxy.console.api.usage import FILTERS
+from airoxy.console.filters import log_filter
 from airoxy.console.live.look import MOST_ROWS
 from airoxy.console.live.view import View
 from airoxy.console.visit import Visit, Watching
@@ -52,7 +53,7 @@ def _after(visit: Visit) -> int | None:
 _QUERY = {
     "only": "numbers or rows (both)",
     "after": "the id of the last row that is known already, as Last-Event-ID has it (the newest)",
-    **{name: what for name, what in LOG_QUERY.items() if name not in ("before", "limit")},
+    **FILTERS,
 }
 _EVENTS = (
     "`numbers`: an object with "

@@ -59,8 +59,7 @@ def _operation(each: Operation) -> dict[str, Any]:
         "description": each.told or each.summary,
         "content": {each.content_type: {"schema": _schema(each)}},
     }
-    if each.path == "/api/report":
-        answer["content"] |= {"text/html": {}, "text/csv": {}}
+    answer["content"] |= {other: {} for other in each.other_types}
     if each.has_etag:
         answer["headers"] = {"ETag": {"schema": {"type": "string"}}}
     problems = dict(_PROBLEMS) | (_OF_ETAGS if each.method in ("PATCH", "DELETE") else {})

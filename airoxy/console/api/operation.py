@@ -44,6 +44,10 @@ class Operation:
     has_etag: bool = False
     needs_etag: bool = False
     content_type: str = "application/json"
+    #: In what else the answer can be had.
+    other_types: tuple[str, ...] = ()
+    #: Whether a viewer may not even look.
+    for_admins: bool = False
     #: What the answer is, where the summary does not say enough.
     told: str = ""
 

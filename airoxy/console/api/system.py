@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airoxy.console.api.operation import Operation
 from airoxy.console.visit import JsonReply, Visit
+from airoxy.views.json_documents import document_of
 
 
 def health(visit: Visit) -> JsonReply:
@@ -19,5 +20,12 @@ def doctor(visit: Visit) -> JsonReply:
 
 OPERATIONS = (
     Operation("GET", "/api/health", health, "The server's health"),
-    Operation("GET", "/api/doctor", doctor, "What is wrong, and what to do", is_list=True),
+    Operation(
+        "GET",
+        "/api/doctor",
+        doctor,
+        "What is wrong, and what to do",
+        document_of("doctor"),
+        is_list=True,
+    ),
 )

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airoxy.console.api.keys import moment
 from airoxy.console.api.operation import Operation, check_etag, etag_of, fields_of, text_field
+from airoxy.console.api.paging import PAGE, page
 from airoxy.console.api.values import TOKEN_FIELDS, token_changes
 from airoxy.console.visit import JsonReply, Visit
 from airoxy.core.keys import token_type
 from airoxy.core.names import read_name
 from airoxy.core.pool import Token
-from airoxy.errors import AiroxyError, InvalidInput
-from airoxy.store import tokens
+from airoxy.errors import AiroxyError, Conflict, InvalidInput
+from airoxy.jobs.refresh import refresh_token
+from airoxy.store import leases, tokens
 from airoxy.store.names import find_id
 from airoxy.store.schema import transaction
 from airoxy.upstream.check import REFUSED, UNKNOWN, TokenCheck, check_token
@@ -33,7 +34,8 @@ _ADD = {
 
 
 def list_all(visit: Visit) -> JsonReply:
-    return JsonReply([document(row) for row in tokens.list_tokens(visit.db, visit.now)])
+    shown, following = page(visit, tokens.list_tokens(visit.db, visit.now))
+    return JsonReply([document(row) for row in shown], following=following)
 
 
 def add(visit: Visit) -> JsonReply:
@@ -78,7 +80,7 @@ def change(visit: Visit) -> JsonReply:
     given = fields_of(visit.body, TOKEN_FIELDS)
     with transaction(visit.db):
         check_etag(visit.if_match, etag(visit, number), required=True)
-        if changes := token_changes(given, moment(visit)):
+        if changes := token_changes(given, visit.moment):
             tokens.set_token(visit.db, number, changes)
     return _reply(visit, number)
 
@@ -100,6 +102,30 @@ def enable(visit: Visit) -> JsonReply:
 def disable(visit: Visit) -> JsonReply:
     tokens.set_active(visit.db, token_id(visit), False, visit.now)
     return show(visit)
+
+
+def toggle(visit: Visit) -> JsonReply:
+    tokens.toggle_token(visit.db, token_id(visit), visit.now)
+    return show(visit)
+
+
+def refresh(visit: Visit) -> JsonReply:
+    """An OAuth token gets a new access token; others are left as they are."""
+    number = token_id(visit)
+    row = tokens.find_token(visit.db, number, visit.now)
+    states = leases.refreshing(visit.db, number)
+    if row["type"] != "oauth" or not states:
+        raise Conflict(
+            "It has no refresh token that could be read."
+            if row["type"] == "oauth"
+            else "An API key does not expire."
+        )
+    found = refresh_token(
+        visit.db, number, states[0].token, visit.config.oauth, visit.services.clock
+    )
+    return JsonReply(
+        {"id": number, "name": row["name"], "renewed": found.renewed, "message": found.message}
+    )
 
 
 def reset(visit: Visit) -> JsonReply:
@@ -149,7 +175,8 @@ def _reply(visit: Visit, number: int) -> JsonReply:
 _ONE = "/api/tokens/{id}"
 _TOKEN = json_fields.TOKEN
 OPERATIONS = (
-    Operation("GET", "/api/tokens", list_all, "The upstream tokens, masked", _TOKEN, is_list=True),
+    Operation("GET", "/api/tokens", list_all, "The upstream tokens, masked", _TOKEN, is_list=True,
+              query=PAGE),
     Operation(
         "POST", "/api/tokens", add, "Add a token to the pool", document_of("token add"),
         body=_ADD, required=("name", "token"), status=201,
@@ -162,6 +189,13 @@ OPERATIONS = (
     Operation("DELETE", _ONE, remove, "Remove a token for good", document_of("token remove")),
     Operation("POST", f"{_ONE}/enable", enable, "Let a token be used", _TOKEN, has_etag=True),
     Operation("POST", f"{_ONE}/disable", disable, "Use a token no more", _TOKEN, has_etag=True),
+    Operation(
+        "POST", f"{_ONE}/toggle", toggle, "Disable a token, or enable it", _TOKEN, has_etag=True
+    ),
+    Operation(
+        "POST", f"{_ONE}/refresh", refresh, "Renew an OAuth token now",
+        document_of("token refresh"),
+    ),
     Operation(
         "POST", f"{_ONE}/reset", reset, "Clear a token's cooldowns, deactivation and failures",
         _TOKEN, has_etag=True,

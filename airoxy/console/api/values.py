@@ -8,9 +8,10 @@ from typing import Any
 
 import apsw
 
-from airoxy.core.limits.table import LIMITS
+from airoxy.core.limits.holders import EVERYBODY
+from airoxy.core.limits.table import GROUP_LIMITS, LIMITS, Limit
 from airoxy.core.limits.token_settings import SETTINGS
-from airoxy.core.limits.units import MONEY, SHARING
+from airoxy.core.limits.units import COUNT, MONEY, SHARING
 from airoxy.core.names import read_name, read_note
 from airoxy.errors import InvalidInput
 from airoxy.store.names import find_id
@@ -18,6 +19,7 @@ from airoxy.store.names import find_id
 Read = Callable[[str, datetime.datetime], Any]
 
 _LIMITS = {limit.column: limit for limit in LIMITS}
+_GROUP_LIMITS = {limit.column: limit for limit in GROUP_LIMITS}
 #: What may be given of a key, and what each is.
 KEY_FIELDS = {
     "name": "whom it is for",
@@ -25,6 +27,14 @@ KEY_FIELDS = {
     "pool": "the pool whose tokens it uses; null for all",
     "group": "the group that it is in (id or name); null for none",
     **{column: f"its limit: {limit.help}; null for none" for column, limit in _LIMITS.items()},
+}
+GROUP_FIELDS = {
+    "name": "what it is called",
+    "note": "what to remember of it",
+    **{
+        column: f"the limit of its keys together: {limit.help}; null for none"
+        for column, limit in _GROUP_LIMITS.items()
+    },
 }
 TOKEN_FIELDS = {
     "name": "what it is called",
@@ -44,15 +54,37 @@ def key_changes(
     found: dict[str, Any] = {}
     for name, value in given.items():
         if name in _LIMITS:
-            unit = _LIMITS[name].unit
-            if unit is SHARING and value is None:
-                raise InvalidInput(f"{name} cannot be null.")
-            found[name] = _read(name, value, unit.read, now, is_money=unit is MONEY)
+            found[name] = _limit(_LIMITS[name], value, now)
         elif name == "group":
-            found["group_id"] = None if value in (None, "") else find_id(db, "groups", str(value))
+            found["group_id"] = _group(db, value)
         else:
             found[name] = _read(name, value, _plain(name), now)
     return found
+
+
+def _group(db: apsw.Connection, value: Any) -> int | None:
+    if value in (None, ""):
+        return None
+    number = find_id(db, "groups", str(value))
+    if number == EVERYBODY:
+        raise InvalidInput("group: every key is in the group of all keys anyway.")
+    return number
+
+
+def _limit(limit: Limit, value: Any, now: datetime.datetime) -> Any:
+    if limit.unit is SHARING and value is None:
+        raise InvalidInput(f"{limit.column} cannot be null.")
+    return _read(limit.column, value, limit.unit.read, now, is_number=limit.unit in (MONEY, COUNT))
+
+
+def group_changes(given: Mapping[str, Any], now: datetime.datetime) -> dict[str, Any]:
+    """The same of a group."""
+    return {
+        name: _limit(_GROUP_LIMITS[name], value, now)
+        if name in _GROUP_LIMITS
+        else _read(name, value, _plain(name), now)
+        for name, value in given.items()
+    }
 
 
 def token_changes(given: Mapping[str, Any], now: datetime.datetime) -> dict[str, Any]:
@@ -60,7 +92,7 @@ def token_changes(given: Mapping[str, Any], now: datetime.datetime) -> dict[str,
     readers: dict[str, Any] = {column: read for _, column, read in SETTINGS}
     found = {
         name: _read(name, value, readers.get(name) or _plain(name), now,
-                    is_money=name.endswith("_nanousd"))
+                    is_number=name not in ("name", "note", "pool"))
         for name, value in given.items()
     }  # fmt: skip
     if found.get("priority", 0) is None:
@@ -74,7 +106,7 @@ def _plain(name: str) -> Read:
 
 
 def _read(
-    name: str, value: Any, read: Read, now: datetime.datetime, *, is_money: bool = False
+    name: str, value: Any, read: Read, now: datetime.datetime, *, is_number: bool = False
 ) -> Any:
     """Null and "" take it away; numbers of money are billionths of a dollar, its texts dollars."""
     if value is None or value == "" or value == []:
@@ -83,7 +115,9 @@ def _read(
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | list):
         raise InvalidInput(f"{name}: {value!r} cannot be meant.")
-    if isinstance(value, int) and is_money:
+    if isinstance(value, int) and not is_number:
+        raise InvalidInput(f"{name} has to be text.")
+    if isinstance(value, int) and name.endswith("_nanousd"):
         if not 0 < value < 10**18:
             raise InvalidInput(f"{name}: {value} is no amount; give billionths of a dollar.")
         return value

@@ -18,8 +18,7 @@ from airoxy.store.console import api_tokens, sessions, users
 from airoxy.store.keys import add_key
 from airoxy.store.schema import transaction
 from airoxy.store.usage.requests import append
-from tests.console.running import Console
-from tests.console.test_api import log_row
+from tests.console.running import Console, log_row
 
 
 class Watcher:

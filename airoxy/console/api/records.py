@@ -1,0 +1,131 @@
+"""Reports, prices, the audit trail and the configuration over the API."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import re
+
+from airoxy.config import load_config
+from airoxy.console.api.operation import Operation, fields_of, text_field
+from airoxy.console.api.paging import PAGE_OF_NEWEST, following, limit, number
+from airoxy.console.filters import moment, whose
+from airoxy.console.visit import Download, JsonReply, Reply, Visit
+from airoxy.core.report import Report
+from airoxy.errors import ConfigError, InvalidInput
+from airoxy.jobs.recost import recost
+from airoxy.store.audit.trail import read_trail
+from airoxy.views import changes, prices
+from airoxy.views import config as config_view
+from airoxy.views.json_documents import PRICE_TABLE, RECOST, document_of
+from airoxy.views.report import lines
+from airoxy.views.report.page import page
+
+_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])", re.ASCII)
+
+
+def month_report(visit: Visit) -> Reply:
+    """As JSON, or to be saved as HTML or CSV."""
+    made, form = read_report(visit), visit.query.get("format") or "json"
+    name = f"airoxy-{made.month:%Y-%m}"
+    if form == "html":
+        body = page(made, visit.now, visit.zone).encode()
+        return Download(f"{name}.html", "text/html; charset=utf-8", body)
+    if form == "csv":
+        out = io.StringIO(newline="")
+        lines.write_csv(made, out)
+        return Download(f"{name}.csv", "text/csv; charset=utf-8", out.getvalue().encode())
+    if form != "json":
+        raise InvalidInput(f"format: {form[:20]!r} is none of json, html, csv.")
+    return JsonReply(lines.document(made, visit.now))
+
+
+def read_report(visit: Visit) -> Report:
+    """That on the month of the query, or on this one. Raises InvalidInput."""
+    text = visit.query.get("month") or f"{visit.today:%Y-%m}"
+    if not _MONTH.fullmatch(text) or not "1970" < text[:4] < "9999":
+        raise InvalidInput("A month looks like 2026-11.")
+    month = datetime.date(int(text[:4]), int(text[5:]), 1)
+    return lines.read_report(visit.db, visit.config.pricing, month, visit.today)
+
+
+def price_table(visit: Visit) -> JsonReply:
+    return JsonReply(prices.document(visit.config, visit.db))
+
+
+def apply_prices(visit: Visit) -> JsonReply:
+    """The costs of the detailed rows, by the prices in force."""
+    given = fields_of(visit.body, _RECOST, ("since",))
+    dry_run = given.get("dry_run", False)
+    if not isinstance(dry_run, bool):
+        raise InvalidInput("dry_run has to be true or false.")
+    try:
+        since = datetime.date.fromisoformat(text_field(given, "since"))
+    except ValueError:
+        raise InvalidInput("since: a day looks like 2026-11-22.") from None
+    done = recost(visit.db, visit.config.pricing, since, dry_run=dry_run)
+    return JsonReply(done.document(since, dry_run=dry_run))
+
+
+def audit(visit: Visit) -> JsonReply:
+    """The newest entries in the order in which they were made."""
+    most = limit(visit)
+    entries = read_trail(
+        visit.db,
+        since=moment(visit, "since"),
+        until=moment(visit, "until"),
+        subjects={
+            name.removesuffix("_id"): found
+            for name, found in whose(visit).items()
+            if found is not None
+        },
+        before_id=number(visit, "before"),
+        limit=most + 1,
+    )
+    shown = entries[-most:]
+    more = following(visit, before=shown[0].id) if len(entries) > most else None
+    return JsonReply([changes.document(entry) for entry in shown], following=more)
+
+
+def show_config(visit: Visit) -> JsonReply:
+    """The one that the console has been started with."""
+    return JsonReply(config_view.document(visit.config))
+
+
+def check_config(visit: Visit) -> JsonReply:
+    """The file as it is now."""
+    mistakes: list[str] = []
+    path = visit.config.source
+    if path is not None:
+        try:
+            _ = load_config(path, {}).pricing
+        except ConfigError as error:
+            mistakes = error.message.splitlines()
+    return JsonReply({"file": None if path is None else str(path), "mistakes": mistakes})
+
+
+_RECOST = {
+    "since": "from this day on, in UTC (2026-11-22)",
+    "dry_run": "true to be told only what would change",
+}
+_PERIOD = {"since": "from then on (30d, 2026-11-22, 2026-11-22T17:30)", "until": "before then"}
+_SUBJECTS = {
+    "key": "about this client key (id or name)",
+    "group": "about this group (id or name)",
+    "token": "about this upstream token (id or name)",
+}
+OPERATIONS = (
+    Operation("GET", "/api/report", month_report, "A month's usage by key and model",
+              query={"month": "2026-11 (this one)", "format": "json, html or csv"},
+              other_types=("text/html", "text/csv")),
+    Operation("GET", "/api/prices", price_table, "The prices in force, and models without one",
+              PRICE_TABLE),
+    Operation("POST", "/api/prices/recost", apply_prices,
+              "Compute the costs in the detailed usage log again", RECOST, body=_RECOST,
+              required=("since",)),
+    Operation("GET", "/api/audit", audit, "Who has changed what", document_of("audit"),
+              is_list=True, query={**_PERIOD, **_SUBJECTS, **PAGE_OF_NEWEST}),
+    Operation("GET", "/api/config", show_config, "The configuration in force", for_admins=True),
+    Operation("GET", "/api/config/check", check_config,
+              "The mistakes in the configuration's file", for_admins=True),
+)  # fmt: skip
