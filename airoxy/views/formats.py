@@ -12,8 +12,12 @@ _CYAN, _PLAIN = "\033[36m", "\033[0m"
 
 
 def dollars(nanousd: int) -> str:
-    """Cents from a dollar on, below it four digits: a request costs hundredths of a cent."""
-    if abs(nanousd) >= 1_000_000_000:
+    """The one form of money: cents from a dollar on, below it four digits, since a request costs
+    hundredths of a cent. In JavaScript it is in server/metrics/key_page.html; what an operator
+    typed is shown by core.billing.money.exact_dollars."""
+    if nanousd < 0:
+        return f"-{dollars(-nanousd)}"
+    if nanousd >= 1_000_000_000:
         return f"${nanousd / 1e9:,.2f}"
     if 0 < nanousd < 50_000:
         return "<$.0001"
@@ -22,6 +26,8 @@ def dollars(nanousd: int) -> str:
 
 def cents(nanousd: int) -> str:
     """For columns of amounts that are added up: always two decimals."""
+    if nanousd < 0:
+        return f"-{cents(-nanousd)}"
     return "<$0.01" if 0 < nanousd < 5_000_000 else f"${nanousd / 1e9:,.2f}"
 
 

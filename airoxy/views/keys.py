@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import apsw
 
 from airoxy.core.limits.table import LIMITS
+from airoxy.core.limits.units import MONEY
 from airoxy.store.limits import recorded_use
 from airoxy.store.usage.daily import last_use
+from airoxy.views.formats import dollars
 from airoxy.views.times import with_times, zoned_moment
 
 Row = Mapping[str, Any]
@@ -32,12 +34,14 @@ def used(db: apsw.Connection, number: int, now: float) -> dict[str, int | None]:
 
 
 class Meter(NamedTuple):
-    """A limit and what is used of it; `name` says what it limits."""
+    """A limit and what is used of it; `name` says what it limits, `exact` what is used to the last
+    digit."""
 
     name: str
     used: str
     limit: str
     share: float
+    exact: str
 
 
 def meters(key: Row, zone: datetime.tzinfo) -> list[Meter]:
@@ -46,8 +50,11 @@ def meters(key: Row, zone: datetime.tzinfo) -> list[Meter]:
     for limit in LIMITS:
         most = key.get(limit.column)
         if most is not None and limit.measure and limit.measure.field:
-            used, show = key[limit.measure.field], limit.unit.show
-            found.append(Meter(limit.label, show(used, zone), show(most, zone), used / most))
+            amounts = key[limit.measure.field], most
+            exact = [limit.unit.show(amount, zone) for amount in amounts]
+            told = [dollars(amount) for amount in amounts] if limit.unit is MONEY else exact
+            share = amounts[0] / most
+            found.append(Meter(limit.label, told[0], told[1], share, " of ".join(exact)))
     return found
 
 

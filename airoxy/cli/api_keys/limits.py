@@ -167,7 +167,7 @@ def say_meters(context: Context, row: Row) -> None:
     context.table(
         (
             (name, used, limit, f"{share:.0%}", bar(min(1, share), _LONG_BAR, context.out))
-            for name, used, limit, share in found
+            for name, used, limit, share, _ in found
         ),
         ("LIMIT", "USED", "OF", "SHARE", ""),
         right=("USED", "OF", "SHARE"),

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from airoxy.cli.command import Context
-from airoxy.core.billing.money import exact_dollars
 from airoxy.store import tokens
+from airoxy.views.formats import dollars
 from airoxy.views.times import past, span, zoned_moment
 from airoxy.views.tokens import SPENDING, document, last_use, quota, state
 
@@ -81,7 +81,7 @@ def _facts(context: Context, row: Row) -> Iterator[tuple[str, str]]:
     yield "pool", row["pool"] or "-"
     for period, limit, spent in SPENDING:
         if row[limit] is not None:
-            yield period, f"{exact_dollars(row[spent])} of {exact_dollars(row[limit])} spent"
+            yield period, f"{dollars(row[spent])} of {dollars(row[limit])} spent"
     if row["concurrent_requests"] is not None:
         yield "concurrent", f"{row['concurrent_requests']} requests at the most"
     if row["note"]:

@@ -12,8 +12,7 @@ from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM
 from airoxy.core.limits.table import GROUP_LIMITS
 from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.store import groups
-from airoxy.store.limits import recorded_use
-from airoxy.views.keys import Meter
+from airoxy.views.keys import Meter, meters, used
 
 
 def show_all(visit: Visit) -> Reply:
@@ -28,17 +27,7 @@ def _list(visit: Visit, trouble: str = "", status: int = 200) -> Reply:
 
 
 def _meters(visit: Visit, group: dict[str, Any]) -> list[Meter]:
-    use = recorded_use(visit.db, group["id"] + GROUPS_FROM, visit.now)
-    return [
-        Meter(
-            limit.label,
-            limit.unit.show(limit.measure.used(use), visit.zone),
-            limit.unit.show(group[limit.column], visit.zone),
-            limit.measure.used(use) / group[limit.column],
-        )
-        for limit in GROUP_LIMITS
-        if limit.measure and limit.measure.field and group[limit.column] is not None
-    ]
+    return meters({**group, **used(visit.db, group["id"] + GROUPS_FROM, visit.now)}, visit.zone)
 
 
 def add(visit: Visit) -> Reply:

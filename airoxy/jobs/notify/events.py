@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from airoxy.core.billing.money import exact_dollars
 from airoxy.core.limits.holders import GROUPS_FROM
 from airoxy.core.limits.measures import Spend
 from airoxy.core.limits.table import LIMITS, Limits
@@ -15,6 +14,7 @@ from airoxy.core.pool import EVERYTHING, Scope
 from airoxy.store import groups, keys, notices, tokens
 from airoxy.store.limits import limits_in_force, recorded_use
 from airoxy.store.usage import days
+from airoxy.views.formats import dollars
 
 #: A certificate or a key that ends so soon is told of (seconds).
 SOON = 14 * 86_400
@@ -87,7 +87,7 @@ def _spending(
         spent = limit.measure.used(use) or 0
         # A limit that was raised is another one, of which can be told again.
         period = f"{of.first(today)} {most}"
-        words = f"{exact_dollars(spent)} of {exact_dollars(most)} {of.of or f'per {of.name}'}"
+        words = f"{dollars(spent)} of {dollars(most)} {of.of or f'per {of.name}'}"
         yield from _share(
             f"{subject}:{of.name}", period, f"{name} has spent {words}", spent, most, at
         )
@@ -111,7 +111,7 @@ def _of_token(
         most = token[f"spend_per_{of}_nanousd"]
         spent = token["spent_today_nanousd" if of == "day" else "spent_this_month_nanousd"]
         if most:
-            words = f"{exact_dollars(spent)} of {exact_dollars(most)} per {of}"
+            words = f"{dollars(spent)} of {dollars(most)} per {of}"
             text = f"The upstream token {name} has spent {words}"
             yield from _share(f"token:{number}:{of}", f"{first} {most}", text, spent, most, at)
     if not token["is_active"] and token["inactive_reason"]:

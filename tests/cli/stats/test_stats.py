@@ -159,6 +159,7 @@ def test_colour_is_for_terminals_and_who_wants_it(db: apsw.Connection, typed: Ty
         (999_999_999, "$1.0000"),
         (10**9, "$1.00"),
         (1_234_567_890_000, "$1,234.57"),
+        (-2_500_000_000, "-$2.50"),
     ],
 )
 def test_money_has_the_digits_that_matter(nanousd: int, shown: str) -> None:

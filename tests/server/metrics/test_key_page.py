@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import subprocess
 from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airoxy.views import formats
 from tests.program import Airoxy, need
 from tests.server.limits.asking import COST, ask, dollars, limited
 
@@ -42,6 +46,17 @@ def test_nothing_but_its_own_script_and_style_can_run(site: Airoxy) -> None:
     assert "frame-ancestors 'none'" in policy
     assert not re.search(r"""\b(?:src|href|style|on[a-z]+)=["']""", page)
     assert "innerHTML" not in page
+
+
+def test_its_money_looks_like_that_of_the_command_line(tmp_path: Path) -> None:
+    page = resources.files("airoxy.server.metrics").joinpath("key_page.html").read_text("utf-8")
+    (function,) = re.findall(r"^const dollars = .*?^};$", page, re.DOTALL | re.MULTILINE)
+    amounts = [0, 1, 49_999, 50_000, 50_500_000, 999_949_999, 10**9, 1_108_941_904,
+               2_499_999_999, 1_234_567_890_000_000, -3_000_000_000]  # fmt: skip
+    script = tmp_path / "money.js"
+    script.write_text(f"{function}\nconsole.log({amounts}.map(dollars).join(' '))")
+    told = subprocess.run([need("node"), script], check=True, capture_output=True, text=True)
+    assert told.stdout.split() == list(map(formats.dollars, amounts))
 
 
 @pytest.fixture
