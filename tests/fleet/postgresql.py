@@ -32,11 +32,14 @@ class Cluster:
         os.chmod(self.directory, 0o755)
         if self._user:
             shutil.chown(self.directory, self._user)
-        self._data = self.directory / "data"
-        self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", "postgres", "--no-sync",
-                  "-E", "UTF8", "--locale=C")  # fmt: skip
+        self.data = self.directory / "data"
         self._process: subprocess.Popen[bytes] | None = None
-        self._databases = 0
+        self.databases = 0
+        self._make()
+
+    def _make(self) -> None:
+        self._run("initdb", "-D", str(self.data), "-A", "trust", "-U", "postgres", "--no-sync",
+                  "-E", "UTF8", "--locale=C")  # fmt: skip
         self.start()
         self.sql("postgres", f"CREATE ROLE {ROLE} LOGIN")
 
@@ -45,7 +48,7 @@ class Cluster:
         log = (self.directory / "log").open("ab")
         with log:
             self._process = subprocess.Popen(
-                [self._bin / "postgres", "-D", self._data, "-k", self.directory,
+                [self._bin / "postgres", "-D", self.data, "-k", self.directory,
                  "-c", "listen_addresses=", "-c", "shared_buffers=16MB",
                  "-c", "max_connections=60", "-c", "fsync=off", *more],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=self._user,
@@ -88,8 +91,8 @@ class Cluster:
 
     def database(self) -> str:
         """The URL of a new one."""
-        self._databases += 1
-        name = f"fleet{self._databases}"
+        self.databases += 1
+        name = f"fleet{self.databases}"
         self.sql("postgres", f"CREATE DATABASE {name}")
         self.sql(name, f"CREATE SCHEMA airoxy AUTHORIZATION {ROLE}")
         return f"postgresql://{ROLE}@/{name}?host={self.directory}"
@@ -115,6 +118,22 @@ class Cluster:
             [self._bin / program, *words], check=True, capture_output=True, user=self._user,
             cwd=self.directory,
         )  # fmt: skip
+
+
+class Standby(Cluster):
+    """A second server, which follows `primary` until it is promoted."""
+
+    def __init__(self, primary: Cluster) -> None:
+        self._primary = primary
+        super().__init__()
+
+    def _make(self) -> None:
+        self._run("pg_basebackup", "-D", str(self.data), "-h", str(self._primary.directory),
+                  "-U", "postgres", "-R", "--checkpoint=fast", "--no-sync")  # fmt: skip
+        self.start()
+
+    def promote(self) -> None:
+        self.sql("postgres", "SELECT pg_promote()")
 
 
 def _psycopg2() -> Any:

@@ -1,0 +1,162 @@
+"""What happens to PostgreSQL, and on the way to it, is no affair of requests, and no row is lost or
+doubled by it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Self
+
+import pytest
+
+from tests.fleet.conftest import Host, eventually, shipped
+from tests.fleet.postgresql import ROLE, Cluster, Standby
+from tests.fleet.test_agent import append, total
+from tests.fleet.test_sharing import settled, status
+from tests.program import need
+
+
+def seconds(host: Host, key: str, count: int = 40) -> list[float]:
+    """How long requests take, from the quickest to the slowest."""
+    taken = []
+    for _ in range(count):
+        began = time.monotonic()
+        assert status(host, key) == 200
+        taken.append(time.monotonic() - began)
+    return sorted(taken)
+
+
+def test_a_postgresql_that_hangs_slows_no_request_down(hosts, cluster, upstream):
+    """For longer than an agent waits for an answer."""
+    (host,) = hosts(1, servers=True)
+    settled((host,))
+    host.airoxy.token("sk-ant-api-test-one")
+    key = host.airoxy.key()
+    eventually(lambda: status(host, key) == 200)
+    usual = seconds(host, key)
+    cluster.hang()
+    try:
+        hung = []
+        with host.airoxy.opened() as db:
+            while not db.execute("SELECT trouble FROM fleet").fetchone()[0]:
+                hung += seconds(host, key, 5)
+    finally:
+        cluster.hang(go_on=True)
+    assert len(hung) > 20
+    # The slowest of many is the machine's affair; what waited for PostgreSQL would all be slow.
+    assert statistics.median(hung) < 3 * statistics.median(usual)
+    assert max(hung) < 1
+    eventually(lambda: shipped(host.airoxy))
+
+
+def test_a_standby_that_is_promoted_without_the_last_rows_gets_them_again(install):
+    with contextlib.closing(Cluster()) as primary:
+        url = primary.database()
+        with contextlib.closing(Standby(primary)) as standby:
+            name = url.partition("@/")[2].partition("?")[0]
+            both = (
+                f"postgresql://{ROLE}@/{name}?host={primary.directory},{standby.directory}"
+                "&target_session_attrs=read-write"
+            )
+            host = Host(install(), both, "a", first=True)
+            host.start_agent()
+            try:
+                append(host.airoxy, 1, 2)
+                eventually(lambda: shipped(host.airoxy))
+                eventually(lambda: total(standby, url)[:2] == (2, 3))
+                standby.stop(signal.SIGTERM)
+                append(host.airoxy, 4)
+                eventually(lambda: shipped(host.airoxy))
+                primary.stop(signal.SIGKILL)
+                standby.start()
+                assert total(standby, url)[:2] == (2, 3)
+                standby.promote()
+                append(host.airoxy, 8)
+                eventually(lambda: total(standby, url) == (4, 15, 4, 15))
+            finally:
+                host.stop_agent()
+
+
+class Wire:
+    """A network namespace of its own for a host, and the one wire that leads out of it."""
+
+    def __init__(self) -> None:
+        self.name = f"airoxy{os.getpid()}"
+        third = os.getpid() % 250
+        self.here, self.there = f"10.213.{third}.1", f"10.213.{third}.2"
+        self._ends = f"ax{os.getpid()}h", f"ax{os.getpid()}n"
+
+    def __enter__(self) -> Self:
+        here, there = self._ends
+        _ip("netns", "add", self.name)
+        _ip("link", "add", here, "type", "veth", "peer", "name", there, "netns", self.name)
+        _ip("addr", "add", f"{self.here}/30", "dev", here)
+        _ip("link", "set", here, "up")
+        _ip("-n", self.name, "addr", "add", f"{self.there}/30", "dev", there)
+        _ip("-n", self.name, "link", "set", there, "up")
+        return self
+
+    def cut(self) -> None:
+        """What is sent is lost, as by a cable that is pulled on the way."""
+        _ip("-n", self.name, "link", "set", self._ends[1], "down")
+
+    def mend(self) -> None:
+        _ip("-n", self.name, "link", "set", self._ends[1], "up")
+
+    def __exit__(self, *_: object) -> None:
+        _ip("netns", "del", self.name)
+
+
+def _ip(*words: str) -> None:
+    subprocess.run([need("ip"), *words], check=True, capture_output=True)
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    if os.geteuid():
+        pytest.skip("only root makes network namespaces")
+    with Wire() as wire:
+        yield wire
+
+
+@pytest.fixture
+def reached(wire: Wire) -> Iterator[Cluster]:
+    """A PostgreSQL at this end of the wire."""
+    with contextlib.closing(Cluster()) as cluster:
+        cluster.stop()
+        with (cluster.data / "pg_hba.conf").open("a") as rules:
+            rules.write(f"host all all {wire.here}/30 trust\n")
+        cluster.start(f"listen_addresses={wire.here}")
+        yield cluster
+
+
+def test_a_host_that_is_cut_off_serves_on_and_catches_up(wire, reached, install):
+    url = reached.database()
+    name = url.partition("@/")[2].partition("?")[0]
+    over_it = f"postgresql://{ROLE}@{wire.here}/{name}?sslmode=disable"
+    host = Host(install(), over_it, "a", first=True)
+    airoxy = host.airoxy.start()
+    airoxy.token("sk-ant-api-test-one")
+    key = airoxy.key()
+    host.agent = airoxy.begin("fleet", "agent", under=["ip", "netns", "exec", wire.name])
+    try:
+        eventually(lambda: status(host, key) == 200)
+        eventually(lambda: shipped(airoxy))
+        wire.cut()
+        with airoxy.opened() as db:
+            trouble = "SELECT trouble FROM fleet"
+            eventually(lambda: status(host, key) == 200 and db.execute(trouble).fetchone()[0])
+            assert not shipped(airoxy)
+            wire.mend()
+            eventually(lambda: shipped(airoxy), within=30)
+            rows = "SELECT count(*), sum(cost_nanousd) FROM requests"
+            count, cost = db.execute(rows).fetchone()
+        assert count > 1
+        assert total(reached, url) == (count, cost, count, cost)
+    finally:
+        host.stop_agent()
