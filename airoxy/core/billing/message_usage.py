@@ -14,7 +14,7 @@ _TEXTS = ("service_tier", "inference_geo", "speed")
 #: Attempts that may decline, with nothing to pay: not those that advise or compact.
 _DECLINABLE = ("message", "fallback_message")
 #: All cache writes, of whatever length.
-_WRITES = "cache_creation_input_tokens"
+CACHE_WRITES = "cache_creation_input_tokens"
 _FOUND_AS = tuple(each.found_as for each in USAGE)
 _ZEROS = (0,) * len(_FOUND_AS)
 #: What the server's tools did is counted for the whole message.
@@ -23,7 +23,7 @@ _ONCE = tuple(each for each in USAGE if not each.is_token)
 
 def _places() -> tuple[tuple[str, dict[str, str]], ...]:
     """What is looked for, by the object of the usage that has it ("" is the usage itself)."""
-    places: dict[str, dict[str, str]] = {"": {_WRITES: _WRITES}}
+    places: dict[str, dict[str, str]] = {"": {CACHE_WRITES: CACHE_WRITES}}
     for path in _FOUND_AS:
         holder, _, name = path.rpartition(".")
         places.setdefault(holder, {})[name] = path
@@ -150,11 +150,8 @@ class _Attempt:
             text = (texts | self.texts).get
             usage.batch = text("service_tier") == "batch"
             usage.geo, usage.speed = text("inference_geo"), text("speed")
-        # Five minutes is what a write is without further word, so what the split leaves
-        # unexplained is that; a split that says more than the sum is believed.
-        if writes := count(_WRITES, 0):
-            split = usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
-            usage.cache_write_5m_tokens += max(0, writes - split)
+        if writes := count(CACHE_WRITES, 0):
+            usage.explain_writes(writes)
         if declined and not usage.output_tokens and self.kind in _DECLINABLE:
             usage.billed = False
         return usage

@@ -128,7 +128,7 @@ class PriceTable:
 
 def cost_nanousd(parts: Iterable[Usage], table: PriceTable, on: date) -> int:
     """What all parts of one request cost together, on the day of the request."""
-    sum_, unit = 0, 1
+    sum_, unit = 0, 0
     for part in parts:
         if not part.billed:
             continue
@@ -136,13 +136,15 @@ def cost_nanousd(parts: Iterable[Usage], table: PriceTable, on: date) -> int:
         rate = rates[0]
         if len(rates) > 1:
             prompt = part.prompt_tokens
-            rate = next(rate for rate in rates if prompt > rate.over * part.requests)
-        cost = sum(map(mul, _amounts(part), rate.each))
-        if unit != rate.unit:
-            common = math.lcm(unit, rate.unit)
-            sum_, unit, cost = sum_ * (common // unit), common, cost * (common // rate.unit)
-        sum_ += cost
-    return (2 * sum_ + unit) // (2 * unit)
+            for rate in rates:
+                if prompt > rate.over * part.requests:
+                    break
+        cost, each = sum(map(mul, _amounts(part), rate.each)), rate.unit
+        if unit and unit != each:
+            common = math.lcm(unit, each)
+            sum_, cost, each = sum_ * (common // unit), cost * (common // each), common
+        sum_, unit = sum_ + cost, each
+    return (2 * sum_ + unit) // (2 * unit) if unit else 0
 
 
 def move_nanousd(parts: Sequence[Usage], table: PriceTable, on: date) -> int:

@@ -87,6 +87,13 @@ class Usage:
         """What a limit of tokens per minute counts."""
         return sum(_per_minute_of(self))
 
+    def explain_writes(self, writes: int) -> None:
+        """All `writes` to the cache are known, too. Five minutes is what a write is without further
+        word, so what the split leaves unexplained is that; a split that says more than the sum is
+        believed."""
+        split = self.cache_write_5m_tokens + self.cache_write_1h_tokens
+        self.cache_write_5m_tokens += max(0, writes - split)
+
     def add(self, other: Usage) -> None:
         """Add the counts of `other`; model, batch, geo and speed stay."""
         for name in COUNTED:

@@ -215,13 +215,11 @@ class UsageReader:
 
     def close(self) -> None:
         """The body is over, complete or not."""
+        # Who is told mostly holds this: without the circle nothing waits for a garbage collection.
+        self.tell = None
         if self._form == "json":
             body, self._body = b"".join(self._body), []
-            document = _document(body)
-            self._read(document)
-            self.finished = bool(document) or _is_json(body)
-            if not document or "usage" not in document:
-                self.unread = body[:LOOKED_AT]
+            self.take_document(document_of(body), body)
         elif self._form == "jsonl":
             rest = self._blocks.rest()
             if _parse(rest):
@@ -234,6 +232,13 @@ class UsageReader:
                 self._take_events(self._blocks.rest())
             if not self._message.ended:
                 self._message.estimate = self._text.tokens()
+
+    def take_document(self, document: Mapping[str, Any], body: bytes) -> None:
+        """The whole `body` is this."""
+        self._read(document)
+        self.finished = bool(document) or _is_json(body)
+        if not document or "usage" not in document:
+            self.unread = body[:LOOKED_AT]
 
     def _with_newlines(self, piece: bytes) -> bytes:
         """With `\\n` for each `\\r\\n` and `\\r`, wherever the bytes are cut."""
@@ -337,7 +342,8 @@ def _interesting(block: bytes, looked_for: tuple[bytes, ...]) -> list[bytes]:
     return [block[start : events[start]] for start in sorted(events)]
 
 
-def _document(body: bytes | bytearray) -> Mapping[str, Any]:
+def document_of(body: bytes | bytearray) -> Mapping[str, Any]:
+    """A JSON answer, perhaps without its content; empty if it is none."""
     if len(body) > _LONG and (rest := without_content(body)):
         message = _parse(rest)
         if message.get("type") == "message" and "usage" in message and "model" in message:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Any
 
+from airoxy.core.billing.plain_usage import plain_usage
 from airoxy.core.billing.usage import Usage
 from airoxy.core.billing.usage_reader import (
     MAX_ERROR,
     UsageReader,
+    document_of,
     form_of,
     is_document,
 )
@@ -29,10 +32,23 @@ _INCOMPLETE = {
 }
 
 
+#: Of a short document, until its usage has to be read with all rules.
+_NONE_YET = UsageReader("none")
+
+
 class AnswerReader:
     """`counted` results of a batch were counted before."""
 
-    __slots__ = ("_decoder", "_headers", "_pieces", "_reader", "_status", "feed", "form")
+    __slots__ = (
+        "_decoder",
+        "_document",
+        "_headers",
+        "_pieces",
+        "_reader",
+        "_status",
+        "feed",
+        "form",
+    )
 
     def __init__(
         self,
@@ -44,6 +60,8 @@ class AnswerReader:
         self._decoder: Decoder | None = None
         self._status = status
         self._headers = headers
+        self._reader = _NONE_YET
+        self._document: Mapping[str, Any] | None = None
         self.form = _form_of(request, status, headers.get(b"content-type", b""))
         #: A short document, which is read when the row is made.
         self._pieces: list[bytes] = []
@@ -52,7 +70,6 @@ class AnswerReader:
         encoding = headers.get(b"content-encoding")
         if self.form == "json" and not encoding:
             if 0 < len(headers.get(b"content-length", b"")) <= _SHORT:
-                self._reader = UsageReader("json")
                 return
         most = None if status < 400 else MAX_ERROR
         reader = self._reader = UsageReader(self.form, counted, most)
@@ -102,13 +119,21 @@ class AnswerReader:
     def model(self) -> str | None:
         return self._reader.model
 
+    def plain(self) -> Usage | None:
+        """What a short message has used that is as nearly all are; with None, `close` tells."""
+        if not self._pieces:
+            return None
+        self._document = document_of(self.raw)
+        return plain_usage(self._document)
+
     def close(self) -> UsageReader:
         """No more comes; what was read of it."""
-        reader = self._reader
-        if self._pieces:
-            reader.feed(b"".join(self._pieces))
-            self._pieces = []
-        reader.close()
+        if self._reader is not _NONE_YET:
+            self._reader.close()
+            return self._reader
+        reader = self._reader = UsageReader("json")
+        body = self.raw
+        reader.take_document(self._document or document_of(body), body)
         return reader
 
     def trouble(self) -> tuple[str | None, str | None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -48,23 +48,28 @@ _Used = tuple[list[Usage], bool, int | None]
 _NOTHING: _Used = ([], False, None)
 
 
+# With room for all of it in the object: most of what it has is looked up several times.
+@dataclass(slots=True, eq=False, repr=False)
 class RequestLog:
     """`now` is the Unix time of the request; lengths of time are of the monotonic clock.
     `reservation` is what is held for it where its key has limits; in `unwritten` it is kept until
     its row is written."""
 
-    # In the class, because most requests leave most of it as it is; and an object of so many
-    # attributes would have no room for them but a dict of its own.
+    key_id: int
+    endpoint: str
+    now: float
+    _unwritten: UnwrittenRequests | None = None
+    method: str = "POST"
     #: The size of its body, where that is known.
-    request_bytes = 0
+    request_bytes: int = 0
     #: Of a batch's results, how many were counted before.
-    counted_results = 0
+    counted_results: int = 0
     model: str | None = None
-    is_stream = False
+    is_stream: bool = False
     #: What it costs is not known, whatever the answer says.
-    uncounted = False
+    uncounted: bool = False
     #: Its conversation was with another token before.
-    moved = False
+    moved: bool = False
     client_address: str | None = None
     #: The group that its key is in.
     group_id: int | None = None
@@ -72,37 +77,22 @@ class RequestLog:
     container_id: str | None = None
     token_id: int | None = None
     token_name: str | None = None
-    attempts = 0
+    attempts: int = 0
     reservation: Reservation | None = None
     slot: int | None = None
     _kept_path: str | None = None
     _noted_ending: str | None = None
     #: Whether its answer is kept as it came, as far as that has come.
-    _is_kept = False
+    _is_kept: bool = False
     _ttfb_ms: int | None = None
-    _duration_ms = 0
-    _status = 0
+    _duration_ms: int = 0
+    _status: int = 0
     _error: str | None = None
-    _ending = "complete"
+    _ending: str = "complete"
     _request_id: str | None = None
     _answer: AnswerReader | None = None
     _used: _Used | None = None
-
-    def __init__(
-        self,
-        key_id: int,
-        endpoint: str,
-        now: float,
-        unwritten: UnwrittenRequests | None = None,
-        *,
-        method: str = "POST",
-    ) -> None:
-        self.key_id = key_id
-        self.method = method
-        self.endpoint = endpoint
-        self.now = now
-        self._unwritten = unwritten
-        self._started = time.monotonic()
+    _started: float = field(default_factory=time.monotonic)
 
     @property
     def begun(self) -> bool:
@@ -205,16 +195,17 @@ class RequestLog:
 
     def row(self, prices: PriceTable) -> Row:
         """What is known now is all."""
-        parts, is_estimate, _ = self._read()
-        return Row(  # by position, which takes a third of the time
+        parts, is_estimate, _ = self._used or self._read()
+        day = _day(int(self.now) // DAY_SECONDS)
+        values = (
             int(self.now * 1000),
             self.key_id,
             self.token_id,
-            self._path,
+            self._kept_path or self._path,
             self.model,
             self.is_stream,
             parts[0] if len(parts) == 1 else total(parts),
-            cost_nanousd(parts, prices, _day(int(self.now) // DAY_SECONDS)) if parts else 0,
+            cost_nanousd(parts, prices, day) if parts else 0,
             self._status,
             self._error,
             self._ending,
@@ -226,10 +217,11 @@ class RequestLog:
             is_estimate,
             self.uncounted and 200 <= self._status < 300,
             self.moved,
-            move_nanousd(parts, prices, _day(int(self.now) // DAY_SECONDS)) if self.moved else 0,
+            move_nanousd(parts, prices, day) if self.moved else 0,
             self.client_address,
             self.group_id,
         )
+        return Row._make(values)  # by position, and at once, which takes a quarter of the time
 
     @property
     def _path(self) -> str:
@@ -332,7 +324,14 @@ class RequestLog:
     def _read(self) -> _Used:
         """What the answer has used, read to its end."""
         if self._used is None:
-            self._used = self._take_over(self._answer) if self._answer else _NOTHING
+            answer, plain = self._answer, None
+            if answer is not None and self._status == 200 and self._error is None:
+                plain = answer.plain()
+            if plain is not None:
+                self.model = plain.model
+                self._used = [plain], False, None
+            else:
+                self._used = self._take_over(answer) if answer else _NOTHING
         return self._used
 
     def _take_over(self, answer: AnswerReader) -> _Used:

@@ -1,0 +1,66 @@
+"""The usage of a message that was answered as a whole, as nearly all such answers have it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any
+
+from airoxy.core.billing.message_usage import CACHE_WRITES, MAX_COUNT, MODEL_LENGTH, bounded_text
+from airoxy.core.billing.usage import USAGE, Usage
+
+#: What tells more of a message than its usage, or that it is none.
+_MORE = ("error", "container", "message", "delta")
+_ONLY_INT = {int}
+#: Its fields follow the table, which a type checker cannot know.
+_usage: Any = Usage
+
+
+def _runs() -> tuple[tuple[str, tuple[str, ...], tuple[int, ...]], ...]:
+    """The names of USAGE in its order, in runs that one object of the usage holds ("" is the usage
+    itself), and as many zeros."""
+    paths = (each.found_as.rpartition(".") for each in USAGE)
+    return tuple(
+        (holder, names, (0,) * len(names))
+        for holder, run in groupby(paths, key=lambda path: path[0])
+        for names in [tuple(name for _, _, name in run)]
+    )
+
+
+_RUNS = _runs()
+
+
+def plain_usage(message: Mapping[str, Any]) -> Usage | None:
+    """What `MessageUsage` would make of this document, in half the time; None for what needs its
+    rules."""
+    usage, model = message.get("usage"), message.get("model")
+    if (
+        type(usage) is not dict
+        or type(model) is not str
+        or message.get("type") != "message"
+        or message.get("stop_reason") == "refusal"
+        or "output_tokens" not in usage
+        or "prompt_tokens" in usage
+        or "iterations" in usage
+        or not (0 < len(model) <= MODEL_LENGTH and model.isascii())
+        or any(map(message.get, _MORE))
+    ):
+        return None
+    get = usage.get
+    counts = [get(CACHE_WRITES, 0)]
+    for holder, names, zeros in _RUNS:
+        group = get(holder) if holder else usage
+        counts += map(group.get, names, zeros) if type(group) is dict else zeros
+    if set(map(type, counts)) != _ONLY_INT or min(counts) < 0 or max(counts) > MAX_COUNT:
+        return None
+    writes, *counted = counts
+    plain: Usage = _usage(model, *counted)
+    if writes:
+        plain.explain_writes(writes)
+    if "service_tier" in usage:
+        plain.batch = usage["service_tier"] == "batch"
+    if "inference_geo" in usage:
+        plain.geo = bounded_text(usage["inference_geo"], MODEL_LENGTH)
+    if "speed" in usage:
+        plain.speed = bounded_text(usage["speed"], MODEL_LENGTH)
+    return plain
