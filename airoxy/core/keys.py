@@ -14,6 +14,8 @@ from airoxy.errors import InvalidInput
 
 KEY_PREFIX = "ak-"
 KEY_LENGTH = 40
+#: One of Anthropic's, long enough that 7 characters of it give nothing away.
+_WHOLE_TOKEN = re.compile(r"(sk-ant-[a-z]+[0-9]*-)[\w-]{40}", re.ASCII)
 _ALPHABET = string.ascii_letters + string.digits
 
 
@@ -35,7 +37,11 @@ def digest(key: str | bytes) -> bytes:
 
 
 def mask(secret: str) -> str:
-    """The first 8 and last 4 characters; of a text too short for that, nothing."""
+    """The first 8 and last 4 characters, which leave a client key 184 secret bits; of a text too
+    short for that, nothing. Anthropic's tokens begin alike and end alike (AA), so of a whole one
+    there is what Anthropic's own console shows: its kind, 3 characters and the last 4."""
+    if kind := _WHOLE_TOKEN.match(secret):
+        return f"{secret[: kind.end(1) + 3]}…{secret[-4:]}"
     return f"{secret[:8]}…{secret[-4:]}" if len(secret) >= 16 else "…"
 
 

@@ -330,6 +330,9 @@ CREATE TABLE notices (
 CREATE TABLE lasting (event TEXT NOT NULL PRIMARY KEY, since INTEGER NOT NULL) STRICT;
 """
 
+# The masks of Anthropic's tokens tell them apart; those whose key is not here keep the old ones.
+_MASKS = "UPDATE tokens SET masked = masked(token) WHERE masked IS NOT NULL AND key_fits();"
+
 #: Step n brings `user_version` to n.
 MIGRATIONS: tuple[str, ...] = (
     _KEYS_AND_TOKENS + _GENERATION + REQUESTS,
@@ -354,6 +357,7 @@ MIGRATIONS: tuple[str, ...] = (
     _DAY_OFFSETS,
     CONSOLE,
     _NOTICES,
+    _MASKS,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1

@@ -29,13 +29,24 @@ def test_text_and_bytes_have_the_same_digest():
     ("secret", "masked"),
     [
         ("sk-ant-api03-abcdefghijkl", "sk-ant-a…ijkl"),
+        ("sk-ant-api03-" + "aBc" * 30 + "-_AA", "sk-ant-api03-aBc…-_AA"),
+        ("sk-ant-oat01-" + "x_-" * 30 + "-yAA", "sk-ant-oat01-x_-…-yAA"),
+        ("ak-" + "x1Y2z" * 8, "ak-x1Y2z…1Y2z"),
         ("short", "…"),
         ("sk-ant-too-shor", "…"),
         ("", "…"),
     ],
 )
-def test_a_mask_shows_8_first_and_4_last_characters_of_a_long_secret_only(secret, masked):
+def test_a_mask_shows_little_and_of_a_short_secret_nothing(secret, masked):
     assert mask(secret) == masked
+
+
+@pytest.mark.parametrize("kind", ["sk-ant-api03-", "sk-ant-oat01-", "ak-"])
+def test_masks_tell_secrets_apart_that_begin_and_end_alike(kind):
+    ends = "" if kind == "ak-" else "AA"
+    drawn = [kind + new_key(secrets.choice)[3:] * (2 if ends else 1) + ends for _ in range(200)]
+    assert len({mask(secret) for secret in drawn}) == 200
+    assert all(len(mask(secret)) <= len(kind) + 10 for secret in drawn)
 
 
 def test_the_type_is_told_by_the_prefix():

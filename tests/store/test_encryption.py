@@ -325,6 +325,26 @@ def test_the_copy_serves_in_the_place_of_the_database(plain: Path) -> None:
         assert tokens.list_tokens(db, 0)[0]["masked"] == "sk-ant-o…-one"
 
 
+@pytest.mark.parametrize("key_is_there", [True, False])
+def test_masks_of_before_are_made_anew_where_the_key_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key_is_there: bool
+) -> None:
+    path = tmp_path / "airoxy.db"
+    step = migrations.MIGRATIONS.index(migrations._MASKS)
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:step])
+        with opened(path) as db:
+            secret = "sk-ant-api03-" + "test-" * 18 + "xyAA"
+            tokens.add_token(db, name="one", type="api_key", token=secret, refresh_token=None,
+                             expires_at=None, now=0)  # fmt: skip
+            run(db, "UPDATE tokens SET masked = 'sk-ant-a…xyAA'")
+    if not key_is_there:
+        path.with_name("token.key").unlink()
+    with opened(path) as db:
+        (row,) = tokens.list_tokens(db, 0)
+    assert row["masked"] == ("sk-ant-api03-tes…xyAA" if key_is_there else "sk-ant-a…xyAA")
+
+
 # What it costs
 
 
