@@ -18,7 +18,7 @@ from typing import TypeVar
 import apsw
 
 from airoxy.config import OAuth
-from airoxy.core.oauth import Answer, Refreshed, Refused, pause
+from airoxy.core.oauth import Answer, Refreshed, Refused, Unavailable, pause
 from airoxy.store import leases
 from airoxy.store.fleet import leases as fleet_leases
 from airoxy.store.fleet.membership import membership, on_disk
@@ -72,8 +72,10 @@ def ask_anthropic(
 ) -> Answer:
     """upstream.refresh, imported when it is needed: with httpx it takes a tenth of a second, and
     most processes never refresh."""
-    from airoxy.upstream.oauth import refresh
-
+    try:
+        from airoxy.upstream.oauth import refresh
+    except OSError as error:  # no descriptor is left to read it with
+        return Unavailable(f"the OAuth endpoint cannot be asked: {error.strerror}")
     return refresh(oauth, refresh_token, clock, sending)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 import threading
 
 from airoxy.config import OAuth
 from airoxy.core.oauth import Answer, Refused, Unavailable
-from airoxy.jobs.refresh import refresh_token, refresh_tokens
+from airoxy.jobs.refresh import ask_anthropic, refresh_token, refresh_tokens
 from airoxy.store import tokens
 from airoxy.store.schema import open_database
 from tests.jobs.refreshing import (
@@ -182,3 +184,18 @@ def test_a_pair_is_held_on_to_while_the_database_is_locked(db, clock, token_id, 
     unlock.join()
     assert secrets(db) == (NEW, NEW_REFRESH)
     locker.close()
+
+
+def test_without_a_descriptor_nobody_can_be_asked_and_the_refresh_token_is_not_spent(clock):
+    module = sys.modules.pop("airoxy.upstream.oauth", None)
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    sent: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, usual[1]))
+    try:
+        answer = ask_anthropic(OAUTH, OLD_REFRESH, clock, lambda: sent.append(1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+        if module:
+            sys.modules["airoxy.upstream.oauth"] = module
+    assert answer == Unavailable("the OAuth endpoint cannot be asked: Too many open files")
+    assert not sent
