@@ -55,8 +55,15 @@ class Home:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def type(self, *command: str | Path, typed: list[str], until: Callable[[], object]) -> None:
-        """Run a command on a terminal, type this into it, and leave when `until` holds."""
+    def type(
+        self,
+        *command: str | Path,
+        typed: list[str],
+        until: Callable[[], object],
+        may_type: Callable[[], object] = lambda: True,
+    ) -> None:
+        """Run a command on a terminal, type this into it while `may_type` holds, and leave when
+        `until` does."""
         here, there = pty.openpty()
         process = subprocess.Popen(
             command, cwd=self.directory, env=self.environ, stdin=there, stdout=there,
@@ -69,7 +76,7 @@ class Home:
                 # It takes keys when it has drawn itself, which it has when it falls silent.
                 if select.select([here], [], [], 1.0)[0]:
                     seen += os.read(here, 65536)
-                elif left:
+                elif left and may_type():
                     os.write(here, left.pop(0).encode())
                 assert process.poll() is None, seen
                 assert len(seen) < 10_000_000, seen[-2000:]

@@ -35,7 +35,11 @@ def fresh_start(home: Home, upstream: FakeAnthropic) -> None:
     said = ["Topic one", "Topic one, more", "/clear", "Topic two", "Topic two, more"]
     typed, last = [keys for text in said for keys in (text, "\r")], said[-1].encode()
     home.type(
-        CLAUDE, typed=typed, until=lambda: any(last in seen.body for seen in upstream.messages)
+        CLAUDE,
+        typed=typed,
+        until=lambda: any(last in s.body and s.answered_at for s in upstream.messages),
+        # What is typed while it waits for an answer would become part of the next question.
+        may_type=lambda: all(seen.answered_at for seen in upstream.messages),
     )
 
 
