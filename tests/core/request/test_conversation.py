@@ -16,6 +16,7 @@ from airoxy.core.request.conversation import (
     opening_of,
     session_in,
     thread_in,
+    uses_cache,
 )
 
 CACHED = {"cache_control": {"type": "ephemeral"}}
@@ -84,6 +85,27 @@ def test_a_cache_is_found_wherever_clients_put_it(document):
     sent = json.dumps({"model": "claude-opus-5-5", "max_tokens": 1} | document)
     assert hashed(sent.encode()) == hashed(body("x" * 9_000, **CACHED))
     assert hashed(sent.replace("cache_control", "cash_control").encode()) is None
+
+
+@pytest.mark.parametrize("size", [0, 5_000, 9_000, 60_000, 100_000, 127_000, 150_000])
+@pytest.mark.parametrize("letters", ["x", "x_", "x" * 300 + "_", "x" * 3000 + "_"])
+def test_a_cache_is_found_in_the_prompt_and_at_the_end_whatever_stands_around_it(size, letters):
+    filled = (letters * (size // len(letters) + 1))[:size]
+    for before in (0, size // 3, size // 2, size - 9_000, size):
+        at = min(max(0, before), 60_000)
+        front, back = filled[:at], filled[at:]
+        for system, content in (([text(front, **CACHED)], back), (filled, [text("", **CACHED)])):
+            sent = json.dumps({"system": system, "messages": [{"content": content}]}).encode()
+            assert uses_cache(sent)
+            assert not uses_cache(sent.replace(b"cache_control", b"cache-control"))
+            assert not uses_cache(sent.replace(b"cache_control", b"cache_controls"))
+
+
+@pytest.mark.parametrize("sent", [b"_", b'cache_control"', b'"cache_contro', b'_"cache_'])
+def test_a_part_of_the_word_is_no_cache(sent):
+    assert not uses_cache(sent)
+    assert not uses_cache(sent + b"x" * 100_000)
+    assert not uses_cache(b"x" * 100_000 + sent)
 
 
 def test_a_string_and_a_block_of_the_same_words_are_one_opening():
