@@ -9,10 +9,9 @@ DEB = dist/airoxy_$(VERSION)_all.deb
 
 # What the tests need beside the package's own dependencies (those stand in debian/control).
 DOCS_PACKAGES := furo python3-myst-parser python3-sphinx
-TEST_PACKAGES := $(DOCS_PACKAGES) ansible-core caddy chromium chromium-driver curl git golang-go haproxy man-db nginx-light \
-	openssl postgresql prometheus python3-hypothesis python3-psycopg2 python3-pytest python3-pytest-timeout python3-pytest-xdist \
-	python3-selenium python3-venv \
-	shellcheck systemd
+TEST_PACKAGES := $(DOCS_PACKAGES) ansible-core bash-completion caddy chromium chromium-driver curl fish git golang-go \
+	haproxy man-db nginx-light openssl postgresql prometheus python3-hypothesis python3-psycopg2 python3-pytest \
+	python3-pytest-timeout python3-pytest-xdist python3-selenium python3-venv shellcheck systemd zsh
 SYSTEM_PACKAGES := apt-utils debhelper dpkg-dev gnupg iproute2 lintian mmdebstrap systemd-container
 PACKAGE_NEEDS = $(shell sed -n '/^Depends:/,/^[A-Z]/s/^ \(python3-[a-z0-9-]*\).*/\1/p' debian/control)
 
@@ -59,7 +58,7 @@ test: $(if $(IS_ROOT),,unbooted) test-debian test-newest test-system test-client
 lint: .venv/newest/.complete  ## style and types
 	$(NEWEST)/ruff check
 	$(NEWEST)/mypy
-	shellcheck tests/*.sh .ci/run debian/*.sh debian/airoxy.p*
+	shellcheck tests/*.sh .ci/run debian/*.sh debian/airoxy.p* etc/completion/bash/airoxy
 
 newest: .venv/pins/bin/uv  ## move what the tests install on to the newest versions, and run what that touches
 	$(UV_COMPILE) tests/newest.txt tests/newest.in

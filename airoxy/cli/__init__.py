@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -12,7 +14,7 @@ from airoxy import __version__
 from airoxy.cli.command import Command, Context, Group, show_help
 from airoxy.cli.parsing.modules import MODULES, load
 from airoxy.cli.parsing.parser import Parser
-from airoxy.errors import EXIT_FAILED, AiroxyError
+from airoxy.errors import EXIT_FAILED, EXIT_USAGE, AiroxyError
 
 
 def groups(modules: Iterable[str] = MODULES) -> list[Group | Command]:
@@ -46,6 +48,7 @@ def build_parser(modules: Iterable[str] = MODULES) -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. 0 done, 1 failed, 2 wrong usage, 78 wrong configuration."""
+    _prepare_streams()
     words, modules = _understood(sys.argv[1:] if argv is None else argv)
     arguments = build_parser(modules).parse_args(words)
     context = Context(arguments.config, command=getattr(arguments, "command", ""))
@@ -59,10 +62,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_status
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # The reader of the output (`| head`) has seen enough; Python's exit must be silent too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
+    except BrokenPipeError:  # the reader of the output (`| head`) has seen enough
+        return _give_up_output()
+    except UnicodeEncodeError:
+        print("airoxy: A word of the command line is not in UTF-8.", file=sys.stderr)
+        return EXIT_USAGE
+    except OSError as error:
+        if error.filename is not None or error.errno != errno.ENOSPC:
+            raise
+        print(f"airoxy: The output cannot be written: {error.strerror}.", file=sys.stderr)
+        return _give_up_output()
     except Exception as error:
         if type(error).__module__ != "apsw":
             raise
@@ -70,6 +79,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
     finally:
         _tell_changes(context)
+
+
+def _prepare_streams() -> None:
+    """Any text can be printed, whatever the terminal's encoding. What is closed is /dev/null, or a
+    file that is opened next would take its place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(null, mode, closefd=False))
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _give_up_output() -> int:
+    """Python's exit, which writes what is left, must be silent too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_FAILED
 
 
 def _tell_changes(context: Context) -> None:

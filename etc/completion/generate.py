@@ -24,6 +24,8 @@ FILES = ("FILE", "FILE.deb", "PATH", "P")
 #: What `airoxy complete` offers as the value of an option.
 KINDS = {"--key": "keys", "--group": "groups", "--token": "tokens", "--models": "models",
          "--model": "models", "--month": "months"}  # fmt: skip
+#: Options whose value is a list with commas.
+LISTS = ("--models",)
 #: And as the id that follows a command of these groups.
 GROUPS = {"api-key": "keys", "group": "groups", "token": "tokens"}
 
@@ -105,39 +107,65 @@ def bash(tree: list[Level]) -> str:
         if option.choices:
             chosen.append(f'        {word}) follow="{" ".join(map(str, option.choices))}" ;;')
         elif kind := _offered(option):
-            chosen.append(f'        {word}) follow="{_asked(kind)}" ;;')
+            chosen.append(f'        {word}) follow="{_asked(kind)}"{_bash_list(word)} ;;')
         else:
             (files if _takes_file(option) else plain).append(word)
-    name_files = 'mapfile -t COMPREPLY < <(compgen -f -- "$word"); return'
-    values = [f"        {' | '.join(files)}) {name_files} ;;"]
+    values = [f"        {' | '.join(files)}) {_BASH_FILES} ;;"]
     values += [f"        {' | '.join(plain)}) return ;;", *chosen]
     follow = []
     for level in tree:
         words = [*level.commands, *level.spellings, *([_asked(level.kind)] if level.kind else [])]
-        name = f"; [[ $word == -* ]] || {{ {name_files}; }}" if level.takes_file else ""
+        name = f"; [[ $word == -* ]] || {{ {_BASH_FILES}; }}" if level.takes_file else ""
         follow.append(f'            "{level.words}") follow="{" ".join(words)}"{name} ;;')
     return f"""{HEAD}# shellcheck shell=bash
 
 _airoxy() {{
-    local word=${{COMP_WORDS[COMP_CWORD]}} command="" follow="" next i
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        next="${{command:+$command }}${{COMP_WORDS[i]}}"
+    # Not COMP_WORDS, in which --key=laptop and token:add are three words.
+    local line=${{COMP_LINE:0:COMP_POINT}} typed word option next breaks
+    local lead="" command="" follow=""
+    read -ra typed <<<"$line"
+    [[ $line == *[[:space:]] ]] && typed+=("")
+    word=${{typed[-1]}} option=${{typed[-2]}}
+    for next in "${{typed[@]:1:${{#typed[@]}}-2}}"; do
+        next="${{command:+$command }}${{next/:/ }}"
         case $next in
             {known})
                 command=$next ;;
         esac
+        [[ $command != help ]] || command=""
     done
-    case ${{COMP_WORDS[COMP_CWORD - 1]}} in
+    if [[ $word == --*=* ]]; then
+        option=${{word%%=*}} lead=${{word%%=*}}=
+    elif [[ -z $command && $word == *:* ]]; then
+        command=${{word%%:*}} lead=${{word%%:*}}:
+    fi
+    word=${{word#"$lead"}}
+    COMPREPLY=()
+    case $option in
 {chr(10).join(values)}
         *)
             case $command in
 {chr(10).join("    " + line for line in follow)}
             esac ;;
     esac
-    mapfile -t COMPREPLY < <(compgen -W "$follow" -- "$word")
+    mapfile -t COMPREPLY < <(compgen -P "$lead" -W "$follow" -- "$word")
+    # Of a word with such a letter readline puts in what is behind it.
+    breaks=${{COMP_WORDBREAKS//[^=:@]/}} word=$lead$word
+    [[ -z $breaks ]] || COMPREPLY=("${{COMPREPLY[@]#"${{word%"${{word##*["$breaks"]}}"}}"}}")
 }}
 complete -F _airoxy airoxy
 """
+
+
+#: Leaves it to readline, which knows about directories, blanks and ~.
+_BASH_FILES = "compopt -o default; return"
+
+
+def _bash_list(option: str) -> str:
+    """Completes the last one of several with commas between them."""
+    if option not in LISTS:
+        return ""
+    return "; [[ $word != *,* ]] || { lead+=${word%,*}, word=${word##*,}; }"
 
 
 def fish(tree: list[Level]) -> str:
@@ -149,10 +177,18 @@ def fish(tree: list[Level]) -> str:
         "    set --local known",
         *known,
         "    set --local command",
-        "    for word in (commandline --tokenize --cut-at-cursor --current-process)[2..]",
+        "    set --local typed (commandline --tokenize --cut-at-cursor --current-process)",
+        "    for word in (string replace ':' ' ' -- $typed[2..])",
         '        contains -- (string trim "$command $word") $known; and set --append command $word',
+        '        test "$command" = help; and set command',
         "    end",
         '    test "$command" = "$argv"',
+        "end",
+        "",
+        "function __airoxy_list --description 'The words, behind those of a list with commas'",
+        "    set --local typed (commandline --current-token --cut-at-cursor)",
+        "    set typed (string replace --regex '^--[a-z-]+=' '' -- $typed)",
+        "    string replace --regex '^' -- (string replace --regex '[^,]*$' '' -- $typed) $argv",
         "end",
         "",
         "complete --command airoxy --no-files",
@@ -162,12 +198,17 @@ def fish(tree: list[Level]) -> str:
         for name, told in level.commands.items():
             lines.append(f"{here} --arguments {name} --description {_quoted(told)}")
         if level.kind:
-            lines.append(f"{here} --arguments '(airoxy complete {level.kind} 2>/dev/null)'")
+            lines.append(f"{here} --arguments '{_fish_asked(level.kind)}'")
         if level.takes_file:
             lines.append(f"{here} --force-files")
         for option in level.options:
             lines += [f"{here} {_fish_option(option, word)}" for word in _long(option)]
     return "\n".join(lines) + "\n"
+
+
+def _fish_asked(kind: str, option: str = "") -> str:
+    asked = f"(airoxy complete {kind} 2>/dev/null)"
+    return f"(__airoxy_list {asked})" if option in LISTS else asked
 
 
 def _fish_option(option: argparse.Action, word: str) -> str:
@@ -177,7 +218,7 @@ def _fish_option(option: argparse.Action, word: str) -> str:
         if option.choices:
             value += f" --arguments {_quoted(' '.join(map(str, option.choices)))}"
         elif kind := _offered(option):
-            value += f" --arguments '(airoxy complete {kind} 2>/dev/null)'"
+            value += f" --arguments '{_fish_asked(kind, word)}'"
         elif _takes_file(option):
             value += " --force-files"
     return f"--long-option {word[2:]}{value} --description {_quoted(_help(option))}"
@@ -191,7 +232,8 @@ def zsh(tree: list[Level]) -> str:
         if option.choices:
             act = f"compadd -- {' '.join(map(str, option.choices))}"
         elif kind := _offered(option):
-            act = f'compadd -- ${{(f)"{_asked(kind)}"}}'
+            before = "compset -P '*,'; " if word in LISTS else ""
+            act = f'{before}compadd -- ${{(f)"{_asked(kind)}"}}'
         else:
             act = "_files" if _takes_file(option) else "_message value"
         values.append(f"        {word}) {act}; return ;;")
@@ -208,15 +250,23 @@ def zsh(tree: list[Level]) -> str:
     return f"""#compdef airoxy
 {HEAD}
 _airoxy() {{
-    local command='' next i
+    local command='' next option=$words[CURRENT-1]
     local -a follow
-    for ((i = 2; i < CURRENT; i++)); do
-        next="${{command:+$command }}$words[i]"
+    for next in "${{(@)words[2,CURRENT-1]}}"; do
+        next="${{command:+$command }}${{next/:/ }}"
         case $next in
             ({known}) command=$next ;;
         esac
+        [[ $command != help ]] || command=''
     done
-    case $words[CURRENT-1] in
+    if [[ $PREFIX == --*=* ]]; then
+        option=${{PREFIX%%=*}}
+        compset -P 1 '*='
+    elif [[ -z $command && $PREFIX == *:* ]]; then
+        command=${{PREFIX%%:*}}
+        compset -P 1 '*:'
+    fi
+    case $option in
 {chr(10).join(values)}
     esac
     case $command in

@@ -52,14 +52,15 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _add(context: Context, args: Namespace) -> None:
-    changes = default_limits(context.config, context.moment()) | cli_limits.of_key(context, args)
     name, given = _name(args), "-" in given_words(args)
+    changes = default_limits(context.config, context.moment()) | cli_limits.of_key(context, args)
     key = given_key(context.input.readline().strip()) if given else new_key(secrets.choice)
     db = context.database
     with transaction(db):
         key_id = keys.add_key(db, name, key, context.now())
         if changes:
             set_limits(db, key_id, changes)
+    cli_limits.warn_of_unknown_models(context, changes)
     if args.json:
         return context.json({"id": key_id, "name": name, "key": key})
     context.say(f"Key {key_id} for {name}, shown this once:\n\n    {key}\n")
@@ -93,6 +94,7 @@ def _set(context: Context, args: Namespace) -> None:
         raise InvalidInput("Say what to change: `airoxy api-key set --help` lists it.")
     key_id = context.key_id(args.id)
     set_limits(context.database, key_id, changes)
+    cli_limits.warn_of_unknown_models(context, changes)
     _tell(context, keys.find_key(context.database, key_id), json=args.json)
 
 

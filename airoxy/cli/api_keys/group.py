@@ -36,8 +36,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _add(context: Context, args: Namespace) -> None:
-    changes = _changes(context, args)
+    changes = cli_limits.changes(args, context.moment(), cli_limits.OF_GROUPS)
     group_id = groups.add_group(context.database, args.name, context.now(), changes)
+    cli_limits.warn_of_unknown_models(context, changes)
     if args.json:
         return context.json({"id": group_id, "name": args.name})
     context.say(f"Group {group_id} ({args.name}) is there now. To put a key into it:\n")
@@ -52,20 +53,15 @@ def _set_arguments(parser: ArgumentParser) -> None:
 
 
 def _set(context: Context, args: Namespace) -> None:
-    changes = _changes(context, args)
+    changes = cli_limits.changes(args, context.moment(), cli_limits.OF_GROUPS)
     if args.name is not None:
         changes["name"] = args.name
     if not changes:
         raise InvalidInput("Say what to change: `airoxy group set --help` lists it.")
     group_id = context.group_id(args.id)
     groups.set_group(context.database, group_id, changes)
-    _tell(context, groups.find_group(context.database, group_id), json=args.json)
-
-
-def _changes(context: Context, args: Namespace) -> dict[str, Any]:
-    changes = cli_limits.changes(args, context.moment(), cli_limits.OF_GROUPS)
     cli_limits.warn_of_unknown_models(context, changes)
-    return changes
+    _tell(context, groups.find_group(context.database, group_id), json=args.json)
 
 
 def _list(context: Context, args: Namespace) -> None:

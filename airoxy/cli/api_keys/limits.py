@@ -103,7 +103,6 @@ def of_key(context: Context, args: Namespace) -> dict[str, Any]:
         found["group_id"] = context.group_id(found["group_id"])
         if found["group_id"] == EVERYBODY:
             raise InvalidInput("--group: every key is in the group of all keys anyway.")
-    warn_of_unknown_models(context, found)
     return found
 
 

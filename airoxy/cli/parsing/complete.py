@@ -12,7 +12,7 @@ from airoxy.errors import AiroxyError
 from airoxy.store import groups, keys, tokens
 
 #: What a shell takes for one word.
-_WORD = re.compile(r"[\w.@+:-]+")
+_WORD = re.compile(r"[\w.@+-]+")
 
 
 def _keys(context: Context) -> Iterator[str]:

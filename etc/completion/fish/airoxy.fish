@@ -84,10 +84,18 @@ function __airoxy_at --description 'Whether this is the command typed so far'
     set --append known "version"
     set --append known "complete"
     set --local command
-    for word in (commandline --tokenize --cut-at-cursor --current-process)[2..]
+    set --local typed (commandline --tokenize --cut-at-cursor --current-process)
+    for word in (string replace ':' ' ' -- $typed[2..])
         contains -- (string trim "$command $word") $known; and set --append command $word
+        test "$command" = help; and set command
     end
     test "$command" = "$argv"
+end
+
+function __airoxy_list --description 'The words, behind those of a list with commas'
+    set --local typed (commandline --current-token --cut-at-cursor)
+    set typed (string replace --regex '^--[a-z-]+=' '' -- $typed)
+    string replace --regex '^' -- (string replace --regex '[^,]*$' '' -- $typed) $argv
 end
 
 complete --command airoxy --no-files
@@ -146,7 +154,7 @@ complete --command airoxy --condition '__airoxy_at api-key add' --long-option sp
 complete --command airoxy --condition '__airoxy_at api-key add' --long-option requests-per-minute --require-parameter --description 'requests in any sixty seconds'
 complete --command airoxy --condition '__airoxy_at api-key add' --long-option tokens-per-minute --require-parameter --description 'input and output tokens in any sixty seconds, but those read from the cache'
 complete --command airoxy --condition '__airoxy_at api-key add' --long-option concurrent --require-parameter --description 'requests that may run at the same time'
-complete --command airoxy --condition '__airoxy_at api-key add' --long-option models --require-parameter --arguments '(airoxy complete models 2>/dev/null)' --description 'the only models, such as ’claude-haiku-*,claude-sonnet-5’'
+complete --command airoxy --condition '__airoxy_at api-key add' --long-option models --require-parameter --arguments '(__airoxy_list (airoxy complete models 2>/dev/null))' --description 'the only models, such as ’claude-haiku-*,claude-sonnet-5’'
 complete --command airoxy --condition '__airoxy_at api-key add' --long-option expires --require-parameter --description 'the last day of the key, or the moment: 2026-12-31T18:00; or from now on: 30d'
 complete --command airoxy --condition '__airoxy_at api-key add' --long-option paths --require-parameter --description 'paths to open beside those that can be counted, such as ’/v1/agents*’'
 complete --command airoxy --condition '__airoxy_at api-key add' --long-option from --require-parameter --description 'the only networks that requests may come from: 192.0.2.0/24,2001:db8::7'
@@ -165,7 +173,7 @@ complete --command airoxy --condition '__airoxy_at api-key set' --long-option sp
 complete --command airoxy --condition '__airoxy_at api-key set' --long-option requests-per-minute --require-parameter --description 'requests in any sixty seconds; `none` takes it away'
 complete --command airoxy --condition '__airoxy_at api-key set' --long-option tokens-per-minute --require-parameter --description 'input and output tokens in any sixty seconds, but those read from the cache; `none` takes it away'
 complete --command airoxy --condition '__airoxy_at api-key set' --long-option concurrent --require-parameter --description 'requests that may run at the same time; `none` takes it away'
-complete --command airoxy --condition '__airoxy_at api-key set' --long-option models --require-parameter --arguments '(airoxy complete models 2>/dev/null)' --description 'the only models, such as ’claude-haiku-*,claude-sonnet-5’; `none` takes it away'
+complete --command airoxy --condition '__airoxy_at api-key set' --long-option models --require-parameter --arguments '(__airoxy_list (airoxy complete models 2>/dev/null))' --description 'the only models, such as ’claude-haiku-*,claude-sonnet-5’; `none` takes it away'
 complete --command airoxy --condition '__airoxy_at api-key set' --long-option expires --require-parameter --description 'the last day of the key, or the moment: 2026-12-31T18:00; or from now on: 30d; `none` takes it away'
 complete --command airoxy --condition '__airoxy_at api-key set' --long-option paths --require-parameter --description 'paths to open beside those that can be counted, such as ’/v1/agents*’; `none` takes it away'
 complete --command airoxy --condition '__airoxy_at api-key set' --long-option from --require-parameter --description 'the only networks that requests may come from: 192.0.2.0/24,2001:db8::7; `none` takes it away'
@@ -213,7 +221,7 @@ complete --command airoxy --condition '__airoxy_at group add' --long-option spen
 complete --command airoxy --condition '__airoxy_at group add' --long-option requests-per-minute --require-parameter --description 'requests in any sixty seconds'
 complete --command airoxy --condition '__airoxy_at group add' --long-option tokens-per-minute --require-parameter --description 'input and output tokens in any sixty seconds, but those read from the cache'
 complete --command airoxy --condition '__airoxy_at group add' --long-option concurrent --require-parameter --description 'requests that may run at the same time'
-complete --command airoxy --condition '__airoxy_at group add' --long-option models --require-parameter --arguments '(airoxy complete models 2>/dev/null)' --description 'the only models, such as ’claude-haiku-*,claude-sonnet-5’'
+complete --command airoxy --condition '__airoxy_at group add' --long-option models --require-parameter --arguments '(__airoxy_list (airoxy complete models 2>/dev/null))' --description 'the only models, such as ’claude-haiku-*,claude-sonnet-5’'
 complete --command airoxy --condition '__airoxy_at group add' --long-option paths --require-parameter --description 'paths to open beside those that can be counted, such as ’/v1/agents*’'
 complete --command airoxy --condition '__airoxy_at group add' --long-option from --require-parameter --description 'the only networks that requests may come from: 192.0.2.0/24,2001:db8::7'
 complete --command airoxy --condition '__airoxy_at group add' --long-option note --require-parameter --description 'what to remember of the group'
@@ -228,7 +236,7 @@ complete --command airoxy --condition '__airoxy_at group set' --long-option spen
 complete --command airoxy --condition '__airoxy_at group set' --long-option requests-per-minute --require-parameter --description 'requests in any sixty seconds; `none` takes it away'
 complete --command airoxy --condition '__airoxy_at group set' --long-option tokens-per-minute --require-parameter --description 'input and output tokens in any sixty seconds, but those read from the cache; `none` takes it away'
 complete --command airoxy --condition '__airoxy_at group set' --long-option concurrent --require-parameter --description 'requests that may run at the same time; `none` takes it away'
-complete --command airoxy --condition '__airoxy_at group set' --long-option models --require-parameter --arguments '(airoxy complete models 2>/dev/null)' --description 'the only models, such as ’claude-haiku-*,claude-sonnet-5’; `none` takes it away'
+complete --command airoxy --condition '__airoxy_at group set' --long-option models --require-parameter --arguments '(__airoxy_list (airoxy complete models 2>/dev/null))' --description 'the only models, such as ’claude-haiku-*,claude-sonnet-5’; `none` takes it away'
 complete --command airoxy --condition '__airoxy_at group set' --long-option paths --require-parameter --description 'paths to open beside those that can be counted, such as ’/v1/agents*’; `none` takes it away'
 complete --command airoxy --condition '__airoxy_at group set' --long-option from --require-parameter --description 'the only networks that requests may come from: 192.0.2.0/24,2001:db8::7; `none` takes it away'
 complete --command airoxy --condition '__airoxy_at group set' --long-option note --require-parameter --description 'what to remember of the group; `none` takes it away'

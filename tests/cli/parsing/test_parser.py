@@ -132,3 +132,31 @@ def test_columns_of_tables_align_whatever_the_names(airoxy: Airoxy) -> None:
     place = columns(head[: head.index("KEY")])
     for row in rows:
         assert columns(row[: row.index("ak-")]) == place
+
+
+@pytest.mark.parametrize(
+    ("typed", "status", "said"),
+    [
+        ("version >&-", 0, ""),
+        ("version 2>&-", 0, ""),
+        ("version >/dev/full", 1, "The output cannot be written: No space left on device.\n"),
+        ("api-key disable $'\\xff'", 2, "A word of the command line is not in UTF-8.\n"),
+        ("token add <&-", 2, "Give the token on standard input, and its refresh token after it.\n"),
+    ],
+)  # fmt: skip
+def test_odd_streams_and_bytes_leave_no_traceback(
+    airoxy: Airoxy, typed: str, status: int, said: str
+) -> None:
+    command = f"{PYTHON} -m airoxy --config {airoxy.config} {typed}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, env=environment(), text=True,
+                          capture_output=True)  # fmt: skip
+    assert (done.returncode, done.stderr) == (status, said and f"airoxy: {said}")
+
+
+def test_a_terminal_without_the_letters_of_a_name_shows_it_all_the_same(airoxy: Airoxy) -> None:
+    airoxy.key("日本")
+    command = [PYTHON, "-m", "airoxy", "--config", str(airoxy.config), "api-key", "list"]
+    done = subprocess.run(command, cwd=ROOT, env={**environment(), "PYTHONIOENCODING": "latin-1"},
+                          capture_output=True)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"\u65e5\u672c" in done.stdout
