@@ -44,6 +44,7 @@ class Context:
     clock: Callable[[], float] = time.time
     #: What was typed, without options: "api-key set".
     command: str = ""
+    _file: tuple[int, int] | None = None
 
     @cached_property
     def config(self) -> Config:
@@ -87,6 +88,7 @@ class Context:
         from airoxy.store.schema import open_database
 
         path = self.database_path
+        self._file = _identity(path)
         if may_only_read(path):
             return open_database(path, readonly=True)
         # Of the package's installation, and not of another that root looks after.
@@ -98,6 +100,21 @@ class Context:
         if self.command.partition(" ")[0] in _CHANGING and membership(db) is not None:
             self._commit_on_both_sides(db)
         return db
+
+    def reopen_replaced(self) -> bool:
+        """Open the database anew where another file has taken its place, as a backup does that is
+        restored; whether that was so. Raises StoreError."""
+        from airoxy.store.schema import open_database
+
+        found = _identity(self.database_path)
+        if found in (None, self._file):
+            return False
+        old, self._file = self.database, found
+        readonly = bool(old.readonly("main"))
+        new = open_database(self.database_path, create=False, readonly=readonly)
+        old.close()
+        vars(self)["database"] = new
+        return True
 
     def _commit_on_both_sides(self, db: apsw.Connection) -> None:
         """What a fleet shares is changed for all of its hosts, or not at all."""
@@ -189,6 +206,15 @@ class Context:
                 for cell, width, name in zip(line, widths, head, strict=True)
             ]
             self.say("  ".join(cells).rstrip())
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is there; None while there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def show_help(parser: argparse.ArgumentParser) -> Run:

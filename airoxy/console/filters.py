@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from airoxy.console.visit import Visit
@@ -11,11 +10,11 @@ from airoxy.errors import InvalidInput, NotFound
 from airoxy.store import groups, keys, tokens
 from airoxy.store.names import find_id
 from airoxy.store.usage import requests
+from airoxy.views.statuses import typed_statuses
 from airoxy.views.times import typed_moment
 
 #: Whose usage is meant, by the table in which they are.
 WHOSE = {"key": "api_keys", "token": "tokens", "group": "groups"}
-_STATUS = re.compile(r"([1-5])(?:xx|([0-9]{2}))", re.ASCII)
 _TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no")
 
 
@@ -28,7 +27,7 @@ def log_filter(visit: Visit) -> requests.Filter:
         **whose(visit),
         **{f"{name}_ms": _milliseconds(visit, name) for name in ("since", "until")},
         "failed": True if status == "failed" else is_true(visit, "failed"),
-        "statuses": _statuses(status) if status not in ("", "failed") else None,
+        "statuses": typed_statuses(status) if status not in ("", "failed") else None,
         "model": given.get("model"),
         "request_id": given.get("request"),
     }
@@ -76,14 +75,6 @@ def find_request(visit: Visit, text: str) -> dict[str, Any]:
 def _milliseconds(visit: Visit, name: str) -> int | None:
     when = moment(visit, name)
     return None if when is None else round(when * 1000)
-
-
-def _statuses(text: str) -> tuple[int, int]:
-    found = _STATUS.fullmatch(text)
-    if not found:
-        raise InvalidInput("A status looks like 429 or 5xx.")
-    first = int(found[1]) * 100 + int(found[2] or 0)
-    return first, first + (1 if found[2] else 100)
 
 
 def _searched(visit: Visit, q: str) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TextIO
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -98,7 +100,22 @@ def bar(share: float, width: int, out: TextIO) -> str:
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
+def is_coloured(out: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether colours are seen and wanted (https://no-color.org)."""
+    return out.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+
 def painted(text: str, out: TextIO, environ: Mapping[str, str]) -> str:
-    """Coloured where that is seen and wanted (https://no-color.org)."""
-    wanted = out.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
-    return f"{_CYAN}{text}{_PLAIN}" if wanted and text else text
+    """In cyan, where colours are wanted."""
+    return f"{_CYAN}{text}{_PLAIN}" if text and is_coloured(out, environ) else text
+
+
+def terminal_width(out: TextIO, environ: Mapping[str, str]) -> int | None:
+    """The columns of the terminal that `out` is; None where it is none."""
+    if not out.isatty():
+        return None
+    if (given := environ.get("COLUMNS", "")).isdecimal() and int(given):
+        return int(given)
+    with suppress(OSError, ValueError):  # such as that of a test, which has no descriptor
+        return os.get_terminal_size(out.fileno()).columns or 80
+    return 80

@@ -129,9 +129,12 @@ def last_use(db: apsw.Connection, key_id: int) -> float | None:
 
 
 def conditions(wanted: Mapping[str, Any]) -> tuple[str, list[Any]]:
-    """The SQL and the values of those conditions that have one."""
+    """The SQL and the values of those conditions that have one, or a tuple of them."""
     given = {condition: value for condition, value in wanted.items() if value is not None}
-    return " AND ".join(given) or "1", list(given.values())
+    values: list[Any] = []
+    for value in given.values():
+        values += value if isinstance(value, tuple) else (value,)
+    return " AND ".join(given) or "1", values
 
 
 def _where(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import select
 import signal
 import subprocess
 from pathlib import Path
@@ -11,8 +13,9 @@ import apsw
 import pytest
 
 from airoxy.errors import InvalidInput, NotFound
-from airoxy.store import keys
-from tests.cli.terminal import Typed
+from airoxy.store import keys, schema
+from airoxy.views import formats
+from tests.cli.terminal import Screen, Typed
 from tests.conftest import Clock
 from tests.program import PYTHON, ROOT, environment
 from tests.store.seed import TODAY, add_key, add_token, append, days_ago, row
@@ -126,6 +129,8 @@ def test_filters_choose_and_add_up(db: apsw.Connection, typed: Typed) -> None:
         ("--date", "2026-02-30"),
         ("--date", "22.11.2026"),
         ("--today", "--date", "2026-11-22"),
+        ("--status", "600"),
+        ("--status", "429,"),
     ],
 )
 def test_what_cannot_be_meant_is_wrong_usage(typed: Typed, words: tuple[str, ...]) -> None:
@@ -208,6 +213,9 @@ def various(db: apsw.Connection, typed: Typed) -> Typed:
         ("--failed", [7, 4, 3, 2]),
         ("--status 429", [2]),
         ("--status 5xx", [7, 3]),
+        ("--status 429,5XX", [7, 3, 2]),
+        ("--model haiku-4-5", [7]),
+        ("--model haiku-*,*[1m]", [7, 1]),
         ("--model claude-haiku-*", [7]),
         ("--model claude-opus-5-5[1m]", [1]),
         ("--model *[1m]", [1]),
@@ -232,6 +240,20 @@ def test_an_estimate_is_marked_and_so_is_what_cannot_be_counted(various: Typed) 
     assert costs == ["?", "$0.0010", "~$1.00"]
 
 
+def test_nothing_between_two_moments_is_an_error(typed: Typed) -> None:
+    with pytest.raises(InvalidInput, match="nothing is between"):
+        typed("logs", "--since", "1h", "--until", "2h")
+    with pytest.raises(InvalidInput, match="what comes"):
+        typed("logs", "--follow", "--until", "1h")
+
+
+def test_it_is_said_where_the_rows_begin_when_more_was_asked_for(
+    various: Typed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert len(various("logs", "--since", "2026-10-01").splitlines()) == 8
+    assert "from 2026-11-21 on" in capsys.readouterr().err
+
+
 def test_for_days_without_rows_the_sums_are_named(various: Typed) -> None:
     said = various("logs", "--until", "2026-11-20")
     assert said.startswith("No such requests.")
@@ -243,3 +265,103 @@ def test_for_days_without_rows_the_sums_are_named(various: Typed) -> None:
 def test_a_moment_that_is_none_is_an_error_of_one_line(typed: Typed, text: str) -> None:
     with pytest.raises(InvalidInput, match="--since"):
         typed("logs", "--since", text)
+
+
+# On a terminal
+
+
+@pytest.mark.parametrize("columns", [40, 50, 60, 79, 80, 100, 120, 150, 200, 300])
+def test_the_table_fits_the_terminal(db: apsw.Connection, typed: Typed, columns: int) -> None:
+    append(
+        db,
+        row(
+            api_key_id=add_key(db, "日本" * 20),
+            model="claude-" + "x" * 100,
+            cost_nanousd=10**14,
+            ending="worker_killed",
+            status_code=502,
+            error_message="e" * 400,
+        ),
+    )
+    told = typed("logs", screen=Screen(terminal=True), COLUMNS=f"{columns}", NO_COLOR="1")
+    head, line, error = told.splitlines()
+    assert max(map(formats.columns, (head, line, error))) <= columns
+    assert head.split()[0] == "TIME"
+    assert "MODEL" in head
+    assert "502 kill" in line
+    assert formats.columns(line[: line.index("502")]) == head.index("STATUS")
+
+
+@pytest.mark.parametrize(
+    ("columns", "heads"),
+    [
+        ("80", "TIME KEY MODEL IN OUT COST STATUS TOOK"),
+        ("120", "TIME KEY TOKEN ENDPOINT MODEL IN OUT WRITE READ COST STATUS TOOK"),
+        (
+            "200",
+            "TIME KEY TOKEN ENDPOINT MODEL IN OUT WRITE READ COST STATUS TOOK"
+            " REQUEST ID FIRST CLIENT",
+        ),
+    ],
+)
+def test_the_less_important_columns_need_a_wider_terminal(
+    db: apsw.Connection, typed: Typed, columns: str, heads: str
+) -> None:
+    append(db, row())
+    told = typed("logs", screen=Screen(terminal=True), COLUMNS=columns, NO_COLOR="1")
+    assert told.splitlines()[0].split() == heads.split()
+
+
+def test_a_status_has_a_colour_where_somebody_sees_it(various: Typed) -> None:
+    told = various("logs", screen=Screen(terminal=True))
+    for colour, status in ((32, "200"), (33, "429"), (31, "500"), (31, "200 fail"), (33, "200 l")):
+        assert f"\x1b[{colour}m{status}" in told
+    assert "\x1b" not in various("logs", screen=Screen(terminal=True), NO_COLOR="1")
+    assert "\x1b" not in various("logs", "--color", "never", screen=Screen(terminal=True))
+    assert "\x1b" not in various("logs")
+    assert "\x1b[31m500" in various("logs", "--color", "always", NO_COLOR="1")
+
+
+def test_following_goes_on_in_a_database_that_took_its_place(
+    db: apsw.Connection, typed: Typed
+) -> None:
+    path = Path(db.filename)
+    append(db, row(), row(), row())
+    command = [PYTHON, "-m", "airoxy", "--config", str(typed.config), "logs", "-f", "--json"]
+    with subprocess.Popen(
+        [*command, "-n", "1"],
+        cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True,
+    ) as follower:  # fmt: skip
+        assert follower.stdout
+        assert json.loads(follower.stdout.readline())["id"] == 3
+        other = schema.open_database(path.with_name("other.db"))
+        add_key(other, "alice")
+        append(other, row())
+        other.close()
+        db.close()
+        path.with_name("other.db").rename(path)
+        again = schema.open_database(path)
+        while not select.select([follower.stdout], [], [], 0.3)[0]:
+            append(again, row(endpoint="/v1/after"))
+        told = json.loads(follower.stdout.readline())
+        assert told["endpoint"] == "/v1/after"
+        again.close()
+        follower.send_signal(signal.SIGINT)
+        assert follower.wait() == 130
+
+
+def test_following_today_goes_on_over_midnight(db: apsw.Connection, typed: Typed) -> None:
+    """The days are those of the machine's clock here, which no test can move."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    command = [PYTHON, "-m", "airoxy", "--config", str(typed.config), "logs", "-f", "--json"]
+    append(db, row(today))
+    with subprocess.Popen(
+        [*command, "--today"],
+        cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True,
+    ) as follower:  # fmt: skip
+        assert follower.stdout
+        assert json.loads(follower.stdout.readline())["id"] == 1
+        append(db, row(today - datetime.timedelta(1)), row(today + datetime.timedelta(1)))
+        assert json.loads(follower.stdout.readline())["id"] == 3
+        follower.send_signal(signal.SIGINT)
+        assert follower.wait() == 130

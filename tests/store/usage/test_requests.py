@@ -193,8 +193,8 @@ def test_a_filter_admits_the_rows_that_it_finds(db: apsw.Connection) -> None:
     noon = start_ms(days_ago(1)) + DAY_MS // 2
     values: dict[str, list[Any]] = {
         "key_id": [1, 9], "token_id": [1, 2], "group_id": [7], "request_id": ["r1", "x"],
-        "failed": [True, False], "statuses": [(400, 500), (429, 430)],
-        "model": ["claude-*", "*[1m]", "*", "a*b", "claude-opus-?", "line*end"],
+        "failed": [True, False], "statuses": [(400, 500), (429, 430), (200, 201, 500, 600)],
+        "model": ["claude-*", "a*b,claude-h*", "*[1m]", "*", "a*b", "claude-opus-?", "line*end"],
         "since_ms": [noon + chance.randrange(1000) for _ in range(30)],
         "until_ms": [noon + chance.randrange(1000) for _ in range(30)],
     }  # fmt: skip
