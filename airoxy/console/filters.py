@@ -6,11 +6,11 @@ from typing import Any
 
 from airoxy.console.visit import Visit
 from airoxy.core.limits.holders import EVERYBODY
+from airoxy.core.statuses import typed_statuses
 from airoxy.errors import InvalidInput, NotFound
 from airoxy.store import groups, keys, tokens
 from airoxy.store.names import find_id
 from airoxy.store.usage import requests
-from airoxy.views.statuses import typed_statuses
 from airoxy.views.times import typed_moment
 
 #: Whose usage is meant, by the table in which they are.

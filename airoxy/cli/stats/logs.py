@@ -15,11 +15,11 @@ from airoxy.calendar import start_ms
 from airoxy.cli.command import Command, Context, add_json
 from airoxy.cli.parsing.arguments import count_argument
 from airoxy.cli.stats.log_table import LogTable
+from airoxy.core.statuses import typed_statuses
 from airoxy.errors import InvalidInput
 from airoxy.store import schema
 from airoxy.store.usage import costs, requests
 from airoxy.views.formats import is_coloured
-from airoxy.views.statuses import typed_statuses
 from airoxy.views.times import typed_moment
 
 #: How often a follower looks whether something was written (seconds).
