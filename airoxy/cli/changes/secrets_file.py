@@ -19,7 +19,7 @@ class SecretsFile:
     the keys' names, and the keys."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._is_new = path, not os.path.lexists(path)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         try:
             self._file = os.open(path, flags, 0o600)
@@ -57,4 +57,7 @@ class SecretsFile:
         os.ftruncate(self._file, self._size)
 
     def close(self) -> None:
+        """An empty file that was not there before is not left behind."""
+        if self._is_new and not os.fstat(self._file).st_size:
+            self._path.unlink(missing_ok=True)
         os.close(self._file)

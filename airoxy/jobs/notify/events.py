@@ -18,6 +18,8 @@ from airoxy.views.formats import dollars
 
 #: A certificate or a key that ends so soon is told of (seconds).
 SOON = 14 * 86_400
+#: Refusals of a refresh in a row, or seconds left of a token that cannot be refreshed.
+_REPEATED, _AT_RISK = 2, 1800
 #: So long no token has been ready, or rows could not be written (seconds).
 UNREADY, UNWRITTEN = 300, 60
 
@@ -117,10 +119,19 @@ def _of_token(
     if not token["is_active"] and token["inactive_reason"]:
         text = f"The upstream token {name} is inactive: {token['inactive_reason']}."
         yield Event("token_inactive", f"token:{number}", str(token["inactive_since"]), text)
-    elif token["refresh_failures"]:
+    elif _refresh_fails(token, now):
         since = str(token["refreshed_at"] or token["created_at"])
         text = f"The upstream token {name} could not be refreshed; airoxy tries again."
         yield Event("refresh_failed", f"token:{number}", since, text)
+
+
+def _refresh_fails(token: Mapping[str, Any], now: float) -> bool:
+    """A failure that passes is no news: either Anthropic has refused twice, or no try has come to
+    anything and little is left of the access token."""
+    if token["refresh_failures"] >= _REPEATED:
+        return True
+    failing = token["refresh_failures"] or token["retry_refresh_at"]
+    return bool(failing and token["expires_at"] and token["expires_at"] < now + _AT_RISK)
 
 
 def _ends(db: apsw.Connection, certificate_ends: float | None, now: float) -> Iterator[Event]:

@@ -271,7 +271,17 @@ def test_where_one_change_fails_none_is_made(typed: Airoxy, tmp_path: Path) -> N
     assert done.returncode == 1
     assert listed(typed) == {}
     assert "data" not in typed.cli("export")
-    assert secrets.read_text() == ""
+    assert not secrets.exists()
+
+
+def test_where_no_key_is_made_no_file_of_secrets_appears(apply, tmp_path: Path) -> None:
+    apply("keys: {ci: {}}")
+    new, old = tmp_path / "new.yaml", tmp_path / "old.yaml"
+    old.touch()
+    apply("keys: {ci: {note: x}}", "--secrets-to", str(new))
+    apply("keys: {ci: {note: y}}", "--secrets-to", str(old))
+    assert not new.exists()
+    assert old.exists()
 
 
 def test_hostile_names_survive_a_round_trip_and_stay_what_they_are(typed, install) -> None:

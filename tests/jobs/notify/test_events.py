@@ -98,8 +98,30 @@ def test_a_refresh_that_fails_is_told_of_until_one_succeeds(db: apsw.Connection)
     first = events(db)[f"refresh_failed token:{login}"]
     db.cursor().execute("UPDATE tokens SET refresh_failures = 0, refreshed_at = ?", (int(NOON),))
     assert events(db) == {}
-    db.cursor().execute("UPDATE tokens SET refresh_failures = 1")
+    db.cursor().execute("UPDATE tokens SET refresh_failures = 2")
     assert events(db)[f"refresh_failed token:{login}"].period != first.period
+
+
+@pytest.mark.parametrize(
+    ("left", "failures", "retry_at", "told"),
+    [
+        (7200, 1, NOON + 60, False),
+        (7200, 2, NOON + 60, True),
+        (1700, 1, NOON + 60, True),
+        (7200, 0, NOON + 60, False),  # Anthropic cannot be reached
+        (1700, 0, NOON + 60, True),
+        (-60, 0, NOON + 60, True),
+        (1700, 0, None, False),
+    ],
+)
+def test_a_refresh_that_fails_in_passing_is_told_of_once_the_token_is_at_risk(
+    db: apsw.Connection, left: int, failures: int, retry_at: float | None, told: bool
+) -> None:
+    add_login(db, "max", int(NOON) + left)
+    db.cursor().execute(
+        "UPDATE tokens SET refresh_failures = ?, retry_refresh_at = ?", (failures, retry_at)
+    )
+    assert bool(events(db)) == told
 
 
 def test_what_ends_within_fourteen_days_is_told_of(db: apsw.Connection) -> None:
