@@ -40,6 +40,12 @@ from airoxy.views.changes import line
 log = logging.getLogger(__name__)
 
 
+class UnsupportedType(AiroxyError):
+    """The body is of a kind that nobody reads here."""
+
+    status, kind = 415, "invalid_request_error"
+
+
 def create_app(
     services: Services, threads: DatabaseThreads, origin: OwnOrigin, feed: Feed
 ) -> falcon.asgi.App[Request, Response]:
@@ -138,14 +144,24 @@ def _visit(
 
 
 def _json(request: Request) -> Any:
-    """The body of an API request; None where there is none. Raises InvalidInput."""
+    """The body of an API request; None where there is none. Raises InvalidInput and
+    UnsupportedType."""
     raw: bytes = request.context.raw
     if not raw.strip():
         return None
+    _check_type(request)
     try:
         return json.loads(raw)
     except (ValueError, RecursionError):
         raise InvalidInput("The body is not JSON.") from None
+
+
+def _check_type(request: Request) -> None:
+    """Raises UnsupportedType for a body that says that it is no JSON; curl says so of any body,
+    unless it is told."""
+    told = (request.content_type or "").partition(";")[0].strip().lower()
+    if told and told != "application/json" and not told.endswith("+json"):
+        raise UnsupportedType("Send JSON, and say so: Content-Type: application/json.")
 
 
 def _bytes(reply: Reply, visit: Visit) -> bytes:

@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 IDLE = 600.0
 #: How long running answers may take at the end (seconds).
 _PATIENCE = 5.0
+#: What h11 lets through besides is nothing that Falcon takes.
+_VERSIONS = ("1.0", "1.1")
+_NO_BODY = [(b"content-length", b"0"), (b"connection", b"close")]
 
 
 class Activity:
@@ -47,6 +50,10 @@ class Activity:
         self.last = time.monotonic()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["http_version"] not in _VERSIONS:
+            await send({"type": "http.response.start", "status": 505, "headers": _NO_BODY})
+            await send({"type": "http.response.body"})
+            return
         self.running += 1
         try:
             await self._app(scope, receive, send)
@@ -56,6 +63,13 @@ class Activity:
 
     def idle_for(self) -> float:
         return 0.0 if self.running else time.monotonic() - self.last
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """What is no HTTP is a line of the journal, and no fault."""
+    if record.msg == "Invalid HTTP request received.":
+        record.exc_info = None
+    return True
 
 
 class _Server(uvicorn.Server):
@@ -81,6 +95,7 @@ def serve_console(
 ) -> None:
     """Serve on the sockets that systemd passes, until nobody has asked for `idle` seconds, or on
     those of the configuration, until a signal. Raises AiroxyError."""
+    logging.getLogger("uvicorn.error").addFilter(_without_traceback)
     notifier = Notifier(environ)
     passed = passed_descriptors(environ).listeners
     sockets = passed or bind_sockets(config)

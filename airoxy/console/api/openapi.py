@@ -29,6 +29,7 @@ _PROBLEMS = {
     "413": "Too large",
     "503": "The database cannot be used now",
 }
+_OF_BODIES = {"415": "The body is no JSON, by its Content-Type"}
 _OF_ETAGS = {"412": "It was changed meanwhile", "428": "If-Match is missing"}
 
 
@@ -62,7 +63,8 @@ def _operation(each: Operation) -> dict[str, Any]:
     answer["content"] |= {other: {} for other in each.other_types}
     if each.has_etag:
         answer["headers"] = {"ETag": {"schema": {"type": "string"}}}
-    problems = dict(_PROBLEMS) | (_OF_ETAGS if each.method in ("PATCH", "DELETE") else {})
+    problems = _PROBLEMS | (_OF_BODIES if each.method != "GET" else {})
+    problems |= _OF_ETAGS if each.method in ("PATCH", "DELETE") else {}
     found: dict[str, Any] = {
         "summary": each.summary,
         "operationId": re.sub(r"\W+", "_", f"{each.method.lower()}{each.path}").strip("_"),
