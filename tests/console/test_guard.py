@@ -120,6 +120,16 @@ def test_pages_have_no_inline_script_and_no_inline_style(console):
             assert " on" not in [word[:3] for word in text.split("<") if word[:3] == " on"]
 
 
+def test_a_viewer_does_not_see_what_is_for_admins(console):
+    browser = console.browser("looking", VIEWER)
+    hidden = [route for route in all_routes() if route.needs_admin("GET")]
+    assert hidden
+    for route in all_routes():
+        if "GET" in route.handlers and "/link/" not in route.path:
+            path = route.path.replace("{", "").replace("}", "")
+            assert (browser.get(path).status == 403) == (route in hidden), path
+
+
 def test_a_viewer_changes_nothing(console):
     browser = console.browser("viewer", VIEWER)
     own = ("/logout", "/account")
