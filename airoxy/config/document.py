@@ -1,11 +1,12 @@
 """A configuration file as read: the settings in it with their lines, and every mistake at once.
 
-A mistake names the line, the key, what is wrong and what to do. An error of YAML ends the reading;
-all others are collected, and the wrong settings are left out.
+A mistake names the line, the key, what is wrong and what to do. A file that is not YAML is read
+setting by setting; all mistakes are collected, and the wrong settings are left out.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,8 +86,37 @@ def compose(document: Document) -> yaml.Node | None:
         line = text.count("\n", 0, found.start() if found else 0) + 1
         document.complain(line, None, "has an invisible control character; remove it")
     except yaml.MarkedYAMLError as error:
-        document.complain(*_syntax(error, text))
+        return _compose_settings(document, text, error)
     return None
+
+
+def _compose_settings(
+    document: Document, text: str, error: yaml.MarkedYAMLError
+) -> yaml.MappingNode | None:
+    """The settings of a file that is not YAML, as far as each is YAML by itself."""
+    starts = [found.start() for found in _SETTING.finditer(text)]
+    found, before = [], len(document.mistakes)
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        # The empty lines keep the numbers of the lines.
+        part = "\n" * text.count("\n", 0, start) + text[start:end]
+        try:
+            node = None if _is_deep(part) else yaml.compose(part, LOADER)
+        except yaml.MarkedYAMLError as wrong:
+            document.complain(*_syntax(wrong, part))
+        else:
+            found += [node] if isinstance(node, yaml.MappingNode) else []
+    if len(document.mistakes) == before or "document" in (error.problem or ""):
+        document.mistakes[before:] = []
+        document.complain(*_syntax(error, text))
+        return None
+    if not found:
+        return None
+    pairs = [pair for node in found for pair in node.value]
+    return yaml.MappingNode(found[0].tag, pairs, found[0].start_mark, found[-1].end_mark)
+
+
+#: A line with which a setting or a section begins.
+_SETTING = re.compile(r"^[A-Za-z_][\w.-]*[ \t]*:(?=\s|$)", re.MULTILINE | re.ASCII)
 
 
 def _is_deep(text: str) -> bool:

@@ -194,6 +194,17 @@ def test_what_yaml_cannot_read_is_told_with_its_line(
     assert words in said
 
 
+def test_what_is_not_yaml_hides_no_other_mistake(complaints: Complaints) -> None:
+    said = complaints(
+        "prot: 1\nhost: [x\nworkers: many\nupstream:\n\turl: x\nport: 0\nworkers: 2\n"
+        "tls: {key: /x\n"
+    )
+    assert [line.split(": ")[0] for line in said] == ["F:3", "F:5", "F:9"] + [
+        f"F:{number}" for number in (1, 3, 6, 7)
+    ]
+    assert all("; " in line or "did you mean" in line for line in said)
+
+
 @pytest.mark.parametrize(
     "content",
     ["- " * 100_000, "[" * 900, "{a: " * 5000, f"pricing: {'[' * 30}{']' * 30}\nport: x\n"],
