@@ -14,7 +14,6 @@ from airoxy.cli.system.system import SERVICE, require_root, show, systemctl
 from airoxy.errors import AiroxyError, InvalidInput
 
 _TIMER = "airoxy-refresh-tokens.timer"
-_DRILL = "disabled for a restore drill"
 _DESCRIPTION = (
     "Put a backup in the place of the database. Its integrity and version are checked, the service"
     " is stopped meanwhile and started again, and the old database is kept beside the new one. A"
@@ -101,18 +100,14 @@ def _check(backup: Path, copy: Path) -> None:
 
 
 def _look(copy: Path, key: bytes | None, content: _Content, *, drill: bool, now: float) -> None:
+    from airoxy.store.file.drill import disable_oauth
     from airoxy.store.file.inspection import open_as_it_is
     from airoxy.store.migrations import SEALED_SINCE
     from airoxy.store.schema import run
 
     with closing(open_as_it_is(copy, key)) as db:
         if drill:
-            run(
-                db,
-                "UPDATE tokens SET is_active = 0, inactive_reason = ?, inactive_since = ?"
-                " WHERE type = 'oauth' AND is_active",
-                (_DRILL, int(now)),
-            )
+            disable_oauth(db, now)
         ((content.tokens, oauth, version),) = run(
             db,
             "SELECT count(*), sum(type = 'oauth'), (SELECT user_version FROM pragma_user_version)"

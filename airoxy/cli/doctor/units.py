@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from airoxy.cli.doctor.finding import FAIL, OK, Finding
+from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding
+from airoxy.cli.doctor.pool import ask as ask_database
 from airoxy.cli.installation import HOME, Installation
 from airoxy.cli.system.generated import stale_units
 from airoxy.cli.system.status import Timer
@@ -28,6 +29,8 @@ from airoxy.cli.system.system import (
 )
 from airoxy.views.times import past, span
 
+_REFRESH = "airoxy-refresh-tokens.timer"
+_DRILL = "Leave it off while production uses the same logins: a refresh token works once."
 _STATE = ("LoadState", "ActiveState", "SubState", "UnitFileState")
 
 
@@ -74,7 +77,15 @@ def timers(installation: Installation) -> Iterator[Finding]:
     now = installation.context.now()
     for timer in look_at_timers():
         finding = _unit(timer.unit)
+        if finding.state != OK and timer.unit == _REFRESH and _is_drill(installation):
+            finding = Finding(WARN, f"{timer.unit} is off for a restore drill.", _DRILL)
         yield _runs(timer, now) if finding.state == OK else finding
+
+
+def _is_drill(installation: Installation) -> bool:
+    from airoxy.store.file.drill import is_drill
+
+    return ask_database(installation, is_drill) is True
 
 
 def _runs(timer: Timer, now: float) -> Finding:

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from airoxy.cli import installation
 from airoxy.cli.doctor.finding import FAIL, FIXED, OK, WARN
 from airoxy.cli.doctor.port import strangers
 from airoxy.cli.system import generated
+from airoxy.store.file.drill import disable_oauth
+from airoxy.store.schema import open_database
 from tests.cli.doctor.ward import Ward
 from tests.cli.fake_systemd import FakeSystemd
 from tests.ports import free_port
@@ -90,6 +93,21 @@ def test_a_disabled_unit_is_enabled_and_started(
     assert "does not start at boot" in ward.complaints()[check].text
     assert ward.complaints(fix=True)[check].state == FIXED
     assert systemd.commands == [f"enable {name}", f"reset-failed {name}", f"start {name}"]
+
+
+def test_the_timer_that_a_restore_drill_has_disabled_stays_so(
+    ward: Ward, systemd: FakeSystemd
+) -> None:
+    with closing(open_database(ward.database)) as db:
+        oauth = {"type": "oauth", "token": "sk-ant-oat-test", "refresh_token": "sk-ant-ort-test"}
+        ward.token(db, "login", expires_at=int(ward.now) + 28800, **oauth)
+        disable_oauth(db, ward.now)
+    systemd.change("airoxy-refresh-tokens.timer", UnitFileState="disabled", ActiveState="inactive")
+    found = ward.complaints(fix=True)["timers"]
+    assert (found.state, "restore drill" in found.text) == (WARN, True)
+    assert systemd.commands == []
+    ward.sql("UPDATE tokens SET is_active = 1, inactive_reason = NULL")
+    assert ward.complaints()["timers"].state == FAIL
 
 
 @pytest.mark.parametrize(("check", "name"), UNITS)
