@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -11,18 +10,12 @@ from pathlib import Path
 from airoxy.store.key_file import write_key_file
 from airoxy.store.migrations import MIGRATIONS
 from airoxy.store.schema import open_database
-from tests.docs.test_words import section
+from tests.docs.guide import typed
 from tests.program import ROOT
 from tests.store.seed import add_key
 from tests.store.test_released import KEY
 
 RELEASED = ROOT / "tests/store/released/1.0.0.sql"
-
-
-def typed(page: str, heading: str, *programs: str) -> list[str]:
-    """The lines that begin with these programs, without sudo."""
-    lines = re.findall(r"^ +sudo (.+)$", section(page, heading), re.MULTILINE)
-    return [line for line in lines if line.startswith(programs)]
 
 
 def test_after_a_downgrade_the_database_is_that_of_before(tmp_path: Path) -> None:
@@ -32,10 +25,11 @@ def test_after_a_downgrade_the_database_is_that_of_before(tmp_path: Path) -> Non
     write_key_file(tmp_path / "token.key", KEY)
     with contextlib.closing(open_database(path)) as db:  # the upgrade
         add_key(db, "later")
-        lines = typed("runbooks", "an-upgrade-went-wrong", "mv", "rm", "cp")
+        page = typed("runbooks", "an-upgrade-went-wrong")
+        lines = [line for line in page if line.split()[1] in ("mv", "rm", "cp")]
         assert len(lines) == 3
     for line in lines:
-        command = line.replace("/var/lib/airoxy", str(tmp_path))
+        command = line.removeprefix("sudo ").replace("/var/lib/airoxy", str(tmp_path))
         command = command.replace("before-N", f"before-{len(MIGRATIONS)}")
         subprocess.run(command, shell=True, check=True)
     with contextlib.closing(sqlite3.connect(path)) as db:

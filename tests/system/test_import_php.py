@@ -5,10 +5,21 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from tests.docs.guide import typed
 from tests.legacy_php.old_airoxy import KEY, OldAiroxy
+from tests.system.reader import Reader
 from tests.system.site import Site, until
 
 TOKEN = "sk-ant-api-test-one"
+#: What stands for the older program: it has the port, and the data is not its own.
+OLD_UNIT = """
+[Service]
+ExecStart=/usr/bin/python3 -m http.server 3800
+[Install]
+WantedBy=multi-user.target
+"""
 
 
 def settle(site: Site, directory: Path) -> None:
@@ -47,3 +58,27 @@ def test_an_ordinary_user_is_told_to_use_sudo(site: Site, tmp_path: Path) -> Non
     settle(site, tmp_path)
     status, told = site.machine.status("airoxy import-php", user="nobody")
     assert (status, "sudo" in told) == (1, True)
+
+
+@pytest.mark.parametrize("release", ["trixie"], indirect=True)
+def test_the_guide_leads_over_to_airoxy_and_back(site: Site, tmp_path: Path) -> None:
+    machine = site.machine
+    settle(site, tmp_path)
+    machine.put("/etc/systemd/system/old.service", OLD_UNIT)
+    machine.run("airoxy stop; systemctl enable --now old")
+    names = {
+        "./airoxy_1.1.0-1_all.deb": "/root/airoxy.deb",
+        "php8.2-fpm": "old",
+        "airoxy uninstall": "airoxy uninstall --yes",
+    }
+    reader = Reader(machine, names)
+    for step in typed("migration-from-php", "migration-from-the-php-installation"):
+        if "uninstall" in step:
+            site.key = KEY
+            until(lambda: site.ask() == 200)
+            assert machine.status("systemctl is-active old")[0] == 3
+        reader.type(step)
+    assert reader.has_met_all()
+    assert machine.run("systemctl is-active old").strip() == "active"
+    assert machine.status("systemctl is-active airoxy.socket")[0] != 0
+    assert machine.run("ls /var/lib/airoxy/airoxy.db")

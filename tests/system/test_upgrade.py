@@ -1,7 +1,6 @@
 """Upgrades to a newer version: what they cost the clients, and what they leave as it was."""
 
 import json
-import re
 import subprocess
 from typing import Any
 
@@ -9,9 +8,10 @@ import pytest
 
 from airoxy import __version__
 from airoxy.store.migrations import MIGRATIONS
-from tests.docs.test_words import section
+from tests.docs.guide import typed
 from tests.system import images, package
 from tests.system.package import Variant
+from tests.system.reader import Reader
 from tests.system.site import CONFIG, Site, read, until
 
 #: As it was released.
@@ -100,15 +100,16 @@ def test_everything_of_1_0_is_there_after_the_upgrade_and_after_the_way_back(old
     assert read(machine, "/etc/airoxy/airoxy.yaml") == edited
     assert machine.status("airoxy doctor")[0] == 0
 
-    page = section("runbooks", "an-upgrade-went-wrong")
-    steps = re.findall(r"sudo ((?:airoxy st|apt |mv |rm |cp )[^`\n]*)", page)
-    assert len(steps) == 7
-    for step in steps:
-        step = step.replace("./airoxy_1.0.0-1_all.deb", "--yes /root/airoxy.deb")
-        step = step.replace("before-N", f"before-{len(MIGRATIONS)}")
-        machine.run(step, timeout=300, stdin="\n")
-        if step.startswith("apt"):
+    names = {
+        "./airoxy_1.0.0-1_all.deb": "/root/airoxy.deb",
+        "before-N": f"before-{len(MIGRATIONS)}",
+    }
+    reader = Reader(machine, names)
+    for step in typed("runbooks", "an-upgrade-went-wrong"):
+        reader.type(step, stdin="\n")
+        if "apt install" in step:
             assert "was written by a newer airoxy" in machine.status("airoxy api-key list")[1]
+    assert reader.has_met_all()
     until(lambda: older.ask() == 200)
     assert remembered(older) == before
     assert told(older, "stats")["requests"] >= used["requests"]
