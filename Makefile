@@ -74,7 +74,7 @@ docs:  ## the documentation as a site with search, into build/docs
 	@echo "build/docs/index.html"
 
 # In the distribution's Python it needs what the package depends on.
-demo:  ## airoxy in front of a fake Anthropic: requests, a stream, a failover, the account
+demo:  ## airoxy in front of a fake Anthropic: requests, a stream, a failover, the usage log
 	@$(if $(filter /usr/bin/python3,$(PYTHON)),tests/need.sh --tell curl python3 $(PACKAGE_NEEDS))
 	@PYTHON=$(PYTHON) tests/demo.sh
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -45,3 +46,23 @@ def test_search_finds_what_people_look_for(site):
 def test_its_root_leads_to_the_first_page(site):
     target = re.search(r"url=(.+?)\"", (site / "index.html").read_text())[1]
     assert (site / target).exists()
+
+
+def test_every_link_leads_somewhere(site):
+    pages = {page: page.read_text() for page in site.rglob("*.html")}
+    anchors = {page: set(re.findall(r'\bid="([^"]+)"', text)) for page, text in pages.items()}
+    links = [
+        (page, urlsplit(link))
+        for page, text in pages.items()
+        for link in re.findall(r'href="([^"]+)"', text)
+    ]
+    inside = [(page, link) for page, link in links if not (link.scheme or link.netloc)]
+    assert len(inside) > 1000
+    lost = [
+        (str(page.relative_to(site)), link.geturl())
+        for page, link in inside
+        for target in [(page.parent / unquote(link.path)).resolve() if link.path else page]
+        if not target.exists()
+        or (link.fragment and unquote(link.fragment) not in anchors.get(target, ()))
+    ]
+    assert lost == []
