@@ -16,6 +16,7 @@ import apsw
 
 from airoxy.errors import AiroxyError
 from airoxy.fleet import identity, leases, schema, sync
+from airoxy.fleet.divide import Divider
 from airoxy.fleet.postgres import FleetError, Postgres, connected
 from airoxy.fleet.ship import AT_ONCE, Shipper
 from airoxy.store.audit.trail import act_as
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 LOOK = 0.05
 #: How often rows are shipped, and how often shared rows are asked for without being told (seconds).
 SHIP, POLL = 1.0, 5.0
+#: How often limits are divided (seconds).
+DIVIDE = 1.0
 #: How often the sums are compared and old days dropped (seconds).
 TIDY = 600.0
 #: Pause before PostgreSQL is tried again, doubled up to the second (seconds).
@@ -109,14 +112,15 @@ class Session:
     def __init__(self, db: apsw.Connection, postgres: Postgres, keep_days: int) -> None:
         self._db, self._postgres = db, postgres
         schema.prepare(postgres, db)
-        identity.assume(db, postgres, keep_days=keep_days)
+        member = identity.assume(db, postgres, keep_days=keep_days)
         act_as(db, sync.OTHERS)
         sync.offer_lost(db, postgres)
         self._shipper = Shipper(db, postgres, keep_days)
+        self._divider = Divider(db, postgres, member.host)
         shared.watch(db)
         postgres.listen()
         self._version = -1
-        self._next_ship = self._next_poll = self._next_tidy = 0.0
+        self._next_ship = self._next_poll = self._next_tidy = self._next_division = 0.0
 
     def turn(self) -> None:
         """One look at both sides, and what there is to do."""
@@ -125,12 +129,17 @@ class Session:
             self._version = data_version(self._db)
             while sync.push(self._db, self._postgres) == sync.AT_ONCE:
                 pass
+            if self._divider.is_new():
+                self._next_division = now
             leases.serve(self._db, self._postgres)
         if self._postgres.notified() or now >= self._next_poll:
             self._next_poll = now + POLL
             sync.pull_all(self._db, self._postgres)
             leases.serve(self._db, self._postgres)
             self._count_hosts()
+        if now >= self._next_division:
+            self._next_division = now + DIVIDE
+            self._divider.divide(time.time())
         if now >= self._next_ship:
             full = self._shipper.ship() == AT_ONCE
             self._next_ship = now + (0 if full else SHIP)

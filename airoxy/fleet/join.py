@@ -21,6 +21,7 @@ from airoxy.store.encryption import attach, name_of
 from airoxy.store.fleet import membership, merge, shared, usage
 from airoxy.store.fleet.membership import Membership
 from airoxy.store.fleet.merge import Merge
+from airoxy.store.fleet.shares import begin_with_nothing
 from airoxy.store.key_file import write_key_file
 from airoxy.store.schema import run, transaction
 
@@ -147,6 +148,8 @@ class Entry:
         identity.assume(db, postgres, keep_days=keep_days)
         sync.pull_all(db, postgres)
         with transaction(db):
+            if not self.first:
+                begin_with_nothing(db)
             shared.offer_all(db)
         while sync.push(db, postgres):
             pass
@@ -226,6 +229,10 @@ def forget(postgres: Postgres, name: str) -> None:
         if not found:
             raise NotFound(f"The fleet has no host {name}: airoxy fleet status")
         postgres.run("DELETE FROM airoxy.leases WHERE host = %s", found[0])
+        postgres.run(
+            "UPDATE airoxy.shares SET share = least(share, used), demand = 0 WHERE host = %s",
+            found[0],
+        )
         postgres.run("NOTIFY airoxy")
 
 

@@ -71,7 +71,21 @@ CREATE TABLE airoxy.leases (               -- who refreshes a token now; only he
     interrupted boolean NOT NULL DEFAULT false
 );
 """
-STEPS: tuple[str, ...] = (_FIRST,)
+_SHARES = """
+CREATE TABLE airoxy.shares (               -- of limits of money, in nano-dollars
+    number bigint NOT NULL,                -- the key or group
+    period text NOT NULL,
+    first_day int NOT NULL,                -- of the period, since 1970-01-01
+    host uuid NOT NULL,
+    share bigint NOT NULL,                 -- not less than what the host lets in by
+    used bigint NOT NULL,                  -- with what is held for running requests
+    demand double precision NOT NULL,      -- requests in the last seconds
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (number, period, first_day, host)
+) WITH (fillfactor = 50);
+CREATE INDEX shares_asked ON airoxy.shares (number) WHERE demand > 0;
+"""
+STEPS: tuple[str, ...] = (_FIRST, _SHARES)
 
 
 def prepare(postgres: Postgres, db: apsw.Connection) -> None:

@@ -28,6 +28,7 @@ from airoxy.server.http.request import Request
 from airoxy.server.http.response import Response
 from airoxy.server.limits.counters import LimitCounters
 from airoxy.server.limits.limiter import Limiter
+from airoxy.server.limits.report import ShareReport
 from airoxy.server.metrics.counters import MetricCounters
 from airoxy.server.metrics.endpoint import MetricsEndpoint
 from airoxy.server.metrics.health import Health
@@ -66,6 +67,7 @@ class ServerApp:
     unwritten: UnwrittenRequests
     database: DatabaseFile
     db: apsw.Connection
+    shares: ShareReport
     _trouble: str | None = None
 
     @property
@@ -77,12 +79,13 @@ class ServerApp:
         """Nothing has to wait for the loop."""
 
     def check(self) -> None:
-        """Called every second: write what workers that were killed have left, and see that the
-        database is where it was."""
+        """Called every second: write what workers that were killed have left, report to the agent
+        of a fleet, and see that the database is where it was."""
         try:
             self.proxy.adopt(self.db)
         except Exception:  # the requests that are running matter more
             log.exception("What a worker has left could not be written.")
+        self.shares.report()
         before, self._trouble = self._trouble, self.database.trouble()
         if self._trouble != before:
             if self._trouble:
@@ -140,7 +143,11 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     # So that no request waits until all keys and tokens are read.
     pool.snapshot.renew()
     # Prices are read now: the first request that is written may find no descriptor left.
-    limiter = Limiter(limit_counters, pool.snapshot.is_limited, db, config.pricing, config.timezone)
+    snapshot = pool.snapshot
+    limiter = Limiter(
+        limit_counters, snapshot.is_limited, db, config.pricing, config.timezone,
+        hosts=lambda: snapshot.hosts,
+    )  # fmt: skip
     proxy = Proxy(
         config,
         pool,
@@ -157,7 +164,7 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     metrics = MetricsEndpoint(config.metrics.allow, pool, metric_counters, read, load)
     usage = UsageEndpoint(proxy.identify, read, config.timezone)
     answer = create_app(proxy, health, metrics, usage, browsers=config.browsers)
-    app = ServerApp(answer, proxy, unwritten, database, db)
+    app = ServerApp(answer, proxy, unwritten, database, db, ShareReport(limit_counters, db, writer))
     app.check()
     return app
 

@@ -55,7 +55,7 @@ def hosts(install: Callable[..., Airoxy], url: str) -> Iterator[Callable[..., li
     made: list[Host] = []
 
     def hosts(count: int, *, agents: bool = True, servers: bool = False, **settings: Any):
-        for number in range(count):
+        for number in range(len(made), len(made) + count):
             airoxy = install(**settings)
             if made:
                 key = made[0].airoxy.database.with_name("token.key").read_text()

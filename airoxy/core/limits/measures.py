@@ -10,12 +10,15 @@ from typing import NamedTuple, Protocol
 
 from airoxy import calendar
 from airoxy.core.billing.money import exact_dollars
+from airoxy.core.limits.division import HostShare, first_share
 from airoxy.core.limits.units import moment
 
 #: The seconds of a minute, in which requests and tokens are counted.
 MINUTE = 60
 #: When to ask again where only running requests are in the way: nobody knows when they end (s).
 SOON = 5
+#: And where this host waits for a larger share; what is left to a fleet is divided anew by then.
+SHARE_SOON = 2
 
 
 class Period(NamedTuple):
@@ -43,7 +46,9 @@ PERIODS = (DAY, WEEK, MONTH, TOTAL)
 class Use(NamedTuple):
     """What a key or a group has used and holds. `spent` is by the names of PERIODS; `requests` and
     `tokens` are those of each second of the last minute, the oldest first; `held` (nano-dollars)
-    and `tokens_held` are for the `running` requests. Periods are those of `zone`."""
+    and `tokens_held` are for the `running` requests. Periods are those of `zone`. Where this is
+    one of the `hosts` of a fleet, all of it is of this host; `shares` are by the names of PERIODS.
+    """
 
     spent: Mapping[str, int]
     held: int = 0
@@ -52,6 +57,8 @@ class Use(NamedTuple):
     tokens_held: int = 0
     running: int = 0
     zone: datetime.tzinfo = datetime.UTC
+    hosts: int = 0
+    shares: Mapping[str, HostShare] = {}
 
 
 class Refusal(NamedTuple):
@@ -96,7 +103,12 @@ class Spend:
 
     def refuse(self, most: int, use: Use, now: float) -> Refusal | None:
         spent = self.used(use) or 0
-        if spent + use.held < most:
+        if use.hosts:
+            share = use.shares.get(self.period.name, HostShare(first_share(most, use.hosts), most))
+            if spent + use.held < share.within(most):
+                return None
+            spent += share.others
+        elif spent + use.held < most:
             return None
         money = f"{exact_dollars(most)} {self.period.of or f'per {self.period.name}'}"
         if spent >= most:
@@ -104,6 +116,10 @@ class Spend:
             told = f"has spent its limit of {money}"
             if until < math.inf:
                 told += f"; it opens again at {moment(until, use.zone)}"
+        elif use.hosts:
+            until = now + SHARE_SOON
+            told = f"has a limit of {money}, and this one of {use.hosts} hosts has used its share"
+            told += f" of it; try again in {SHARE_SOON} seconds"
         else:
             until = now + SOON
             told = f"has a limit of {money}, and running requests may use up what is"

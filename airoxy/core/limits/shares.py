@@ -1,7 +1,7 @@
-"""The share of a limit that one host of a fleet has.
+"""The equal share of a limit that each host of a fleet has: of rates and concurrency, and of the
+limits of upstream tokens. Money of keys and groups is divided by demand (`division`).
 
-Invariant: the shares of money are never more than the limit, whatever happens to the fleet while
-they hold. Of requests, tokens and concurrency each host has at least one.
+Invariant: of requests, tokens and concurrency each host has at least one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from airoxy.core.limits.table import LIMITS
 from airoxy.core.pool import Token
 
 _MEASURED = tuple(
-    (limit.name, 0 if isinstance(limit.measure, Spend) else 1) for limit in LIMITS if limit.measure
+    limit.name for limit in LIMITS if limit.measure and not isinstance(limit.measure, Spend)
 )
 
 
@@ -23,8 +23,8 @@ def share_of_holder(holder: Holder, hosts: int) -> Holder:
     if hosts <= 1:
         return holder
     shares = {
-        name: max(least, most // hosts)
-        for name, least in _MEASURED
+        name: max(1, most // hosts)
+        for name in _MEASURED
         if (most := getattr(holder.limits, name)) is not None
     }
     if not shares:

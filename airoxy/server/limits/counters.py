@@ -19,9 +19,11 @@ SLOTS = 4096
 #: Workers that can run at once: those of a few reloads together.
 PLACES = 256
 
-# A key's slot: the latest second, requests and tokens of each second by its number modulo 60, and
-# by place the running requests, what is held for them, and what was counted and is not written.
+# A key's slot: how many requests have asked, the latest second, requests and tokens of each second
+# by its number modulo 60, and by place the running requests, what is held for them, and what was
+# counted and is not written.
 _KEY = Record(
+    asked=1,
     latest_second=1,
     requests=MINUTE,
     tokens=MINUTE,
@@ -31,10 +33,11 @@ _KEY = Record(
     unwritten=PLACES,
 )
 _LIMITS = Record(slots_used=1, places_used=1, key_ids=SLOTS, slots=SLOTS * _KEY)
-REGION = Region("limits", _LIMITS, locks={"turn": 1, "place": PLACES})
+REGION = Region("limits", _LIMITS, locks={"turn": 1, "place": PLACES, "report": 1})
 
 _USED, _PEOPLED = _LIMITS.at["slots_used"], _LIMITS.at["places_used"]
 _IDS, _FIRST, _SLOT = _LIMITS.at["key_ids"], _LIMITS.at["slots"], _KEY.size
+_ASKED = _KEY.at["asked"]
 _LATEST, _REQUESTS, _TOKENS = (_KEY.at[name] for name in ("latest_second", "requests", "tokens"))
 _RUNNING, _HELD = _KEY.at["running"], _KEY.at["held"]
 _TOKENS_HELD, _UNWRITTEN = _KEY.at["tokens_held"], _KEY.at["unwritten"]
@@ -101,6 +104,10 @@ class LimitCounters:
         self._words[base + _REQUESTS] += requests
         self._words[base + _TOKENS] += tokens
 
+    def ask(self, slot: int) -> None:
+        """Count a request that asks for admission, whether or not it gets it."""
+        self._words[_FIRST + slot * _SLOT + _ASKED] += 1
+
     # What is held
 
     def running(self, slot: int) -> int:
@@ -144,6 +151,23 @@ class LimitCounters:
                 found = True
                 for at in mine:
                     self._words[at] = 0
+        return found
+
+    def may_report(self) -> bool:
+        """Whether this is the worker that reports `totals`; another one does when it ends."""
+        return self._memory.lock(REGION, "report").try_acquire()
+
+    def totals(self) -> dict[int, tuple[int, int]]:
+        """Of each key and group: the nano-dollars that are held for it or on their way to the
+        database, and how many requests have asked since it got its slot."""
+        ids = self._words[_IDS : _IDS + self._words[_USED]].tolist()
+        found = {}
+        for slot, number in enumerate(ids):
+            if number > 0:
+                if self.held(slot) or self.unwritten(slot):
+                    self.forget_dead(slot)
+                asked = self._words[_FIRST + slot * _SLOT + _ASKED]
+                found[number] = self.held(slot) + self.unwritten(slot), asked
         return found
 
     def close(self) -> None:

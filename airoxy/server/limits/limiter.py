@@ -18,10 +18,11 @@ from dataclasses import dataclass, field
 
 import apsw
 
-from airoxy.calendar import day_of
+from airoxy.calendar import day_number, day_of
 from airoxy.core.billing.pricing import PriceTable, most_nanousd
 from airoxy.core.estimate import Estimate, read_estimate
 from airoxy.core.limits import windows
+from airoxy.core.limits.division import HostShare
 from airoxy.core.limits.holders import Holder, KeyLimits
 from airoxy.core.limits.measures import PERIODS, Refusal, Use, wait_of
 from airoxy.core.limits.refusal import first_refusal, refusal
@@ -34,6 +35,7 @@ from airoxy.server.limits.models import check_batch, check_models
 from airoxy.server.limits.reservations import Reservation
 from airoxy.server.pauses import with_pauses
 from airoxy.store import schema
+from airoxy.store.fleet.shares import shares_of
 from airoxy.store.limits import last_minute, spent
 
 Body = bytes | bytearray | AsyncIterator[bytes]
@@ -45,13 +47,15 @@ _NOTHING: Mapping[str, int] = {each.name: 0 for each in PERIODS}
 @dataclass
 class Limiter:
     """`is_limited` says of a number in the counters whether it has limits; `db` never waits for a
-    lock, and days are those of `zone`."""
+    lock, and days are those of `zone`. `hosts` is how many there are in the fleet, 0 for none."""
 
     limit_counters: LimitCounters
     is_limited: Callable[[int], bool]
     db: apsw.Connection
     prices: PriceTable
     zone: datetime.tzinfo = datetime.UTC
+    hosts: Callable[[], int] = lambda: 0
+    _shares: dict[int, Mapping[str, HostShare]] = field(default_factory=dict)
     _version: int = -1
     _spent: dict[int, tuple[datetime.date, Mapping[str, int]]] = field(default_factory=dict)
     _seen: dict[int, Mapping[str, int]] = field(default_factory=dict)
@@ -63,6 +67,8 @@ class Limiter:
         now = time.time()
         with self.limit_counters.turn():
             slots = {holder.number: self._slot(holder.number, now) for holder in limits.metered}
+            for slot in slots.values():
+                self.limit_counters.ask(slot)
             self._refuse(limits.metered, slots, now, costs=head.cost is Cost.COUNTED)
             for slot in slots.values():
                 self.limit_counters.count(slot, int(now), requests=1)
@@ -156,11 +162,18 @@ class Limiter:
     def _use(self, slot: int, holder: Holder, now: float) -> Use:
         limit_counters, limits, second = self.limit_counters, holder.limits, int(now)
         costs: dict[str, int] = {}
-        held = 0
+        shares: Mapping[str, HostShare] = {}
+        held, hosts = 0, self.hosts()
         if limits.spend:
             held, unwritten = limit_counters.held(slot), limit_counters.unwritten(slot)
             costs = {name: cost + unwritten for name, cost in self._spent_by(holder, now).items()}
             self._seen[holder.number] = costs
+            if hosts:
+                shares = self._shares.get(holder.number, shares)
+                of_others = {name: share.others for name, share in shares.items()}
+                self._seen[holder.number] = {
+                    name: cost + of_others.get(name, 0) for name, cost in costs.items()
+                }
         return Use(
             costs,
             held=held,
@@ -169,6 +182,8 @@ class Limiter:
             tokens_held=limit_counters.tokens_held(slot),
             running=limit_counters.running(slot),
             zone=self.zone,
+            hosts=hosts,
+            shares=shares,
         )
 
     def _spent_by(self, holder: Holder, now: float) -> Mapping[str, int]:
@@ -182,12 +197,23 @@ class Limiter:
                 self._fresh.clear()
                 self._version = version
             if number not in self._fresh or day != today:
+                if self.hosts():
+                    self._shares[number] = self._read_shares(number, today)
                 costs = spent(self.db, number, today, total=total)
                 self._spent[number] = (today, costs)
                 self._fresh.add(number)
         except apsw.Error:
             pass  # the snapshot says so
         return costs
+
+    def _read_shares(self, number: int, today: datetime.date) -> Mapping[str, HostShare]:
+        """What others have spent counts in its own period; the shares hold until there are new
+        ones."""
+        firsts = {each.name: day_number(each.first(today)) for each in PERIODS}
+        return {
+            name: share if share.first_day == firsts[name] else share._replace(others=0)
+            for name, share in shares_of(self.db, number).items()
+        }
 
 
 def _error(refused: Refusal, now: float, told: Headers) -> AiroxyError:

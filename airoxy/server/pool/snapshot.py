@@ -41,7 +41,7 @@ class Snapshot:
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
         self._data_version = self._generation = self._last_change = -1
-        self._hosts = 1
+        self._hosts = 0
         self._digests: dict[int, bytes] = {}
         self._old_digests: dict[int, list[bytes]] = {}
         self.keys: dict[bytes, int] = {}
@@ -58,6 +58,11 @@ class Snapshot:
         self.readable = True
         #: Why the tokens cannot be decrypted; everything but them is served then.
         self.locked: str | None = None
+
+    @property
+    def hosts(self) -> int:
+        """How many there are in the fleet of this one; 0 where it is alone."""
+        return self._hosts
 
     @property
     def complete(self) -> bool:

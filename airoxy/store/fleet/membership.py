@@ -33,6 +33,8 @@ class Membership(NamedTuple):
     seen: int
     contact_at: float | None
     trouble: str | None
+    division: int
+    reported: int
 
 
 _COLUMNS = ", ".join(Membership._fields)
@@ -75,14 +77,14 @@ def leave(db: apsw.Connection, now: float) -> None:
 
 def forget_rows(db: apsw.Connection) -> None:
     """In the caller's transaction: nothing is known of what the fleet has."""
-    for table in ("fleet_rows", "fleet_outbox", "fleet_leases"):
+    for table in ("fleet_rows", "fleet_outbox", "fleet_leases", "fleet_shares"):
         run(db, f"DELETE FROM {table}")
 
 
 def hosts_that_share(db: apsw.Connection) -> int:
-    """How many hosts this one divides limits with, itself among them."""
+    """How many hosts this one divides limits with, itself among them; 0 where it is alone."""
     member = membership(db)
-    return member.hosts if member else 1
+    return member.hosts if member else 0
 
 
 def note_hosts(db: apsw.Connection, hosts: int) -> None:

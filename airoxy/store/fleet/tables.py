@@ -1,5 +1,5 @@
-"""The tables of a host that is one of a fleet: a step of the migrations, so never changed once
-it is released. Without a row in `fleet` the host is alone."""
+"""The tables of a host that is one of a fleet: steps of the migrations, so never changed once
+they are released. Without a row in `fleet` the host is alone."""
 
 from __future__ import annotations
 
@@ -40,4 +40,23 @@ CREATE TABLE fleet_leases (                -- refreshes, as the agent has been a
     process INTEGER NOT NULL,
     state TEXT NOT NULL                    -- wanted, held, ended
 ) STRICT;
+"""
+
+SHARES = """
+CREATE TABLE fleet_shares (                -- what this host may spend of a limit of money
+    number INTEGER NOT NULL,               -- the key or group
+    period TEXT NOT NULL,
+    most INTEGER NOT NULL,                 -- nano-dollars, of the limit ...
+    of INTEGER NOT NULL,
+    others INTEGER NOT NULL,               -- what the other hosts had spent, in the period that
+    first_day INTEGER NOT NULL,            -- ... began on this day
+    PRIMARY KEY (number, period)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE fleet_held (                  -- what the server's memory has of keys and groups
+    number INTEGER PRIMARY KEY,
+    held INTEGER NOT NULL,                 -- nano-dollars that are not in the sums yet
+    asked INTEGER NOT NULL                 -- requests that have asked for admission
+) STRICT;
+ALTER TABLE fleet ADD COLUMN division INTEGER NOT NULL DEFAULT 0;   -- +1 where a share shrinks
+ALTER TABLE fleet ADD COLUMN reported INTEGER NOT NULL DEFAULT -1;  -- fleet_held knows of that one
 """

@@ -1,0 +1,140 @@
+"""A limit of money, divided among the hosts of a fleet by what is asked of them."""
+
+from __future__ import annotations
+
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from airoxy.core.limits.division import HostShare
+from airoxy.store.fleet import shares
+from airoxy.store.fleet.shares import SpendLimit
+from airoxy.store.schema import run
+from tests.fleet.conftest import eventually
+from tests.fleet.test_limits import hosts_of
+from tests.fleet.test_sharing import settled
+from tests.server.limits.asking import OPUS
+
+DOLLAR = 10**9
+#: 25 input tokens at 4 and 250 output tokens at 20 dollars a million.
+COST = 25 * 4000 + 250 * 20000
+BODY = {"model": OPUS, "max_tokens": 250, "messages": [{"role": "user", "content": "Hello"}]}
+
+
+def fleet_of(hosts, upstream, count, *limits):
+    """Hosts that serve, and a key on all of them that has these limits."""
+    upstream.set_usage(output_tokens=250)
+    found = hosts(count, servers=True)
+    settled(found)
+    eventually(lambda: {hosts_of(host) for host in found} == {count})
+    found[0].airoxy.cli("token", "add", "sk-ant-api03-shared", "--name", "work", "--no-check")
+    key = found[0].airoxy.json("api-key", "add", "laptop", *limits)["key"]
+    for host in found:
+        eventually(lambda host=host: len(shares_here(host)) > 0)
+    return found, key
+
+
+def shares_here(host):
+    with host.airoxy.opened() as db:
+        return shares.all_shares(db)
+
+
+def ask(host, key):
+    return host.airoxy.request("POST", "/v1/messages", BODY, key=key)
+
+
+def spent(host):
+    with host.airoxy.opened() as db:
+        return run(db, "SELECT ifnull(sum(cost_nanousd), 0) FROM requests")[0][0]
+
+
+def test_six_hundred_requests_at_once_pass_a_limit_by_no_more_than_one_for_each_host(
+    hosts, cluster, upstream
+):
+    found, key = fleet_of(hosts, upstream, 3, "--spend-per-day", "1")
+    with ThreadPoolExecutor(30) as pool:
+        first = list(pool.map(lambda n: ask(found[n % 3], key).status, range(90)))
+        cluster.stop(signal.SIGKILL)
+        try:
+            others = list(pool.map(lambda n: ask(found[n % 3], key).status, range(510)))
+        finally:
+            cluster.start()
+    assert set(first) | set(others) == {200, 429}
+    served = (first + others).count(200)
+    eventually(lambda: sum(map(spent, found)) == served * COST)
+    assert served * COST <= DOLLAR + 3 * COST
+    # Each has been asked as often as the others, so hardly anything is left.
+    assert served * COST > 0.8 * DOLLAR
+
+
+def test_one_host_alone_can_spend_nearly_all_of_a_limit(hosts, upstream):
+    (a, b, _), key = fleet_of(hosts, upstream, 3, "--spend-per-day", "0.5")
+    deadline = time.monotonic() + 60
+    while spent(a) < 0.95 * 0.5 * DOLLAR:
+        assert time.monotonic() < deadline, (spent(a), shares_here(a), shares_here(b))
+        answer = ask(a, key)
+        if answer.status == 429 and "retry-after" in answer.headers:
+            told = answer.json()["error"]["message"]
+            assert "this one of 3 hosts has used its share" in told
+            assert answer.headers["retry-after"] == "2"
+            assert answer.headers["x-should-retry"] is None
+            time.sleep(0.1)
+    # What is left is kept for others, whose first request is let in at once.
+    assert ask(b, key).status == 200
+    assert spent(a) <= 0.5 * DOLLAR + COST
+
+
+def test_when_all_is_spent_every_host_says_until_when(hosts, upstream):
+    (a, b), key = fleet_of(hosts, upstream, 2, "--spend-per-day", "0.01")
+    for host in (a, b):
+        ask(host, key)
+    for host in (a, b):
+        eventually(lambda host=host: ask(host, key).headers["x-should-retry"] == "false")
+        assert "it opens again at" in ask(host, key).json()["error"]["message"]
+    assert sum(map(spent, (a, b))) <= 0.01 * DOLLAR + 2 * COST
+
+
+def test_a_host_that_joins_gets_its_share_from_what_the_others_have_left(hosts, upstream):
+    (a,), key = fleet_of(hosts, upstream, 1, "--spend-per-day", "0.02")
+    while ask(a, key).status == 200:
+        pass
+    *_, b = hosts(1, agents=False)
+    assert shares_here(b)[SpendLimit(1, "day")] == HostShare(0, 20_000_000)
+    b.airoxy.start()
+    b.start_agent()
+    refused = eventually(lambda: (answer := ask(b, key)).status == 429 and answer)
+    assert refused.headers["retry-after"]
+    eventually(lambda: ask(b, key).headers["x-should-retry"] == "false")
+    assert spent(b) == 0
+
+
+def test_a_share_is_given_up_only_when_what_is_held_of_it_is_known(hosts, upstream, cluster, url):
+    (a, b), key = fleet_of(hosts, upstream, 2, "--spend-per-day", "0.02")
+    held = upstream.script(path="/v1/messages", times=None).hold()
+    with ThreadPoolExecutor(40) as pool:
+        running = [pool.submit(ask, a, key) for _ in range(2)]
+        held.wait_arrived(2)
+        # The other one is asked for all of it, for some divisions.
+        others = [pool.submit(ask, b, key) for _ in range(4)]
+        eventually(lambda: shares_here(a)[SpendLimit(1, "day")].most < 20_000_000)
+        more = [pool.submit(ask, b, key) for _ in range(4)]
+        eventually(lambda: sum(each.done() for each in others + more) >= 4)
+        held.open()
+        answers = [each.result() for each in running + others + more]
+    served = sum(answer.status == 200 for answer in answers)
+    assert served * COST <= 20_000_000 + 2 * COST
+
+
+def test_forgetting_a_host_frees_what_it_has_not_spent(hosts, upstream):
+    (a, b), key = fleet_of(hosts, upstream, 2, "--spend-per-day", "0.5")
+    assert shares_here(a)[SpendLimit(1, "day")].most == DOLLAR // 4
+    b.stop_agent(kill=True)
+    b.airoxy.kill()
+    assert ask(a, key).status == 200
+    a.airoxy.cli("fleet", "forget", "b")
+
+    def all_mine():
+        ask(a, key)
+        return shares_here(a)[SpendLimit(1, "day")].most == DOLLAR // 2
+
+    eventually(all_mine)
