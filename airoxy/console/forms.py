@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from airoxy.console.api.values import limit_value, setting_value, text_value
 from airoxy.core.limits.table import Limit
 from airoxy.core.limits.token_settings import SETTINGS
 from airoxy.core.limits.units import MONEY
-from airoxy.core.names import read_name, read_note
-from airoxy.errors import InvalidInput, NotFound
+from airoxy.errors import NotFound
 
 
 class FormField(NamedTuple):
@@ -50,46 +50,26 @@ def read_limits(
         if limit.name not in form:
             continue
         text = form[limit.name].strip()
-        if not text:
-            found[limit.column] = None if limit.unit.has_none else limit.unit.unpack(None)
-            continue
-        try:
-            found[limit.column] = limit.unit.read(text, now)
-        except InvalidInput as error:
-            raise InvalidInput(f"{limit.label}: {error.message}.") from None
+        if text or limit.unit.has_none:
+            found[limit.column] = limit_value(limit, text, now, limit.label)
+        else:
+            found[limit.column] = limit.unit.unpack(None)
     return found
 
 
 def read_texts(form: Mapping[str, str], *, pool: bool = True) -> dict[str, Any]:
     """Name, note and pool, as far as the form has them. Raises InvalidInput."""
-    found: dict[str, Any] = {}
-    readers = {"name": read_name, "note": read_note} | ({"pool": read_name} if pool else {})
-    for name, read in readers.items():
-        if name not in form:
-            continue
-        text = form[name].strip()
-        if not text and name != "name":
-            found[name] = None
-            continue
-        try:
-            found[name] = read(text)
-        except InvalidInput as error:
-            raise InvalidInput(f"{name}: {error.message}.") from None
-    return found
+    names = ("name", "note", "pool") if pool else ("name", "note")
+    return {name: text_value(name, form[name].strip()) for name in names if name in form}
 
 
 def read_token_settings(form: Mapping[str, str], now: datetime.datetime) -> dict[str, Any]:
     """What was typed of a token's settings, by column. Raises InvalidInput."""
-    found: dict[str, Any] = {}
-    for name, column, read in SETTINGS:
-        if name not in form:
-            continue
-        text = form[name].strip()
-        try:
-            found[column] = read(text, now) if text else 0 if column == "priority" else None
-        except InvalidInput as error:
-            raise InvalidInput(f"{name.replace('_', ' ')}: {error.message}.") from None
-    return found
+    return {
+        column: setting_value(column, form[name].strip(), now, name.replace("_", " "))
+        for name, column, _ in SETTINGS
+        if name in form
+    }
 
 
 def token_fields(row: Mapping[str, Any]) -> list[FormField]:

@@ -11,12 +11,14 @@ import apsw
 from airoxy.core.limits.holders import EVERYBODY
 from airoxy.core.limits.table import GROUP_LIMITS, LIMITS, Limit
 from airoxy.core.limits.token_settings import SETTINGS
-from airoxy.core.limits.units import COUNT, MONEY, SHARING
+from airoxy.core.limits.units import COUNT, MONEY
 from airoxy.core.names import read_name, read_note
 from airoxy.errors import InvalidInput
 from airoxy.store.names import find_id
 
-Read = Callable[[str, datetime.datetime], Any]
+Read = Callable[[str, Any], Any]
+
+_TEXTS = ("name", "note", "pool")
 
 _LIMITS = {limit.column: limit for limit in LIMITS}
 _GROUP_LIMITS = {limit.column: limit for limit in GROUP_LIMITS}
@@ -54,11 +56,11 @@ def key_changes(
     found: dict[str, Any] = {}
     for name, value in given.items():
         if name in _LIMITS:
-            found[name] = _limit(_LIMITS[name], value, now)
+            found[name] = limit_value(_LIMITS[name], value, now, name)
         elif name == "group":
             found["group_id"] = _group(db, value)
         else:
-            found[name] = _read(name, value, _plain(name), now)
+            found[name] = text_value(name, value)
     return found
 
 
@@ -71,53 +73,61 @@ def _group(db: apsw.Connection, value: Any) -> int | None:
     return number
 
 
-def _limit(limit: Limit, value: Any, now: datetime.datetime) -> Any:
-    if limit.unit is SHARING and value is None:
-        raise InvalidInput(f"{limit.column} cannot be null.")
-    return _read(limit.column, value, limit.unit.read, now, is_number=limit.unit in (MONEY, COUNT))
+def limit_value(limit: Limit, value: Any, now: datetime.datetime, name: str) -> Any:
+    """A limit, which an error calls `name`. Raises InvalidInput."""
+    if value in (None, "") and not limit.unit.has_none:
+        raise InvalidInput(f"{name} cannot be null.")
+    unit = limit.unit
+    return _read(name, value, unit.read, now, number=unit in (MONEY, COUNT), money=unit is MONEY)
+
+
+def text_value(name: str, value: Any) -> Any:
+    """A name, a note or a pool. Raises InvalidInput."""
+    read = read_note if name == "note" else read_name
+    if name == "name" and value is None:
+        raise InvalidInput("name has to be text.")
+    if name == "name" and value == "":
+        value = " "  # which is no name, and not none at all
+    return _read(name, value, lambda text, _: read(text), None)
 
 
 def group_changes(given: Mapping[str, Any], now: datetime.datetime) -> dict[str, Any]:
     """The same of a group."""
     return {
-        name: _limit(_GROUP_LIMITS[name], value, now)
+        name: limit_value(_GROUP_LIMITS[name], value, now, name)
         if name in _GROUP_LIMITS
-        else _read(name, value, _plain(name), now)
+        else text_value(name, value)
         for name, value in given.items()
     }
 
 
 def token_changes(given: Mapping[str, Any], now: datetime.datetime) -> dict[str, Any]:
     """The same of an upstream token."""
-    readers: dict[str, Any] = {column: read for _, column, read in SETTINGS}
-    found = {
-        name: _read(name, value, readers.get(name) or _plain(name), now,
-                    is_number=name not in ("name", "note", "pool"))
+    return {
+        name: text_value(name, value) if name in _TEXTS else setting_value(name, value, now, name)
         for name, value in given.items()
-    }  # fmt: skip
-    if found.get("priority", 0) is None:
-        found["priority"] = 0
-    return found
+    }
 
 
-def _plain(name: str) -> Read:
-    read = read_note if name == "note" else read_name
-    return lambda text, _: read(text)
+def setting_value(column: str, value: Any, now: datetime.datetime, name: str) -> Any:
+    """A setting of an upstream token, which an error calls `name`. Raises InvalidInput."""
+    read = next(read for _, known, read in SETTINGS if known == column)
+    money = column.endswith("_nanousd")
+    found = _read(name, value, read, now, number=column not in _TEXTS, money=money)
+    return 0 if found is None and column == "priority" else found
 
 
 def _read(
-    name: str, value: Any, read: Read, now: datetime.datetime, *, is_number: bool = False
+    name: str, value: Any, read: Read, now: Any, *, number: bool = False, money: bool = False
 ) -> Any:
     """Null and "" take it away; numbers of money are billionths of a dollar, its texts dollars."""
     if value is None or value == "" or value == []:
-        if name == "name":
-            raise InvalidInput("name has to be text.")
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | list):
         raise InvalidInput(f"{name}: {value!r} cannot be meant.")
-    if isinstance(value, int) and not is_number:
+    if isinstance(value, int) and not number:
         raise InvalidInput(f"{name} has to be text.")
-    if isinstance(value, int) and name.endswith("_nanousd"):
+    if isinstance(value, int) and money:
         if not 0 < value < 10**18:
             raise InvalidInput(f"{name}: {value} is no amount; give billionths of a dollar.")
         return value
