@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import datetime
-import io
-import re
+from dataclasses import replace
 from typing import Any
 
+from airoxy.console.api.records import month_report, read_report
 from airoxy.console.routes import page
-from airoxy.console.visit import Download, Rendered, Reply, Visit
-from airoxy.core.report import Report
-from airoxy.errors import InvalidInput
+from airoxy.console.visit import Rendered, Reply, Visit
 from airoxy.store.audit.trail import read_trail
 from airoxy.views import changes, prices
-from airoxy.views.report.lines import key_name, model_name, read_report, write_csv
-from airoxy.views.report.page import page as report_page
+from airoxy.views.report.lines import key_name, model_name
 
 _ENTRIES = 200
 #: How many months can be chosen.
@@ -23,13 +20,12 @@ _MONTHS = 24
 
 def show_report(visit: Visit) -> Reply:
     """A month by client key and model."""
-    month = _month(visit)
-    report = _report(visit, month)
+    report = read_report(visit)
     keys = [
         {**key, "name": key_name(key), "models": [_named(model) for model in key["models"]]}
         for key in report.keys
     ]
-    values = {"month": month, "months": _months(visit.today), "report": report, "keys": keys}
+    values = {"month": report.month, "months": _months(visit.today), "report": report, "keys": keys}
     return Rendered("report.html", values)
 
 
@@ -39,30 +35,12 @@ def _named(model: dict[str, Any]) -> dict[str, Any]:
 
 def download_html(visit: Visit) -> Reply:
     """The page that `airoxy stats --report month --format html` writes."""
-    month = _month(visit)
-    text = report_page(_report(visit, month), visit.now, visit.zone)
-    return Download(f"airoxy-{month:%Y-%m}.html", "text/html; charset=utf-8", text.encode())
+    return month_report(replace(visit, query={**visit.query, "format": "html"}))
 
 
 def download_csv(visit: Visit) -> Reply:
     """The lines that `airoxy stats --report month --format csv` writes."""
-    month, out = _month(visit), io.StringIO(newline="")
-    write_csv(_report(visit, month), out)
-    return Download(f"airoxy-{month:%Y-%m}.csv", "text/csv; charset=utf-8", out.getvalue().encode())
-
-
-def _report(visit: Visit, month: datetime.date) -> Report:
-    return read_report(visit.db, visit.config.pricing, month, visit.today)
-
-
-def _month(visit: Visit) -> datetime.date:
-    text = visit.query.get("month", "")
-    if not text:
-        return visit.today.replace(day=1)
-    found = re.fullmatch(r"([0-9]{4})-(0[1-9]|1[0-2])", text, re.ASCII)
-    if not found or not 1970 < int(found[1]) < 9999:
-        raise InvalidInput("A month looks like 2026-11.")
-    return datetime.date(int(found[1]), int(found[2]), 1)
+    return month_report(replace(visit, query={**visit.query, "format": "csv"}))
 
 
 def _months(today: datetime.date) -> list[datetime.date]:
