@@ -3,10 +3,11 @@
  * late the events of streams came by the stamps that `upstream` puts into them. Times are in µs.
  *
  * load PORT TARGET [-c CONNECTIONS] [-d SECONDS] [-n REQUESTS] [-b BODY_BYTES] [-k KEY] [-p PAUSE_US]
- *      [-H]
+ *      [-H] [-u] [-r]
  *
  * -p: a client waits between two requests. -H: each connection sends one request, and "held" is
- * told when all have their first byte; then they are kept open until standard input ends.
+ * told when all have their first byte; then they are kept open until standard input ends. -u: each
+ * request names a model and a session of its own. -r: each has a connection of its own.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -33,10 +34,10 @@ struct samples {
     size_t n, cap;
 };
 
-static int epoll_fd, port, n_conns = 1, hold;
+static int epoll_fd, port, n_conns = 1, hold, unique, reconnect;
 static long limit = -1, pause_ns, asked, answered, errors, events, bytes, begun;
 static double seconds = 1e9;
-static char *request;
+static char *request, *numbers[2];
 static size_t request_len;
 static struct samples first, whole, delays;
 static struct conn *conns;
@@ -78,7 +79,7 @@ static void tell(const char *name, struct samples *s)
 
 static void make_request(const char *target, const char *key, size_t body_len)
 {
-    static const char start[] = "{\"model\":\"claude-sonnet-4-5\",\"max_tokens\":1024,\"messages\":"
+    static const char start[] = "{\"model\":\"claude-sonnet-00000000\",\"max_tokens\":1024,\"messages\":"
                                 "[{\"role\":\"user\",\"content\":\"";
     const char *end = strstr(target, "events=") || strstr(target, "hold=")
                           ? "\"}],\"stream\":true}" : "\"}],\"stream\":false}";
@@ -90,13 +91,17 @@ static void make_request(const char *target, const char *key, size_t body_len)
         "user-agent: anthropic-sdk-python/0.75.0\r\nanthropic-version: 2023-06-01\r\n"
         "content-type: application/json\r\nx-api-key: %s\r\nx-stainless-lang: python\r\n"
         "x-stainless-os: Linux\r\nx-stainless-retry-count: 0\r\nx-stainless-timeout: 600\r\n"
-        "accept-encoding: identity\r\ncontent-length: %zu\r\n\r\n",
-        target, port, key, body_len);
+        "accept-encoding: identity\r\n%scontent-length: %zu\r\n\r\n",
+        target, port, key, unique ? "x-claude-code-session-id: 00000000\r\n" : "", body_len);
     char *at = request + head;
     memcpy(at, start, sizeof start - 1);
     memset(at + sizeof start - 1, 'x', body_len - least);
     memcpy(at + body_len - strlen(end), end, strlen(end));
     request_len = (size_t)head + body_len;
+    numbers[0] = strstr(request + head, "-00000000") + 1;
+    numbers[1] = unique ? strstr(request, "session-id: ") + strlen("session-id: ") : NULL;
+    if (!unique)
+        memcpy(numbers[0] - 1, "-4-5-2025", 9);
 }
 
 static void listen_for(struct conn *c, unsigned what)
@@ -144,6 +149,12 @@ static void ask(struct conn *c)
     c->head_len = c->out_at = 0;
     c->begun = 0;
     c->in_head = 1;
+    if (unique)
+        for (int i = 0; i < 2; i++) {
+            char digits[16];
+            sprintf(digits, "%08u", (unsigned)(asked % 100000000));
+            memcpy(numbers[i], digits, 8);
+        }
     push(c);
 }
 
@@ -162,6 +173,10 @@ static void done(struct conn *c, long now)
     answered++;
     if (c->status != 200)
         errors++;
+    if (reconnect) {
+        close(c->fd);
+        open_conn(c);
+    }
     if (pause_ns)
         c->resume_at = now + pause_ns;
     else
@@ -288,7 +303,7 @@ int main(int argc, char **argv)
 {
     const char *key = "none";
     size_t body = 1000;
-    for (int option; (option = getopt(argc, argv, "c:d:n:b:k:p:H")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "c:d:n:b:k:p:Hur")) != -1;) {
         switch (option) {
         case 'c': n_conns = atoi(optarg); break;
         case 'd': seconds = atof(optarg); break;
@@ -297,6 +312,8 @@ int main(int argc, char **argv)
         case 'k': key = optarg; break;
         case 'p': pause_ns = atol(optarg) * 1000; break;
         case 'H': hold = 1; break;
+        case 'u': unique = 1; break;
+        case 'r': reconnect = 1; break;
         default: return 2;
         }
     }

@@ -17,6 +17,23 @@ from tests.program import ROOT, environment
 
 Lines = list[tuple[str, str]]
 IDLE_STREAMS = 5000
+WITHOUT_KEY = "100 requests at once without a valid key"
+#: What another key does meanwhile: name, query, options of the load generator.
+FLOODS = (
+    ("100 requests at once", "size=1000", ["-c", "100"]),
+    (
+        "100 requests at once, each with a model and a session of its own",
+        "size=1000",
+        ["-c", "100", "-u"],
+    ),
+    ("100 requests at once, each on a new connection", "size=1000", ["-c", "100", "-r"]),
+    (WITHOUT_KEY, "size=1000", ["-c", "100"]),
+    ("100 streams, an event each ms", "events=1000&every=1000", ["-c", "100"]),
+    ("100 streams as fast as they are taken", "events=4000&batch=8", ["-c", "100"]),
+    ("100 answers of 100 kB", "size=100000", ["-c", "100"]),
+    ("100 bodies of 100 kB", "size=1000", ["-c", "100", "-b", "100000"]),
+    ("8 bodies of 10 MB", "size=1000", ["-c", "8", "-b", "10000000"]),
+)
 
 
 def run(directory: Path, seconds: float, only: Sequence[str] | None) -> Lines:
@@ -93,24 +110,37 @@ def _large_body(there: Server, _: Server, seconds: float) -> Lines:
 
 
 def _fairness(there: Server, _: Server, seconds: float) -> Lines:
-    """What a key's requests take alone, and beside another key that floods the worker."""
-    assert there.airoxy
-    flooding = replace(there, key=there.airoxy.key("flooding"))
-    alone = load(there, "size=1000", "-c", "1", "-d", str(2 * seconds))
-    lines = [("a key alone, median / p99 / longest", _times(alone, "whole"))]
-    for what, query, options in (
-        ("64 requests at once", "size=1000", ["-c", "64"]),
-        ("64 streams at once", "events=1000&every=1000", ["-c", "64"]),
-        ("bodies of 10 MB", "size=1000", ["-c", "8", "-b", "10000000"]),
-    ):
-        flood = loading(flooding, query, *options, "-d", str(3 * seconds))
+    """What a key's requests take beside each kind of flood by another one, and alone before it."""
+    flooding = replace(there, key=there.airoxy.key("flooding")) if there.airoxy else there
+    wrong = replace(there, key="nobody")
+    lines: Lines = []
+    for what, query, options in FLOODS:
+        is_refused = what == WITHOUT_KEY
+        alone = load(there, "size=1000", "-c", "1", "-d", str(seconds))
+        flooded = wrong if is_refused else flooding
+        flood = loading(flooded, query, *options, "-d", str(3 * seconds))
         time.sleep(seconds / 2)
         beside = load(there, "size=1000", "-c", "1", "-d", str(2 * seconds))
-        told = servers.told(flood)
+        told = servers.told(flood, refused=is_refused)
         rate = told["requests"] / told["seconds"]
-        figures = f"{_times(beside, 'whole')} (it has {rate:,.0f} a second)"
-        lines.append((f"beside another key's {what}", figures))
+        figures = f"{_times(beside, 'whole')}; alone {_times(alone, 'whole')}"
+        lines.append((f"a key beside {what}", f"{figures} ({rate:,.0f} a second)"))
     return lines
+
+
+def _fairness_nginx(directory: Path, seconds: float) -> Lines:
+    upstream = servers.upstream()
+    try:
+        there = servers.nginx(directory, "nginx", "http", upstream)
+        try:
+            lines = _fairness(there, upstream, seconds)
+            return [
+                (f"{what} (nginx)", figure) for what, figure in lines if WITHOUT_KEY not in what
+            ]
+        finally:
+            there.stop()
+    finally:
+        upstream.stop()
 
 
 def _workers(there: Server, _: Server, seconds: float) -> Lines:
@@ -166,8 +196,10 @@ def _account(directory: Path, _: float) -> Lines:
 
 
 def _times(told: dict[str, float], name: str) -> str:
-    return " / ".join(f"{told[f'{name}_{point}'] / 1000:.2f}" for point in ("p50", "p99", "max")) \
-        + " ms"  # fmt: skip
+    if f"{name}_p50" not in told:
+        return "no answer in time"
+    times = (told[f"{name}_{point}"] / 1000 for point in ("p50", "p99", "max"))
+    return " / ".join(f"{each:.2f}" for each in times) + " ms"
 
 
 MEASURES: tuple[tuple[str, Callable[[Path, float], Lines]], ...] = (
@@ -176,6 +208,7 @@ MEASURES: tuple[tuple[str, Callable[[Path, float], Lines]], ...] = (
     ("large body", _with_airoxy(_large_body)),
     ("large body, nginx", _large_body_nginx),
     ("fairness", _with_airoxy(_fairness)),
+    ("fairness, nginx", _fairness_nginx),
     ("one worker", _with_airoxy(_workers, workers=1)),
     ("two workers", _with_airoxy(_workers, workers=2)),
     ("account", _account),

@@ -42,6 +42,7 @@ from airoxy.server.pool.snapshot import Snapshot
 from airoxy.server.pool.token_limits import TokenLimits
 from airoxy.server.pool.token_state import TokenState
 from airoxy.server.proxy.proxy import Proxy
+from airoxy.server.proxy.turns import NOBODY, Turns
 from airoxy.server.shared_memory import SharedMemory
 from airoxy.server.unwritten import UnwrittenRequests
 from airoxy.server.writer import Writer
@@ -163,7 +164,7 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     read = partial(open_database, config.database, create=False, readonly=True)
     metrics = MetricsEndpoint(config.metrics.allow, pool, metric_counters, read, load)
     usage = UsageEndpoint(proxy.identify, read, config.timezone)
-    answer = create_app(proxy, health, metrics, usage, browsers=config.browsers)
+    answer = create_app(proxy, health, metrics, usage, browsers=config.browsers, turns=proxy.turns)
     app = ServerApp(answer, proxy, unwritten, database, db, ShareReport(limit_counters, db, writer))
     app.check()
     return app
@@ -202,16 +203,22 @@ def create_app(
     usage: UsageEndpoint,
     *,
     browsers: bool = False,
+    turns: Turns | None = None,
 ) -> Answer:
     """The proxy and the small endpoints, and their errors as answers; `browsers`: pages of other
-    origins may use them."""
+    origins may use them; `turns` are those that the proxy shares out."""
     small = small_endpoints(health, metrics, usage)
 
     async def answer(request: Request, response: Response) -> None:
         if browsers and request.head.from_page and _answer_page(request, response):
             return
         try:
-            await (proxy if request.head.is_api else small)(request, response)
+            if request.head.is_api:
+                await proxy(request, response)
+                return
+            if turns is not None and turns.are_shared(NOBODY, time.time()):
+                await turns.wait(NOBODY)
+            await small(request, response)
         except AiroxyError as error:
             answer_error(response, error)
         except Exception as error:

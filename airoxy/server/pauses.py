@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import TypeVar
 
 T = TypeVar("T")
+Pause = Callable[[], Awaitable[None]]
 
 
-async def with_pauses(steps: Generator[None, None, T]) -> T:
+async def next_turn() -> None:
+    """Until the loop has been round once."""
+    await asyncio.sleep(0)
+
+
+async def with_pauses(steps: Generator[None, None, T], pause: Pause = next_turn) -> T:
     """The result of `steps`, each of which takes about half a millisecond."""
     while True:
         try:
@@ -17,4 +23,4 @@ async def with_pauses(steps: Generator[None, None, T]) -> T:
         except StopIteration as stop:
             result: T = stop.value
             return result
-        await asyncio.sleep(0)
+        await pause()

@@ -11,7 +11,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
-from typing import cast
+from typing import Protocol, cast
 
 from airoxy.errors import UpstreamBroken, UpstreamError, UpstreamTimeout
 from airoxy.upstream.response import UpstreamResponse
@@ -19,14 +19,32 @@ from airoxy.upstream.response import UpstreamResponse
 #: Above this much unread body the socket is left alone until the reader has caught up; one read
 #: of the event loop (256 KiB) may come on top.
 HIGH_WATER = 256 * 1024
+#: Where the loop is shared, so much of an answer is looked at at once (bytes). A stream's events in
+#: chunks of their own take some 10 ns a byte.
+SLICE = 32 * 1024
+_UNIT = 8 * 1024
+
+
+class TurnShare(Protocol):
+    """How much of the turns of the event loop the receiver of an answer may have."""
+
+    @property
+    def limited(self) -> bool:
+        """Whether others have to be considered."""
+
+    def begin(self, cost: int) -> bool:
+        """Whether there is room in the present turn, which is taken."""
+
+    def queue(self, go_on: Callable[[], int]) -> None:
+        """Call `go_on` in a later turn; it returns its cost."""
 
 
 class UpstreamConnection(asyncio.Protocol):
     """`fault` is why no more can come; `sent` is set by its user when the request is out."""
 
     __slots__ = (
-        "_answer", "_drained", "_on_lost", "_read_paused", "_read_timeout", "_timer",
-        "_transport", "_wake", "active_at", "fault", "loop", "sent", "write_paused",
+        "_answer", "_drained", "_held", "_on_lost", "_read_paused", "_read_timeout", "_share",
+        "_timer", "_transport", "_wake", "active_at", "fault", "loop", "sent", "write_paused",
     )  # fmt: skip
 
     def __init__(
@@ -48,13 +66,19 @@ class UpstreamConnection(asyncio.Protocol):
         self._wake: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._read_paused = False
+        self._share: TurnShare | None = None
+        #: What has to wait for its turn.
+        self._held = b""
         self._drained: asyncio.Future[None] | None = None
 
     # For the exchange.
 
-    def begin(self, answer: UpstreamResponse, wake: Callable[[], None]) -> None:
+    def begin(
+        self, answer: UpstreamResponse, wake: Callable[[], None], share: TurnShare | None = None
+    ) -> None:
         """What arrives belongs to `answer` from now on; `wake` is called after each change."""
         self._answer = answer
+        self._share = share
         self._wake = wake
         self.sent = False
         if self._timer is None:
@@ -78,6 +102,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def resume(self) -> None:
         """The reader has caught up."""
+        if self._held:
+            return
         if self._read_paused and self._transport is not None and self.usable():
             self._read_paused = False
             self.active_at = self.loop.time()
@@ -91,11 +117,12 @@ class UpstreamConnection(asyncio.Protocol):
             and answer.complete
             and answer.reusable
             and self.sent
+            and not self._held
             and transport is not None
             and self.usable()
             and transport.get_write_buffer_size() == 0
         ):
-            self._answer = self._wake = None
+            self._answer = self._wake = self._share = None
             self.resume()
             self.active_at = self.loop.time()
             return True
@@ -106,7 +133,8 @@ class UpstreamConnection(asyncio.Protocol):
         """End the exchange and close the connection at once."""
         if self._answer is not None:
             self._answer.discard()
-        self._answer = self._wake = None
+        self._answer = self._wake = self._share = None
+        self._held = b""
         self.abort()
 
     def usable(self) -> bool:
@@ -139,18 +167,64 @@ class UpstreamConnection(asyncio.Protocol):
         if answer is None:
             self.abort()
             return
+        share = self._share
+        if share is not None and (self._held or share.limited):
+            self._hold(share, data)
+        else:
+            self._feed(answer, data)
+
+    def _hold(self, share: TurnShare, data: bytes) -> None:
+        """Look at as much as there is room for in this turn, and let the rest wait."""
+        if self._held:
+            self._held += data
+            return
+        self._held = data
+        while self._held and share.begin(_cost(self._held)):
+            self._go_on()
+        if self._held:
+            self._pause_reading()
+            share.queue(self._go_on_later)
+
+    def _go_on(self) -> None:
+        answer, data, self._held = self._answer, self._held[:SLICE], self._held[SLICE:]
+        if answer is not None:
+            self._feed(answer, data)
+
+    def _go_on_later(self) -> int:
+        """The next turn has come; what it costs."""
+        share, cost = self._share, _cost(self._held)
+        if not self._held or share is None:
+            return 0
+        self._go_on()
+        if self._held:
+            share.queue(self._go_on_later)
+        elif self._answer is not None and self._answer.size <= HIGH_WATER:
+            self.resume()
+        return cost
+
+    def _feed_held(self) -> None:
+        """No more comes: nothing is to be lost."""
+        while self._held:
+            self._go_on()
+
+    def _feed(self, answer: UpstreamResponse, data: bytes) -> None:
         answer.feed(data)
         if answer.fault is not None:
             self.fail(UpstreamBroken(f"The upstream cannot be understood: {answer.fault}"))
             return
-        if answer.size > HIGH_WATER and not self._read_paused and self._transport is not None:
-            self._read_paused = True
-            self._transport.pause_reading()
+        if answer.size > HIGH_WATER:
+            self._pause_reading()
         if self._wake is not None:
             self._wake()
 
+    def _pause_reading(self) -> None:
+        if not self._read_paused and self._transport is not None:
+            self._read_paused = True
+            self._transport.pause_reading()
+
     def eof_received(self) -> None:
         """The upstream sends no more; the transport closes itself after this."""
+        self._feed_held()
         answer = self._answer
         if answer is None:
             self.abort()
@@ -166,6 +240,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """The socket is closed, by either side."""
+        self._feed_held()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -218,3 +293,8 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             seconds = f"{self._read_timeout:g}"
             self.fail(UpstreamTimeout(f"The upstream has been silent for {seconds} seconds"))
+
+
+def _cost(data: bytes) -> int:
+    """Of looking at it, in requests that could begin instead."""
+    return 1 + min(len(data), SLICE) // _UNIT

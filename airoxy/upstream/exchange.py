@@ -13,7 +13,7 @@ from typing import Protocol
 
 from airoxy.core.request.headers import Headers
 from airoxy.errors import UpstreamBroken, UpstreamTimeout
-from airoxy.upstream.connection import UpstreamConnection
+from airoxy.upstream.connection import TurnShare, UpstreamConnection
 from airoxy.upstream.connection_pool import ConnectionPool
 from airoxy.upstream.response import UpstreamResponse
 from airoxy.upstream.upload import PIECE, pump_bytes, pump_iterator
@@ -33,18 +33,23 @@ class Resumable(Protocol):
 
 class Exchange:
     """One request and its answer. `driver` resumes the coroutine that waits for it, if that is not
-    a task.
+    a task; `share` says how much of the answer may be looked at in one turn of the loop.
 
     `status`, `reason` and `headers` (names in lower case, values as they came, order and
     duplicates kept) are there once send() has returned.
     """
 
     __slots__ = (
-        "_answer", "_connection", "_driver", "_error", "_paused", "_pool", "_waiter", "headers",
-        "reason", "status",
+        "_answer", "_connection", "_driver", "_error", "_paused", "_pool", "_share", "_waiter",
+        "headers", "reason", "status",
     )  # fmt: skip
 
-    def __init__(self, pool: ConnectionPool, driver: Resumable | None = None) -> None:
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        driver: Resumable | None = None,
+        share: TurnShare | None = None,
+    ) -> None:
         self.status = 0
         self.reason = b""
         self.headers: Headers = []
@@ -54,6 +59,7 @@ class Exchange:
         self._error: BaseException | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._driver = driver
+        self._share = share
         self._paused = False
 
     @property
@@ -164,7 +170,7 @@ class Exchange:
         answer = UpstreamResponse(bodiless=head.startswith(b"HEAD "))
         self._connection = connection
         self._answer = answer
-        connection.begin(answer, self._wake)
+        connection.begin(answer, self._wake, self._share)
         if body is None:
             connection.write(head)
             connection.sent = True

@@ -16,6 +16,7 @@ import ssl
 
 from airoxy.core.request.headers import Headers
 from airoxy.errors import InvalidInput
+from airoxy.upstream.connection import TurnShare
 from airoxy.upstream.connection_pool import IDLE_AGE, MAX_IDLE, ConnectionPool
 from airoxy.upstream.dial import Dialer, default_tls
 from airoxy.upstream.exchange import Body, Exchange, Resumable
@@ -69,9 +70,9 @@ class Upstream:
             raise _line_break()
         return line + b"\r\n" + lines(*headers) + self._fixed
 
-    def start(self, driver: Resumable | None = None) -> Exchange:
+    def start(self, driver: Resumable | None = None, share: TurnShare | None = None) -> Exchange:
         """An exchange that has not begun, and can be aborted from now on; see Exchange."""
-        return Exchange(self._pool, driver)
+        return Exchange(self._pool, driver, share)
 
     async def send(
         self,

@@ -20,6 +20,7 @@ import apsw
 import pytest
 
 from tests.fake_anthropic import FakeAnthropic
+from tests.program import need
 from tests.reliability.conftest import TOKEN, Watched
 from tests.reliability.load import Load, integrity, logged, opened, wait, worker
 from tests.reliability.raw import HELLO, Client, request
@@ -128,6 +129,79 @@ def test_a_database_that_is_held_slows_no_request_down(airoxy: Watched, key: str
     assert set(load.outcomes) == {"whole"}
     airoxy.stop()
     assert load.request_ids <= set(logged(airoxy.database))
+
+
+# A disk that becomes read-only
+
+
+class FailingDisk:
+    """An ext4 of its own in a file, on which the kernel can be made to find an error."""
+
+    def __init__(self, directory: Path) -> None:
+        self.image, self.place = directory / "image", directory / "disk"
+        self.place.mkdir()
+        with self.image.open("wb") as file:
+            file.truncate(64 << 20)
+        subprocess.run([need("mkfs.ext4"), "-q", str(self.image)], check=True)
+
+    def mount(self) -> None:
+        command = ["mount", "-o", "loop,errors=remount-ro", str(self.image), str(self.place)]
+        if subprocess.run(command, check=False).returncode:
+            pytest.skip("nothing may be mounted here")
+
+    def fail(self) -> None:
+        """Read-only from now on, also for those who have files open."""
+        command = ["findmnt", "-no", "SOURCE", str(self.place)]
+        device = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        trigger = Path("/sys/fs/ext4", Path(device).name, "trigger_fs_error")
+        if not trigger.exists():
+            pytest.skip("this kernel makes no errors")
+        os.sync()
+        trigger.write_text("a test")
+
+    def repair(self) -> None:
+        subprocess.run(["umount", str(self.place)], check=True)
+        done = subprocess.run([need("e2fsck"), "-fy", str(self.image)], capture_output=True)
+        assert done.returncode in (0, 1), done
+        self.mount()
+
+
+@pytest.fixture
+def failing_disk(tmp_path: Path) -> Iterator[FailingDisk]:
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    disk = FailingDisk(tmp_path)
+    disk.mount()
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk.place)], check=True)
+
+
+def test_a_disk_that_becomes_read_only_stops_the_log_and_no_request(
+    failing_disk: FailingDisk, install: Callable[..., Watched]
+) -> None:
+    airoxy = install(database=str(failing_disk.place / "airoxy.db")).start()
+    airoxy.token(TOKEN)
+    key = airoxy.key()
+    with Load(airoxy, key, clients=2) as load:
+        load.wait_served(20)
+        failing_disk.fail()
+        wait(lambda: "warning" in health(airoxy))
+        load.wait_served(50)
+        told = health(airoxy)
+    assert set(load.outcomes) == {"whole"}
+    assert told["status"] == "ok"
+    typed = airoxy.run("token", "list")
+    assert "Traceback" not in typed.stderr
+    airoxy.stop()  # what it could not write it says
+    assert "log rows are lost" in airoxy.errors
+    refused = airoxy.run("serve")
+    assert refused.returncode == 1
+    assert "is its disk read-only or full?" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    failing_disk.repair()
+    assert integrity(airoxy.database) == "ok"
+    airoxy.start()
+    assert served(airoxy, key)
 
 
 # A database that is not what it should be

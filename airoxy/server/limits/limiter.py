@@ -33,7 +33,7 @@ from airoxy.server.http.head import RequestHead
 from airoxy.server.limits.counters import LimitCounters
 from airoxy.server.limits.models import check_batch, check_models
 from airoxy.server.limits.reservations import Reservation
-from airoxy.server.pauses import with_pauses
+from airoxy.server.pauses import Pause, next_turn, with_pauses
 from airoxy.store import schema
 from airoxy.store.fleet.shares import shares_of
 from airoxy.store.limits import last_minute, spent
@@ -81,6 +81,7 @@ class Limiter:
         limits: KeyLimits,
         reservation: Reservation | None,
         model: str | None,
+        pause: Pause = next_turn,
     ) -> Body:
         """Hold what the request may use. Also gives its body, which is looked at as it passes where
         it is too large to be held. Raises Forbidden, OverLimit, InvalidInput."""
@@ -93,7 +94,7 @@ class Limiter:
         holds = asks and limits.hold
         if not isinstance(body, bytes | bytearray) or not (holds or limits.choose_models):
             return body
-        estimate = await with_pauses(paced(read_estimate(body)))
+        estimate = await with_pauses(paced(read_estimate(body)), pause)
         if limits.choose_models and (estimate.models or asks or head.takes_system):
             check_models(limits, estimate.models or (model,))
         if holds and reservation is not None:

@@ -25,6 +25,7 @@ from airoxy.server.proxy.answer.peek import begins_overloaded, peek_error, peek_
 from airoxy.server.proxy.body import with_system_line
 from airoxy.server.proxy.conversations import Conversation
 from airoxy.server.proxy.request_log import RequestLog
+from airoxy.server.proxy.turns import TurnsOfKey
 from airoxy.upstream.exchange import Exchange
 from airoxy.upstream.upstream import Upstream, lines
 
@@ -40,6 +41,7 @@ class Job:
     request_log: RequestLog
     wanted: Wanted
     body: bytes | bytearray | AsyncIterator[bytes]
+    share: TurnsOfKey
     conversation: Conversation | None = None
     overloads: int = 0
     refusals: int = 0
@@ -126,9 +128,9 @@ class Attempts:
         request, head, body = job.request, job.request.head, job.body
         job.request_log.attempted(token)
         if token.type == "oauth" and head.takes_system and isinstance(body, bytes | bytearray):
-            body = await with_system_line(body, self.config.oauth.lines)
+            body = await with_system_line(body, self.config.oauth.lines, job.share.pause)
         lead = head.to_upstream.get(token.type) or self._lead(head, token.type)
-        exchange = self.upstream.start(request.runner)
+        exchange = self.upstream.start(request.runner, job.share)
         request.watch(exchange)
         # What makes something must not be done twice.
         once = not head.takes_system and creates(head.method, head.path)

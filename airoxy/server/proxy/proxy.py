@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import ip_network
@@ -40,7 +40,7 @@ from airoxy.server.proxy.body import other_ids, read_request
 from airoxy.server.proxy.conversations import Conversation
 from airoxy.server.proxy.refused_clients import RefusedClients
 from airoxy.server.proxy.request_log import RequestLog
-from airoxy.server.proxy.turns import Turns
+from airoxy.server.proxy.turns import NOBODY, Turns, TurnsOfKey
 from airoxy.server.unwritten import Unwritten, UnwrittenRequests
 from airoxy.store.usage import requests
 from airoxy.upstream.upstream import Upstream
@@ -75,7 +75,7 @@ class Proxy:
     _adopted: list[Unwritten] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._turns = Turns()
+        self.turns = Turns()
         self._attempts = Attempts(self.config, self.pool, self.upstream)
         self._lists = Lists(self.upstream, self.pool.snapshot)
         trusted = tuple(map(ip_network, self.config.trusted_proxies))
@@ -87,7 +87,13 @@ class Proxy:
 
     async def __call__(self, request: Request, response: Response) -> None:
         now = time.time()
-        key_id, limits = self._authenticate(request, now)
+        try:
+            key_id, limits = self._known(request.head.digests, now)
+        except Unauthorized:
+            if self.turns.are_shared(NOBODY, now):
+                await self.turns.wait(NOBODY)
+            now = time.time()
+            key_id, limits = self._authenticate(request, now)
         head = request.head
         request_log = RequestLog(key_id, head.path, now, self.unwritten, method=head.method)
         if groups := self.pool.snapshot.groups:
@@ -96,8 +102,8 @@ class Proxy:
             request_log.client_address = self._refused.address(request.client, head.headers)
         self.running += 1
         try:
-            if self._turns.are_shared(key_id, now):
-                await self._turns.wait(key_id)
+            if self.turns.are_shared(key_id, now):
+                await self.turns.wait(key_id)
             await self._serve(request, response, request_log, limits)
         except ClientLeft:
             request_log.client_left()
@@ -129,22 +135,25 @@ class Proxy:
 
     def _authenticate(self, request: Request, now: float) -> tuple[int, KeyLimits | None]:
         """The client key's id and limits. Raises Unauthorized, NotReady."""
-        snapshot, digests = self.pool.snapshot, request.head.digests
-        is_recent = 0 <= now - self._renewed_at < SNAPSHOT_TTL
-        if not is_recent:
-            snapshot.renew()
-            self._renewed_at = now
+        digests = request.head.digests
         try:
             try:
-                return authenticate(digests, snapshot, now, self.config.timezone)
+                return self._known(digests, now)
             except Unauthorized:
-                if not is_recent:
+                if self._renewed_at == now:
                     raise
-                snapshot.renew()  # the key may be new
-                return authenticate(digests, snapshot, now, self.config.timezone)
+                self._renewed_at = 0.0  # the key may be new
+                return self._known(digests, now)
         except Unauthorized as error:
             self._refused.refuse(error, request.client, request.head.headers, now)
             raise
+
+    def _known(self, digests: Iterable[bytes], now: float) -> tuple[int, KeyLimits | None]:
+        """The same by a snapshot that may be some milliseconds old."""
+        if not 0 <= now - self._renewed_at < SNAPSHOT_TTL:
+            self.pool.snapshot.renew()
+            self._renewed_at = now
+        return authenticate(digests, self.pool.snapshot, now, self.config.timezone)
 
     async def _serve(
         self,
@@ -163,7 +172,7 @@ class Proxy:
         job = await self._read(request, request_log)
         if limits is not None:
             job.body = await self.limiter.look(
-                head, job.body, limits, request_log.reservation, request_log.model
+                head, job.body, limits, request_log.reservation, request_log.model, job.share.pause
             )
         try:
             await self._forward(job, response, limits)
@@ -302,16 +311,16 @@ class Proxy:
             self._write(request_log)
 
     async def _read(self, request: Request, request_log: RequestLog) -> Job:
-        head = request.head
+        head, share = request.head, TurnsOfKey(self.turns, request_log.key_id)
         body = await request.body(self.bodies, request_log.key_id)
         asked = _UNREAD
         if isinstance(body, bytes | bytearray):
             request_log.request_bytes = len(body)
-            asked = await read_request(body)
+            asked = await read_request(body, share.pause)
         request_log.model, request_log.is_stream = asked.model, asked.stream
         ids = (*head.ids, *asked.resources) if head.ids else asked.resources
         if head.cost is Cost.UNKNOWN and isinstance(body, bytes | bytearray):
-            ids = (*ids, *await other_ids(body))
+            ids = (*ids, *await other_ids(body, share.pause))
         snapshot, key_id = self.pool.snapshot, request_log.key_id
         stays = self.config.affinity != "none"
         wanted = Wanted(
@@ -320,7 +329,7 @@ class Proxy:
             await affinity.token_of(ids, snapshot, key_id) if ids else None,
             pool=snapshot.pools.get(key_id),
         )
-        job = Job(request, request_log, wanted, body)
+        job = Job(request, request_log, wanted, body, share)
         if head.takes_system and (stays or head.threads) and isinstance(body, bytes | bytearray):
             job.conversation = Conversation(self.recent, key_id)
             job.conversation.find(head, body, wanted, request_log.now, stays=stays)

@@ -1,59 +1,116 @@
 """Turns of the event loop, shared fairly by the client keys that use it at the same time.
 
-A key with many requests at once would make everybody's wait for all of them, because whatever is
-ready is handled in one turn of the loop. So only a few requests of a key begin in one turn, as long
-as other keys have requests, too; the rest begin in the next ones.
+Whatever is ready is handled in one turn of the loop, so a key with many requests would make
+everybody's wait for all of them. As long as other keys have requests, too, only a little of a key's
+work is done in one turn, and the rest in the next ones, first come, first served. Requests without
+a valid key are one key's in this.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, deque
+from collections.abc import Callable
 
-#: Requests of a key that begin in one turn: together they take some 150 µs.
+#: What a key may begin in one turn. One of it is a request, or a piece of an answer: some 75 µs.
 AT_ONCE = 2
 #: Seconds for which a request of another key is remembered.
 _SHARED = 1.0
+#: The key of all that have none.
+NOBODY = 0
 
 
 class Turns:
-    """Belongs to one event loop."""
+    """Belongs to one event loop. `shared` is whether several keys are active."""
 
     def __init__(self) -> None:
-        self._last_key = 0
+        self.shared = False
+        self._last_key = NOBODY
         self._shared_until = 0.0
-        self._begun: Counter[int] = Counter()
-        self._waiting: dict[int, deque[asyncio.Future[None]]] = {}
+        self._is_due = False
+        self._used: Counter[int] = Counter()
+        self._waiting: dict[int, deque[Callable[[], int]]] = {}
 
     def are_shared(self, key_id: int, now: float) -> bool:
         """Whether this request of the key has to `wait` before it begins."""
         if key_id != self._last_key:
             self._last_key = key_id
             self._shared_until = now + _SHARED
-        return now < self._shared_until
+        self.shared = now < self._shared_until
+        return self.shared
 
-    async def wait(self, key_id: int) -> None:
-        """Until a turn in which few requests of the key have begun."""
-        loop = asyncio.get_running_loop()
-        if not self._begun:
-            loop.call_soon(self._next)
-        elif self._begun[key_id] >= AT_ONCE:
-            turn: asyncio.Future[None] = loop.create_future()
-            self._waiting.setdefault(key_id, deque()).append(turn)
+    async def wait(self, key_id: int, cost: int = 1) -> None:
+        """Until a turn in which little of the key has begun."""
+        if not self.begin(key_id, cost):
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+            def go_on() -> int:
+                if turn.done():  # its client has left
+                    return 0
+                turn.set_result(None)
+                return cost
+
+            self.queue(key_id, go_on)
             await turn
-            return
-        self._begun[key_id] += 1
+
+    def begin(self, key_id: int, cost: int = 1) -> bool:
+        """Whether there is room for this in the present turn, which is taken."""
+        if self._used[key_id] >= AT_ONCE or key_id in self._waiting:
+            return False
+        self._used[key_id] += cost
+        self._renew()
+        return True
+
+    def queue(self, key_id: int, go_on: Callable[[], int]) -> None:
+        """Call `go_on` in a later turn. It returns what it has cost; 0: it was not needed."""
+        self._waiting.setdefault(key_id, deque()).append(go_on)
+        self._renew()
+
+    def _renew(self) -> None:
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._next)
 
     def _next(self) -> None:
-        """The next turn has come: let those begin who have waited longest."""
-        self._begun.clear()
+        """The next turn has come: let those go on who have waited longest."""
+        self._used.clear()
+        self._is_due = False
+        if not self._waiting:
+            return
+        self._renew()
+        self.shared = time.time() < self._shared_until
         for key_id, waiting in tuple(self._waiting.items()):
-            while waiting and self._begun[key_id] < AT_ONCE:
-                turn = waiting.popleft()
-                if not turn.done():  # its client has not left
-                    turn.set_result(None)
-                    self._begun[key_id] += 1
+            while waiting and self._used[key_id] < AT_ONCE:
+                self._used[key_id] += waiting.popleft()()
             if not waiting:
                 del self._waiting[key_id]
-        if self._begun:
-            asyncio.get_running_loop().call_soon(self._next)
+
+
+class TurnsOfKey:
+    """What one key has of them."""
+
+    __slots__ = ("_key_id", "_turns")
+
+    def __init__(self, turns: Turns, key_id: int) -> None:
+        self._turns = turns
+        self._key_id = key_id
+
+    @property
+    def limited(self) -> bool:
+        """Whether others have to be considered."""
+        return self._turns.shared
+
+    def begin(self, cost: int) -> bool:
+        """See `Turns`."""
+        return self._turns.begin(self._key_id, cost)
+
+    def queue(self, go_on: Callable[[], int]) -> None:
+        """See `Turns`."""
+        self._turns.queue(self._key_id, go_on)
+
+    async def pause(self) -> None:
+        """Between two steps of half a millisecond each: one in a turn, of all that the key has."""
+        await asyncio.sleep(0)
+        if self._turns.are_shared(self._key_id, time.time()):
+            await self._turns.wait(self._key_id, AT_ONCE)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 
-from airoxy.server.proxy.turns import AT_ONCE, Turns
+from airoxy.server.proxy.turns import AT_ONCE, Turns, TurnsOfKey
 
 FLOODING, OTHER = 1, 2
 
@@ -71,3 +73,69 @@ def test_who_leaves_while_it_waits_keeps_nobody_waiting():
         return order
 
     assert len(asyncio.run(leave())) == 6
+
+
+def in_turns(work: Callable[[Turns, list[str]], None], turns: int) -> list[list[str]]:
+    """What has happened in each of so many turns of a loop."""
+
+    async def run() -> list[list[str]]:
+        shared, done, told = Turns(), list[str](), list[list[str]]()
+        shared.are_shared(FLOODING, time.time())
+        shared.are_shared(OTHER, time.time())
+        work(shared, done)
+        for _ in range(turns):
+            told.append(done[:])
+            done.clear()
+            await asyncio.sleep(0)
+        return told
+
+    return asyncio.run(run())
+
+
+def note(done: list[str], word: str, cost: int) -> Callable[[], int]:
+    def go_on() -> int:
+        done.append(word)
+        return cost
+
+    return go_on
+
+
+def test_what_is_dear_takes_the_whole_turn_of_its_key_and_none_of_anothers():
+    def work(turns: Turns, done: list[str]) -> None:
+        for _ in range(2):
+            turns.queue(FLOODING, note(done, "dear", AT_ONCE))
+            turns.queue(OTHER, note(done, "cheap", 1))
+
+    assert in_turns(work, 3) == [[], ["dear", "cheap", "cheap"], ["dear"]]
+
+
+def test_what_is_not_needed_any_more_takes_nothing_of_a_turn():
+    def work(turns: Turns, done: list[str]) -> None:
+        for cost in (0, 0, 1, 1, 1):
+            turns.queue(FLOODING, note(done, str(cost), cost))
+
+    assert in_turns(work, 3) == [[], ["0", "0", "1", "1"], ["1"]]
+
+
+def test_what_comes_while_others_of_its_key_wait_waits_behind_them():
+    turns = Turns()
+
+    async def run() -> bool:
+        turns.queue(FLOODING, lambda: 1)
+        return turns.begin(FLOODING) or not turns.begin(OTHER)
+
+    assert not asyncio.run(run())
+
+
+def test_steps_of_a_floods_bodies_are_one_in_a_turn_for_all_of_them():
+    def work(turns: Turns, done: list[str]) -> None:
+        async def look() -> None:
+            for _ in range(3):
+                done.append("step")
+                await TurnsOfKey(turns, FLOODING).pause()
+
+        turns.keep = [asyncio.ensure_future(look()) for _ in range(8)]  # type: ignore[attr-defined]
+
+    steps = [len(each) for each in in_turns(work, 40)]
+    assert sum(steps) == 24
+    assert max(steps[2:]) == 1
