@@ -23,6 +23,7 @@ from airoxy.errors import Conflict
 from airoxy.store.keys import no_key
 from airoxy.store.schema import among, run, transaction
 from airoxy.store.usage import days
+from airoxy.store.usage.blocks import each_block
 from airoxy.store.usage.first_tables import BLOCK
 
 #: The limits of a key, by their columns, and what else may be set.
@@ -165,19 +166,50 @@ def last_minute(db: apsw.Connection, number: int, now: float) -> list[SecondOfUs
     it came, tokens when they were counted, which is at its end. Requests that nobody was asked
     (such as those that were refused) are not among them; nor are, of tokens, the results of
     batches."""
-    since = (int(now) - MINUTE + 1) * 1000
     whose, values = _whose(number, column="r.group_id")
-    in_block = "api_key_id = ?" if number < GROUPS_FROM else "TRUE"
+    found = _of_last_minute(db, now, whose, values, number)
+    return [second for _, _, second in found]
+
+
+def use_of_last_minute(db: apsw.Connection, now: float) -> dict[int, list[SecondOfUse]]:
+    """The same of all keys and groups that have any, by their number, in one look."""
+    found: dict[int, list[SecondOfUse]] = {}
+    for key_id, group_id, second in _of_last_minute(db, now):
+        for number in {key_id, EVERYBODY + GROUPS_FROM, (group_id or EVERYBODY) + GROUPS_FROM}:
+            found.setdefault(number, []).append(second)
+    return found
+
+
+def _of_last_minute(
+    db: apsw.Connection,
+    now: float,
+    whose: str = "TRUE",
+    values: tuple[int, ...] = (),
+    number: int = EVERYBODY + GROUPS_FROM,
+) -> list[tuple[int, int | None, SecondOfUse]]:
+    """Key, group and second, in the order of time.
+
+    A row is written when its request ends, so that the newest blocks have all of them: it is enough
+    to go back to one in which no request came that late."""
+    since = (int(now) - MINUTE + 1) * 1000
+    recent = "(SELECT max(b.newest) FROM blocks AS b WHERE b.block = each_block.block) >= ?"
+    of_key = " AND b.api_key_id = ?" if number < GROUPS_FROM else ""
     rows = run(
         db,
-        "SELECT requested_at, requested_at + duration_ms,"
+        f"{each_block(go_on=recent)} SELECT r.api_key_id, r.group_id, requested_at,"
+        " requested_at + duration_ms,"
         f" iif(rtrim(endpoint, '/') IN ('{MESSAGES}', '{CHAT}'), {' + '.join(PER_MINUTE)}, 0)"
-        f" FROM (SELECT DISTINCT block FROM blocks WHERE newest >= ? AND {in_block}) AS b"
-        f" CROSS JOIN requests AS r ON r.id BETWEEN b.block * {BLOCK}"
-        f" AND b.block * {BLOCK} + {BLOCK - 1}"
-        f" WHERE r.attempts AND requested_at + duration_ms >= ? AND {whose}",
-        (since - _LONGEST_MS, *(values if number < GROUPS_FROM else ()), since, *values),
+        f" FROM each_block CROSS JOIN requests AS r ON r.id BETWEEN each_block.block * {BLOCK}"
+        f" AND each_block.block * {BLOCK} + {BLOCK - 1}"
+        f" WHERE EXISTS (SELECT 1 FROM blocks AS b WHERE b.block = each_block.block{of_key})"
+        f" AND r.attempts AND requested_at + duration_ms >= ?"
+        # The sign keeps SQLite from making an index of all rows for this one question.
+        f" AND +{whose}",
+        (since - _LONGEST_MS, *(values if of_key else ()), since, *values),
     )
-    came = [SecondOfUse(at // 1000, 1, 0) for at, _, _ in rows if at >= since]
-    counted = [SecondOfUse(end // 1000, 0, tokens) for _, end, tokens in rows if tokens]
-    return [each for each in sorted(came + counted) if each.second <= now]
+    came = [(key, group, SecondOfUse(at // 1000, 1, 0)) for key, group, at, _, _ in rows
+            if at >= since]  # fmt: skip
+    counted = [(key, group, SecondOfUse(end // 1000, 0, tokens))
+               for key, group, _, end, tokens in rows if tokens]  # fmt: skip
+    found = sorted(came + counted, key=lambda each: each[2])
+    return [each for each in found if each[2].second <= now]

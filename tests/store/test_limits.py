@@ -7,9 +7,10 @@ import datetime
 import apsw
 import pytest
 
+from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM
 from airoxy.core.limits.table import LIMITS, Limit, Limits
 from airoxy.errors import Conflict, NotFound
-from airoxy.store import keys, limits, schema
+from airoxy.store import groups, keys, limits, schema
 from airoxy.store.usage import costs
 from tests.conftest import NOON
 from tests.store.seed import TODAY, add_key, append, days_ago, row
@@ -121,3 +122,32 @@ def test_of_the_last_minute_requests_count_when_they_came_and_tokens_at_their_en
         (second + 50, 1, 0),
     ]
     assert limits.last_minute(db, 3, now) == []
+
+
+def test_the_last_minute_of_all_is_that_of_each(db: apsw.Connection) -> None:
+    data = groups.add_group(db, "data", NOON)
+    rows = [row(time=f"12:00:{n}", api_key_id=1 + n % 2, group_id=data) for n in range(10, 30)]
+    append(db, *rows, row(time="11:50:00", api_key_id=3))
+    found = limits.use_of_last_minute(db, NOON + 50)
+    everybody = EVERYBODY + GROUPS_FROM
+    assert set(found) == {1, 2, data + GROUPS_FROM, everybody}
+    for number, seconds in found.items():
+        assert seconds == limits.last_minute(db, number, NOON + 50)
+    assert sum(each.requests for each in found[everybody]) == 20
+
+
+def test_no_index_of_all_rows_is_made_to_see_the_last_minute(db: apsw.Connection) -> None:
+    asked: list[tuple[str, object]] = []
+
+    def note(_: apsw.Cursor, statement: str, bindings: object) -> bool:
+        asked.append((statement, bindings))
+        return True
+
+    db.setexectrace(note)
+    for number in (1, EVERYBODY + GROUPS_FROM, EVERYBODY + 1 + GROUPS_FROM):
+        limits.last_minute(db, number, NOON)
+    db.setexectrace(None)
+    assert len(asked) == 3
+    for statement, bindings in asked:
+        plan = [step[3] for step in db.execute(f"EXPLAIN QUERY PLAN {statement}", bindings)]
+        assert any("SEARCH r USING INTEGER PRIMARY KEY" in step for step in plan), plan

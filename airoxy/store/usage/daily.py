@@ -8,7 +8,7 @@ and nothing can be counted twice or be missing. Days are those of `store.usage.d
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apsw
@@ -16,6 +16,7 @@ import apsw
 from airoxy.calendar import DAY_SECONDS, day_number, numbered_day
 from airoxy.core.billing.usage import COUNTED
 from airoxy.store.schema import run
+from airoxy.store.usage.blocks import each_block
 
 #: What is counted of a request.
 COUNTS = (*COUNTED, "cost_nanousd")
@@ -118,10 +119,51 @@ def by_day_key_and_model(
     return groups
 
 
+def costs_by_day_and_model(
+    db: apsw.Connection,
+    since: datetime.date,
+    until: datetime.date,
+    *,
+    key_id: int | None = None,
+) -> list[tuple[str, str | None, int]]:
+    """Day, model and what it has cost, of the days from `since` to before `until`."""
+    days = ", ".join(map(str, range(day_number(since), day_number(until))))
+    # The days one by one, because the sums are in the order of days and then of keys.
+    where, values = ("", ()) if key_id is None else (" AND api_key_id = ?", (key_id,))
+    rows = run(
+        db,
+        "SELECT day, nullif(model, ''), sum(cost_nanousd) FROM daily"
+        f" WHERE day IN ({days}){where} GROUP BY day, model",
+        values,
+    )
+    return [(numbered_day(day).isoformat(), model, cost) for day, model, cost in rows]
+
+
+def costs_by_key(
+    db: apsw.Connection, firsts: Sequence[datetime.date], until: datetime.date
+) -> dict[int, tuple[int, ...]]:
+    """What each client key has cost from each of these days on to before `until`."""
+    sums = ", ".join(
+        f"ifnull(sum(cost_nanousd) FILTER (WHERE day >= {day_number(first)}), 0)"
+        for first in firsts
+    )
+    rows = run(
+        db,
+        f"SELECT api_key_id, {sums} FROM daily WHERE day >= ? AND day < ? GROUP BY api_key_id",
+        (day_number(min(firsts)), day_number(until)),
+    )
+    return {row[0]: row[1:] for row in rows}
+
+
 def last_use(db: apsw.Connection, key_id: int) -> float | None:
     """The Unix time of the key's last request; where its detailed rows are gone, of the beginning
     of its last day in UTC."""
-    ((newest,),) = run(db, "SELECT max(newest) FROM blocks WHERE api_key_id = ?", (key_id,))
+    ((newest,),) = run(
+        db,
+        f"{each_block()} SELECT max((SELECT max(newest) FROM blocks AS b"
+        " WHERE b.block = each_block.block AND b.api_key_id = ?)) FROM each_block",
+        (key_id,),
+    )
     if newest is not None:
         return float(newest / 1000)
     ((day,),) = run(db, "SELECT max(day) FROM daily WHERE api_key_id = ?", (key_id,))

@@ -19,6 +19,7 @@ import apsw
 from airoxy.calendar import start_ms
 from airoxy.core.billing.usage import COUNTED, Usage, counts_of
 from airoxy.store.schema import run
+from airoxy.store.usage.blocks import each_block
 from airoxy.store.usage.daily import TOTALS, conditions, totals, totals_by
 from airoxy.store.usage.first_tables import BLOCK
 
@@ -221,18 +222,22 @@ def newest(
     """The newest requests, newest first; with `after_id` those after it, oldest first; with
     `before_id` those before it. Fields of a Filter narrow what is `wanted`."""
     wanted = wanted._replace(**more)
-    blocks = wanted.of_blocks() | {
-        "block >= ?": None if after_id is None else after_id // BLOCK,
-        "block <= ?": None if before_id is None else before_id // BLOCK,
-    }
     rows = wanted.of_rows() | {"id > ?": after_id, "id < ?": before_id}
     order = "DESC" if after_id is None else "ASC"
+    start, started = conditions(
+        {
+            "block >= ?": None if after_id is None else after_id // BLOCK,
+            "block <= ?": None if before_id is None else before_id // BLOCK,
+        }
+    )
+    where, values = conditions(wanted.of_blocks())
     found: list[dict[str, Any]] = []
     # Until this statement has ended, everything is read from one snapshot of the database.
     cursor = db.cursor()
-    where, values = conditions(blocks)
     for (block,) in cursor.execute(
-        f"SELECT DISTINCT block FROM blocks WHERE {where} ORDER BY block {order}", values
+        f"{each_block(order, start)} SELECT block FROM each_block WHERE block IS NOT NULL"
+        f" AND EXISTS (SELECT 1 FROM blocks AS b WHERE b.block = each_block.block AND {where})",
+        (*started, *values),
     ):
         found += _of_block(db, block, rows, order, limit - len(found))
         if len(found) == limit:
