@@ -18,6 +18,7 @@ from airoxy.console.live.view import View
 from airoxy.console.throttle import LoginThrottle
 from airoxy.console.visitor import Visitor
 from airoxy.errors import Unauthorized
+from airoxy.store.usage.past import Past
 
 #: The server's answer to GET /health as (status, document), and the doctor's findings.
 AskHealth = Callable[[], tuple[int | None, Mapping[str, Any]]]
@@ -35,6 +36,7 @@ class Services:
     examine: Examine
     share: Callable[[apsw.Connection], None] = lambda _: None
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
+    past: Past = field(default_factory=Past)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
+from airoxy.core.limits.measures import Use
 from airoxy.core.limits.table import LIMITS
 from airoxy.core.limits.units import MONEY
 from airoxy.store.limits import recorded_use
@@ -28,7 +29,11 @@ def with_use(db: apsw.Connection, key: Row, now: float) -> dict[str, Any]:
 
 def used(db: apsw.Connection, number: int, now: float) -> dict[str, int | None]:
     """What a key or group has used, by field; `number` is that of a Holder."""
-    use = recorded_use(db, number, now)
+    return by_field(recorded_use(db, number, now))
+
+
+def by_field(use: Use) -> dict[str, int | None]:
+    """What was used, by the names that it has in JSON."""
     measures = (limit.measure for limit in LIMITS)
     return {each.field: each.used(use) for each in measures if each and each.field}
 

@@ -33,6 +33,7 @@ def chromium(tmp_path) -> Iterator[object]:
 
 def test_an_operator_does_the_whole_way(tmp_path, install, upstream, chromium):
     from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
 
     def find(selector: str):
         return chromium.find_element(By.CSS_SELECTOR, selector)
@@ -66,8 +67,18 @@ def test_an_operator_does_the_whole_way(tmp_path, install, upstream, chromium):
         while airoxy.request("POST", "/v1/messages", body, key=secret).status != 200:
             assert time.monotonic() < deadline
         airoxy.wait_logs(1)
-        chromium.get(f"{console.origin}/log")
+        chromium.get(f"{console.origin}/log?follow=1")
         assert "laptop" in find("main table").text
+        WebDriverWait(chromium, 20).until(lambda _: find("#state").text == "live")
+        assert airoxy.request("POST", "/v1/messages", body, key=secret).status == 200
+        WebDriverWait(chromium, 20).until(
+            lambda _: len(chromium.find_elements(By.CSS_SELECTOR, "#rows tbody tr")) == 2
+        )
+        chromium.get(f"{console.origin}/")
+        shown = chromium.find_elements(By.CSS_SELECTOR, "[data-number=requests_today]")
+        assert airoxy.request("POST", "/v1/messages", body, key=secret).status == 200
+        WebDriverWait(chromium, 20).until(lambda _: {each.text for each in shown} == {"3"})
+        assert find("#state").text == "live"
         chromium.get(f"{console.origin}/audit")
         assert "maria (console)" in find("main table").text
         assert not [line for line in chromium.get_log("browser") if line["level"] == "SEVERE"]

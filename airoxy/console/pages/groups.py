@@ -27,6 +27,8 @@ def _list(visit: Visit, trouble: str = "", status: int = 200) -> Reply:
 
 
 def _meters(visit: Visit, group: dict[str, Any]) -> list[Meter]:
+    if all(group[limit.column] is None for limit in GROUP_LIMITS):
+        return []
     return meters({**group, **used(visit.db, group["id"] + GROUPS_FROM, visit.now)}, visit.zone)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from airoxy.console.forms import limit_fields, number_of, read_limits, read_texts
-from airoxy.console.pages.figures import by_model, request_lines
+from airoxy.console.pages.figures import by_model, request_lines, spent_by_key, with_meters
 from airoxy.console.routes import page
 from airoxy.console.visit import Rendered, Reply, SeeOther, Visit
 from airoxy.core.keys import new_key
@@ -17,7 +17,6 @@ from airoxy.store import groups, keys
 from airoxy.store.limits import set_limits
 from airoxy.store.schema import transaction
 from airoxy.store.usage import requests
-from airoxy.store.usage.daily import totals_by
 from airoxy.views import keys as views
 from airoxy.views import paste
 
@@ -35,10 +34,9 @@ def show_all(visit: Visit) -> Reply:
 
 def _list(visit: Visit, trouble: str = "", status: int = 200) -> Reply:
     searched, order = visit.query.get("q", "").strip(), visit.query.get("sort", "today")
-    today = _spent(visit, visit.today)
-    month = _spent(visit, visit.today.replace(day=1))
+    spent = spent_by_key(visit)
     rows = [
-        {**key, "today": today.get(key["id"], 0), "month": month.get(key["id"], 0)}
+        {**key, **{name: spent.get(key["id"], {}).get(name, 0) for name in ("day", "month")}}
         for key in keys.list_keys(visit.db)
         if searched.lower() in f"{key['name']} {key['group_name'] or ''} {key['masked']}".lower()
     ]
@@ -46,7 +44,7 @@ def _list(visit: Visit, trouble: str = "", status: int = 200) -> Reply:
     first = _number(visit.query.get("from", ""))
     shown = rows[first : first + _ON_A_PAGE]
     values = {
-        "rows": [_listed(visit, row) for row in shown],
+        "rows": with_meters(visit, shown, spent),
         "count": len(rows),
         "first": first,
         "next": first + _ON_A_PAGE if first + _ON_A_PAGE < len(rows) else None,
@@ -61,7 +59,7 @@ def _list(visit: Visit, trouble: str = "", status: int = 200) -> Reply:
 
 
 _ORDERS: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "today": lambda row: (-row["today"], -row["month"], row["name"].lower()),
+    "today": lambda row: (-row["day"], -row["month"], row["name"].lower()),
     "month": lambda row: (-row["month"], row["name"].lower()),
     "name": lambda row: row["name"].lower(),
     "newest": lambda row: -row["id"],
@@ -70,18 +68,6 @@ _ORDERS: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else 0
-
-
-def _spent(visit: Visit, since: Any) -> dict[int, int]:
-    rows = totals_by(visit.db, "key", since=since)
-    return {row["api_key_id"]: row["cost_nanousd"] for row in rows}
-
-
-def _listed(visit: Visit, row: dict[str, Any]) -> dict[str, Any]:
-    used = views.with_use(visit.db, row, visit.now)
-    meters = views.meters(used, visit.zone)
-    tightest = max(meters, key=lambda meter: meter.share, default=None)
-    return {**used, "state": views.state(used, visit.now), "tightest": tightest}
 
 
 def add(visit: Visit) -> Reply:

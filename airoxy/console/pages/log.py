@@ -48,6 +48,7 @@ def show_log(visit: Visit) -> Reply:
         "newest": urlencode(given) if visit.query.get("before") else "",
         "following": "follow" in visit.query,
         "follow": urlencode({**given, "follow": "1"}),
+        "live": f"/api/live?{urlencode({'only': 'rows', **given})}",
         "oldest": costs.oldest_day(visit.db, visit.zone),
     }
     return Rendered("log.html", values, 400 if trouble else 200)
