@@ -102,7 +102,8 @@ class RequestLog:
     @property
     def batch(self) -> ResultsSeen | None:
         """What was seen of a batch's results, where the answer has them; after `row`."""
-        ids, results = ids_in_path(self.endpoint), self._read()[2]
+        results = self._read()[2]
+        ids = ids_in_path(self.endpoint) if results else ()
         return ResultsSeen(ids[0], self.counted_results, results) if ids and results else None
 
     @classmethod
