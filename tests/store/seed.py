@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
-from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import apsw
@@ -42,12 +43,19 @@ def row(day: datetime.date = TODAY, time: str = "12:00:00", **changes: Any) -> R
         request_id="req_test",
     )
     counts = {name: changes.pop(name) for name in COUNTED if name in changes}
-    return plain._replace(usage=replace(plain.usage, **counts))._replace(**changes)
+    return plain._replace(usage=dataclasses.replace(plain.usage, **counts))._replace(**changes)
 
 
 def append(db: apsw.Connection, *rows: Row) -> None:
     with schema.transaction(db):
         requests.append(db, rows)
+
+
+def replace(database: Path, other: Path) -> None:
+    """Put another database in its place, as a backup that is restored: without the log beside."""
+    for suffix in ("-wal", "-shm"):
+        database.with_name(f"{database.name}{suffix}").rename(f"{other}.old{suffix}")
+    other.rename(database)
 
 
 def add_key(db: apsw.Connection, name: str) -> int:

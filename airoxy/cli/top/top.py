@@ -7,19 +7,23 @@ not asked, since that would start it.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 import time
 from argparse import Namespace
 from collections import deque
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from airoxy.cli.command import Command, Context
 from airoxy.cli.system.health import HealthAnswer, Own, ask_server, own_server
 from airoxy.cli.system.system import is_stopped
-from airoxy.cli.top.view import BAD, GOOD, HEAD, SOFT, WARN, Picture, lines
+from airoxy.cli.top.controls import Controls
+from airoxy.cli.top.lists import frame
+from airoxy.cli.top.view import BAD, GOOD, HEAD, SOFT, WARN, Picture
 from airoxy.errors import AiroxyError
 from airoxy.store import keys, schema, tokens
 from airoxy.store.usage import requests
@@ -39,11 +43,15 @@ _STALE = 5.0
 #: Errors are looked for among the last so many requests.
 _BACK = 5000
 _ERRORS = 50
+#: So many of the newest requests are listed.
+_REQUESTS = 1000
 
 _DESCRIPTION = (
     "Show what goes on, live: requests per second, open streams, the state of each token and its"
-    " share, what each client key spends today, the last errors. Wants a terminal of 80 columns;"
-    " q quits."
+    " share, what each client key spends today, the last errors; in views of their own the last"
+    " requests with how long they took, the keys, and the tokens with their quota windows and"
+    " cooldowns, each to be sorted, filtered and scrolled. ? shows how, q quits. Wants a terminal"
+    " of 80 columns."
 )
 
 
@@ -54,6 +62,7 @@ def _run(context: Context, _: Namespace) -> None:
         raise AiroxyError("`airoxy top` wants a terminal; see `airoxy stats --today`.")
     own = own_server(context.config.tls)  # before the database is opened, and root given up
     watch = Watch(context)
+    os.environ.setdefault("ESCDELAY", "50")  # ncurses waits a second for what may follow Esc
     # The terminal is to be left as it was found, whoever ends us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with closing(Pulse(context.config, own)) as pulse, suppress(KeyboardInterrupt):
@@ -68,18 +77,23 @@ class Watch:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._db = context.database
+        self._begin()
+
+    def _begin(self) -> None:
         self._version: int | None = None
         self._read_at = 0.0
-        self._last = requests.last_id(self._db)
+        self._last = requests.last_id(self._context.database)
         self._looked_to = max(0, self._last - _BACK)
         self._seen: deque[tuple[float, int]] = deque()
         self._errors: list[dict[str, Any]] = []
+        self._requests: list[dict[str, Any]] = []
         self._known: dict[str, Any] = {}
 
     def picture(self, health: HealthAnswer | None) -> Picture:
         """This moment."""
-        now, version = self._context.now(), schema.data_version(self._db)
+        if self._context.reopen_replaced():
+            self._begin()
+        now, version = self._context.now(), schema.data_version(self._context.database)
         if version != self._version or not 0 <= now - self._read_at < _STALE:
             self._version, self._read_at = version, now
             self._read(now)
@@ -89,10 +103,11 @@ class Watch:
 
     def _read(self, now: float) -> None:
         today = self._context.today()
-        db = self._db
+        db = self._context.database
         with schema.snapshot(db):
             self._last = requests.last_id(db)
             failed = requests.failures(db, self._looked_to, _ERRORS)
+            listed = tokens.list_tokens(db, now)
             limits = {key["id"]: key["spend_per_day_nanousd"] for key in keys.list_keys(db)}
             used = {
                 group["token_id"]: group for group in requests.totals_by(db, "token", since=today)
@@ -109,9 +124,21 @@ class Watch:
                         "state": ", ".join(filter(None, (state(token, now), quota(token)))),
                         "requests": used.get(token["id"], {"requests": 0})["requests"],
                     }
-                    for token in tokens.list_tokens(db, now)
+                    for token in listed
+                ],
+                "token_rows": [
+                    {
+                        **token,
+                        "state": state(token, now),
+                        "requests": used.get(token["id"], {"requests": 0})["requests"],
+                    }
+                    for token in listed
                 ],
             }
+            before = self._requests[0]["id"] if self._requests else 0
+            newer = requests.newest(db, limit=min(_REQUESTS, self._last - before))
+        self._requests = [*newer, *self._requests][:_REQUESTS]
+        self._known["requests"] = self._requests
         self._looked_to = self._last
         self._errors = [*failed, *self._errors][:_ERRORS]
         self._known["errors"] = self._errors
@@ -170,20 +197,37 @@ def _styles() -> dict[str, int]:
 def _show(screen: curses.window, context: Context, watch: Watch, pulse: Pulse) -> None:
     import curses
 
-    styles = _styles()
-    screen.timeout(int(_DRAW * 1000))
-    while True:
+    styles, controls = _styles(), Controls()
+    picture = watch.picture(pulse.health)
+    going = True
+    while going:
         height, width = screen.getmaxyx()
         screen.erase()
         # The last column stays empty: writing there would scroll the last line.
-        drawn = lines(watch.picture(pulse.health), width - 1, height, context.out)
+        drawn = frame(picture, controls, width - 1, height, context.out)
         for y, line in enumerate(drawn):
             text = line.text.encode(screen.encoding, "replace").decode(screen.encoding)
             with suppress(curses.error):  # the window has just become smaller
                 screen.addstr(y, 0, text, styles[line.style])
         screen.refresh()
-        if screen.getch() in (ord("q"), ord("Q")):
-            return
+        for key in _typed(screen):
+            going = going and controls.press(key)
+        if not controls.is_paused:
+            picture = watch.picture(pulse.health)
+
+
+def _typed(screen: curses.window) -> Iterator[str]:
+    """The keys that were typed, as curses names them: it is waited for the first."""
+    import curses
+
+    try:
+        screen.timeout(int(_DRAW * 1000))
+        while True:
+            key = screen.get_wch()
+            yield key if isinstance(key, str) else curses.keyname(key).decode()
+            screen.timeout(0)
+    except curses.error:  # no more of them
+        return
 
 
 COMMANDS = (Command("top", "Show what goes on, live", _run, description=_DESCRIPTION),)

@@ -43,12 +43,15 @@ class Picture:
     tokens: Sequence[Row]
     keys: Sequence[Row]
     errors: Sequence[Row]
+    #: The newest, and all there is to know of the tokens.
+    requests: Sequence[Row] = ()
+    token_rows: Sequence[Row] = ()
     zone: datetime.tzinfo = datetime.UTC
 
 
 def lines(picture: Picture, width: int, height: int, out: TextIO) -> list[Line]:
     """At most `height` lines of at most `width` columns, the important ones first."""
-    top = _top(picture, width)
+    top = header(picture, width)
     room = max(3, height - len(top) - _FIXED)
     errors = min(len(picture.errors) or 1, max(1, room // 3))
     tokens = min(len(picture.tokens) or 1, max(1, (room - errors) // 2))
@@ -66,7 +69,8 @@ def lines(picture: Picture, width: int, height: int, out: TextIO) -> list[Line]:
     return [Line(line.text[:width].rstrip(), line.style) for line in drawn[:height]]
 
 
-def _top(picture: Picture, width: int) -> list[Line]:
+def header(picture: Picture, width: int) -> list[Line]:
+    """The server, and all of today."""
     health, totals = picture.health, picture.totals
     known = health.body if health and health.status else {}
     right = f"{time_of_day(picture.now, picture.zone)}   q quits"
@@ -109,13 +113,14 @@ def _tokens(picture: Picture, width: int, room: int, out: TextIO) -> list[Line]:
         share = token["requests"] / total if total else 0
         text = f"{_cell(token['name'], 16)}  {_cell(token['state'], states)}"
         text += f"  {token['requests']:>8,}  {share:>5.0%}  {bar(share, bars, out) if bars else ''}"
-        return Line(text, _style_of(token["state"]))
+        return Line(text, style_of(token["state"]))
 
     head = f"{'TOKEN':<16}  {'STATE':<{states}}  {'REQUESTS':>8}  SHARE"
     return _table(head, picture.tokens, room, line, "No tokens: airoxy token add")
 
 
-def _style_of(state: str) -> str:
+def style_of(state: str) -> str:
+    """That of a token's state."""
     if state == "ready":
         return GOOD
     return WARN if state.startswith("cooling") else SOFT if state == "disabled" else BAD

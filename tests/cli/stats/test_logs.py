@@ -18,7 +18,7 @@ from airoxy.views import formats
 from tests.cli.terminal import Screen, Typed
 from tests.conftest import Clock
 from tests.program import PYTHON, ROOT, environment
-from tests.store.seed import TODAY, add_key, add_token, append, days_ago, row
+from tests.store.seed import TODAY, add_key, add_token, append, days_ago, replace, row
 
 
 @pytest.fixture
@@ -339,7 +339,7 @@ def test_following_goes_on_in_a_database_that_took_its_place(
         append(other, row())
         other.close()
         db.close()
-        path.with_name("other.db").rename(path)
+        replace(path, path.with_name("other.db"))
         again = schema.open_database(path)
         while not select.select([follower.stdout], [], [], 0.3)[0]:
             append(again, row(endpoint="/v1/after"))

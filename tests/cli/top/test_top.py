@@ -318,6 +318,19 @@ def test_a_window_that_changes_is_drawn_anew(terminal: Terminal) -> None:
     assert terminal.ended() == 0
 
 
+def test_its_keys_work_in_a_terminal(airoxy: Airoxy, terminal: Terminal) -> None:
+    terminal.wait_for("1 token ready")
+    for key, text in (("2", "No requests in"), ("3", "LIMIT"), ("4", "RESETS"), ("?", "scroll by")):
+        terminal.type(key)
+        terminal.wait_for(text)
+    terminal.type("?2/\N{LATIN SMALL LETTER E WITH ACUTE}q")  # q is a letter there
+    terminal.wait_for("éq_")
+    terminal.type("\r")
+    terminal.wait_for("Nothing has 'éq' in it.")
+    terminal.type("q")
+    assert terminal.ended() == 0
+
+
 def test_a_terminal_that_can_nothing_is_told(airoxy: Airoxy) -> None:
     terminal = Terminal("--config", str(airoxy.config), "top", TERM="nonsense")
     try:
