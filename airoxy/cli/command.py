@@ -126,6 +126,23 @@ class Context:
         commit_on_both(db, connector(self.database_path, credentials, url))
 
     @property
+    def config_of_defaults(self) -> Config:
+        """The configuration in force, with or without mistakes, but for mistakes in the defaults
+        of new keys: a key must not come out without its limits. Raises ConfigError."""
+        from airoxy.config import make_config, read_document
+        from airoxy.errors import ConfigError
+
+        try:
+            return self.config
+        except ConfigError:
+            if not self.config_file.exists():
+                raise
+            document = read_document(self.config_file)
+            if any(each.key is None or "defaults" in each.key for each in document.mistakes):
+                raise
+            return make_config(document.values)
+
+    @property
     def client_url(self) -> str:
         """Where clients reach airoxy, as far as a configuration with mistakes tells."""
         from airoxy.errors import ConfigError

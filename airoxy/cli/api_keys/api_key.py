@@ -53,7 +53,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 def _add(context: Context, args: Namespace) -> None:
     name, given = _name(args), "-" in given_words(args)
-    changes = default_limits(context.config, context.moment()) | cli_limits.of_key(context, args)
+    changes = default_limits(context.config_of_defaults, context.moment()) | cli_limits.of_key(
+        context, args
+    )
     key = given_key(context.input.readline().strip()) if given else new_key(secrets.choice)
     db = context.database
     with transaction(db):

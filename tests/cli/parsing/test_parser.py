@@ -97,6 +97,16 @@ def test_a_key_can_be_disabled_while_the_configuration_is_broken(
     assert airoxy.run("config", "check").returncode == 78
 
 
+def test_a_key_can_be_made_then_where_the_default_limits_are_certain(airoxy: Airoxy) -> None:
+    text = f"database: {airoxy.database}\nprot: 1\ndefaults: {{limits: {{spend_per_day: %s}}}}\n"
+    airoxy.config.write_text(text % "5")
+    assert airoxy.run("api-key", "add", "laptop").returncode == 0
+    assert airoxy.json("api-key", "show", "laptop")["spend_per_day_nanousd"] == 5 * 10**9
+    for wrong in (text % "much", text % "[", f"{text % 5}\tport: 1\n"):
+        airoxy.config.write_text(wrong)
+        assert airoxy.run("api-key", "add", "desk").returncode == 78
+
+
 @pytest.mark.parametrize(
     "text", ["database: 5\n", "database: [\n", "database: relative\n\tport: 1\n", "port: [1\n"]
 )
