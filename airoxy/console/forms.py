@@ -31,10 +31,10 @@ def number_of(text: str, what: str) -> int:
 
 
 def limit_fields(limits: Iterable[Limit], row: Mapping[str, Any] | None = None) -> list[FormField]:
-    """The limits of `row` as they are typed; without a row they are empty."""
+    """The limits of `row` as they are typed; what it does not have is empty."""
     found = []
     for limit in limits:
-        value = row[limit.column] if row else None
+        value = row.get(limit.column) if row else None
         text = limit.unit.write(value) if value else ""
         found.append(FormField(limit.name, limit.option[2:].replace("-", " "), limit.help, text))
     return found

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+from airoxy.config.defaults import default_limits
 from airoxy.console.forms import limit_fields, number_of, read_limits, read_texts
 from airoxy.console.pages.figures import by_model, request_lines, spent_by_key, with_meters
 from airoxy.console.routes import page
@@ -50,7 +51,7 @@ def _list(visit: Visit, trouble: str = "", status: int = 200) -> Reply:
         "next": first + _ON_A_PAGE if first + _ON_A_PAGE < len(rows) else None,
         "searched": searched,
         "order": order if order in _ORDERS else "today",
-        "fields": limit_fields(LIMITS),
+        "fields": limit_fields(LIMITS, default_limits(visit.config, visit.moment)),
         "groups": groups.list_groups(visit.db)[1:],
         "typed": visit.form,
         "trouble": trouble,

@@ -26,5 +26,7 @@ def test_a_key_gets_the_limits_of_the_configuration(make_console):
         key["name"]: key["spend_per_day_nanousd"] for key in program("GET", "/api/keys").json()
     }
     assert spend == {"limited": 3 * 10**9, "free": None}
+    page = console.browser("maker").get("/keys").text
+    assert 'name="spend_per_day" value="3.00"' in page
     finished = program("POST", "/api/keys/free/rotate", {"finish": True}).json()
     assert (finished["key"], finished["old_secrets"]) == (None, [])

@@ -19,6 +19,7 @@ from airoxy.store.keys import add_key
 from airoxy.store.schema import transaction
 from airoxy.store.usage.requests import append
 from tests.console.running import Console, log_row
+from tests.console.test_serve import activated
 
 
 class Watcher:
@@ -187,3 +188,19 @@ def test_the_numbers_are_those_that_are_described(console, watch):
     document = console.ask("GET", "/api/openapi.json", headers=console.program("reader")).json()
     described = document["paths"]["/api/live"]["get"]["responses"]["200"]["description"]
     assert not [name for name in told if f"{name} (" not in described]
+
+
+def test_who_watches_keeps_the_console_running_and_who_has_left_does_not(make_console):
+    console = make_console()
+    headers = console.program("watching")
+    process, console.port = activated(console, 0.5)
+    watcher = Watcher(console, "/api/live?only=rows", headers)
+    watcher.answer.readline()  # it stands
+    for _ in range(3):  # each look is a second after the one before
+        ids = log(console, {})
+        assert watcher.rows() == ids
+    assert process.poll() is None
+    watcher.close()
+    log(console, {})
+    told, _ = process.communicate(timeout=60)
+    assert (process.returncode, told) == (0, b"")
