@@ -166,7 +166,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         default=DIRECTORY,
         help="where the PHP installation is, or its database (default: %(default)s)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
     parser.add_argument(
         "--force", action="store_true", help="add what is new there since it was taken over"
     )

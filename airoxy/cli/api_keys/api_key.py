@@ -27,7 +27,7 @@ from airoxy.views.times import moment, past, zoned_moment
 _LIMITS = (
     "Limits apply from the next request on, to all workers together and across restarts. Days,"
     " weeks and months are those of `timezone` in the configuration, a minute is the last sixty"
-    " seconds. While a request runs, the most that it can cost is held, so that requests at the"
+    " seconds. While a request runs, the most that it can cost is reserved, so that requests at the"
     " same time exceed a limit by one request at the most. A request above a limit is answered with"
     " 429 and told when to try again, one for another model with 403, an expired key with 401. A"
     " batch counts when its results are fetched."
@@ -268,8 +268,8 @@ GROUP = Group(
         ),
         Command("list", "List the keys, masked, with their use of a limit", _list, add_json),
         Command("show", "Show a key with all its limits", _show, _show_arguments),
-        Command("enable", "Let a key in", _enable, _change_arguments),
-        Command("disable", "Let a key in no more", _disable, _change_arguments),
+        Command("enable", "Accept a key again", _enable, _change_arguments),
+        Command("disable", "Stop accepting a key", _disable, _change_arguments),
         Command("toggle", "Disable a key, or enable it", _toggle, _change_arguments),
         Command("remove", "Remove a key for good", _remove, _remove_arguments),
     ),

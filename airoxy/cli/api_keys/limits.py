@@ -59,13 +59,11 @@ def _note(text: str, _: datetime.datetime) -> str:
 
 OF_KEYS = _of(
     LIMITS,
-    Option("--note", "TEXT", "what to remember of the key", "note", _note),
+    Option("--note", "TEXT", "a note about the key", "note", _note),
     Option("--pool", "NAME", "use only the tokens of this pool", "pool", _name),
     Option("--group", "NAME", "the group that the key is in (id or name)", "group_id", _name),
 )
-OF_GROUPS = _of(
-    GROUP_LIMITS, Option("--note", "TEXT", "what to remember of the group", "note", _note)
-)
+OF_GROUPS = _of(GROUP_LIMITS, Option("--note", "TEXT", "a note about the group", "note", _note))
 
 
 def add_arguments(

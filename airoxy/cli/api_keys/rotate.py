@@ -15,11 +15,11 @@ from airoxy.views.times import rfc3339, span, zoned_moment
 
 DESCRIPTION = (
     "Give a key a new secret and show it once. It stays the same key, with its number, limits and"
-    " history. The old secret works for a day more, or for as long as --overlap says, so that"
-    " clients can change over one by one; to the second, and no longer than a rotation before has"
-    " promised. --overlap 0 ends it at once, with all that were there before it: do that when a"
-    " secret has leaked. Whoever uses an old secret after its end gets 401. A disabled key lets"
-    " none of them in."
+    " history. The old secret works for another day, or for as long as --overlap says, so that"
+    " clients can change over one by one; it ends to the second, and no later than an earlier"
+    " rotation has promised. --overlap 0 ends it at once, with all those before it: do that when a"
+    " secret has leaked. An old secret that has ended is answered with 401. If the key is disabled,"
+    " none of its secrets work."
 )
 _DEFAULT, _MOST = 86_400, 365 * 86_400
 
@@ -42,7 +42,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     new.add_argument(
         "--finish",
         action="store_true",
-        help="make no new secret, and let the old ones in no more: all clients have the new one",
+        help="make no new secret, and stop accepting the old ones: all clients have the new one",
     )
     add_json(parser)
 

@@ -1,4 +1,4 @@
-"""`airoxy fleet …`: several hosts that share keys, tokens, limits and one account."""
+"""`airoxy fleet …`: several hosts that share keys, tokens, limits and usage."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _join_arguments(parser: ArgumentParser) -> None:
         "--anew", action="store_true",
         help="join as another host, where the database is a copy of one that was in the fleet",
     )  # fmt: skip
-    parser.add_argument("--dry-run", action="store_true", help="only tell what would change")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would change")
     add_json(parser)
 
 
@@ -289,7 +289,7 @@ def _agent(context: Context, _: Namespace) -> None:
 
 GROUP = Group(
     "fleet",
-    "Let several hosts share keys, tokens, limits and one account",
+    "Share keys, tokens, limits and usage among several hosts",
     (
         Command(
             "join",
@@ -301,21 +301,21 @@ GROUP = Group(
             " the fleet, with another id or name where that is taken, which --dry-run tells before."
             " The connection is checked by TLS unless it is a Unix socket.",
         ),
-        Command("status", "Show the hosts, and how far this one is", _status, add_json),
+        Command("status", "Show the hosts, and how up to date this one is", _status, add_json),
         Command(
             "leave",
             "Take this host out of the fleet",
             _leave,
             _leave_arguments,
-            "Take this host out of the fleet, when everything is given to it. It goes on alone,"
-            " with its copy of keys and tokens.",
+            "Take this host out of the fleet, once everything has been sent to it. It continues"
+            " alone, with its copy of keys and tokens.",
         ),
         Command(
             "forget",
-            "Wait for a host no more that is gone for good",
+            "Forget a host that is gone for good",
             _forget,
             _forget_arguments,
-            "Wait for a host no more that is gone for good. Its shares of limits and its leases of"
+            "Forget a host that is gone for good. Its shares of limits and its leases of"
             " refreshes are free then; what it has used stays counted.",
         ),
         Command(

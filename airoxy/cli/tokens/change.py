@@ -21,7 +21,7 @@ def set_arguments(parser: ArgumentParser) -> None:
     without = f"; `{NONE}` takes it away"
     add_id(parser, "token")
     parser.add_argument("--name", type=name_argument, help="what to call it")
-    parser.add_argument("--note", metavar="TEXT", help="what to remember of the token" + without)
+    parser.add_argument("--note", metavar="TEXT", help="a note about the token" + without)
     parser.add_argument(
         "--priority",
         metavar="N",

@@ -53,14 +53,14 @@ GROUP = Group(
             "Ask Anthropic whether the tokens are good (GET /v1/models, which is free). Nothing is"
             " changed by the answer. The exit status is 1 if any is refused or cannot be checked.",
         ),
-        Command("enable", "Let a token be used", change.run_enable, change.change_arguments),
-        Command("disable", "Use a token no more", change.run_disable, change.change_arguments),
+        Command("enable", "Use a token again", change.run_enable, change.change_arguments),
+        Command("disable", "Stop using a token", change.run_disable, change.change_arguments),
         Command(
             "toggle", "Disable a token, or enable it", change.run_toggle, change.change_arguments
         ),
         Command(
             "reset",
-            "Clear a token's cooling, deactivation and failures",
+            "Clear a token's cooldowns, deactivation and failures",
             change.run_reset,
             change.change_arguments,
         ),

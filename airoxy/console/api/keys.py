@@ -129,7 +129,7 @@ def _reply(visit: Visit, number: int) -> JsonReply:
 
 _ROTATE = {
     "overlap_seconds": "for how long the old secret still works (a day)",
-    "finish": "true to make no new secret, and let the old ones in no more",
+    "finish": "true to make no new secret, and stop accepting the old ones",
 }
 _ONE = "/api/keys/{id}"
 OPERATIONS = (
@@ -145,9 +145,11 @@ OPERATIONS = (
         body=KEY_FIELDS, has_etag=True, needs_etag=True,
     ),
     Operation("DELETE", _ONE, remove, "Remove a key for good", document_of("api-key remove")),
-    Operation("POST", f"{_ONE}/enable", enable, "Let a key in", json_fields.KEY, has_etag=True),
     Operation(
-        "POST", f"{_ONE}/disable", disable, "Let a key in no more", json_fields.KEY, has_etag=True
+        "POST", f"{_ONE}/enable", enable, "Accept a key again", json_fields.KEY, has_etag=True
+    ),
+    Operation(
+        "POST", f"{_ONE}/disable", disable, "Stop accepting a key", json_fields.KEY, has_etag=True
     ),
     Operation(
         "POST", f"{_ONE}/toggle", toggle, "Disable a key, or enable it", json_fields.KEY,

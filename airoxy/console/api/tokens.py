@@ -187,8 +187,8 @@ OPERATIONS = (
         body=TOKEN_FIELDS, has_etag=True, needs_etag=True,
     ),
     Operation("DELETE", _ONE, remove, "Remove a token for good", document_of("token remove")),
-    Operation("POST", f"{_ONE}/enable", enable, "Let a token be used", _TOKEN, has_etag=True),
-    Operation("POST", f"{_ONE}/disable", disable, "Use a token no more", _TOKEN, has_etag=True),
+    Operation("POST", f"{_ONE}/enable", enable, "Use a token again", _TOKEN, has_etag=True),
+    Operation("POST", f"{_ONE}/disable", disable, "Stop using a token", _TOKEN, has_etag=True),
     Operation(
         "POST", f"{_ONE}/toggle", toggle, "Disable a token, or enable it", _TOKEN, has_etag=True
     ),

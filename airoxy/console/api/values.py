@@ -25,14 +25,14 @@ _GROUP_LIMITS = {limit.column: limit for limit in GROUP_LIMITS}
 #: What may be given of a key, and what each is.
 KEY_FIELDS = {
     "name": "whom it is for",
-    "note": "what to remember of it",
+    "note": "a note about it",
     "pool": "the pool whose tokens it uses; null for all",
     "group": "the group that it is in (id or name); null for none",
     **{column: f"its limit: {limit.help}; null for none" for column, limit in _LIMITS.items()},
 }
 GROUP_FIELDS = {
     "name": "what it is called",
-    "note": "what to remember of it",
+    "note": "a note about it",
     **{
         column: f"the limit of its keys together: {limit.help}; null for none"
         for column, limit in _GROUP_LIMITS.items()
@@ -40,7 +40,7 @@ GROUP_FIELDS = {
 }
 TOKEN_FIELDS = {
     "name": "what it is called",
-    "note": "what to remember of it",
+    "note": "a note about it",
     "priority": "of the tokens that are ready those with the highest are used",
     "pool": "the pool that it belongs to; null for none",
     "spend_per_day_nanousd": "its limit of a day, in billionths of a dollar; null for none",
