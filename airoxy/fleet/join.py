@@ -12,6 +12,7 @@ from typing import Any
 import apsw
 
 from airoxy.calendar import DAY_MS
+from airoxy.core.limits.holders import GROUPS_FROM
 from airoxy.errors import Conflict, NotFound
 from airoxy.fleet import identity, schema, sync
 from airoxy.fleet.postgres import FleetError, Postgres
@@ -234,6 +235,28 @@ def forget(postgres: Postgres, name: str) -> None:
             found[0],
         )
         postgres.run("NOTIFY airoxy")
+
+
+def shares(postgres: Postgres) -> list[dict[str, Any]]:
+    """How each limit of money is divided now, in nano-dollars; `key_id` or `group_id` is None."""
+    rows = postgres.run(
+        "SELECT s.number, s.period, h.name, s.share, s.used FROM airoxy.shares AS s"
+        " JOIN airoxy.hosts AS h ON h.host = s.host AND h.left_at IS NULL"
+        " WHERE s.first_day = (SELECT max(n.first_day) FROM airoxy.shares AS n"
+        " WHERE n.number = s.number AND n.period = s.period)"
+        " ORDER BY s.number, s.period, h.name"
+    )
+    return [
+        {
+            "key_id": number if number < GROUPS_FROM else None,
+            "group_id": number - GROUPS_FROM if number > GROUPS_FROM else None,
+            "period": period,
+            "host": name,
+            "share_nanousd": share,
+            "used_nanousd": used,
+        }
+        for number, period, name, share, used in rows
+    ]
 
 
 def hosts(postgres: Postgres) -> list[dict[str, Any]]:

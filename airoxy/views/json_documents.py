@@ -95,6 +95,8 @@ DOCUMENTS = (
             " and trouble",
             "hosts": "the hosts of the fleet, with joined_at and seen_at; none where PostgreSQL"
             " cannot be reached",
+            "shares": "how limits of money are divided: key_id or group_id, period, host,"
+            " share_nanousd and used_nanousd",
         },
     ),
     JsonDocument(

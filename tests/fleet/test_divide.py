@@ -10,6 +10,9 @@ from airoxy.core.limits.division import HostShare
 from airoxy.store.fleet import shares
 from airoxy.store.fleet.shares import SpendLimit
 from airoxy.store.schema import run
+from airoxy.views.formats import dollars
+from airoxy.views.json_documents import document_of
+from airoxy.views.json_fields import unlike
 from tests.fleet.conftest import eventually
 from tests.fleet.test_limits import hosts_of
 from tests.fleet.test_sharing import settled
@@ -128,6 +131,14 @@ def test_a_share_is_given_up_only_when_what_is_held_of_it_is_known(hosts, upstre
 def test_forgetting_a_host_frees_what_it_has_not_spent(hosts, upstream):
     (a, b), key = fleet_of(hosts, upstream, 2, "--spend-per-day", "0.5")
     assert shares_here(a)[SpendLimit(1, "day")].most == DOLLAR // 4
+    status = a.airoxy.json("fleet", "status")
+    assert unlike(document_of("fleet status"), status) == set()
+    assert [(each["key_id"], each["host"], each["share_nanousd"]) for each in status["shares"]] == [
+        (1, "a", DOLLAR // 4),
+        (1, "b", DOLLAR // 4),
+    ]
+    (line, _) = [line for line in a.airoxy.cli("fleet", "status").splitlines() if "laptop" in line]
+    assert line.split() == ["laptop", "day", "a", dollars(DOLLAR // 4), dollars(0)]
     b.stop_agent(kill=True)
     b.airoxy.kill()
     assert ask(a, key).status == 200

@@ -42,6 +42,10 @@ def test_health_and_doctor_say_how_far_the_fleet_is_behind(hosts, cluster, upstr
         health = host.airoxy.request("GET", "/health")
         assert health.status == 200
         assert "cannot be used" in health.json()["fleet"]["trouble"]
+        metrics = host.airoxy.request("GET", "/metrics").body.decode()
+        assert "airoxy_fleet_hosts 1.0" in metrics
+        assert "airoxy_fleet_rows_waiting 0.0" in metrics
+        assert "airoxy_fleet_seconds_since_contact" in metrics
         found = host.airoxy.run("doctor", "--json").stdout
         assert '"check": "fleet"' in found
     finally:
@@ -50,4 +54,5 @@ def test_health_and_doctor_say_how_far_the_fleet_is_behind(hosts, cluster, upstr
 
 def test_a_host_alone_says_nothing_of_a_fleet(airoxy):
     assert "fleet" not in airoxy.request("GET", "/health").json()
+    assert b"fleet" not in airoxy.request("GET", "/metrics").body
     assert '"check": "fleet"' not in airoxy.run("doctor", "--json").stdout

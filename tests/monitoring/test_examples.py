@@ -51,7 +51,13 @@ def readings(metric_counters: MetricCounters) -> Readings:
         load=Load(1, 1, 1),
         ready=frozenset((7,)),
         exhausted=[EVERYTHING],
-        stored=Stored({1: "laptop"}, {7: "one"}, [token], readable=True),
+        stored=Stored(
+            {1: "laptop"},
+            {7: "one"},
+            [token],
+            readable=True,
+            fleet={"hosts": 3, "rows_waiting": 2, "seconds_since_contact": None},
+        ),
     )
 
 

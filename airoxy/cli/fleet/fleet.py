@@ -17,6 +17,7 @@ from airoxy.cli.doctor.finding import Check
 from airoxy.cli.fleet.check import fleet
 from airoxy.cli.parsing.arguments import name_argument
 from airoxy.errors import EXIT_FAILED, AiroxyError, InvalidInput
+from airoxy.views.formats import dollars
 from airoxy.views.times import past, span, with_times
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def _met(context: Context, member: Membership) -> Iterator[Postgres]:
 
 def _status(context: Context, args: Namespace) -> int | None:
     """1 where PostgreSQL cannot be reached."""
-    from airoxy.fleet.join import hosts
+    from airoxy.fleet.join import hosts, shares
     from airoxy.store.fleet import shared
     from airoxy.store.fleet.membership import waiting
 
@@ -174,14 +175,16 @@ def _status(context: Context, args: Namespace) -> int | None:
     }
     try:
         with _met(context, member) as postgres:
-            found = hosts(postgres)
+            found, divided = hosts(postgres), shares(postgres)
     except AiroxyError as error:
-        found, here["trouble"] = [], here["trouble"] or error.message
+        found, divided, here["trouble"] = [], [], here["trouble"] or error.message
     if args.json:
         rows = [with_times(row, ("joined_at", "seen_at")) for row in found]
-        context.json({"here": with_times(here, ("contact_at",)), "hosts": rows})
+        here = with_times(here, ("contact_at",))
+        context.json({"here": here, "hosts": rows, "shares": divided})
     else:
         _show(context, here, found)
+        _show_shares(context, divided)
     return None if found else EXIT_FAILED
 
 
@@ -203,6 +206,29 @@ def _show(context: Context, here: dict[str, Any], found: list[dict[str, Any]]) -
         ),
         ("HOST", "AIROXY", "SEEN", "WAITING"),
         right=("WAITING",),
+    )
+
+
+def _show_shares(context: Context, divided: list[dict[str, Any]]) -> None:
+    if not divided:
+        return
+    from airoxy.store import groups, keys
+
+    names = keys.names(context.database), groups.names(context.database)
+    context.say()
+    context.table(
+        (
+            (
+                names[0].get(row["key_id"], "") or f"group {names[1].get(row['group_id'], '?')}",
+                row["period"],
+                row["host"],
+                dollars(row["share_nanousd"]),
+                dollars(row["used_nanousd"]),
+            )
+            for row in divided
+        ),
+        ("LIMIT OF", "PERIOD", "HOST", "SHARE", "USED"),
+        right=("SHARE", "USED"),
     )
 
 

@@ -24,6 +24,7 @@ from airoxy.server.metrics.load import Load
 from airoxy.server.metrics.readings import Readings, Stored
 from airoxy.server.pool.pool import Pool
 from airoxy.store import groups, keys, tokens
+from airoxy.store.fleet.membership import lag
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -100,7 +101,9 @@ class MetricsEndpoint:
         try:
             listed = tokens.list_tokens(db, time.time())
             named = keys.names(db), tokens.names(db)
-            return Stored(*named, listed, readable=True, groups=groups.names(db))
+            return Stored(
+                *named, listed, readable=True, groups=groups.names(db), fleet=lag(db, time.time())
+            )
         except (apsw.Error, StoreError):
             return replace(self._stored, readable=False)
         finally:

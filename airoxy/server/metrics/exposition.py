@@ -7,6 +7,7 @@ takes 1.4 MB of a worker, and most installations are never asked.
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -172,6 +173,7 @@ class _Families(Collector):
             {"version": __version__, "python": platform.python_version()},
         )
         yield from self._service()
+        yield from self._fleet()
         yield from self._tokens()
         classes = {model_class(outcome.model) for outcome, _ in counted}
         yield self._cooling(classes)
@@ -230,6 +232,18 @@ class _Families(Collector):
             "Requests without a valid client key.",
             readings.refused,
         )
+
+    def _fleet(self) -> Iterator[Metric]:
+        fleet = self._readings.stored.fleet
+        if fleet is None:
+            return
+        for name, text in (
+            ("hosts", "Hosts of the fleet, as far as this one knows."),
+            ("rows_waiting", "Rows of this host's usage log that the fleet does not have yet."),
+            ("seconds_since_contact", "Since this host's agent has met the fleet; +Inf: never."),
+        ):
+            value = math.inf if fleet[name] is None else fleet[name]
+            yield GaugeMetricFamily(f"airoxy_fleet_{name}", text, value)
 
     def _tokens(self) -> Iterator[Metric]:
         for each in _TOKEN_GAUGES:

@@ -20,6 +20,8 @@ class Stored:
     tokens: Collection[Mapping[str, Any]] = ()
     readable: bool = False
     groups: Mapping[int, str] = field(default_factory=dict)
+    #: How far the fleet is behind this host (`membership.lag`); None where it is alone.
+    fleet: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
