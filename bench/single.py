@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import account, machine, servers
+from bench import account, bodies, machine, servers
 from bench.servers import Server, load, loading
 from tests.program import ROOT, environment
 
@@ -195,6 +195,10 @@ def _account(directory: Path, _: float) -> Lines:
         return account.cost(directory / "account.db")
 
 
+def _dear_bodies(_: Path, __: float) -> Lines:
+    return bodies.cost()
+
+
 def _times(told: dict[str, float], name: str) -> str:
     if f"{name}_p50" not in told:
         return "no answer in time"
@@ -212,4 +216,5 @@ MEASURES: tuple[tuple[str, Callable[[Path, float], Lines]], ...] = (
     ("one worker", _with_airoxy(_workers, workers=1)),
     ("two workers", _with_airoxy(_workers, workers=2)),
     ("account", _account),
+    ("dear bodies", _dear_bodies),
 )
