@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+import weakref
 from typing import Any
 
 import pytest
@@ -167,3 +168,16 @@ def test_the_text_of_a_long_stream_is_estimated_by_its_kinds_of_events() -> None
         (part,) = reader.parts
         assert part.output_tokens == 1000 * 14 / 4
         assert reader.is_estimate
+
+
+def test_who_is_told_of_events_is_let_go_at_the_end() -> None:
+    class Told:
+        def __call__(self, event: bytes) -> None: ...
+
+    told = Told()
+    alive, reader = weakref.ref(told), UsageReader("sse")
+    reader.tell = told
+    del told
+    assert alive() is not None
+    reader.close()
+    assert alive() is None
