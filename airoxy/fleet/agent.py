@@ -136,7 +136,7 @@ class Session:
             self._next_poll = now + POLL
             sync.pull_all(self._db, self._postgres)
             leases.serve(self._db, self._postgres)
-            self._count_hosts()
+            self._tell_and_count_hosts()
         if now >= self._next_division:
             self._next_division = now + DIVIDE
             self._divider.divide(time.time())
@@ -150,7 +150,14 @@ class Session:
         wait = min(LOOK, max(0.0, self._next_ship - time.monotonic()))
         select.select([self._postgres.fileno()], [], [], wait)
 
-    def _count_hosts(self) -> None:
+    def _tell_and_count_hosts(self) -> None:
+        """Others see that this one is there, also while nothing happens on it."""
+        if (member := membership.membership(self._db)) is not None:
+            self._postgres.run(
+                "UPDATE airoxy.hosts SET seen_at = now(), waiting = %s"
+                " WHERE host = %s AND nonce = %s",
+                (membership.waiting(self._db, member), member.host, member.nonce),
+            )
         ((hosts,),) = self._postgres.run("SELECT count(*) FROM airoxy.hosts WHERE left_at IS NULL")
         with transaction(self._db):
             if hosts != membership.hosts_that_share(self._db):

@@ -47,6 +47,16 @@ def test_a_request_is_in_the_fleet_soon_and_its_host_in_the_status(hosts, upstre
     assert status["here"]["trouble"] is None
 
 
+def test_a_host_on_which_nothing_happens_is_seen_all_the_same(hosts, cluster, url):
+    (host,) = hosts(1)
+    name = url.partition("@/")[2].partition("?")[0]
+    eventually(lambda: host.airoxy.json("fleet", "status")["here"]["contact_at"])
+    cluster.sql(name, "UPDATE airoxy.hosts SET seen_at = now() - interval '1 hour', waiting = 7")
+    cluster.sql(name, "NOTIFY airoxy")
+    seen = "SELECT seen_at > now() - interval '1 minute', waiting FROM airoxy.hosts"
+    eventually(lambda: cluster.sql(name, seen) == [(True, 0)])
+
+
 def test_rows_wait_while_postgresql_is_away_and_arrive_once(hosts, cluster, url):
     a, b = hosts(2)
     append(a.airoxy, 1, 2)
