@@ -10,36 +10,49 @@ from typing import Any
 from airoxy.cli.command import Context
 from airoxy.core.billing.usage import HEADINGS
 from airoxy.store.usage.daily import TOTALS
-from airoxy.views.formats import bar, cut, dollars, painted, short
+from airoxy.views.formats import bar, columns, cut, dollars, painted, short, terminal_width
 from airoxy.views.times import moment
 
 Totals = Mapping[str, Any]
 
 HEADS = ("REQUESTS", "FAILED", *HEADINGS, "COST")
-_WIDEST_BAR, _NARROWEST_BAR = 40, 10
+_WIDEST_BAR, _NARROWEST_BAR = 40, 5
+_WIDEST_NAME, _NARROWEST_NAME = 40, 10
+#: With the gaps before and after.
+_PIPED_BAR = 13
 
 
 def show_groups(context: Context, by: str, groups: Sequence[Totals]) -> None:
     """A line for each group with a bar for its cost (its requests where nothing cost anything),
     and one for all."""
     rows = _every_day(groups) if by == "day" else groups
-    names = [cut(_NAMES[by](context, row), 40) for row in rows]
     total = {name: sum(row[name] for row in groups) for name in TOTALS}
     measure = "cost_nanousd" if total["cost_nanousd"] else "requests"
     most = max(row[measure] for row in rows)
-    lines = [(name, *cells(row)) for name, row in zip(names, rows, strict=True)]
-    lines.append(("total", *cells(total)))
-    heads = (by.upper(), *HEADS)
-    used = sum(2 + max(len(line[i]) for line in [heads, *lines]) for i in range(len(heads)))
-    columns = shutil.get_terminal_size((100, 24)).columns
-    width = max(_NARROWEST_BAR, min(_WIDEST_BAR, columns - used - 1))
-    bars = [bar(row[measure] / most, width, context.out) for row in rows]
+    names = [*(_NAMES[by](context, row) for row in rows), "total"]
+    counts = [cells(row) for row in (*rows, total)]
+    room = _room(HEADS, counts, terminal_width(context.out, context.environ))
+    names = [cut(name, max(_NARROWEST_NAME, min(_WIDEST_NAME, room))) for name in names]
+    left = room - max(map(columns, (by.upper(), *names))) - 3
+    width = min(_WIDEST_BAR, left) if left >= _NARROWEST_BAR else 0
+    bars = [bar(row[measure] / most, width, context.out) if width else "" for row in rows]
     bars = [painted(drawn, context.out, context.environ) for drawn in bars]
     context.table(
-        ((*line, drawn) for line, drawn in zip(lines, [*bars, ""], strict=True)),
-        (*heads, ""),
+        (
+            (name, *line, drawn)
+            for name, line, drawn in zip(names, counts, [*bars, ""], strict=True)
+        ),
+        (by.upper(), *HEADS, ""),
         right=HEADS,
     )
+
+
+def _room(heads: Sequence[str], counts: Sequence[Sequence[str]], terminal: int | None) -> int:
+    """What the numbers leave of the terminal for names and bars; on a pipe there is enough."""
+    numbers = sum(2 + max(map(len, column)) for column in zip(heads, *counts, strict=True))
+    if terminal is not None:
+        return terminal - numbers
+    return max(shutil.get_terminal_size((100, 24)).columns - numbers, _WIDEST_NAME + _PIPED_BAR)
 
 
 def cells(totals: Totals) -> tuple[str, ...]:

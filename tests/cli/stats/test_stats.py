@@ -320,3 +320,14 @@ def test_estimates_and_what_is_not_counted_are_told(db: apsw.Connection, typed: 
         ["estimated", "1"],
         ["uncounted", "2"],
     ]
+
+
+@pytest.mark.parametrize("width", [70, 80, 120, 200])
+@pytest.mark.parametrize("by", ["key", "model", "day"])
+def test_tables_fit_the_terminal(db: apsw.Connection, typed: Typed, by: str, width: int) -> None:
+    key = add_key(db, "日本" * 16)
+    append(db, row(api_key_id=key, model="claude-" + "x" * 60, cost_nanousd=10**13), row())
+    screen = Screen(terminal=True)
+    lines = typed("stats", "--by", by, screen=screen, COLUMNS=f"{width}", NO_COLOR="1").splitlines()
+    assert max(map(formats.columns, lines)) <= width
+    assert ("█" in lines[1]) is (width >= 120 or by == "day")
