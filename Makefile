@@ -129,7 +129,7 @@ clean:  ## remove what was built and downloaded
 
 # The parts of `make test`
 
-test-debian: needs
+test-debian: needs .venv/node/.complete
 	$(PYTHON) -m pytest $(PYTEST_FLAGS) -m "not clients and not system"
 
 test-newest: needs .venv/newest/.complete .venv/node/.complete

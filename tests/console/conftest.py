@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.console.running import Console, Program
+from tests.program import need
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +37,20 @@ def console(make_console: Callable[..., Console]) -> Console:
 def program(console: Console) -> Program:
     """An admin's program that uses the API."""
     return Program(console, console.program("program"))
+
+
+@pytest.fixture
+def chromium(tmp_path: Path) -> Iterator[Any]:
+    pytest.importorskip("selenium", reason="python3-selenium is not installed")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = need("chromium")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                     f"--user-data-dir={tmp_path / 'profile'}"):  # fmt: skip
+        options.add_argument(argument)
+    driver = webdriver.Chrome(service=Service(need("chromedriver")), options=options)
+    driver.implicitly_wait(10)
+    yield driver
+    driver.quit()

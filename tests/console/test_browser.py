@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from tests.console.running import Console
-from tests.program import need
 
 selenium = pytest.importorskip("selenium", reason="python3-selenium is not installed")
 
 SECRET = "sk-ant-api03-" + "not-a-token-" * 4
-
-
-@pytest.fixture
-def chromium(tmp_path) -> Iterator[object]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = need("chromium")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-                     f"--user-data-dir={tmp_path / 'profile'}"):  # fmt: skip
-        options.add_argument(argument)
-    driver = webdriver.Chrome(service=Service(need("chromedriver")), options=options)
-    driver.implicitly_wait(10)
-    yield driver
-    driver.quit()
 
 
 def test_an_operator_does_the_whole_way(tmp_path, install, upstream, chromium):

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from airoxy.views import formats
+from tests.axe import violations
 from tests.program import Airoxy, need
 from tests.server.limits.asking import COST, ask, dollars, limited
 
@@ -100,3 +101,7 @@ def test_a_browser_draws_what_the_key_has_used(site: Airoxy, browser: Any) -> No
     assert [each for each in browser.get_log("browser") if "favicon" not in each["message"]
             and "401" not in each["message"]] == []  # fmt: skip
     assert not browser.execute_script("return Object.keys(localStorage).length")
+    for theme in ("light", "dark"):
+        media = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+        assert violations(browser) == []
