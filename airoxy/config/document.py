@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
@@ -96,7 +97,7 @@ def _compose_settings(
     """The settings of a file that is not YAML, as far as each is YAML by itself."""
     starts = [found.start() for found in _SETTING.finditer(text)]
     found, before = [], len(document.mistakes)
-    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+    for start, end in pairwise([*starts, len(text)]):
         # The empty lines keep the numbers of the lines.
         part = "\n" * text.count("\n", 0, start) + text[start:end]
         try:

@@ -205,6 +205,13 @@ def test_what_is_not_yaml_hides_no_other_mistake(complaints: Complaints) -> None
     assert all("; " in line or "did you mean" in line for line in said)
 
 
+def test_a_file_without_a_line_that_begins_a_setting_has_its_mistake(
+    complaints: Complaints,
+) -> None:
+    (said,) = complaints('{"port": 1, "host": {')
+    assert "F:" in said
+
+
 @pytest.mark.parametrize(
     "content",
     ["- " * 100_000, "[" * 900, "{a: " * 5000, f"pricing: {'[' * 30}{']' * 30}\nport: x\n"],
