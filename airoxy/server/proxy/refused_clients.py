@@ -11,9 +11,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from airoxy.core.request.headers import Headers
 from airoxy.errors import Unauthorized
 from airoxy.journal import about
+from airoxy.server.http.head import RequestHead
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +40,13 @@ class RefusedClients:
     _addresses: dict[str, tuple[str, bool]] = field(default_factory=dict)
 
     def refuse(
-        self, error: Unauthorized, client: tuple[str, int] | None, headers: Headers, now: float
+        self, error: Unauthorized, client: tuple[str, int] | None, head: RequestHead, now: float
     ) -> None:
         """A client has no valid key, or one that has expired."""
         self.count()
         if not 0 <= now - self._since < _MINUTE:
             self._begin(now)
-        address = self.address(client, headers)
+        address = self.address(client, head)
         lines = self._lines.get(address, 0)
         if lines >= LINES or self._written >= MOST_LINES:
             self._left_out += 1
@@ -56,12 +56,13 @@ class RefusedClients:
         fault = "Expired" if error.expired else "Invalid"
         log.warning("%s API key from %s", fault, address, extra=about(error.request_id))
 
-    def address(self, client: tuple[str, int] | None, headers: Headers) -> str:
-        """Where the client sits, as far as can be known."""
+    def address(self, client: tuple[str, int] | None, head: RequestHead) -> str:
+        """Where the client sits, as far as can be known. Each request asks: the headers are taken
+        apart for it only where a trusted proxy may have told something."""
         address, trusted = self._look_up(client[0]) if client else ("", False)
         if trusted:
             # The last one is the trusted proxy's own word; those before are anybody's.
-            forwarded = [value for name, value in headers if name == b"x-forwarded-for"]
+            forwarded = [value for name, value in head.headers if name == b"x-forwarded-for"]
             if forwarded:
                 told = forwarded[-1].decode("latin-1").rpartition(",")[2].strip()
                 address = self._look_up(told)[0] or address

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from ipaddress import ip_network
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,7 +29,9 @@ def clients(counted: list[None]) -> RefusedClients:
 
 
 def refuse(clients: RefusedClients, address: str, now: float = 1000.0, **error: Any) -> None:
-    clients.refuse(Unauthorized("Invalid API key", **error), (address, 1), [], now)
+    clients.refuse(
+        Unauthorized("Invalid API key", **error), (address, 1), SimpleNamespace(headers=[]), now
+    )
 
 
 def test_a_refusal_names_the_address_and_the_request(clients, caplog):
@@ -73,11 +76,12 @@ def test_who_knocks_without_end_does_not_fill_the_journal(clients, counted, capl
     ],
 )
 def test_only_a_trusted_proxy_is_believed_where_the_client_sits(clients, peer, forwarded, address):
-    assert clients.address((peer, 1), [(b"x-forwarded-for", forwarded)]) == address
+    told = SimpleNamespace(headers=[(b"x-forwarded-for", forwarded)])
+    assert clients.address((peer, 1), told) == address
 
 
 def test_a_client_that_is_gone_has_no_address(clients):
-    assert clients.address(None, []) == "unknown"
+    assert clients.address(None, SimpleNamespace(headers=[])) == "unknown"
 
 
 def test_wrong_keys_are_counted_over_all_workers_and_fail2ban_finds_them(install, tmp_path):
