@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import apsw
@@ -18,31 +19,41 @@ from airoxy.store.usage import costs
 PRICES = tuple(sorted(TOKEN_PRICES, key=lambda name: name.startswith("write")))
 
 
-def document(config: Config, db: apsw.Connection) -> dict[str, Any]:
+#: How the days are read on which something was counted for these models.
+ReadModels = Callable[[apsw.Connection, Sequence[str]], Iterable[costs.ModelUse]]
+
+
+def document(
+    config: Config, db: apsw.Connection, read: ReadModels = costs.counted_models
+) -> dict[str, Any]:
     """All of it as JSON has it."""
     table, own = config.pricing, PriceTable.parse(list(config.price_rows))
     return {
         "prices": [_document(config, price, own) for price in sorted_prices(table)],
         "web_search": _searches(config, table, own),
-        "unpriced": unpriced_models(table, db)[1],
+        "unpriced": unpriced_models(table, db, read)[1],
     }
 
 
 def unpriced_models(
-    table: PriceTable, db: apsw.Connection
+    table: PriceTable, db: apsw.Connection, read: ReadModels = costs.counted_models
 ) -> tuple[list[date], list[dict[str, Any]]]:
     """The days whose costs another program computed, and the models without a price on the others,
     the dearest first."""
     imported = costs.imported_days(db)
-    counted = costs.counted_models(db)
-    return imported, _unpriced(table, (use for use in counted if use.day not in imported))
+    # The sums are read, all of them, only for those that have not always had a price.
+    doubtful = [name for name in costs.charged_models(db) if not table.knows(name, date.min)]
+    counted, theirs = read(db, doubtful), frozenset(imported)
+    return imported, _unpriced(table, (use for use in counted if use.day not in theirs))
 
 
 def _unpriced(table: PriceTable, counted: Iterable[costs.ModelUse]) -> list[dict[str, Any]]:
     """Models with the days on which they had no price, the dearest first."""
     found: dict[str, dict[str, Any]] = {}
+    known = cache(table.knows)
     for use in counted:
-        if table.knows(use.model, use.day):
+        # Once a model has a price it always has one.
+        if known(use.model, date.max) and known(use.model, use.day):
             continue
         day = use.day.isoformat()
         row = found.setdefault(

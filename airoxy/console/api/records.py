@@ -5,6 +5,10 @@ from __future__ import annotations
 import datetime
 import io
 import re
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
 
 from airoxy.config import load_config
 from airoxy.console.api.operation import Operation, fields_of, text_field
@@ -15,6 +19,7 @@ from airoxy.core.report import Report
 from airoxy.errors import ConfigError, InvalidInput
 from airoxy.jobs.recost import recost
 from airoxy.store.audit.trail import read_trail
+from airoxy.store.usage.costs import ModelUse, counted_models
 from airoxy.views import changes, prices
 from airoxy.views import config as config_view
 from airoxy.views.json_documents import PRICE_TABLE, RECOST, document_of
@@ -50,7 +55,20 @@ def read_report(visit: Visit) -> Report:
 
 
 def price_table(visit: Visit) -> JsonReply:
-    return JsonReply(prices.document(visit.config, visit.db))
+    return JsonReply(read_prices(visit))
+
+
+def read_prices(visit: Visit) -> dict[str, Any]:
+    """The price table, and the models without a price."""
+    today = visit.today
+
+    def counted(db: apsw.Connection, models: Sequence[str]) -> list[ModelUse]:
+        past = visit.services.past.of(
+            "models", today, lambda: counted_models(db, models, until=today)
+        )
+        return [*past, *counted_models(db, models, since=today)]
+
+    return prices.document(visit.config, visit.db, counted)
 
 
 def apply_prices(visit: Visit) -> JsonReply:

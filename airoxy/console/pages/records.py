@@ -6,11 +6,11 @@ import datetime
 from dataclasses import replace
 from typing import Any
 
-from airoxy.console.api.records import month_report, read_report
+from airoxy.console.api.records import month_report, read_prices, read_report
 from airoxy.console.routes import page
 from airoxy.console.visit import Rendered, Reply, Visit
 from airoxy.store.audit.trail import read_trail
-from airoxy.views import changes, prices
+from airoxy.views import changes
 from airoxy.views.report.lines import key_name, model_name
 
 _ENTRIES = 200
@@ -52,7 +52,7 @@ def _months(today: datetime.date) -> list[datetime.date]:
 
 def show_prices(visit: Visit) -> Reply:
     """The price table, and what has no price in it."""
-    return Rendered("prices.html", {"prices": prices.document(visit.config, visit.db)})
+    return Rendered("prices.html", {"prices": read_prices(visit)})
 
 
 def show_audit(visit: Visit) -> Reply:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import apsw
 
-from airoxy.calendar import DAY_MS, day_of, numbered_day, start_ms
+from airoxy.calendar import DAY_MS, day_number, day_of, numbered_day, start_ms
 from airoxy.core.billing.usage import COUNTED, TOKENS, Usage
 from airoxy.store.fleet.membership import ship_again
 from airoxy.store.schema import run
 from airoxy.store.usage.first_tables import BLOCK
+from airoxy.store.usage.triggers import OTHER_MODELS
 
 
 class Costed(NamedTuple):
@@ -106,12 +107,25 @@ def imported_days(db: apsw.Connection) -> list[datetime.date]:
     return sorted(numbered_day(json.loads(row[0])[0]) for row in rows)
 
 
-def counted_models(db: apsw.Connection) -> list[ModelUse]:
-    """Every model of the sums with the days on which something was counted for it."""
+def charged_models(db: apsw.Connection) -> list[str]:
+    """Every model of the sums for which something was counted, and perhaps others."""
+    return [*(name for (name,) in run(db, "SELECT name FROM charged_models")), OTHER_MODELS]
+
+
+def counted_models(
+    db: apsw.Connection,
+    models: Sequence[str],
+    since: datetime.date = datetime.date.min,
+    until: datetime.date = datetime.date.max,
+) -> list[ModelUse]:
+    """These models with the days from `since` to before `until` on which something was counted for
+    them."""
     rows = run(
         db,
         "SELECT model, day, sum(requests), sum(cost_nanousd) FROM daily"
-        f" WHERE model <> '' AND {_USED} > 0 GROUP BY model, day ORDER BY model, day",
+        " WHERE day >= ? AND day < ? AND model IN (SELECT value FROM json_each(?))"
+        f" AND {_USED} > 0 GROUP BY model, day ORDER BY model, day",
+        (day_number(since), day_number(until), json.dumps(models)),
     )
     return [
         ModelUse(model, numbered_day(day), requests, cost) for model, day, requests, cost in rows

@@ -11,9 +11,12 @@ import pytest
 
 from airoxy.calendar import day_number
 from airoxy.core.billing.cost_inputs import UNKNOWN
+from airoxy.core.billing.pricing import PriceTable
 from airoxy.errors import InvalidInput
 from airoxy.store.schema import run
 from airoxy.store.usage import requests
+from airoxy.store.usage.triggers import OTHER_MODELS
+from airoxy.views.prices import unpriced_models
 from tests.cli.terminal import Typed
 from tests.conftest import Clock
 from tests.store.seed import append, days_ago, row
@@ -134,3 +137,20 @@ def test_old_costs_follow_new_prices(db: apsw.Connection, typed: Typed) -> None:
 def test_half_a_wish_is_wrong_usage(typed: Typed, words: tuple[str, ...]) -> None:
     with pytest.raises(InvalidInput):
         typed("prices", *words)
+
+
+def test_sums_are_added_up_only_of_models_that_have_not_always_had_a_price(
+    db: apsw.Connection,
+) -> None:
+    append(db, row(model="claude-opus-5-5"), row(days_ago(40)), row(model="new"))
+    table = PriceTable.parse([{"model": "claude-opus-5-5", **OWN}])
+    asked: list[Any] = []
+
+    def note(_: Any, statement: str, bindings: Any) -> bool:
+        if "FROM daily" in statement:
+            asked.append(json.loads(bindings[-1]))
+        return True
+
+    db.setexectrace(note)
+    assert [each["model"] for each in unpriced_models(table, db)[1]] == ["new"]
+    assert asked == [["new", OTHER_MODELS]]
