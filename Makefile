@@ -26,7 +26,7 @@ PYTEST_FLAGS ?= -n auto --timeout 180
 # Root installs what is missing, and runs the tests that boot a system.
 IS_ROOT := $(filter 0,$(shell id -u))
 
-.PHONY: help up deb repo docs test lint newest demo bench bench-peer bench-soak bench-fleet soak chaos fuzz clean test-debian test-newest test-clients test-system unbooted needs
+.PHONY: help up deb repo docs screenshots test lint newest demo bench bench-peer bench-soak bench-fleet soak chaos fuzz clean test-debian test-newest test-clients test-system unbooted needs
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -72,6 +72,9 @@ docs:  ## the documentation as a site with search, into build/docs
 	@$(if $(IS_ROOT),tests/need.sh $(DOCS_PACKAGES))
 	sphinx-build -q -b html -d build/doctrees -c docs/site . build/docs
 	@echo "build/docs/index.html"
+
+screenshots: needs  ## the documentation's pictures of the console, into docs/pictures
+	$(PYTHON) -m tests.console.screenshots
 
 # In the distribution's Python it needs what the package depends on.
 demo:  ## airoxy in front of a fake Anthropic: requests, a stream, a failover, the usage log

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.console.browser import headless
 from tests.console.running import Console, Program
-from tests.program import need
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +41,7 @@ def program(console: Console) -> Program:
 
 @pytest.fixture
 def chromium(tmp_path: Path) -> Iterator[Any]:
-    pytest.importorskip("selenium", reason="python3-selenium is not installed")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = need("chromium")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-                     f"--user-data-dir={tmp_path / 'profile'}"):  # fmt: skip
-        options.add_argument(argument)
-    driver = webdriver.Chrome(service=Service(need("chromedriver")), options=options)
+    driver = headless(tmp_path / "profile")
     driver.implicitly_wait(10)
     yield driver
     driver.quit()

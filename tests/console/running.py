@@ -23,7 +23,7 @@ from airoxy.store.schema import open_database
 from airoxy.store.tokens import add_token
 from airoxy.store.usage.requests import Row
 from tests.ports import free_port
-from tests.program import environment, fork_server
+from tests.program import Airoxy, environment, fork_server
 
 #: What an upstream token looks like, without being one.
 SECRET = "sk-ant-api03-" + "not-a-token-" * 4
@@ -87,6 +87,9 @@ class Console:
             time.sleep(0.01)  # nothing tells another process of a line in a file
         return self
 
+    def close(self) -> None:
+        self.stop()
+
     def stop(self) -> None:
         process, self.process = self.process, None
         if process is None:
@@ -137,6 +140,14 @@ class Console:
             return Reply(answer.status, answer.headers, b"" if endless else answer.read())
         finally:
             connection.close()
+
+
+def beside(airoxy: Airoxy, directory: Path) -> Console:
+    """The console of this airoxy."""
+    same = ("host", "port", "database", "upstream", "oauth")
+    console = Console(directory, **{name: airoxy.settings[name] for name in same})
+    console.database = airoxy.database
+    return console
 
 
 class Browser:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.console.running import Console
+from tests.console.running import beside
 
 selenium = pytest.importorskip("selenium", reason="python3-selenium is not installed")
 
@@ -21,10 +21,7 @@ def test_an_operator_does_the_whole_way(tmp_path, install, upstream, chromium):
         return chromium.find_element(By.CSS_SELECTOR, selector)
 
     airoxy = install().start()
-    console = Console(tmp_path / "console", **{
-        name: airoxy.settings[name] for name in ("host", "port", "database", "upstream", "oauth")
-    })  # fmt: skip
-    console.database = airoxy.database
+    console = beside(airoxy, tmp_path / "console")
     console.start()
     try:
         chromium.get(console.origin + console.user("maria"))
@@ -61,8 +58,31 @@ def test_an_operator_does_the_whole_way(tmp_path, install, upstream, chromium):
         assert airoxy.request("POST", "/v1/messages", body, key=secret).status == 200
         WebDriverWait(chromium, 20).until(lambda _: {each.text for each in shown} == {"3"})
         assert find("#state").text == "live"
+
+        def becomes(status: int, key: str) -> None:
+            deadline = time.monotonic() + 20
+            while airoxy.request("POST", "/v1/messages", body, key=key).status != status:
+                assert time.monotonic() < deadline
+
+        chromium.get(f"{console.origin}/keys/1")
+        find("input[name=spend_per_day]").send_keys("0.000001")
+        find("input[name=spend_per_day]").submit()
+        becomes(429, secret)
+        chromium.get(f"{console.origin}/keys/1")
+        assert "429" in find("main table").text
+        find("input[name=spend_per_day]").clear()
+        find("input[name=spend_per_day]").submit()
+        becomes(200, secret)
+        find("select[name=overlap]").submit()
+        rotated = find("#secret").text
+        becomes(200, rotated)
+        becomes(200, secret)
+        find("input[name=action][value=disable]").submit()
+        becomes(401, rotated)
         chromium.get(f"{console.origin}/audit")
-        assert "maria (console)" in find("main table").text
+        told = find("main table").text
+        assert "maria (console)" in told
+        assert all(word in told for word in ("spend_per_day", "laptop", "disable"))
         assert not [line for line in chromium.get_log("browser") if line["level"] == "SEVERE"]
     finally:
         console.stop()

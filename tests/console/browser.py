@@ -1,0 +1,24 @@
+"""The distribution's Chromium without a screen, driven by selenium."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.program import need
+
+
+def headless(profile: Path) -> Any:
+    """A driver, with `profile` as its user's directory; `quit` ends it."""
+    pytest.importorskip("selenium", reason="python3-selenium is not installed")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = need("chromium")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                     f"--user-data-dir={profile}"):  # fmt: skip
+        options.add_argument(argument)
+    return webdriver.Chrome(service=Service(need("chromedriver")), options=options)
