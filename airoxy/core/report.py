@@ -54,16 +54,21 @@ class Report:
     @property
     def remarks(self) -> list[str]:
         """What is to be known of the figures, a sentence each."""
-        found = []
-        if self.unpriced:
-            found.append("* There is no price for this model, so its cost is a guess.")
-        if estimated := self.totals.get("estimated"):
-            found.append(
-                f"{_requests(estimated)} ended before the counts came; the output is estimated."
-            )
-        if uncounted := self.totals.get("uncounted"):
-            found.append(f"{_requests(uncounted)} cost money that cannot be counted here.")
-        return found
+        return remarks(bool(self.unpriced), self.totals)
+
+
+def remarks(has_unpriced: bool, totals: Mapping[str, Any]) -> list[str]:
+    """What is to be known of such figures, a sentence each."""
+    found = []
+    if has_unpriced:
+        found.append("* There is no price for this model, so its cost is a guess.")
+    if estimated := totals.get("estimated"):
+        found.append(
+            f"{_requests(estimated)} ended before the counts came; the output is estimated."
+        )
+    if uncounted := totals.get("uncounted"):
+        found.append(f"{_requests(uncounted)} cost money that cannot be counted here.")
+    return found
 
 
 def _requests(count: int) -> str:

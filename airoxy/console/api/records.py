@@ -46,12 +46,16 @@ def month_report(visit: Visit) -> Reply:
 
 
 def read_report(visit: Visit) -> Report:
-    """That on the month of the query, or on this one. Raises InvalidInput."""
+    """That on the month of the query. Raises InvalidInput."""
+    return lines.read_report(visit.db, visit.config.pricing, chosen_month(visit), visit.today)
+
+
+def chosen_month(visit: Visit) -> datetime.date:
+    """The first day of the month of the query, or of this one. Raises InvalidInput."""
     text = visit.query.get("month") or f"{visit.today:%Y-%m}"
     if not _MONTH.fullmatch(text) or not "1970" < text[:4] < "9999":
         raise InvalidInput("A month looks like 2026-11.")
-    month = datetime.date(int(text[:4]), int(text[5:]), 1)
-    return lines.read_report(visit.db, visit.config.pricing, month, visit.today)
+    return datetime.date(int(text[:4]), int(text[5:]), 1)
 
 
 def price_table(visit: Visit) -> JsonReply:

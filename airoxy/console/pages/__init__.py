@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from airoxy.console.pages import account, groups, keys, log, login, overview, records, tokens
+from airoxy.console.pages import (
+    account,
+    groups,
+    keys,
+    log,
+    login,
+    overview,
+    records,
+    reports,
+    tokens,
+)
 
 ROUTES = (
     *login.ROUTES, *account.ROUTES, *overview.ROUTES, *keys.ROUTES, *groups.ROUTES, *tokens.ROUTES,
-    *log.ROUTES, *records.ROUTES,
+    *log.ROUTES, *reports.ROUTES, *records.ROUTES,
 )  # fmt: skip

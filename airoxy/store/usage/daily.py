@@ -25,6 +25,11 @@ TOTALS = (
     *("requests", "successful", "failed", *COUNTS, "estimated", "uncounted"),
     *("moved", "move_cost_nanousd"),
 )
+#: What of a total a page has room for.
+SHOWN = (
+    *("requests", "failed", "input_tokens", "cache_read_tokens", "output_tokens"),
+    *("cost_nanousd", "estimated", "uncounted"),
+)
 
 _SUMS = ", ".join(
     f"ifnull(sum({'requests - failed' if name == 'successful' else name}), 0)" for name in TOTALS
@@ -117,6 +122,22 @@ def by_day_key_and_model(
     for row in groups:
         row["day"] = numbered_day(row["day"]).isoformat()
     return groups
+
+
+def by_key_and_model(
+    db: apsw.Connection, since: datetime.date, until: datetime.date
+) -> list[dict[str, Any]]:
+    """The sums of SHOWN for each client key, group and model."""
+    sums = ", ".join(f"sum({name})" for name in SHOWN)
+    rows = run(
+        db,
+        "SELECT nullif(api_key_id, 0), (SELECT name FROM api_keys WHERE id = api_key_id), group_id,"
+        f" nullif(model, ''), {sums} FROM daily WHERE day >= ? AND day < ?"
+        " GROUP BY api_key_id, group_id, model",
+        (day_number(since), day_number(until)),
+    )
+    fields = ("api_key_id", "api_key_name", "group_id", "model", *SHOWN)
+    return [dict(zip(fields, row, strict=True)) for row in rows]
 
 
 def costs_by_day_and_model(

@@ -1,10 +1,11 @@
-"""What reports, prices and health read, and how much of it they show."""
+"""What pages read, and how much of it they show."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 
 from airoxy.calendar import day_number
 from airoxy.config import load_config
+from airoxy.console.api.records import read_report
 from airoxy.console.pages.records import show_prices
+from airoxy.console.pages.reports import MOST_KEYS, show_report
 from airoxy.console.visit import Services, Visit
 from tests.conftest import Clock
 from tests.store.seed import TODAY, append, days_ago, row
@@ -50,3 +53,58 @@ def test_prices_read_the_sums_of_days_that_are_over_once(visit: Visit, db: apsw.
         (found,) = show_prices(visit).values["prices"]["unpriced"]
     assert [first for first, *_ in asked] == [day_number(TODAY)]
     assert (found["requests"], found["last_day"]) == (3, TODAY.isoformat())
+
+
+def test_a_report_has_lines_for_the_dearest_keys_and_all_others_in_one(
+    visit: Visit, db: apsw.Connection
+) -> None:
+    append(
+        db,
+        *(row(days_ago(3), api_key_id=key, cost_nanousd=key) for key in range(1, MOST_KEYS + 4)),
+        row(api_key_id=2, cost_nanousd=1000, model="new"),
+    )
+    found = show_report(visit).values
+    names = [key["name"] for key in found["keys"]]
+    assert names[:2] == ["key 2", f"key {MOST_KEYS + 3}"]
+    assert next(model["name"] for model in found["keys"][0]["models"]) == "new *"
+    assert len(names) == MOST_KEYS
+    ((name, others),) = ((line["name"], line["cost_nanousd"]) for line in found["others"])
+    assert (name, others) == ("3 other keys", 1 + 3 + 4)
+    whole = read_report(visit).totals
+    assert found["totals"] == {name: whole[name] for name in found["totals"]}
+
+
+def test_a_report_reads_the_sums_of_days_that_are_over_once(
+    visit: Visit, db: apsw.Connection
+) -> None:
+    append(db, row(days_ago(3)), row(days_ago(40)))
+    show_report(visit)
+    append(db, row())
+    with asked_of_sums(db) as asked:
+        assert show_report(visit).values["totals"]["requests"] == 2
+    assert [first for first, *_ in asked] == [day_number(TODAY)]
+    month = replace(visit, query={"month": "2026-10"})
+    assert show_report(month).values["totals"]["requests"] == 1
+    with asked_of_sums(db) as asked:
+        assert show_report(month).values["totals"]["requests"] == 1
+    assert not asked
+
+
+def test_a_model_is_marked_that_had_no_price_on_some_day_of_the_month(
+    visit: Visit, db: apsw.Connection
+) -> None:
+    own = {"input": 1, "output": 2, "write_5m": 3, "write_1h": 4, "read": 0.125}
+    append(db, row(days_ago(2), model="early"), row(days_ago(1), model="late"))
+    rows = [{"model": name, "from": "2026-11-21" if name == "late" else "2026-11-20", **own}
+            for name in ("early", "late")]  # fmt: skip
+    assert names_of_models(visit, rows) == {"early", "late"}
+    rows[0]["from"] = "2026-11-21"
+    assert names_of_models(visit, rows) == {"early *", "late"}
+
+
+def names_of_models(visit: Visit, prices: list[dict[str, Any]]) -> set[str]:
+    file = Path(str(visit.db.filename)).with_name("priced.yaml")
+    file.write_text(json.dumps({"database": visit.db.filename, "pricing": prices}))
+    services = replace(visit.services, config=load_config(file, {}))
+    (key,) = show_report(replace(visit, services=services)).values["keys"]
+    return {model["name"] for model in key["models"]}
