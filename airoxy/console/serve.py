@@ -22,10 +22,11 @@ from airoxy.config import Config
 from airoxy.config.certificate import read_certificate
 from airoxy.config.listen import endpoints
 from airoxy.console.app import create_app
+from airoxy.console.live.checkup import Examine
 from airoxy.console.live.feed import Feed
 from airoxy.console.origin import origin_of
 from airoxy.console.threads import DatabaseThreads
-from airoxy.console.visit import AskHealth, Examine, Services
+from airoxy.console.visit import AskHealth, Services
 from airoxy.errors import AiroxyError
 from airoxy.server.process.systemd import Notifier, passed_descriptors
 from airoxy.store.schema import GROUP

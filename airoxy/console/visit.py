@@ -14,15 +14,15 @@ import apsw
 
 from airoxy.calendar import day_of
 from airoxy.config import Config
+from airoxy.console.live.checkup import Checkup, Examine
 from airoxy.console.live.view import View
 from airoxy.console.throttle import LoginThrottle
 from airoxy.console.visitor import Visitor
 from airoxy.errors import Unauthorized
 from airoxy.store.usage.past import Past
 
-#: The server's answer to GET /health as (status, document), and the doctor's findings.
+#: The server's answer to GET /health as (status, document).
 AskHealth = Callable[[], tuple[int | None, Mapping[str, Any]]]
-Examine = Callable[[], list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Services:
     share: Callable[[apsw.Connection], None] = lambda _: None
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     past: Past = field(default_factory=Past)
+    checkup: Checkup = field(default_factory=Checkup)
 
 
 @dataclass(frozen=True)

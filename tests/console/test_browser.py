@@ -14,6 +14,7 @@ SECRET = "sk-ant-api03-" + "not-a-token-" * 4
 
 
 def test_an_operator_does_the_whole_way(tmp_path, install, upstream, chromium):
+    from selenium.common.exceptions import StaleElementReferenceException
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
@@ -58,6 +59,10 @@ def test_an_operator_does_the_whole_way(tmp_path, install, upstream, chromium):
         assert airoxy.request("POST", "/v1/messages", body, key=secret).status == 200
         WebDriverWait(chromium, 20).until(lambda _: {each.text for each in shown} == {"3"})
         assert find("#state").text == "live"
+        chromium.get(f"{console.origin}/health")
+        WebDriverWait(chromium, 30, ignored_exceptions=[StaleElementReferenceException]).until(
+            lambda _: "migrations" in find("#checkup").text
+        )
 
         def becomes(status: int, key: str) -> None:
             deadline = time.monotonic() + 20

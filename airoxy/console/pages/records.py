@@ -35,8 +35,10 @@ def show_audit(visit: Visit) -> Reply:
 
 def show_health(visit: Visit) -> Reply:
     """What the service says of itself, and what doctor finds."""
-    status, document = visit.services.ask_health()
-    values = {"status": status, "health": document, "findings": visit.services.examine()}
+    services = visit.services
+    status, document = services.ask_health()
+    checkup = services.checkup.look(services.examine, services.clock)
+    values = {"status": status, "health": document, "checkup": checkup}
     return Rendered("health.html", values)
 
 

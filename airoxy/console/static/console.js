@@ -47,6 +47,25 @@ function showNumbers(numbers) {
   else tell("live", "ok");
 }
 
+// While the doctor looks, what he has found is asked for every second.
+if (document.querySelector("#checkup [data-again]")) setTimeout(checkAgain, 1000);
+
+async function checkAgain() {
+  try {
+    const found = (await fetchPage()).getElementById("checkup");
+    document.getElementById("checkup").replaceWith(found);
+  } catch {
+    return; // the link is still there
+  }
+  if (document.querySelector("#checkup [data-again]")) setTimeout(checkAgain, 1000);
+}
+
+async function fetchPage() {
+  const answer = await fetch(location.href, { redirect: "error" });
+  if (!answer.ok) throw new Error(answer.statusText);
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
+
 // The table is fetched as the server renders it, and exchanged unless somebody reads further down
 // or has selected something: then it is only said that there is more.
 let fetching = false, again = false;
@@ -55,10 +74,8 @@ async function follow() {
   if (fetching) return void (again = true);
   fetching = true;
   try {
-    const answer = await fetch(location.href, { redirect: "error" });
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const found = page.getElementById("rows");
-    if (answer.ok && found) document.getElementById("rows").replaceChildren(...found.childNodes);
+    const found = (await fetchPage()).getElementById("rows");
+    if (found) document.getElementById("rows").replaceChildren(...found.childNodes);
   } catch {
     tell("not connected; trying again");
   }

@@ -1,0 +1,58 @@
+"""The doctor's last findings: he looks in a thread of his own, for which no page waits."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+Examine = Callable[[], list[dict[str, Any]]]
+
+log = logging.getLogger(__name__)
+
+#: Findings are looked for again when they are so old (seconds).
+FRESH = 10.0
+_BROKE_OFF = {
+    "check": "doctor",
+    "state": "fail",
+    "text": "It broke off; the console's journal says more.",
+    "remedy": None,
+}
+
+
+class Findings(NamedTuple):
+    """What was found, when (Unix time; None: nothing yet), and whether the doctor looks again."""
+
+    found: list[dict[str, Any]]
+    at: float | None
+    looking: bool
+
+
+class Checkup:
+    """Invariant: there is never more than one thread that looks."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = Findings([], None, looking=False)
+
+    def look(self, examine: Examine, clock: Callable[[], float]) -> Findings:
+        """The last findings at once; where they are old, `examine` renews them."""
+        with self._lock:
+            last = self._last
+            is_old = last.at is None or not 0 <= clock() - last.at < FRESH
+            if is_old and not last.looking:
+                self._last = last._replace(looking=True)
+                threading.Thread(
+                    target=self._run, args=(examine, clock), name="doctor", daemon=True
+                ).start()
+            return self._last
+
+    def _run(self, examine: Examine, clock: Callable[[], float]) -> None:
+        try:
+            found = examine()
+        except Exception:
+            log.exception("The doctor broke off")
+            found = [_BROKE_OFF]
+        with self._lock:
+            self._last = Findings(found, clock(), looking=False)
