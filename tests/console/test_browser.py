@@ -73,8 +73,13 @@ def test_an_operator_does_the_whole_way(tmp_path, install, upstream, chromium):
         find("input[name=spend_per_day]").send_keys("0.000001")
         find("input[name=spend_per_day]").submit()
         becomes(429, secret)
-        chromium.get(f"{console.origin}/keys/1")
-        assert "429" in find("main table").text
+
+        def is_logged(status: str) -> bool:
+            chromium.get(f"{console.origin}/keys/1")
+            return status in find("main table").text
+
+        # The log is written behind the answers.
+        WebDriverWait(chromium, 20).until(lambda _: is_logged("429"))
         find("input[name=spend_per_day]").clear()
         find("input[name=spend_per_day]").submit()
         becomes(200, secret)
