@@ -26,9 +26,10 @@ ROOMS = (
 )  # fmt: skip
 #: What `core` may import from the standard library, none of which does I/O or reads a clock.
 PURE = (
-    "__future__", "array", "base64", "bisect", "collections", "dataclasses", "datetime", "decimal",
-    "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "ipaddress", "itertools", "json",
-    "math", "operator", "re", "string", "struct", "types", "typing", "urllib.parse",
+    "__future__", "array", "base64", "bisect", "collections", "ctypes", "dataclasses", "datetime",
+    "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "ipaddress",
+    "itertools", "json", "math", "operator", "re", "string", "struct", "types", "typing",
+    "urllib.parse",
 )  # fmt: skip
 #: What reaches the world without an import, or by a pure one.
 WORLDLY = re.compile(r"open|print|input|.*\.(now|utcnow|today)")

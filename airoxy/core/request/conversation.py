@@ -12,6 +12,8 @@ import re
 from hashlib import blake2b
 from typing import NamedTuple
 
+from airoxy.core.request.memmem import holds
+
 Body = bytes | bytearray
 
 #: Of a longer body only so much is looked at from either end (bytes): what is searched for mostly
@@ -30,7 +32,7 @@ _RARE = b"_"
 _RARE_AT = _CACHE.index(_RARE)
 #: Looking at one of these letters takes as long as looking for the word in so many bytes, and some
 #: looks are afforded before they have to pay.
-_SAVED_BY, _AFFORDED = 1024, 8 * 1024
+_SAVED_BY, _AFFORDED = 1024, 2 * 1024
 _USER = b'"user_id"'
 #: Claude Code's form of `metadata.user_id`: JSON in a string.
 _USER_SESSION = re.compile(
@@ -104,13 +106,15 @@ def uses_cache(body: Body) -> bool:
 def _caches(body: Body, start: int, end: int) -> bool:
     """Whether `cache_control` begins there, or reaches into it. A letter is found thirty times as
     fast as a word, so where its `_` is rare, as in prose, that is what is looked for."""
+    if end - start < _SAVED_BY * 2:
+        return body.find(_CACHE, start, end + len(_CACHE)) >= 0
     at, price = body.find(_RARE, start, end), start - _AFFORDED
     while at >= 0:
         if body.startswith(_CACHE, max(0, at - _RARE_AT)):
             return True
         price += _SAVED_BY
         if price > at:
-            return body.find(_CACHE, at, end + len(_CACHE)) >= 0
+            return holds(body, _CACHE, at, end + len(_CACHE))
         at = body.find(_RARE, at + 1, end)
     return False
 
