@@ -226,10 +226,10 @@ class Context:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file is there; None while there is none."""
+    """Which file is there; None where none is to be seen."""
     try:
         found = path.stat()
-    except FileNotFoundError:
+    except OSError:  # whoever opens it says what is wrong
         return None
     return found.st_dev, found.st_ino
 

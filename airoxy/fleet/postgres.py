@@ -21,7 +21,10 @@ CREDENTIAL = "airoxy-fleet-password"
 PASSWORD_FILE = "fleet.password"
 #: How long an answer is waited for (seconds); the server gives up a little earlier.
 PATIENCE = 6.0
+#: A PostgreSQL that cannot hear of the end of a connection has to ask, or the lock of an agent that
+#: was cut off would keep its successor out for two hours.
 _SETTINGS = """
+SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;
 SET statement_timeout = 5000; SET lock_timeout = 4000;
 SET idle_in_transaction_session_timeout = 8000; SET timezone = 'UTC'; SET client_encoding = 'UTF8'
 """

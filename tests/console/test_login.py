@@ -161,8 +161,8 @@ def test_a_session_ends_after_twelve_hours_and_with_its_user(console):
     browser = console.browser("ends")
     with console.opened() as db:
         secret = browser.cookie.partition("=")[2]
-        assert sessions.find(db, secret, time.time() + 43199)
-        assert not sessions.find(db, secret, time.time() + 43201)
+        assert sessions.find(db, secret, time.time() + 43_000)
+        assert not sessions.find(db, secret, time.time() + 43_201)
         users.remove_user(db, users.user_id(db, "ends"), time.time())
     assert browser.get("/").status == 303
 

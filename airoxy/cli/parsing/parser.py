@@ -28,6 +28,13 @@ class Parser(argparse.ArgumentParser):
         print(f"{self.prog}: {text}{end} See `{self.prog} --help`.", file=sys.stderr)
         raise SystemExit(EXIT_USAGE)
 
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """`--since=--` is an option with the value `--`; argparse takes that for the end of the
+        options, and gives an empty list."""
+        if action.option_strings and action.nargs is None and arg_strings == ["--"]:
+            self.error(f"argument {'/'.join(action.option_strings)}: invalid value: '--'")
+        return super()._get_values(action, arg_strings)
+
     # Called for each command by argparse itself, which complains of what is left over only at the
     # top, where nobody knows any more which command it was.
     def parse_known_args(  # type: ignore[override]

@@ -29,6 +29,7 @@ def airoxy(install) -> Airoxy:
         ("config check one two", "airoxy config check: one word too many: two."),
         ("token:lst", "airoxy token: there is no command lst; did you mean list?"),
         ("help tokn", "airoxy: there is no command tokn; did you mean token?"),
+        ("stats --since=--", "airoxy stats: argument --since: invalid value: '--'."),
         ("token set", "airoxy token set: the following arguments are required: ID."),
     ],
 )

@@ -24,9 +24,10 @@ FIELD = """\
 #: Everything that is made from the table, for an answer that has the new field.
 USE = """
 import io, json, sys
+from datetime import timezone
 from pathlib import Path
 from types import SimpleNamespace
-from airoxy.cli.stats.logs import _COLUMNS, _show
+from airoxy.cli.stats.log_table import LogTable
 from airoxy.cli.stats.tables import HEADS, cells
 from airoxy.config import shipped_prices
 from airoxy.jobs.recost import recost
@@ -53,7 +54,8 @@ readings = Readings(counters.read(), 0, 0, Load(0, 0, 0), frozenset(), Stored())
 (logged,) = requests.newest(db, limit=1)
 totals = daily.totals(db)
 said = io.StringIO()
-_show(SimpleNamespace(say=lambda line: said.write(line), config=None), _COLUMNS, [logged])
+context = SimpleNamespace(say=said.write, out=said, environ={}, zone=timezone.utc)
+LogTable(context, wide=True, is_coloured=False).show([logged])
 recost(db, shipped_prices(), day_of(log.now))
 print(json.dumps({
     "view": run(db, "SELECT image_tokens FROM request_log"),
