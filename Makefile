@@ -21,8 +21,8 @@ NEED_NPM = command -v npm >/dev/null || tests/need.sh nodejs npm
 UV_COMPILE = .venv/pins/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --output-file
 
-# A test that hangs fails, and the others go on.
-PYTEST_FLAGS ?= -n auto --timeout 180
+# A test that hangs fails, and the others go on. Half of the time tests wait: three for two processors.
+PYTEST_FLAGS ?= -n $(shell expr $$(nproc) \* 3 / 2) --timeout 180
 # Root installs what is missing, and runs the tests that boot a system.
 IS_ROOT := $(filter 0,$(shell id -u))
 
