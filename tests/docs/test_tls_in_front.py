@@ -161,7 +161,8 @@ def test_nobody_gets_the_metrics_through_it(curl, airoxy):
 def test_connections_are_kept_on_both_sides(curl, airoxy):
     before = connections(airoxy.port)
     told = curl.get("/v1/models", "-w", "connects=%{num_connects}\n", times=20)
-    assert sum(map(int, re.findall(r"connects=(\d+)", told))) == 1
+    # Of 20 requests one may meet the end of a connection that has carried other tests.
+    assert sum(map(int, re.findall(r"connects=(\d+)", told))) <= 2
     # One for each host that HAProxy knows, and those of its looks at /health; else 20 and those.
     assert connections(airoxy.port) - before < 20
 
