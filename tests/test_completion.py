@@ -46,6 +46,8 @@ def program(tmp_path: Path) -> str:
         ("api-key set", "keys"), ("api-key remove", "keys"), ("token reset", "tokens"),
         ("token check", "tokens"), ("logs --key", "keys"), ("stats --token", "tokens"),
         ("stats --month", "months"), ("api-key add --models", "models"),
+        ("console user set", "users"), ("console user remove", "users"),
+        ("console user link", "users"), ("console token remove", "api-tokens"),
     ],
 )  # fmt: skip
 def test_names_models_and_months_are_offered(program: str, words: str, kind: str) -> None:
@@ -68,3 +70,7 @@ def test_options_of_the_command_are_offered() -> None:
 
 def test_nothing_is_offered_where_anything_may_stand() -> None:
     assert offered("airoxy", "token", "add", "--name", "") == []
+
+
+def test_no_name_that_is_taken_is_offered_for_a_new_user(program: str) -> None:
+    assert "users-1" not in offered("airoxy", "console", "user", "add", "", PATH=program)

@@ -15,7 +15,7 @@ import pytest
 from tests.program import ROOT, Airoxy, need
 
 COMPLETION = ROOT / "etc" / "completion"
-KINDS = ("keys", "groups", "tokens", "models", "months")
+KINDS = ("keys", "groups", "tokens", "models", "months", "users", "api-tokens")
 
 #: What is typed before Tab, and what is in the line behind it; {m} is this month, {d} a directory
 #: in which there is a file `my keys.yaml`.
@@ -43,6 +43,9 @@ LINES = {
     "airoxy apply {d}/m": "airoxy apply {d}/my keys.yaml",
     "airoxy --config {d}/m": "airoxy --config {d}/my keys.yaml",
     "airoxy token add --name wor": "airoxy token add --name wor",
+    "airoxy console user link mar": "airoxy console user link maria",
+    "airoxy console token remove gra": "airoxy console token remove grafana",
+    "airoxy console user add mar": "airoxy console user add mar",
 }  # fmt: skip
 
 
@@ -55,6 +58,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         airoxy.key(name)
     airoxy.token("sk-ant-api-test-one", name="work")
     airoxy.cli("group", "add", "data")
+    airoxy.cli("console", "user", "add", "maria")
+    airoxy.cli("console", "token", "add", "grafana")
     (directory / "bin").mkdir()
     for kind in KINDS:
         (directory / "bin" / kind).write_text(airoxy.cli("complete", kind))

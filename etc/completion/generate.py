@@ -26,8 +26,9 @@ KINDS = {"--key": "keys", "--group": "groups", "--token": "tokens", "--models": 
          "--model": "models", "--month": "months"}  # fmt: skip
 #: Options whose value is a list with commas.
 LISTS = ("--models",)
-#: And as the id that follows a command of these groups.
-GROUPS = {"api-key": "keys", "group": "groups", "token": "tokens"}
+#: And as the id or name that follows a command of these groups.
+GROUPS = {"api-key": "keys", "group": "groups", "token": "tokens",
+          "console user": "users", "console token": "api-tokens"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ class Level:
     @property
     def kind(self) -> str | None:
         """What `airoxy complete` offers here."""
-        asks = any(action.dest == "id" for action in self.positionals)
-        return GROUPS.get(self.words.partition(" ")[0]) if asks else None
+        group, _, command = self.words.rpartition(" ")
+        asks = any(action.dest in ("id", "name") for action in self.positionals)
+        return GROUPS.get(group) if asks and command != "add" else None
 
     @property
     def takes_file(self) -> bool:

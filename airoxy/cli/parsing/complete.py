@@ -10,6 +10,7 @@ from contextlib import suppress
 from airoxy.cli.command import Command, Context
 from airoxy.errors import AiroxyError
 from airoxy.store import groups, keys, tokens
+from airoxy.store.console import api_tokens, users
 
 #: What a shell takes for one word.
 _WORD = re.compile(r"[\w.@+-]+")
@@ -26,6 +27,15 @@ def _tokens(context: Context) -> Iterator[str]:
 
 def _groups(context: Context) -> Iterator[str]:
     yield from _names({row["id"]: row["name"] for row in groups.list_groups(context.database)})
+
+
+def _users(context: Context) -> Iterator[str]:
+    yield from filter(_WORD.fullmatch, (row["name"] for row in users.list_users(context.database)))
+
+
+def _api_tokens(context: Context) -> Iterator[str]:
+    rows = api_tokens.list_api_tokens(context.database)
+    yield from filter(_WORD.fullmatch, (row["name"] for row in rows))
 
 
 def _names(names: dict[int, str]) -> Iterator[str]:
@@ -47,6 +57,7 @@ def _months(context: Context) -> Iterator[str]:
 
 KINDS: dict[str, Callable[[Context], Iterator[str]]] = {
     "keys": _keys, "groups": _groups, "tokens": _tokens, "models": _models, "months": _months,
+    "users": _users, "api-tokens": _api_tokens,
 }  # fmt: skip
 
 

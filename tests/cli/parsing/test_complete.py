@@ -8,6 +8,7 @@ import apsw
 import pytest
 
 from airoxy.store import keys, tokens
+from airoxy.store.console import api_tokens, users
 from tests.cli.terminal import Typed
 from tests.conftest import NOON, Clock
 from tests.program import Airoxy
@@ -27,6 +28,16 @@ def test_names_are_offered_and_ids_where_a_shell_would_take_a_name_apart(
                      expires_at=None, now=NOON)  # fmt: skip
     assert typed("complete", "keys").split() == ["laptop", "日本", "3", "4"]
     assert typed("complete", "tokens") == "console\n"
+
+
+def test_users_and_programs_of_the_console_are_offered_where_a_shell_takes_the_name(
+    db: apsw.Connection, typed: Typed
+) -> None:
+    for name in ("maria", "two words"):
+        users.add_user(db, name, users.VIEWER, NOON)
+        api_tokens.add_api_token(db, name, users.VIEWER, int(NOON) + 60, NOON)
+    assert typed("complete", "users") == "maria\n"
+    assert typed("complete", "api-tokens") == "maria\n"
 
 
 def test_models_are_those_with_a_price_and_months_the_last_ones(typed: Typed) -> None:
