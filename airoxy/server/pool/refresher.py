@@ -16,6 +16,7 @@ import apsw
 
 from airoxy.config import OAuth
 from airoxy.core.pool import Token
+from airoxy.errors import StoreError
 from airoxy.jobs.refresh import Outcome, refresh_token
 from airoxy.journal import about
 from airoxy.store.schema import explain
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Refresher:
-    """`connect` opens a database connection for the thread that does the work."""
+    """`connect` opens a database connection for the thread that does it. Raises StoreError."""
 
     def __init__(self, oauth: OAuth, connect: Callable[[], apsw.Connection]) -> None:
         self._oauth = oauth
@@ -45,22 +46,29 @@ class Refresher:
         return await asyncio.to_thread(self._refresh_here, token, request_id)
 
     def _refresh_here(self, token: Token, request_id: str | None) -> bool:
-        db = self._connect()
         try:
-            outcome = refresh_token(
-                db, token.id, token.secret, self._oauth, time.time, keep_pause=True
-            )
-        except apsw.Error as error:  # a full disk fails no request that another token can serve
-            message = f"cannot be refreshed: {explain(Path(db.filename), error).message}"
+            outcome = self._renew(token)
+        except StoreError as error:  # it fails no request that another token can serve
+            message = f"cannot be refreshed: {error.message}"
             outcome = Outcome(token.id, token.name, False, message)
-        finally:
-            db.close()
         if self._told.get(token.id) != outcome.message:  # once, not for each request
             self._told[token.id] = outcome.message
             level = logging.INFO if outcome.renewed else logging.WARNING
             where = about(request_id)
             log.log(level, "Token %d (%s): %s", token.id, token.name, outcome.message, extra=where)
         return outcome.renewed
+
+    def _renew(self, token: Token) -> Outcome:
+        """Raises StoreError."""
+        db = self._connect()
+        try:
+            return refresh_token(
+                db, token.id, token.secret, self._oauth, time.time, keep_pause=True
+            )
+        except apsw.Error as error:
+            raise explain(Path(db.filename), error) from error
+        finally:
+            db.close()
 
     async def aclose(self) -> None:
         """Wait for what is under way: a refresh token works once, its answer must be stored."""

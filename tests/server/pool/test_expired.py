@@ -71,3 +71,32 @@ def test_while_another_token_is_ready_an_expired_one_holds_nobody_up(airoxy, ups
     assert ask(airoxy, airoxy.key()).status == 200
     assert upstream.tokens == [TWO]
     assert not upstream.refreshes
+
+
+def test_a_refresh_that_cannot_open_the_database_leaves_the_request_to_another_token(
+    airoxy, upstream
+):
+    airoxy.token(OAUTH, OAUTH_REFRESH, name="pair")
+    airoxy.token(TWO)
+    key = airoxy.key()
+    assert ask(airoxy, key).status == 200  # all of it is known to the server
+    upstream.revoke(OAUTH)
+    away = airoxy.database.rename(airoxy.database.with_name("away"))
+    assert [ask(airoxy, key).status for _ in range(2)] == [200, 200]
+    assert OAUTH in upstream.tokens[1:]
+    assert not upstream.refreshes
+    away.rename(airoxy.database)
+
+
+def test_the_answer_of_a_single_token_passes_where_its_refresh_cannot_open_the_database(
+    airoxy, upstream
+):
+    airoxy.token(OAUTH, OAUTH_REFRESH, name="pair")
+    key = airoxy.key()
+    assert ask(airoxy, key).status == 200
+    upstream.revoke(OAUTH)
+    away = airoxy.database.rename(airoxy.database.with_name("away"))
+    assert ask(airoxy, key).status == 401
+    away.rename(airoxy.database)
+    assert ask(airoxy, key).status == 200
+    assert len(upstream.refreshes) == 1
