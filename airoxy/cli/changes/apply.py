@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from airoxy.cli.api_keys.limits import warn_of_unknown_models
-from airoxy.cli.changes.keys_file import KeysFile, read_keys_file
-from airoxy.cli.changes.plan import KeyChange, Plan, carry_out, make_plan
 from airoxy.cli.changes.secrets_file import SecretsFile
 from airoxy.cli.command import Command, Context, add_json
 from airoxy.cli.confirm import add_yes, agreed
 from airoxy.core.keys import new_key
 from airoxy.errors import EXIT_FAILED, ConfigError, Conflict
+from airoxy.jobs.declared.keys_file import KeysFile, read_keys_file
+from airoxy.jobs.declared.plan import KeyChange, Plan, carry_out, make_plan
 from airoxy.store.schema import transaction
 from airoxy.views.changes import field_changes, quoted
 

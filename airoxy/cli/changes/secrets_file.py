@@ -10,8 +10,8 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from airoxy.cli.changes.yaml_text import quoted_yaml
 from airoxy.errors import InvalidInput
+from airoxy.jobs.declared.yaml_text import quoted_yaml
 
 
 class SecretsFile:

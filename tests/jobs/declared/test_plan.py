@@ -13,10 +13,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airoxy.cli.changes.export import declared_groups, declared_keys
-from airoxy.cli.changes.keys_file import KeysFile, read_keys_file
-from airoxy.cli.changes.plan import carry_out, make_plan
-from airoxy.store import groups, keys
+from airoxy.jobs.declared.export import declared
+from airoxy.jobs.declared.keys_file import KeysFile, read_keys_file
+from airoxy.jobs.declared.plan import carry_out, make_plan
+from airoxy.store import keys
 from airoxy.store.audit.trail import read_trail
 from airoxy.store.schema import open_database, transaction
 
@@ -56,13 +56,6 @@ def parsed(directory: Path, document: Any) -> KeysFile:
     return read_keys_file(file, UTC)
 
 
-def exported(db) -> dict[str, Any]:
-    return {
-        "groups": declared_groups(groups.list_groups(db)),
-        "keys": declared_keys(keys.list_keys(db)),
-    }
-
-
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(FILES, st.booleans()), min_size=1, max_size=4))
 def test_what_is_applied_is_there_and_stays(steps) -> None:
@@ -81,7 +74,7 @@ def test_what_is_applied_is_there_and_stays(steps) -> None:
                 carry_out(db, again, 1.0, lambda: f"ak-{next(NUMBERS):040}")
             assert again.changes == []
             assert read_trail(db) == before
-            assert make_plan(db, parsed(directory, exported(db)), prune=True).changes == []
+            assert make_plan(db, parsed(directory, declared(db)), prune=True).changes == []
             there = {key["name"] for key in keys.list_keys(db)}
             assert set(document["keys"]) <= there
             if prune:

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from airoxy.cli.changes.keys_file import Declared, KeysFile
 from airoxy.config import Mistake
 from airoxy.core.limits.holders import EVERYBODY
 from airoxy.core.limits.table import GROUP_LIMITS, LIMITS, Limit
 from airoxy.errors import ConfigError
+from airoxy.jobs.declared.keys_file import Declared, KeysFile
 from airoxy.store import groups, keys
 from airoxy.store.limits import set_limits
 
