@@ -51,6 +51,36 @@ def test_two_admins_do_not_overwrite_each_other(program):
     assert program("PATCH", "/api/keys/both", {"note": "x"}, if_match="*").status == 200
 
 
+def test_an_action_that_names_a_state_is_not_done_in_another(program):
+    program.key("acted")
+    program.token("acted")
+    program.console.user("acted")
+    for path, verbs in (
+        ("/api/keys/acted", ("enable", "disable", "toggle", "rotate")),
+        ("/api/tokens/acted", ("enable", "disable", "toggle", "reset", "refresh")),
+        ("/api/console/users/acted", ("link", "logout")),
+    ):
+        before = program("GET", path)
+        for verb in verbs:
+            answer = program("POST", f"{path}/{verb}", if_match='"of another state"')
+            assert answer.status == 412, (path, verb)
+        assert program("GET", path).headers["etag"] == before.headers["etag"]
+        for verb in ("disable", "enable") if "users" not in path else ("logout",):
+            etag = program("GET", path).headers["etag"]
+            assert program("POST", f"{path}/{verb}", if_match=etag).status == 200
+
+
+def test_the_answer_to_an_action_has_the_etag_of_the_new_state(program):
+    program.key("chained")
+    etag = program("GET", "/api/keys/chained").headers["etag"]
+    for verb in ("disable", "rotate", "toggle"):
+        answer = program("POST", f"/api/keys/chained/{verb}", if_match=etag)
+        assert answer.status == 200
+        assert answer.headers["etag"] != etag
+        etag = answer.headers["etag"]
+    assert program("GET", "/api/keys/chained").headers["etag"] == etag
+
+
 def test_use_of_a_key_changes_no_etag(program):
     number = program.key("used")
     etag = program("GET", "/api/keys/used").headers["etag"]

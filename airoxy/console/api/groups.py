@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from airoxy.console.api.operation import Operation, check_etag, etag_of, fields_of
+from collections.abc import Mapping
+from typing import Any
+
+from airoxy.console.api.operation import Entity, Operation, fields_of
 from airoxy.console.api.paging import PAGE, page
 from airoxy.console.api.values import GROUP_FIELDS, group_changes
 from airoxy.console.visit import JsonReply, Visit
 from airoxy.store import groups
 from airoxy.store.names import find_id
-from airoxy.store.schema import transaction
 from airoxy.views import groups as views
 from airoxy.views import json_fields
 from airoxy.views.json_documents import document_of
@@ -28,45 +30,17 @@ def add(visit: Visit) -> JsonReply:
     return JsonReply({"id": number, "name": name}, 201, location=f"/api/groups/{number}")
 
 
-def show(visit: Visit) -> JsonReply:
-    return _reply(visit, _id(visit))
+def _set(visit: Visit, number: int, given: Mapping[str, Any]) -> None:
+    if changes := group_changes(given, visit.moment):
+        groups.set_group(visit.db, number, changes)
 
 
-def change(visit: Visit) -> JsonReply:
-    number = _id(visit)
-    given = fields_of(visit.body, GROUP_FIELDS)
-    with transaction(visit.db):
-        check_etag(visit.if_match, _etag(visit, number), required=True)
-        if changes := group_changes(given, visit.moment):
-            groups.set_group(visit.db, number, changes)
-    return _reply(visit, number)
-
-
-def remove(visit: Visit) -> JsonReply:
-    number = _id(visit)
-    name = groups.find_group(visit.db, number)["name"]
-    with transaction(visit.db):
-        check_etag(visit.if_match, _etag(visit, number))
-        groups.remove_group(visit.db, number, visit.now)
-    return JsonReply({"id": number, "name": name, "removed": True})
-
-
-def _id(visit: Visit) -> int:
-    """The group that the path names by its id or name. Raises NotFound."""
-    return find_id(visit.db, "groups", visit.params["id"])
-
-
-def _etag(visit: Visit, number: int) -> str:
-    """Names what is set of the group now."""
-    group = groups.find_group(visit.db, number)
-    return etag_of({name: group[name] for name in groups.SETTABLE})
-
-
-def _reply(visit: Visit, number: int) -> JsonReply:
-    row = views.with_use(visit.db, groups.find_group(visit.db, number), visit.now)
-    return JsonReply(views.document(row), etag=_etag(visit, number))
-
-
+GROUP = Entity(
+    number=lambda visit: find_id(visit.db, "groups", visit.params["id"]),
+    row=lambda visit, number: groups.find_group(visit.db, number),
+    settable=groups.SETTABLE,
+    document=lambda visit, row: views.document(views.with_use(visit.db, row, visit.now)),
+)
 _ONE = "/api/groups/{id}"
 OPERATIONS = (
     Operation("GET", "/api/groups", list_all, "The groups of client keys", json_fields.GROUP,
@@ -75,11 +49,15 @@ OPERATIONS = (
         "POST", "/api/groups", add, "Make a group", document_of("group add"), body=GROUP_FIELDS,
         required=("name",), status=201,
     ),
-    Operation("GET", _ONE, show, "One group", json_fields.GROUP, has_etag=True),
+    Operation("GET", _ONE, GROUP.show, "One group", json_fields.GROUP, has_etag=True),
     Operation(
-        "PATCH", _ONE, change, "Change a group; what is not named stays", json_fields.GROUP,
-        body=GROUP_FIELDS, has_etag=True, needs_etag=True,
+        "PATCH", _ONE, GROUP.changed_by(GROUP_FIELDS, _set),
+        "Change a group; what is not named stays", json_fields.GROUP, body=GROUP_FIELDS,
+        has_etag=True, needs_etag=True,
     ),
-    Operation("DELETE", _ONE, remove, "Remove a group for good; its keys stay",
-              document_of("group remove")),
+    Operation(
+        "DELETE", _ONE,
+        GROUP.removed_by(lambda visit, number: groups.remove_group(visit.db, number, visit.now)),
+        "Remove a group for good; its keys stay", document_of("group remove"), takes_etag=True,
+    ),
 )  # fmt: skip

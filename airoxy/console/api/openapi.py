@@ -30,7 +30,8 @@ _PROBLEMS = {
     "503": "The database cannot be used now",
 }
 _OF_BODIES = {"415": "The body is no JSON, by its Content-Type"}
-_OF_ETAGS = {"412": "It was changed meanwhile", "428": "If-Match is missing"}
+_OF_ETAGS = {"412": "It was changed meanwhile"}
+_OF_NEEDED_ETAGS = {"428": "If-Match is missing"}
 
 
 def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
@@ -64,7 +65,8 @@ def _operation(each: Operation) -> dict[str, Any]:
     if each.has_etag:
         answer["headers"] = {"ETag": {"schema": {"type": "string"}}}
     problems = _PROBLEMS | (_OF_BODIES if each.method != "GET" else {})
-    problems |= _OF_ETAGS if each.method in ("PATCH", "DELETE") else {}
+    problems |= _OF_ETAGS if each.takes_etag or each.needs_etag else {}
+    problems |= _OF_NEEDED_ETAGS if each.needs_etag else {}
     found: dict[str, Any] = {
         "summary": each.summary,
         "operationId": re.sub(r"\W+", "_", f"{each.method.lower()}{each.path}").strip("_"),
@@ -92,7 +94,7 @@ def _parameters(each: Operation) -> list[dict[str, Any]]:
         {"name": name, "in": "query", "description": what, **text}
         for name, what in each.query.items()
     ]
-    if each.method in ("PATCH", "DELETE"):
+    if each.takes_etag or each.needs_etag:
         found.append({"name": "If-Match", "in": "header", "required": each.needs_etag, **text})
     return found
 

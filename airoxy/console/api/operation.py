@@ -1,15 +1,20 @@
-"""An operation of the admin API: the table that routes and the OpenAPI document are made from."""
+"""An operation of the admin API: the table that routes and the OpenAPI document are made from.
+
+Invariant: what changes a thing that has an ETag looks at If-Match in the same transaction.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from airoxy.console.visit import Handler
+from airoxy.console.visit import Handler, JsonReply, Visit
 from airoxy.errors import AiroxyError, InvalidInput
+from airoxy.store.schema import transaction
 from airoxy.views.json_fields import JsonDocument
 
 
@@ -40,9 +45,12 @@ class Operation:
     body: Mapping[str, str] | None = None
     required: tuple[str, ...] = ()
     status: int = 200
-    #: Whether the answer has an ETag, and whether a change has to name it.
+    #: Whether the answer has an ETag, and whether a change may name it, or has to.
     has_etag: bool = False
+    takes_etag: bool = False
     needs_etag: bool = False
+    #: Whether the body may be the same as YAML.
+    takes_yaml: bool = False
     content_type: str = "application/json"
     #: In what else the answer can be had.
     other_types: tuple[str, ...] = ()
@@ -67,6 +75,76 @@ def check_etag(if_match: str | None, present: str, *, required: bool = False) ->
     given = {each.strip().removeprefix("W/").strip('"') for each in if_match.split(",")}
     if "*" not in given and present not in given:
         raise PreconditionFailed("Somebody has changed it meanwhile; read it again.")
+
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Entity:
+    """What is shown, changed and removed by itself: a key, a group, a token, a user. `number` is
+    the id of the one that the path names, `row` what is known of it, and `settable` those of its
+    columns that its ETag is about."""
+
+    number: Callable[[Visit], int]
+    row: Callable[[Visit, int], Row]
+    settable: Sequence[str]
+    document: Callable[[Visit, Row], dict[str, Any]]
+
+    def etag(self, visit: Visit, number: int) -> str:
+        """Names what is set of it now."""
+        row = self.row(visit, number)
+        return etag_of({name: row.get(name) for name in self.settable})
+
+    @contextmanager
+    def unchanged(self, visit: Visit, *, required: bool = False) -> Iterator[int]:
+        """A transaction with its number, where it is what the request's If-Match names."""
+        with transaction(visit.db):
+            number = self.number(visit)
+            check_etag(visit.if_match, self.etag(visit, number), required=required)
+            yield number
+
+    def reply(self, visit: Visit, number: int) -> JsonReply:
+        """It as it is now."""
+        document = self.document(visit, self.row(visit, number))
+        return JsonReply(document, etag=self.etag(visit, number))
+
+    def show(self, visit: Visit) -> JsonReply:
+        return self.reply(visit, self.number(visit))
+
+    def changed_by(
+        self, fields: Mapping[str, str], change: Callable[[Visit, int, dict[str, Any]], None]
+    ) -> Handler:
+        """Sets what the body gives of `fields`; If-Match has to say of which state."""
+
+        def handler(visit: Visit) -> JsonReply:
+            given = fields_of(visit.body, fields)
+            with self.unchanged(visit, required=True) as number:
+                change(visit, number, given)
+            return self.reply(visit, number)
+
+        return handler
+
+    def acted_on_by(self, act: Callable[[Visit, int], object]) -> Handler:
+        """Does something that needs no more than its number."""
+
+        def handler(visit: Visit) -> JsonReply:
+            with self.unchanged(visit) as number:
+                act(visit, number)
+            return self.reply(visit, number)
+
+        return handler
+
+    def removed_by(self, remove: Callable[[Visit, int], object]) -> Handler:
+        """Removes it for good."""
+
+        def handler(visit: Visit) -> JsonReply:
+            with self.unchanged(visit) as number:
+                name = self.row(visit, number)["name"]
+                remove(visit, number)
+            return JsonReply({"id": number, "name": name, "removed": True})
+
+        return handler
 
 
 def fields_of(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from airoxy.console.api.operation import Operation, check_etag, etag_of, fields_of, text_field
+from airoxy.console.api.operation import Entity, Operation, check_etag, fields_of, text_field
 from airoxy.console.api.paging import PAGE, page
 from airoxy.console.api.values import TOKEN_FIELDS, token_changes
 from airoxy.console.visit import JsonReply, Visit
@@ -16,7 +16,6 @@ from airoxy.errors import AiroxyError, Conflict, InvalidInput
 from airoxy.jobs.refresh import refresh_token
 from airoxy.store import leases, tokens
 from airoxy.store.names import find_id
-from airoxy.store.schema import transaction
 from airoxy.upstream.check import REFUSED, UNKNOWN, TokenCheck, check_token
 from airoxy.views import json_fields
 from airoxy.views.json_documents import document_of
@@ -71,47 +70,15 @@ def add_token(visit: Visit, given: Mapping[str, Any]) -> tuple[int, str, str]:
     return number, name, kind
 
 
-def show(visit: Visit) -> JsonReply:
-    return _reply(visit, token_id(visit))
-
-
-def change(visit: Visit) -> JsonReply:
-    number = token_id(visit)
-    given = fields_of(visit.body, TOKEN_FIELDS)
-    with transaction(visit.db):
-        check_etag(visit.if_match, etag(visit, number), required=True)
-        if changes := token_changes(given, visit.moment):
-            tokens.set_token(visit.db, number, changes)
-    return _reply(visit, number)
-
-
-def remove(visit: Visit) -> JsonReply:
-    number = token_id(visit)
-    name = tokens.find_token(visit.db, number, visit.now)["name"]
-    with transaction(visit.db):
-        check_etag(visit.if_match, etag(visit, number))
-        tokens.remove_token(visit.db, number, visit.now)
-    return JsonReply({"id": number, "name": name, "removed": True})
-
-
-def enable(visit: Visit) -> JsonReply:
-    tokens.set_active(visit.db, token_id(visit), True, visit.now)
-    return show(visit)
-
-
-def disable(visit: Visit) -> JsonReply:
-    tokens.set_active(visit.db, token_id(visit), False, visit.now)
-    return show(visit)
-
-
-def toggle(visit: Visit) -> JsonReply:
-    tokens.toggle_token(visit.db, token_id(visit), visit.now)
-    return show(visit)
+def _set(visit: Visit, number: int, given: Mapping[str, Any]) -> None:
+    if changes := token_changes(given, visit.moment):
+        tokens.set_token(visit.db, number, changes)
 
 
 def refresh(visit: Visit) -> JsonReply:
     """An OAuth token gets a new access token; others are left as they are."""
-    number = token_id(visit)
+    number = TOKEN.number(visit)
+    check_etag(visit.if_match, TOKEN.etag(visit, number))
     row = tokens.find_token(visit.db, number, visit.now)
     states = leases.refreshing(visit.db, number)
     if row["type"] != "oauth" or not states:
@@ -128,13 +95,8 @@ def refresh(visit: Visit) -> JsonReply:
     )
 
 
-def reset(visit: Visit) -> JsonReply:
-    tokens.reset_token(visit.db, token_id(visit), visit.now)
-    return show(visit)
-
-
 def check(visit: Visit) -> JsonReply:
-    number = token_id(visit)
+    number = TOKEN.number(visit)
     found = check_one(visit, number)
     name = tokens.find_token(visit.db, number, visit.now)["name"]
     return JsonReply(
@@ -156,24 +118,23 @@ def check_one(visit: Visit, number: int) -> TokenCheck:
     return check_token(visit.config.upstream, token)
 
 
-def token_id(visit: Visit) -> int:
-    """The token that the path names by its id or name. Raises NotFound."""
-    return find_id(visit.db, "tokens", visit.params["id"])
-
-
-def etag(visit: Visit, number: int) -> str:
-    """Names what is set of the token now."""
-    row = tokens.find_token(visit.db, number, visit.now)
-    return etag_of({name: row[name] for name in (*TOKEN_FIELDS, "is_active")})
-
-
-def _reply(visit: Visit, number: int) -> JsonReply:
-    row = tokens.find_token(visit.db, number, visit.now)
-    return JsonReply(document(row), etag=etag(visit, number))
-
-
+TOKEN = Entity(
+    number=lambda visit: find_id(visit.db, "tokens", visit.params["id"]),
+    row=lambda visit, number: tokens.find_token(visit.db, number, visit.now),
+    settable=(*TOKEN_FIELDS, "is_active"),
+    document=lambda _, row: document(row),
+)
 _ONE = "/api/tokens/{id}"
 _TOKEN = json_fields.TOKEN
+
+
+def _action(verb: str, act: Callable[[Visit, int], object], summary: str) -> Operation:
+    return Operation(
+        "POST", f"{_ONE}/{verb}", TOKEN.acted_on_by(act), summary, _TOKEN,
+        has_etag=True, takes_etag=True,
+    )  # fmt: skip
+
+
 OPERATIONS = (
     Operation("GET", "/api/tokens", list_all, "The upstream tokens, masked", _TOKEN, is_list=True,
               query=PAGE),
@@ -181,24 +142,36 @@ OPERATIONS = (
         "POST", "/api/tokens", add, "Add a token to the pool", document_of("token add"),
         body=_ADD, required=("name", "token"), status=201,
     ),
-    Operation("GET", _ONE, show, "One token", _TOKEN, has_etag=True),
+    Operation("GET", _ONE, TOKEN.show, "One token", _TOKEN, has_etag=True),
     Operation(
-        "PATCH", _ONE, change, "Change a token; what is not named stays", _TOKEN,
-        body=TOKEN_FIELDS, has_etag=True, needs_etag=True,
+        "PATCH", _ONE, TOKEN.changed_by(TOKEN_FIELDS, _set),
+        "Change a token; what is not named stays", _TOKEN, body=TOKEN_FIELDS, has_etag=True,
+        needs_etag=True,
     ),
-    Operation("DELETE", _ONE, remove, "Remove a token for good", document_of("token remove")),
-    Operation("POST", f"{_ONE}/enable", enable, "Use a token again", _TOKEN, has_etag=True),
-    Operation("POST", f"{_ONE}/disable", disable, "Stop using a token", _TOKEN, has_etag=True),
     Operation(
-        "POST", f"{_ONE}/toggle", toggle, "Disable a token, or enable it", _TOKEN, has_etag=True
+        "DELETE", _ONE,
+        TOKEN.removed_by(lambda visit, number: tokens.remove_token(visit.db, number, visit.now)),
+        "Remove a token for good", document_of("token remove"), takes_etag=True,
+    ),
+    _action(
+        "enable", lambda visit, number: tokens.set_active(visit.db, number, True, visit.now),
+        "Use a token again",
+    ),
+    _action(
+        "disable", lambda visit, number: tokens.set_active(visit.db, number, False, visit.now),
+        "Stop using a token",
+    ),
+    _action(
+        "toggle", lambda visit, number: tokens.toggle_token(visit.db, number, visit.now),
+        "Disable a token, or enable it",
+    ),
+    _action(
+        "reset", lambda visit, number: tokens.reset_token(visit.db, number, visit.now),
+        "Clear a token's cooldowns, deactivation and failures",
     ),
     Operation(
         "POST", f"{_ONE}/refresh", refresh, "Renew an OAuth token now",
-        document_of("token refresh"),
-    ),
-    Operation(
-        "POST", f"{_ONE}/reset", reset, "Clear a token's cooldowns, deactivation and failures",
-        _TOKEN, has_etag=True,
+        document_of("token refresh"), takes_etag=True,
     ),
     Operation(
         "POST", f"{_ONE}/check", check, "Ask Anthropic whether a token is good",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from airoxy.console.api.operation import Operation, check_etag, etag_of, fields_of, text_field
+from airoxy.console.api.operation import Entity, Operation, fields_of, text_field
 from airoxy.console.api.paging import PAGE, page
 from airoxy.console.visit import JsonReply, Visit
 from airoxy.core.names import read_name
-from airoxy.errors import Conflict, InvalidInput
+from airoxy.errors import Conflict, InvalidInput, NotFound
 from airoxy.store.console import api_tokens, sessions, users
 from airoxy.store.schema import transaction
 from airoxy.views.json_documents import document_of
@@ -33,45 +34,32 @@ def add_user(visit: Visit) -> JsonReply:
     return JsonReply({"id": number, "name": name, "link": link}, 201)
 
 
-def show_user(visit: Visit) -> JsonReply:
-    row = _user(visit)
-    return JsonReply(_user_document(row), etag=_etag(row))
-
-
-def set_user(visit: Visit) -> JsonReply:
-    number, given = _user(visit)["id"], fields_of(visit.body, _CHANGE)
+def _set_user(visit: Visit, number: int, given: Mapping[str, Any]) -> None:
     if given.get("has_passphrase", False) is not False:
         raise InvalidInput("has_passphrase can be false only: a passphrase is set by its user.")
-    with transaction(visit.db):
-        check_etag(visit.if_match, _etag(_user(visit)), required=True)
-        if "role" in given:
-            _keep_an_admin(visit, number, _role(given))
-            users.set_role(visit.db, number, _role(given))
-        if "has_passphrase" in given:
-            users.set_passphrase(visit.db, number, None)
-    return show_user(visit)
+    if "role" in given:
+        _keep_an_admin(visit, number, _role(given))
+        users.set_role(visit.db, number, _role(given))
+    if "has_passphrase" in given:
+        users.set_passphrase(visit.db, number, None)
 
 
-def remove_user(visit: Visit) -> JsonReply:
-    row = _user(visit)
-    with transaction(visit.db):
-        check_etag(visit.if_match, _etag(_user(visit)))
-        _keep_an_admin(visit, row["id"], users.VIEWER)
-        users.remove_user(visit.db, row["id"], visit.now)
-    return JsonReply({"id": row["id"], "name": row["name"], "removed": True})
+def _remove_user(visit: Visit, number: int) -> None:
+    _keep_an_admin(visit, number, users.VIEWER)
+    users.remove_user(visit.db, number, visit.now)
 
 
 def link_user(visit: Visit) -> JsonReply:
-    row = _user(visit)
-    secret = users.new_link(visit.db, row["id"], visit.now)
+    with USER.unchanged(visit) as number:
+        secret = users.new_link(visit.db, number, visit.now)
     link = f"{visit.origin}/link/{secret}"
-    return JsonReply({"id": row["id"], "name": row["name"], "link": link})
+    return JsonReply({"id": number, "name": visit.params["name"], "link": link})
 
 
 def log_out_user(visit: Visit) -> JsonReply:
-    row = _user(visit)
-    sessions.end_others(visit.db, row["id"], None)
-    return JsonReply({"id": row["id"], "name": row["name"], "logged_out": True})
+    with USER.unchanged(visit) as number:
+        sessions.end_others(visit.db, number, None)
+    return JsonReply({"id": number, "name": visit.params["name"], "logged_out": True})
 
 
 def _keep_an_admin(visit: Visit, number: int, role: str) -> None:
@@ -80,18 +68,23 @@ def _keep_an_admin(visit: Visit, number: int, role: str) -> None:
         raise Conflict("You are this user; another admin can change that.")
 
 
-def _user(visit: Visit) -> dict[str, Any]:
-    number = users.user_id(visit.db, visit.params["name"])
-    return next(row for row in users.list_users(visit.db) if row["id"] == number)
-
-
-def _etag(row: dict[str, Any]) -> str:
-    """Names what is set of the user now."""
-    return etag_of({name: row[name] for name in ("name", "role", "has_passphrase")})
-
-
-def _user_document(row: dict[str, Any]) -> dict[str, Any]:
+def _user_document(row: Mapping[str, Any]) -> dict[str, Any]:
     return with_times(row, ("created_at", "last_login_at"))
+
+
+def _row(visit: Visit, number: int) -> dict[str, Any]:
+    for row in users.list_users(visit.db):
+        if row["id"] == number:
+            return row
+    raise NotFound("This user was removed meanwhile.")
+
+
+USER = Entity(
+    number=lambda visit: users.user_id(visit.db, visit.params["name"]),
+    row=_row,
+    settable=("name", "role", "has_passphrase"),
+    document=lambda _, row: _user_document(row),
+)
 
 
 def list_tokens(visit: Visit) -> JsonReply:
@@ -116,14 +109,14 @@ def remove_token(visit: Visit) -> JsonReply:
     return JsonReply({"id": number, "name": name, "removed": True})
 
 
-def _name(given: dict[str, Any]) -> str:
+def _name(given: Mapping[str, Any]) -> str:
     try:
         return read_name(text_field(given, "name").strip())
     except InvalidInput as error:
         raise InvalidInput(f"name: {error.message.rstrip('.')}.") from None
 
 
-def _role(given: dict[str, Any]) -> str:
+def _role(given: Mapping[str, Any]) -> str:
     role = given.get("role", users.VIEWER)
     if role not in users.ROLES:
         raise InvalidInput(f"role is one of {', '.join(users.ROLES)}.")
@@ -149,14 +142,15 @@ OPERATIONS = (
               query=PAGE, for_admins=True),
     Operation("POST", _USERS, add_user, "Add a user; the link logs in once",
               document_of("console user add"), body=_USER, required=("name",), status=201),
-    Operation("GET", _ONE, show_user, "One user", _DOCUMENT, has_etag=True, for_admins=True),
-    Operation("PATCH", _ONE, set_user, "Change what a user may do", _DOCUMENT, body=_CHANGE,
-              has_etag=True, needs_etag=True),
-    Operation("DELETE", _ONE, remove_user, "Remove a user for good", _REMOVED),
+    Operation("GET", _ONE, USER.show, "One user", _DOCUMENT, has_etag=True, for_admins=True),
+    Operation("PATCH", _ONE, USER.changed_by(_CHANGE, _set_user), "Change what a user may do",
+              _DOCUMENT, body=_CHANGE, has_etag=True, needs_etag=True),
+    Operation("DELETE", _ONE, USER.removed_by(_remove_user), "Remove a user for good", _REMOVED,
+              takes_etag=True),
     Operation("POST", f"{_ONE}/link", link_user, "Make a new login link for a user",
-              document_of("console user link")),
+              document_of("console user link"), takes_etag=True),
     Operation("POST", f"{_ONE}/logout", log_out_user, "End all sessions of a user",
-              document_of("console user logout")),
+              document_of("console user logout"), takes_etag=True),
     Operation("GET", _TOKENS, list_tokens, "The tokens of programs, masked",
               document_of("console token list"), is_list=True, query=PAGE, for_admins=True),
     Operation("POST", _TOKENS, add_token, "Make a token for a program; it is shown this once",
