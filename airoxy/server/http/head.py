@@ -37,10 +37,9 @@ class RequestHead:
     """A head that has passed `request_head.body_length`, whose answer is the first `length`."""
 
     __slots__ = (
-        "_after", "_before", "_head", "_size", "cost", "digests", "expects", "for_page",
-        "from_page", "ids",
-        "is_api", "is_http_1_0", "last", "length", "limit", "method", "path", "query", "raw_path",
-        "session", "takes_system", "target", "threads",
+        "_after", "_before", "_head", "_size", "client_address", "cost", "digests", "expects",
+        "for_page", "from_page", "ids", "is_api", "is_http_1_0", "last", "length", "limit",
+        "method", "path", "query", "raw_path", "session", "takes_system", "target", "threads",
         "to_upstream",
     )  # fmt: skip
 
@@ -68,6 +67,8 @@ class RequestHead:
         #: The page may read the answer; the application says so.
         self.for_page = False
         self.threads = any(name == _BETA and _THREADS in value for name, value in headers)
+        #: Where its client sits, once that was found.
+        self.client_address: str | None = None
         #: The head for the upstream, by the type of the token (see proxy).
         self.to_upstream: dict[str, bytes] = {}
 

@@ -99,7 +99,7 @@ class Proxy:
         if groups := self.pool.snapshot.groups:
             request_log.group_id = groups.get(key_id)
         if self.config.log_client_addresses:
-            request_log.client_address = self._refused.address(request.client, head)
+            request_log.client_address = self._refused.address_of(request)
         self.running += 1
         try:
             if self.turns.are_shared(key_id, now):
@@ -130,7 +130,7 @@ class Proxy:
         Forbidden."""
         key_id, limits = self._authenticate(request, time.time())
         if limits is not None and limits.networks:
-            check_address(limits, self._refused.address(request.client, request.head))
+            check_address(limits, self._refused.address_of(request))
         return key_id, limits
 
     def _authenticate(self, request: Request, now: float) -> tuple[int, KeyLimits | None]:
@@ -164,7 +164,7 @@ class Proxy:
     ) -> None:
         head = request.head
         if limits is not None and limits.networks:
-            check_address(limits, self._refused.address(request.client, head))
+            check_address(limits, self._refused.address_of(request))
         check_access(limits, head.cost, head.path)
         request_log.uncounted = head.cost is Cost.UNKNOWN
         if limits is not None and limits.metered:

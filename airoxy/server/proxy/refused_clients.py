@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from airoxy.errors import Unauthorized
 from airoxy.journal import about
 from airoxy.server.http.head import RequestHead
+from airoxy.server.http.request import Request
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +57,17 @@ class RefusedClients:
         fault = "Expired" if error.expired else "Invalid"
         log.warning("%s API key from %s", fault, address, extra=about(error.request_id))
 
+    def address_of(self, request: Request) -> str:
+        """Where the client of a request sits, found once for all that have the same head, which are
+        of one connection."""
+        head = request.head
+        if head.client_address is None:
+            head.client_address = self.address(request.client, head)
+        return head.client_address
+
     def address(self, client: tuple[str, int] | None, head: RequestHead) -> str:
-        """Where the client sits, as far as can be known. Each request asks: the headers are taken
-        apart for it only where a trusted proxy may have told something."""
+        """Where the client sits, as far as can be known: the headers are taken apart for it only
+        where a trusted proxy may have told something."""
         address, trusted = self._look_up(client[0]) if client else ("", False)
         if trusted:
             # The last one is the trusted proxy's own word; those before are anybody's.

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from airoxy.errors import Unauthorized
+from airoxy.server.http.head import read_head
 from airoxy.server.proxy.refused_clients import LINES, MOST_LINES, RefusedClients
 from tests.program import ROOT, Airoxy, need
 
@@ -82,6 +83,16 @@ def test_only_a_trusted_proxy_is_believed_where_the_client_sits(clients, peer, f
 
 def test_a_client_that_is_gone_has_no_address(clients):
     assert clients.address(None, SimpleNamespace(headers=[])) == "unknown"
+
+
+def test_one_connection_has_the_address_that_each_of_its_heads_tells(clients):
+    head, found = None, []
+    for told in (b"198.51.100.9", b"198.51.100.9", b"203.0.113.1"):
+        lines = b"POST / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: " + told + b"\r\n\r\n"
+        head = read_head(lines, head)
+        asked = SimpleNamespace(head=head, client=("127.0.0.1", 1))
+        found.append(clients.address_of(asked))
+    assert found == ["198.51.100.9", "198.51.100.9", "203.0.113.1"]
 
 
 def test_wrong_keys_are_counted_over_all_workers_and_fail2ban_finds_them(install, tmp_path):
