@@ -15,7 +15,7 @@ from pathlib import Path
 import apsw
 
 from airoxy.errors import AiroxyError
-from airoxy.fleet import identity, leases, schema, sync
+from airoxy.fleet import claims, identity, leases, schema, sync
 from airoxy.fleet.divide import Divider
 from airoxy.fleet.postgres import FleetError, Postgres, connected
 from airoxy.fleet.ship import AT_ONCE, Shipper
@@ -147,6 +147,7 @@ class Session:
             self._next_tidy = now + TIDY
             self._shipper.reconcile()
             self._shipper.drop_old(time.time())
+            claims.forget_old(self._postgres)
         wait = min(LOOK, max(0.0, self._next_ship - time.monotonic()))
         select.select([self._postgres.fileno()], [], [], wait)
 

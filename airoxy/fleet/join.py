@@ -14,12 +14,13 @@ import apsw
 from airoxy.calendar import DAY_MS
 from airoxy.core.limits.holders import GROUPS_FROM
 from airoxy.errors import Conflict, NotFound
-from airoxy.fleet import identity, schema, sync
+from airoxy.fleet import claims, identity, schema, sync
 from airoxy.fleet.postgres import FleetError, Postgres
 from airoxy.fleet.ship import AT_ONCE, Shipper
 from airoxy.store.audit.trail import act_as
 from airoxy.store.encryption import attach, name_of
 from airoxy.store.fleet import membership, merge, shared, usage
+from airoxy.store.fleet.claims import forget_copied
 from airoxy.store.fleet.membership import Membership
 from airoxy.store.fleet.merge import Merge
 from airoxy.store.fleet.shares import begin_with_nothing
@@ -116,6 +117,7 @@ class Entry:
         with membership.on_disk(db), transaction(db):
             if self.anew and before is not None:
                 first = _fork(db, postgres, before.host)
+                forget_copied(db, first)
                 usage.take_baseline(db, first)
             shared.unwatch(db)
             membership.forget_rows(db)
@@ -147,6 +149,8 @@ class Entry:
             (name_of(encryption.key()).hex(),),
         )
         identity.assume(db, postgres, keep_days=keep_days)
+        claims.settle(db, postgres)
+        claims.tell_counted(db, postgres, host)
         sync.pull_all(db, postgres)
         with transaction(db):
             if not self.first:

@@ -85,7 +85,18 @@ CREATE TABLE airoxy.shares (               -- of limits of money, in nano-dollar
 ) WITH (fillfactor = 50);
 CREATE INDEX shares_asked ON airoxy.shares (number) WHERE demand > 0;
 """
-STEPS: tuple[str, ...] = (_FIRST, _SHARES)
+_COUNTED = """
+CREATE TABLE airoxy.counted (              -- results of batches, by the request that counts them
+    batch text NOT NULL,
+    first bigint NOT NULL,
+    stop bigint NOT NULL,                  -- the result after the last
+    host uuid NOT NULL,
+    request bigint NOT NULL,               -- 0: before the host was in the fleet
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (batch, first)
+);
+"""
+STEPS: tuple[str, ...] = (_FIRST, _SHARES, _COUNTED)
 
 
 def prepare(postgres: Postgres, db: apsw.Connection) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 import apsw
 
 from airoxy.calendar import DAY_MS, DAY_SECONDS
-from airoxy.fleet import schema
+from airoxy.fleet import claims, schema
 from airoxy.fleet.postgres import FleetError, Postgres, storable
+from airoxy.store.fleet import claims as store_claims
 from airoxy.store.fleet import membership, usage
 from airoxy.store.fleet.membership import Membership
 from airoxy.store.fleet.usage import GROUP
@@ -40,9 +41,7 @@ class Shipper:
     def ship(self) -> int:
         """Give the next rows; how many they were."""
         db, member = self._db, _member(self._db)
-        with snapshot(db):
-            rows = usage.rows_after(db, member.shipped, AT_ONCE)
-            sums = usage.touched_sums(db, self._touched(rows))
+        rows, sums = self._next(member.shipped)
         if not rows:
             if member.ship_again is not None:
                 self._ship_again(member)
@@ -87,9 +86,7 @@ class Shipper:
         """Costs were computed anew."""
         db, last = self._db, (member.ship_again or 0) - 1
         while True:
-            with snapshot(db):
-                rows = usage.rows_after(db, max(last, member.first), AT_ONCE)
-                sums = usage.touched_sums(db, self._touched(rows))
+            rows, sums = self._next(max(last, member.first))
             if not rows:
                 break
             last = rows[-1][self._at["id"]]
@@ -97,6 +94,17 @@ class Shipper:
         with transaction(db):
             if _member(db).ship_again == member.ship_again:
                 membership.note(db, ship_again=None)
+
+    def _next(self, after: int) -> tuple[list[Row], list[Row]]:
+        """The rows after this id, and the sums that they touch, with nothing in them that another
+        host may have counted."""
+        db = self._db
+        while True:
+            with snapshot(db):
+                if not store_claims.claims(db):
+                    rows = usage.rows_after(db, after, AT_ONCE)
+                    return rows, usage.touched_sums(db, self._touched(rows))
+            claims.settle(db, self._postgres)
 
     def _give(
         self, member: Membership, rows: Sequence[Row], sums: Sequence[Row], last: int

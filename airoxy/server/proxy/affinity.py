@@ -23,6 +23,7 @@ from airoxy.server.proxy.answer.relay import HOLD_LIMIT, AnswerSource, Held, hol
 from airoxy.server.proxy.request_log import ResultsSeen
 from airoxy.server.writer import Operation, Writer
 from airoxy.store import resources
+from airoxy.store.fleet.claims import Claim, note_claim
 from airoxy.store.usage import requests
 
 log = logging.getLogger(__name__)
@@ -114,14 +115,18 @@ def count_once(db: apsw.Connection, row: requests.Row, batch: ResultsSeen) -> re
     however often they are fetched, by the key that made the batch). The row as it was written."""
     seen = range(batch.counted, batch.lines)
     now = row.requested_at_ms / 1000
-    if not resources.claim_results(
+    counts = resources.claim_results(
         db, batch.batch_id, row.token_id, row.api_key_id, now=now, seen=seen
-    ):
+    )
+    if not counts:
         row = requests.without_counts(row)
     made = resources.find_resources(db, [batch.batch_id]).get(batch.batch_id)
     if made is not None and made.owner.key_id is not None:
         row = row._replace(api_key_id=made.owner.key_id, group_id=made.owner.group_id)
     requests.append(db, [row])
+    if counts:
+        # The id of what is inserted last stays the row's, by which the writer knows it.
+        note_claim(db, Claim(db.last_insert_rowid(), batch.batch_id, seen.start, seen.stop))
     return row
 
 

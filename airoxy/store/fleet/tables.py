@@ -60,3 +60,12 @@ CREATE TABLE fleet_held (                  -- what the server's memory has of ke
 ALTER TABLE fleet ADD COLUMN division INTEGER NOT NULL DEFAULT 0;   -- +1 where a share shrinks
 ALTER TABLE fleet ADD COLUMN reported INTEGER NOT NULL DEFAULT -1;  -- fleet_held knows of that one
 """
+
+CLAIMS = """
+CREATE TABLE fleet_claims (                -- results of batches that the fleet may have counted
+    request INTEGER PRIMARY KEY,           -- which has counted them here
+    batch TEXT NOT NULL,
+    first INTEGER NOT NULL,                -- from this result on
+    stop INTEGER NOT NULL                  -- to before this one
+) STRICT;
+"""

@@ -62,6 +62,7 @@ SELECT day, api_key_id, token_id, model, 0, requests, failed, input_tokens, outp
 FROM daily;
 DROP TRIGGER requests_written;
 DROP TRIGGER requests_recosted;
+DROP TRIGGER requests_uncounted;
 DROP TABLE daily;
 ALTER TABLE daily_by_group RENAME TO daily;
 

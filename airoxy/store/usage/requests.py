@@ -1,8 +1,9 @@
 """The usage log in detail: a row for each request, kept for some days.
 
 Invariant: rows are only added and, when they are old, deleted; of what they say, only the cost may
-change (`store.usage.costs`). The sums of `store.usage.daily` follow by themselves (see
-`store.migrations`).
+change (`store.usage.costs`), and the counts of a batch's results that another host of a fleet has
+counted be taken back (`store.fleet.claims`). The sums of `store.usage.daily` follow by themselves
+(see `store.migrations`).
 """
 
 # ruff: noqa: S608  (the SQL is put together from this file's own words)

@@ -50,6 +50,7 @@ def derive(db: apsw.Connection) -> None:
     group = _GROUP if has_groups else _GROUP[:-1]
     values = _group(group, requests, _day(cursor))
     sql = _written(group, values, daily) + _recosted(group, values)
+    sql += _uncounted(group, values, [name for name in daily if name in requests])
     cursor.execute(sql + _view(requests) + (_SPENDING if has_groups else ""))
 
 
@@ -104,6 +105,20 @@ DROP TRIGGER IF EXISTS requests_recosted;
 CREATE TRIGGER requests_recosted AFTER UPDATE OF cost_nanousd ON requests
 BEGIN
     UPDATE daily SET cost_nanousd = cost_nanousd + NEW.cost_nanousd - OLD.cost_nanousd
+    WHERE ({", ".join(group)}) = ({values});
+END;
+"""
+
+
+def _uncounted(group: Sequence[str], values: str, shared: Sequence[str]) -> str:
+    """Where results of a batch turn out to be counted by another host (`store.fleet.claims`)."""
+    sums = [name for name in shared if name not in (*group, *_SUMMED, "cost_nanousd")]
+    changes = ", ".join(f"{name} = {name} + NEW.{name} - OLD.{name}" for name in sums)
+    return f"""
+DROP TRIGGER IF EXISTS requests_uncounted;
+CREATE TRIGGER requests_uncounted AFTER UPDATE OF {", ".join(sums)} ON requests
+BEGIN
+    UPDATE daily SET {changes}
     WHERE ({", ".join(group)}) = ({values});
 END;
 """

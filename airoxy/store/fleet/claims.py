@@ -1,0 +1,69 @@
+"""Results of batches that were counted here, until the fleet has said whether they count here.
+
+Invariant: a request that has a claim has not been shipped; so what it counts can still be taken
+back where another host was first.
+"""
+
+# ruff: noqa: S608  (the SQL is put together from the tables' own words)
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import apsw
+
+from airoxy.core.billing.usage import COUNTED
+from airoxy.store.resources import ALL_RESULTS
+from airoxy.store.schema import run
+
+_NOTHING = ", ".join(f"{name} = 0" for name in (*COUNTED, "cost_nanousd", "move_cost_nanousd"))
+
+
+class Claim(NamedTuple):
+    """The request with this id has counted the results of a batch from `first` to before `stop`."""
+
+    request: int
+    batch: str
+    first: int
+    stop: int
+
+
+def note_claim(db: apsw.Connection, claim: Claim) -> None:
+    """In the transaction that counts them. A host that is alone asks nobody."""
+    run(
+        db,
+        "INSERT INTO fleet_claims SELECT ?, ?, ?, ?"
+        " WHERE EXISTS (SELECT 1 FROM fleet WHERE left_at IS NULL)",
+        claim,
+    )
+
+
+def claims(db: apsw.Connection) -> list[Claim]:
+    """Those that the fleet has not decided, in their order."""
+    return [Claim(*row) for row in run(db, "SELECT * FROM fleet_claims ORDER BY request")]
+
+
+def forget_claim(db: apsw.Connection, claim: Claim) -> None:
+    """It is decided."""
+    run(db, "DELETE FROM fleet_claims WHERE request = ?", (claim.request,))
+
+
+def forget_copied(db: apsw.Connection, last: int) -> None:
+    """Requests up to this id are another host's, which has the same claims."""
+    run(db, "DELETE FROM fleet_claims WHERE request <= ?", (last,))
+
+
+def take_back(db: apsw.Connection, claim: Claim, counted: int) -> None:
+    """In the caller's transaction: the request counts nothing, and of the batch so many results
+    have been counted by all hosts together. The sums follow by themselves."""
+    run(db, f"UPDATE requests SET {_NOTHING}, basis = NULL WHERE id = ?", (claim.request,))
+    run(db, "UPDATE resources SET results_counted = ? WHERE id = ?", (counted, claim.batch))
+
+
+def counted_batches(db: apsw.Connection) -> list[tuple[str, int]]:
+    """The batches whose results have been counted, with how many of them; version 1.0 has counted
+    all, which is NULL."""
+    return run(
+        db,
+        f"SELECT id, ifnull(results_counted, {ALL_RESULTS}) FROM resources"
+        " WHERE results_counted_at IS NOT NULL",
+    )
