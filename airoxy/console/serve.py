@@ -222,7 +222,10 @@ def bind_sockets(config: Config) -> list[socket.socket]:
 def _bind(place: tuple[str, int] | str) -> socket.socket:
     if isinstance(place, str):
         return _bind_path(Path(place))
-    sock = socket.socket(socket.AF_INET6 if ":" in place[0] else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
+    # Where the protocol is not said, asyncio does not turn Nagle's algorithm off, and the second
+    # part of an answer waits 40 ms for the browser.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(place)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import http.client
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -97,6 +100,25 @@ def _trusting(authority) -> ssl.SSLContext:
     context = authority.trusting()
     context.check_hostname = False
     return context
+
+
+def test_an_answer_does_not_wait_until_the_browser_has_confirmed_its_first_part():
+    (listener,) = bind_sockets(make_config({"console.listen": [f"127.0.0.1:{free_port()}"]}))
+    asyncio.run(_accept(listener))
+
+
+async def _accept(listener: socket.socket) -> None:
+    """As uvicorn does; an answer in parts is only sent at once without Nagle's algorithm."""
+    accepted = asyncio.get_running_loop().create_future()
+
+    def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            sock = writer.get_extra_info("socket")
+            accepted.set_result(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    async with await asyncio.start_server(connected, sock=listener):
+        with socket.create_connection(listener.getsockname()):
+            assert await accepted == 1
 
 
 def test_an_address_that_is_taken_is_named(make_console):
