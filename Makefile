@@ -26,7 +26,7 @@ PYTEST_FLAGS ?= -n $(shell expr $$(nproc) \* 3 / 2) --timeout 180
 # Root installs what is missing, and runs the tests that boot a system.
 IS_ROOT := $(filter 0,$(shell id -u))
 
-.PHONY: help up deb repo docs screenshots test lint newest demo bench bench-peer bench-soak bench-fleet soak chaos fuzz clean test-debian test-newest test-clients test-system unbooted needs
+.PHONY: help up deb repo docs screenshots test lint newest demo bench bench-peer bench-soak bench-console bench-fleet soak chaos fuzz clean test-debian test-newest test-clients test-system unbooted needs
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -91,6 +91,9 @@ bench: build/bench/load build/bench/upstream  ## speed and memory, beside nginx,
 
 bench-soak: build/bench/load build/bench/upstream  ## whether memory stays flat over 200,000 requests
 	$(PYTHON) -m bench.soak
+
+bench-console: needs build/bench/load build/bench/upstream  ## speed of the console after years, and what clients notice of it
+	$(PYTHON) -m bench.console
 
 bench-fleet: needs  ## what PostgreSQL has to do for a fleet, by hosts and requests
 	$(PYTHON) -m bench.fleet
