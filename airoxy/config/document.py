@@ -67,18 +67,26 @@ def read_document(path: Path) -> Document:
 
 
 def compose(document: Document) -> yaml.Node | None:
-    """The file as YAML has it; None where it is empty, or not YAML, which is a mistake."""
+    """The file as YAML has it; None where it is empty, or not YAML, which is a mistake. Raises
+    FileNotFoundError."""
     try:
         data = document.path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        document.complain(None, None, f"cannot be read: {error.strerror}; {_READ_ADVICE}")
+        return None
+    return compose_text(document, data)
+
+
+def compose_text(document: Document, data: bytes) -> yaml.Node | None:
+    """The same of what the file would have in it."""
+    try:
         text = data.decode("utf-8-sig")
         if _is_deep(text):
             document.complain(None, None, "is nested too deeply; two levels are all there are")
             return None
         return yaml.compose(text, LOADER)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        document.complain(None, None, f"cannot be read: {error.strerror}; {_READ_ADVICE}")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         document.complain(line, None, "is not UTF-8; save the file in that encoding")

@@ -30,6 +30,7 @@ from airoxy.console.visit import (
     Services,
     Visit,
     Watching,
+    YamlText,
 )
 from airoxy.console.visitor import Visitor
 from airoxy.errors import AiroxyError, Forbidden, InvalidInput, NotFound, Unauthorized
@@ -38,6 +39,9 @@ from airoxy.store.console.sessions import LIFETIME
 from airoxy.views.changes import line
 
 log = logging.getLogger(__name__)
+
+#: That of RFC 9512, and those from before it.
+_YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
 
 
 class UnsupportedType(AiroxyError):
@@ -106,7 +110,7 @@ class _Resource:
         params: Mapping[str, str],
     ) -> tuple[Reply, bytes]:
         """In a thread: what the function replies, and its bytes."""
-        visit = _visit(db, self._services, request, params)
+        visit = _visit(db, self._services, request, params, takes_yaml=self._route.takes_yaml)
         if visit.who is None or method == "GET":
             reply = handler(visit)
         else:
@@ -119,7 +123,12 @@ class _Resource:
 
 
 def _visit(
-    db: apsw.Connection, services: Services, request: Request, params: Mapping[str, str]
+    db: apsw.Connection,
+    services: Services,
+    request: Request,
+    params: Mapping[str, str],
+    *,
+    takes_yaml: bool,
 ) -> Visit:
     context = request.context
     return Visit(
@@ -137,31 +146,29 @@ def _visit(
             for name, value in request.params.items()
         },
         form=context.form,
-        body=_json(request) if request.path.startswith(API) else None,
+        body=_document(request, takes_yaml=takes_yaml) if request.path.startswith(API) else None,
         if_match=request.get_header("if-match"),
         last_event_id=request.get_header("last-event-id"),
     )
 
 
-def _json(request: Request) -> Any:
+def _document(request: Request, *, takes_yaml: bool) -> Any:
     """The body of an API request; None where there is none. Raises InvalidInput and
     UnsupportedType."""
     raw: bytes = request.context.raw
     if not raw.strip():
         return None
-    _check_type(request)
+    told = (request.content_type or "").partition(";")[0].strip().lower()
+    if takes_yaml and told in _YAML_TYPES:
+        return YamlText(raw)
+    # curl says of any body that it is a form, unless it is told.
+    if told and told != "application/json" and not told.endswith("+json"):
+        known = "application/json or application/yaml" if takes_yaml else "application/json"
+        raise UnsupportedType(f"Say what the body is: Content-Type: {known}.")
     try:
         return json.loads(raw)
     except (ValueError, RecursionError):
         raise InvalidInput("The body is not JSON.") from None
-
-
-def _check_type(request: Request) -> None:
-    """Raises UnsupportedType for a body that says that it is no JSON; curl says so of any body,
-    unless it is told."""
-    told = (request.content_type or "").partition(";")[0].strip().lower()
-    if told and told != "application/json" and not told.endswith("+json"):
-        raise UnsupportedType("Send JSON, and say so: Content-Type: application/json.")
 
 
 def _bytes(reply: Reply, visit: Visit) -> bytes:
@@ -194,6 +201,8 @@ def _send(request: Request, response: Response, reply: Reply, body: bytes) -> No
             _set_cookie(request, response, reply.secret)
     elif isinstance(reply, Download):
         response.content_type = reply.content_type
+        if reply.etag:
+            response.set_header("etag", f'"{reply.etag}"')
         response.set_header("content-disposition", f'attachment; filename="{reply.name}"')
         # A report is a page of its own, with its style in it; nothing of it can do anything.
         response.set_header(

@@ -28,7 +28,8 @@ API = "/api/"
 #: `__Host-` is only taken by browsers over TLS, for this host and the whole of it.
 COOKIE, SECURE_COOKIE = "airoxy", "__Host-airoxy"
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_MOST_BODY = 64 * 1024
+#: The longest form, and the longest document: one of some thousand keys.
+_MOST_FORM, _MOST_DOCUMENT = 64 * 1024, 512 * 1024
 
 #: Of Referrer-Policy "no-referrer" would make the browser hide the Origin of forms as well.
 HEADERS = {
@@ -140,13 +141,14 @@ def cookie_name(origin: str) -> str:
 
 async def _body(request: falcon.asgi.Request) -> bytes:
     """Raises TooLarge."""
-    if (request.content_length or 0) > _MOST_BODY:
-        raise TooLarge("That is more than any form of the console has.")
+    most = _MOST_DOCUMENT if request.path.startswith(API) else _MOST_FORM
+    if (request.content_length or 0) > most:
+        raise TooLarge(f"The console takes {most // 1024} KiB at the most.")
     body = b""
-    while piece := await request.stream.read(_MOST_BODY):
+    while piece := await request.stream.read(_MOST_FORM):
         body += piece
-        if len(body) > _MOST_BODY:
-            raise TooLarge("That is more than any form of the console has.")
+        if len(body) > most:
+            raise TooLarge(f"The console takes {most // 1024} KiB at the most.")
     return body
 
 

@@ -11,12 +11,13 @@ from airoxy.console.visit import Handler
 @dataclass(frozen=True)
 class Route:
     """`for_all` are the methods beside GET that a viewer may use as well; `for_admins` those that
-    a viewer may not, whatever they are."""
+    a viewer may not, whatever they are. With `takes_yaml` a body may be YAML instead of JSON."""
 
     path: str
     handlers: Mapping[str, Handler]
     for_all: frozenset[str] = field(default_factory=frozenset)
     for_admins: frozenset[str] = field(default_factory=frozenset)
+    takes_yaml: bool = False
 
     def needs_admin(self, method: str) -> bool:
         """Whether only an admin may use it: whatever changes something, unless it is named."""

@@ -41,6 +41,13 @@ class Services:
 
 
 @dataclass(frozen=True)
+class YamlText:
+    """The body of an API request that is YAML."""
+
+    text: bytes
+
+
+@dataclass(frozen=True)
 class Visit:
     """`params` are from the path, `query` from behind the question mark, `form` from the body;
     `origin` is the address by which the browser knows the console."""
@@ -56,7 +63,7 @@ class Visit:
     params: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
-    #: The JSON document of an API request, its If-Match and its Last-Event-ID.
+    #: The JSON document of an API request or its YamlText, its If-Match and its Last-Event-ID.
     body: Any = None
     if_match: str | None = None
     last_event_id: str | None = None
@@ -115,6 +122,7 @@ class Download:
     name: str
     content_type: str
     body: bytes
+    etag: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import closing, nullcontext
 from datetime import tzinfo
 from pathlib import Path
-from typing import Any
 
 from airoxy.cli.api_keys.limits import warn_of_unknown_models
 from airoxy.cli.changes.secrets_file import SecretsFile
@@ -17,7 +16,7 @@ from airoxy.cli.confirm import add_yes, agreed
 from airoxy.core.keys import new_key
 from airoxy.errors import EXIT_FAILED, ConfigError, Conflict
 from airoxy.jobs.declared.keys_file import KeysFile, read_keys_file
-from airoxy.jobs.declared.plan import KeyChange, Plan, carry_out, make_plan
+from airoxy.jobs.declared.plan import KeyChange, Plan, carry_out, document, make_plan
 from airoxy.store.schema import transaction
 from airoxy.views.changes import field_changes, quoted
 
@@ -116,7 +115,7 @@ def _count(changes: list[KeyChange]) -> str:
 def _tell(context: Context, args: Namespace, plan: Plan, made: Mapping[str, str]) -> None:
     if args.json:
         shown = {} if args.secrets_to else made
-        return context.json(_document(plan, dry_run=args.dry_run) | {"keys": shown})
+        return context.json(document(plan, dry_run=args.dry_run, keys=shown))
     if args.secrets_to and made:
         context.say(f"\nThe secrets of {len(made)} new keys are in {args.secrets_to} (0600).")
     elif made:
@@ -137,24 +136,6 @@ def _summary(plan: Plan, *, dry_run: bool) -> str:
     if plan.others:
         told.append(f"{len(plan.others)} not in the file")
     return f"{'Dry run: ' if dry_run else ''}{', '.join(told)}."
-
-
-def _document(plan: Plan, *, dry_run: bool) -> dict[str, Any]:
-    return {
-        "changed": bool(plan.changes),
-        "dry_run": dry_run,
-        "changes": [
-            {
-                "action": c.action,
-                "kind": c.kind,
-                "name": c.name,
-                "before": c.before,
-                "after": c.after,
-            }
-            for c in plan.changes
-        ],
-        "others": plan.others,
-    }
 
 
 COMMANDS = (

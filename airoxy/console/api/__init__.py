@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airoxy.console.api import groups, keys, live, records, system, tokens, usage, users
+from airoxy.console.api import declared, groups, keys, live, records, system, tokens, usage, users
 from airoxy.console.api.openapi import openapi
 from airoxy.console.api.operation import Operation
 from airoxy.console.routes import Route
@@ -18,6 +18,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *keys.OPERATIONS,
     *tokens.OPERATIONS,
     *groups.OPERATIONS,
+    *declared.OPERATIONS,
     *usage.OPERATIONS,
     *records.OPERATIONS,
     *users.OPERATIONS,
@@ -32,6 +33,7 @@ ROUTES = tuple(
         for_admins=frozenset(
             each.method for each in OPERATIONS if each.path == path and each.for_admins
         ),
+        takes_yaml=any(each.takes_yaml for each in OPERATIONS if each.path == path),
     )
     for path in dict.fromkeys(each.path for each in OPERATIONS)
 )

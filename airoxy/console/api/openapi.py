@@ -81,6 +81,8 @@ def _operation(each: Operation) -> dict[str, Any]:
             "required": bool(each.required) or each.method == "PATCH",
             "content": {"application/json": {"schema": _object(each.body, each.required)}},
         }
+        if each.takes_yaml:
+            found["requestBody"]["content"]["application/yaml"] = {"schema": {"type": "string"}}
     return found
 
 

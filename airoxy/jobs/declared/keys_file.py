@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from airoxy.config.document import Document, compose, line_of
+from airoxy.config.document import Document, compose, compose_text, line_of
 from airoxy.config.kinds import Switch, is_null, shown
 from airoxy.core.limits.table import GROUP_LIMITS, LIMITS, Limit
 from airoxy.core.limits.units import MOMENT
@@ -119,8 +119,18 @@ KEY_FIELDS = _by_name((
 
 def read_keys_file(path: Path, zone: tzinfo) -> KeysFile:
     """Read it; days are of `zone`, the mistakes are in its document. Raises FileNotFoundError."""
-    found = KeysFile(Document(path))
-    root = compose(found.document)
+    document = Document(path)
+    return _read(document, compose(document), zone)
+
+
+def read_keys_text(data: bytes, zone: tzinfo) -> KeysFile:
+    """The same of what was sent instead of a file; mistakes call it the body."""
+    document = Document(Path("body"))
+    return _read(document, compose_text(document, data), zone)
+
+
+def _read(document: Document, root: yaml.Node | None, zone: tzinfo) -> KeysFile:
+    found = KeysFile(document)
     if root is None or is_null(root):
         if not found.document.mistakes:
             found.document.complain(None, None, "is empty; `airoxy export` writes such a file")

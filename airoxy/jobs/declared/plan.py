@@ -168,3 +168,15 @@ def _values(change: KeyChange) -> Iterator[tuple[str, Any]]:
     for column in change.after:
         if column in change.entry.values:
             yield column, change.entry.values[column]
+
+
+def document(plan: Plan, *, dry_run: bool, keys: Mapping[str, str]) -> dict[str, Any]:
+    """What programs are told of it, with the new `keys` themselves."""
+    told = ("action", "kind", "name", "before", "after")
+    return {
+        "changed": bool(plan.changes),
+        "dry_run": dry_run,
+        "changes": [{name: getattr(change, name) for name in told} for change in plan.changes],
+        "others": plan.others,
+        "keys": dict(keys),
+    }
