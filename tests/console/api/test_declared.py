@@ -94,7 +94,8 @@ def test_nothing_is_applied_to_another_state_than_the_one_that_was_read(fresh):
         ("keys:\n  a: {spend_per_day: much}\n  b: {colour: 1}",
          ("body:2: keys.a.spend_per_day", "body:3: keys.b.colour")),
         ("keys:\n  a: {group: nobody}", ("body:2: keys.a.group: there is no group nobody",)),
-        ("- a", ("is not a mapping",)), ("keys: [", ("body:2: is not YAML",)), (" ", ("JSON object",)),
+        ("- a", ("is not a mapping",)), ("keys: [", ("body:2: is not YAML",)),
+        (" ", ("JSON object",)),
         ("[" * 100, ("nested too deeply",)), ("{a: &x [*x]}", ("there is no such field",)),
     ],
 )  # fmt: skip
