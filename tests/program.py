@@ -218,13 +218,14 @@ class Airoxy:
         return f"{what}-{self._names}"
 
     def wait_logs(self, count: int, timeout: float = 10) -> list[dict[str, Any]]:
-        """The log's newest rows, once there are so many; the writer works behind the answers."""
+        """The log's rows, the request that began last first, once there are so many: they are
+        written behind the answers, and each worker writes its own."""
         deadline = time.monotonic() + timeout
         with self.opened() as db:
             while len(rows := newest(db, limit=1000)) < count:
                 assert time.monotonic() < deadline, f"only {len(rows)} rows: {rows}"
                 time.sleep(0.01)  # nothing tells another process of a commit
-        return rows
+        return sorted(rows, key=lambda row: (row["requested_at"], row["id"]), reverse=True)
 
     # Its clients
 

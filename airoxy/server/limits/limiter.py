@@ -5,16 +5,20 @@ Invariant: the most that a request can use is held for it before anything is sen
 what it did use before its client has the end of the answer, so that requests one after the other
 are never in each other's way. What was spent is what the database says and what is on its way
 there. The latter is read first: a row that arrives between the two reads is counted twice for a
-moment, and never missed.
+moment, and never missed. Nobody is refused for such a moment: while a cost is on its way, a refusal
+is decided anew.
 """
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 import apsw
 
@@ -40,6 +44,11 @@ from airoxy.store.limits import last_minute, spent
 
 Body = bytes | bytearray | AsyncIterator[bytes]
 Headers = list[tuple[bytes, bytes]]
+T = TypeVar("T")
+
+#: How often a refusal is decided anew while a cost is on its way to the database, and how long
+#: after each other (s): together longer than the writer takes for a commit on a busy machine.
+LOOKS, LOOK_AGAIN = 50, 0.01
 
 _NOTHING: Mapping[str, int] = {each.name: 0 for each in PERIODS}
 
@@ -61,18 +70,25 @@ class Limiter:
     _seen: dict[int, Mapping[str, int]] = field(default_factory=dict)
     _fresh: set[int] = field(default_factory=set)
 
-    def admit(self, head: RequestHead, limits: KeyLimits) -> Reservation:
+    async def admit(self, head: RequestHead, limits: KeyLimits) -> Reservation:
         """Count the request and let it run, before anything of its body is looked at. Raises
         OverLimit."""
-        now = time.time()
-        with self.limit_counters.turn():
-            slots = {holder.number: self._slot(holder.number, now) for holder in limits.metered}
-            for slot in slots.values():
-                self.limit_counters.ask(slot)
-            self._refuse(limits.metered, slots, now, costs=head.cost is Cost.COUNTED)
-            for slot in slots.values():
-                self.limit_counters.count(slot, int(now), requests=1)
-            return Reservation(self.limit_counters, slots)
+        asked = False
+
+        def decide() -> Reservation:
+            nonlocal asked
+            now = time.time()
+            with self.limit_counters.turn():
+                slots = {holder.number: self._slot(holder.number, now) for holder in limits.metered}
+                for slot in () if asked else slots.values():
+                    self.limit_counters.ask(slot)
+                asked = True
+                self._refuse(limits.metered, slots, now, costs=head.cost is Cost.COUNTED)
+                for slot in slots.values():
+                    self.limit_counters.count(slot, int(now), requests=1)
+                return Reservation(self.limit_counters, slots)
+
+        return await self._settled(limits.metered, decide)
 
     async def look(
         self,
@@ -98,8 +114,22 @@ class Limiter:
         if limits.choose_models and (estimate.models or asks or head.takes_system):
             check_models(limits, estimate.models or (model,))
         if holds and reservation is not None:
-            self._hold(limits, reservation, estimate, model)
+            hold = partial(self._hold, limits, reservation, estimate, model)
+            await self._settled(limits.metered, hold)
         return body
+
+    async def _settled(self, metered: Collection[Holder], decide: Callable[[], T]) -> T:
+        """What `decide` gives. Where it refuses for money while a cost is on its way to the
+        database, which may just count twice, it is asked again. Raises what it raises."""
+        for _ in range(LOOKS):
+            try:
+                return decide()
+            except OverSpend:
+                slots = [self.limit_counters.find(each.number) for each in metered]
+                if not any(self.limit_counters.unwritten(n) for n in slots if n is not None):
+                    raise
+            await asyncio.sleep(LOOK_AGAIN)
+        return decide()
 
     def _hold(
         self, limits: KeyLimits, reservation: Reservation, estimate: Estimate, model: str | None

@@ -168,7 +168,7 @@ class Proxy:
         check_access(limits, head.cost, head.path)
         request_log.uncounted = head.cost is Cost.UNKNOWN
         if limits is not None and limits.metered:
-            request_log.reservation = self.limiter.admit(head, limits)
+            request_log.reservation = await self.limiter.admit(head, limits)
         job = await self._read(request, request_log)
         if limits is not None:
             job.body = await self.limiter.look(

@@ -40,6 +40,7 @@ def test_a_key_with_a_limit_of_money_hears_of_its_own_limit(airoxy: Airoxy) -> N
         state = "rejected" if used >= 1 else "allowed_warning" if used >= 0.75 else "allowed"
         assert each["status"] == state
     assert all("5h-utilization" not in each for each in found)
+    airoxy.wait_logs(4)
     refused = ask(airoxy, key)
     assert refused.status == 429
     told = windows(refused)
