@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from dataclasses import replace
@@ -24,6 +25,7 @@ class World:
         self.until: dict[int, float] = {}
         self.asked = 0
         self.clock = 0
+        self.now = 0.0
         self.queue = TokenQueue(self.tokens.values(), self.last_used, self.ready_at)
 
     def last_used(self, token: Token) -> int:
@@ -32,7 +34,7 @@ class World:
 
     def ready_at(self, token: Token) -> float:
         self.asked += 1
-        return self.until.get(token.id, 0)
+        return math.inf if token.expired(self.now) else self.until.get(token.id, 0)
 
     def use(self, token_id: int) -> None:
         self.clock += 1
@@ -78,7 +80,7 @@ def test_it_chooses_what_a_look_at_all_would_choose(seed: int) -> None:
     rng = random.Random(seed)
     world, now = World(12), 0.0
     for _ in range(400):
-        now += rng.random()
+        world.now = now = now + rng.random()
         number = rng.randint(1, 12)
         match rng.randint(0, 5):
             case 0:
@@ -87,7 +89,10 @@ def test_it_chooses_what_a_look_at_all_would_choose(seed: int) -> None:
             case 1:
                 world.use(number)
             case 2 if number in world.tokens:
-                changed = replace(world.tokens[number], priority=rng.randint(-1, 1))
+                expires_at = rng.choice((None, now + rng.random() * 9))
+                changed = replace(
+                    world.tokens[number], priority=rng.randint(-1, 1), expires_at=expires_at
+                )
                 world.tokens[number] = changed
                 world.queue.put(changed)
             case 3 if len(world.tokens) > 3:
@@ -102,6 +107,12 @@ def test_it_chooses_what_a_look_at_all_would_choose(seed: int) -> None:
         session = b"%d" % rng.randint(0, 5)
         mine = world.queue.of_session(session, partial(world.is_able, now, tried))
         assert mine == world.expected(now, tried, session)
+        if all(until <= now for until in world.until.values()):
+            for each in (None, session):
+                at_once = world.queue.at_once(each, now)
+                assert at_once == world.expected(now, frozenset(), each)
+                if at_once is not None:
+                    world.use(at_once.id)
         if rng.random() < 0.5:
             world.take(now, tried)
 

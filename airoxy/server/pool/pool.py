@@ -61,6 +61,11 @@ class Wanted:
     runs_with: Token | None = None
 
     @property
+    def is_plain(self) -> bool:
+        """Whether any token will do, or that of the conversation, as nearly always."""
+        return not self.tried and self.pinned is None and self.preferred is None
+
+    @property
     def patience(self) -> float:
         """How long it may wait once more."""
         return PATIENCE - self.waited if self.waited else SHORT_RETRY
@@ -99,7 +104,8 @@ class Pool:
         """The token to try next, marked used; an expired one, renewed, where no other is ready.
 
         A conversation waits a little for its own, whose account has its cache."""
-        self.release(wanted)
+        if wanted.runs_with is not None:
+            self.release(wanted)
         token = self._take(wanted)
         while isinstance(token, float):
             await self.pause(wanted, token - time.time() + _MARGIN)
@@ -265,14 +271,20 @@ class Pool:
 
     def _take(self, wanted: Wanted, *, wait: bool = True) -> Token | float | None:
         """A token, marked used; or until when (Unix time) the conversation's own is cooling."""
-        patience = wanted.patience if wait and wanted.session else 0.0
-        with self.token_state.turn():
-            token = self._choose(wanted, patience)
+        state, now_ns = self.token_state, time.time_ns()
+        with state.turn():
+            if not self._is_limited and wanted.is_plain and state.is_quiet(now_ns):
+                token = self._queues.at_once(wanted.pool, wanted.session, now_ns / 1e9)
+            else:
+                patience = wanted.patience if wait and wanted.session else 0.0
+                token = self._choose(wanted, patience)
+                if token and patience:
+                    until = self._cooling_until(token, wanted.scope)
+                    if until > time.time():
+                        return until
             if token is None:
                 return None
-            if patience and (until := self._cooling_until(token, wanted.scope)) > time.time():
-                return until
-            used = self.token_state.mark_used(token.id, time.time_ns())
+            used = state.mark_used(token.id, now_ns)
             if token.limits is not None:
                 self._token_limits.start(token)
                 wanted.runs_with = token

@@ -44,6 +44,12 @@ class Queues:
         """All may have changed."""
         self._queues.clear()
 
+    def at_once(self, pool: str | None, session: bytes | None, now: float) -> Token | None:
+        """What `of_session`, or without a session `first`, gives for every scope while all is quiet
+        (see TokenState) and no token has limits."""
+        queue = self._queues.get((pool, EVERYTHING)) or self._queue(pool, EVERYTHING)
+        return queue.at_once(session, now)
+
     def first(
         self, pool: str | None, scope: Scope, now: float, passed_over: Callable[[Token], bool]
     ) -> Token | None:

@@ -7,9 +7,10 @@ from its id, so that no worker waits for another to allocate one.
 
 from __future__ import annotations
 
-import contextlib
+import threading
 from array import array
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -48,7 +49,7 @@ REGION = Region("token_state", _STATE, locks={"choice": 1})
 _LATEST_USE, _LATEST_COOLDOWN = _STATE.at["latest_use"], _STATE.at["latest_cooldown"]
 _LATEST_INACTIVE = _STATE.at["latest_inactive"]
 _LATEST_SPARE, _SPARINGS = _STATE.at["latest_spare"], _SLOT.at["spared"]
-_FIRST_SLOT = _STATE.at["slots"]
+_FIRST_SLOT, _SIZE = _STATE.at["slots"], _SLOT.size
 _LAST_USED, _ENTRIES = _SLOT.at["last_used"], _SLOT.at["cooldowns"]
 _SECRET, _SINCE, _INACTIVE = (_SLOT.at[f"inactive_{name}"] for name in ("secret", "since", "until"))
 _UNTIL, _SET_AT = _ENTRY.at["until"], _ENTRY.at["set_at"]
@@ -61,23 +62,26 @@ class TokenState:
     def __init__(self, memory: SharedMemory, *, shared: bool = False) -> None:
         self._words = memory.words(REGION)
         self._lock = memory.lock(REGION, "choice")
-        self._choice = self._lock if shared else contextlib.nullcontext()
+        # Nobody contends for that of this process; it costs a fifth of contextlib's null.
+        self._choice = self._lock if shared else threading.Lock()
 
-    def turn(self) -> contextlib.AbstractContextManager[None]:
+    def turn(self) -> AbstractContextManager[bool | None]:
         """Choosing a token and marking it used is one step for all workers (microseconds)."""
         return self._choice
 
     def last_used(self, token: Token) -> int:
         """Unix nanoseconds, 0 for never."""
-        base = _base(token.id)
-        return self._words[base + _LAST_USED] if self._words[base] == token.id else 0
+        words, token_id = self._words, token.id
+        base = _FIRST_SLOT + token_id % SLOTS * _SIZE  # as _base(), without a call
+        return words[base + _LAST_USED] if words[base] == token_id else 0
 
     def mark_used(self, token_id: int, now_ns: int) -> int:
         """Remember the use; the answer is later than every earlier one, whatever the clock does: a
         token that was used before it was set back would be passed over until it is that late again.
         """
         words = self._words
-        used = words[_LATEST_USE] = max(now_ns, words[_LATEST_USE] + 1)
+        latest = words[_LATEST_USE]
+        used = words[_LATEST_USE] = now_ns if now_ns > latest else latest + 1
         words[self._slot(token_id) + _LAST_USED] = used
         return used
 
@@ -87,6 +91,15 @@ class TokenState:
             last_used = self._slot(token_id) + _LAST_USED
             self._words[last_used] = max(used_ns, self._words[last_used])
             self._words[_LATEST_USE] = max(used_ns, self._words[_LATEST_USE])
+
+    def is_quiet(self, now_ns: int) -> bool:
+        """Whether, as nearly always, no token cools down, is spared or was just deactivated."""
+        words = self._words
+        return (
+            words[_LATEST_COOLDOWN] <= now_ns
+            and words[_LATEST_SPARE] <= now_ns
+            and words[_LATEST_INACTIVE] <= now_ns
+        )
 
     def any_cools(self, now: float) -> bool:
         """Whether a look at the cooldowns is worth it: nearly always, there is none."""
@@ -204,19 +217,19 @@ class TokenState:
 
     def _slot(self, token_id: int) -> int:
         """The first word of the token's slot, emptied if it was another token's."""
-        base = _base(token_id)
-        if self._words[base] != token_id:
-            self._words[base : base + _SLOT.size] = _EMPTY
-            self._words[base] = token_id
+        words, base = self._words, _base(token_id)
+        if words[base] != token_id:
+            words[base : base + _SIZE] = _EMPTY
+            words[base] = token_id
         return base
 
 
 def _base(token_id: int) -> int:
-    return _FIRST_SLOT + token_id % SLOTS * _SLOT.size
+    return _FIRST_SLOT + token_id % SLOTS * _SIZE
 
 
 def _entries(base: int) -> range:
-    return range(base + _ENTRIES, base + _SLOT.size, _ENTRY.size)
+    return range(base + _ENTRIES, base + _SIZE, _ENTRY.size)
 
 
 @lru_cache(maxsize=1000)  # model names come from clients

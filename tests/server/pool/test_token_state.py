@@ -53,6 +53,21 @@ def test_what_the_database_recalls_never_sets_a_use_back(token_state):
     assert token_state.last_used(token(1)) == 1000
 
 
+@pytest.mark.parametrize(
+    "happens",
+    [
+        lambda state: state.cool(1, "claude-opus-4", 50.0, set_at_ns=10),
+        lambda state: state.spare(1, {"opus": 50.0}),
+        lambda state: state.deactivate(token(1), 10),
+    ],
+)
+def test_it_is_quiet_until_something_keeps_a_token_from_being_used(token_state, happens):
+    assert token_state.is_quiet(20 * 10**9)
+    happens(token_state)
+    assert not token_state.is_quiet(20 * 10**9)
+    assert token_state.is_quiet(10**18)
+
+
 def test_a_token_cools_for_one_class_and_serves_the_others(token_state):
     token_state.cool(1, "claude-opus-4", 50.5, set_at_ns=10)
     assert token_state.cooling_until(token(1), "claude-opus-4") == 50.5
