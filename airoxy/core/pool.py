@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -67,6 +68,12 @@ def model_class(model: str | None) -> str:
     if shared := _GENERATION_4.match(name):
         return shared[0]
     return _SUFFIX.sub("", name)
+
+
+@lru_cache(maxsize=1024)  # model names come from clients
+def scope_of(group: str, model: str | None) -> Scope:
+    """That of a request at an endpoint of this group."""
+    return Scope(group, model_class(model))
 
 
 def ready(

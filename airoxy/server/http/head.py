@@ -15,6 +15,7 @@ from airoxy.core.request.head import CHUNKED
 from airoxy.core.request.headers import Headers, credential, query_to_upstream
 from airoxy.core.request.paths import (
     cost_of,
+    endpoint_group,
     ids_in_path,
     ids_in_query,
     is_api,
@@ -38,7 +39,7 @@ class RequestHead:
 
     __slots__ = (
         "_after", "_before", "_head", "_size", "client_address", "cost", "digests", "expects",
-        "for_page", "from_page", "ids", "is_api", "is_http_1_0", "last", "length", "limit",
+        "for_page", "from_page", "group", "ids", "is_api", "is_http_1_0", "last", "length", "limit",
         "method", "path", "query", "raw_path", "session", "takes_system", "target", "threads",
         "to_upstream",
     )  # fmt: skip
@@ -55,6 +56,7 @@ class RequestHead:
         self.target = self.raw_path + b"?" + query if query else self.raw_path
         self.is_api = is_api(self.raw_path)
         self.cost = cost_of(self.method, self.path)
+        self.group = endpoint_group(self.path)
         self.ids = ids_in_path(self.path) + ids_in_query(self.query)
         self.limit = limit_for(self.path)
         self.takes_system = takes_system(self.method, self.path)

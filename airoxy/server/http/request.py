@@ -104,16 +104,20 @@ class Request:
         peer = self._inlet.transport.get_extra_info("peername")
         return peer[:2] if peer else None
 
+    def small_body(self) -> bytes | bytearray | None:
+        """All of it, if that is here already and below all limits."""
+        return self._taken() if self._size <= UNCOUNTED and self.ended else None
+
     async def body(
         self, budget: BodyBudget | None = None, key_id: int = 0
     ) -> bytes | bytearray | AsyncIterator[bytes]:
         """All of it, or an iterator over what is too large. What is collected counts in the budget,
         if there is one, until `release`. Raises TooLarge, ClientLeft, the budget's refusal."""
+        if (small := self.small_body()) is not None:
+            return small
         # What is below this is below all limits, and most bodies are.
         if max(self.length or 0, self._size) > STREAM_ABOVE:
             self._check(self.length or self._size)
-        if self.ended and self._size <= UNCOUNTED:
-            return self._taken()
         self._budget, self._key_id = budget, key_id
         streams = is_upload(self.head.path)
         if not streams or (self.length or self._size) <= STREAM_ABOVE:

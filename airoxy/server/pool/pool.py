@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
@@ -54,8 +54,8 @@ class Wanted:
     unavailable: Callable[[], AiroxyError] | None = None
     #: The only tokens are those of this pool; None is all of them.
     pool: str | None = None
-    tried: set[int] = field(default_factory=set)
-    refreshed: set[int] = field(default_factory=set)
+    tried: frozenset[int] = frozenset()
+    refreshed: frozenset[int] = frozenset()
     waited: float = 0.0
     #: The token with which it runs, where that has a limit of its own.
     runs_with: Token | None = None
@@ -72,7 +72,7 @@ class Wanted:
 
     def again(self, token: Token) -> None:
         """The token may be tried once more."""
-        self.tried.discard(token.id)
+        self.tried -= {token.id}
 
 
 class Pool:
@@ -117,7 +117,7 @@ class Pool:
                     token = self._take(wanted, wait=False)
                     break
         if isinstance(token, Token):
-            wanted.tried.add(token.id)
+            wanted.tried |= {token.id}
             return token
         return None
 
@@ -146,7 +146,7 @@ class Pool:
         """Renew an OAuth token, once per request; True if it may be tried (again)."""
         if token.id in wanted.refreshed:
             return False
-        wanted.refreshed.add(token.id)
+        wanted.refreshed |= {token.id}
         if not await self.refresher.refresh(token, request_id):
             return False
         self.snapshot.renew()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from airoxy.config import Config
@@ -30,6 +30,7 @@ from airoxy.upstream.exchange import Exchange
 from airoxy.upstream.upstream import Upstream, lines
 
 _OVERLOADED = 529
+_NO_CREDENTIAL: tuple[Token | None, bytes] = (None, b"")
 _ASCII_ESCAPE = re.compile(rb"\\u00([0-7][0-9a-fA-F])")
 
 
@@ -49,7 +50,7 @@ class Job:
     @property
     def repeatable(self) -> bool:
         """A body that is streamed through is gone once it is sent."""
-        return isinstance(self.body, bytes | bytearray)
+        return isinstance(self.body, (bytes, bytearray))
 
     def told(self, token_name: str | None) -> Headers:
         """What the client is told of what has happened, if anything has."""
@@ -89,6 +90,8 @@ class Attempts:
     config: Config
     pool: Pool
     upstream: Upstream
+    #: The line of a request's head that has the secret of a token, by its id.
+    _credentials: dict[int, tuple[Token, bytes]] = field(default_factory=dict)
 
     async def answer(self, job: Job) -> Exchange:
         """The answer that is the client's; the last one where no token is left to try."""
@@ -97,7 +100,7 @@ class Attempts:
         wanted = job.wanted
         try:
             while len(wanted.tried) < self.config.max_attempts:
-                token = await self.pool.next(wanted, request_id_of(last))
+                token = await self.pool.next(wanted, request_id_of(last) if last else None)
                 if token is None:
                     if wanted.unavailable is not None:
                         raise wanted.unavailable()
@@ -127,19 +130,28 @@ class Attempts:
     async def _send(self, job: Job, token: Token) -> Exchange:
         request, head, body = job.request, job.request.head, job.body
         job.request_log.attempted(token)
-        if token.type == "oauth" and head.takes_system and isinstance(body, bytes | bytearray):
+        if token.type == "oauth" and head.takes_system and isinstance(body, (bytes, bytearray)):
             body = await with_system_line(body, self.config.oauth.lines, job.share.pause)
         lead = head.to_upstream.get(token.type) or self._lead(head, token.type)
         exchange = self.upstream.start(request.runner, job.share)
         request.watch(exchange)
         # What makes something must not be done twice.
         once = not head.takes_system and creates(head.method, head.path)
-        credential = lines(credential_for(token, bearer=head.path.startswith(CHAT)))
-        await exchange.send(lead + credential, body, length=request.length, once=once)
+        lead += self._credential(token, head)
+        await exchange.send(lead, body, length=request.length, once=once)
         if not request.ended:
             request.forget()  # an early answer
         request.watch(exchange)
         return exchange
+
+    def _credential(self, token: Token, head: RequestHead) -> bytes:
+        if not head.takes_system and head.path.startswith(CHAT):
+            return lines(credential_for(token, bearer=True))
+        made_for, line = self._credentials.get(token.id, _NO_CREDENTIAL)
+        if made_for is not token:
+            line = lines(credential_for(token))
+            self._credentials[token.id] = token, line
+        return line
 
     def _lead(self, head: RequestHead, token_type: str) -> bytes:
         passed = passed_to_upstream(head.headers, token_type, browsers=self.config.browsers)
@@ -197,9 +209,7 @@ def _header_value(name: str) -> bytes:
     return quote(name, safe=" !#$&'()*+,/:;=?@[]~").encode()
 
 
-def request_id_of(exchange: Exchange | None) -> str | None:
+def request_id_of(exchange: Exchange) -> str | None:
     """The id that Anthropic gave to a request."""
-    if exchange is None:
-        return None
     found = (value for name, value in exchange.headers if name == b"request-id")
     return next(found, b"").decode("latin-1")[:100] or None

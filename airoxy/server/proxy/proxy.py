@@ -18,9 +18,10 @@ from airoxy.core.limits.holders import KeyLimits
 from airoxy.core.limits.sharing import ALL
 from airoxy.core.limits.windows import without_account
 from airoxy.core.lists import is_list
-from airoxy.core.pool import Scope, model_class
-from airoxy.core.request.body import Asked
-from airoxy.core.request.paths import Cost, creates, endpoint_group
+from airoxy.core.pool import scope_of
+from airoxy.core.request import body as body_rules
+from airoxy.core.request.body import LARGE, Asked
+from airoxy.core.request.paths import Cost, creates
 from airoxy.errors import AiroxyError, InternalError, Unauthorized
 from airoxy.journal import about
 from airoxy.server.body_budget import BodyBudget
@@ -82,6 +83,7 @@ class Proxy:
         has_tls = self.config.tls.certificate is not None
         self._public = PublicAddress(has_tls, self.config.public_url, trusted)
         hides = self.config.hide_upstream_account
+        self._stays = self.config.affinity != "none"
         self._cut = partial(without_account, organisation=True) if hides else None
         self._refused = RefusedClients(trusted, self.count_refused)
 
@@ -165,8 +167,9 @@ class Proxy:
         head = request.head
         if limits is not None and limits.networks:
             check_address(limits, self._refused.address_of(request))
-        check_access(limits, head.cost, head.path)
-        request_log.uncounted = head.cost is Cost.UNKNOWN
+        if head.cost is not Cost.COUNTED:
+            check_access(limits, head.cost, head.path)
+            request_log.uncounted = head.cost is Cost.UNKNOWN
         if limits is not None and limits.metered:
             request_log.reservation = await self.limiter.admit(head, limits)
         job = await self._read(request, request_log)
@@ -181,21 +184,16 @@ class Proxy:
 
     async def _forward(self, job: Job, response: Response, limits: KeyLimits | None) -> None:
         request, head, request_log = job.request, job.request.head, job.request_log
-        answer = await self._listed(job) or await self._attempts.answer(job)
+        is_message, answer = head.takes_system, None
+        if not is_message:
+            answer = await self._listed(job)
+        if answer is None:
+            answer = await self._attempts.answer(job)
         job.body = b""  # nobody needs it any more, and the answer may take minutes
         request.release()
         try:
-            if creates(head.method, head.path) and 200 <= answer.status < 300:
-                answer = await affinity.remember(
-                    answer, head.path, request_log.token_id, request_log.key_id, self.pool.writer
-                )
-            elif head.method == "DELETE":
-                affinity.forget(head.path, answer.status, self.pool.writer)
-            if head.ids and head.path.endswith("/results"):
-                request_log.counted_results = self.pool.snapshot.counted_results(head.ids[0])
-            if names_results(head.path, answer):
-                base = self._public.of(head.headers, request.client)
-                answer = await with_own_host(answer, base)
+            if not is_message:
+                answer = await self._of_resources(answer, job)
             told = job.told(request_log.token_name if self.config.tell_token else None)
             cut = self._cut
             if limits is not None and limits.spending:
@@ -206,6 +204,22 @@ class Proxy:
         finally:
             answer.close()
             request.forget()
+
+    async def _of_resources(self, answer: AnswerSource, job: Job) -> AnswerSource:
+        """The answer to a request that is about things in an account; note what it says of them."""
+        request, head, request_log = job.request, job.request.head, job.request_log
+        if creates(head.method, head.path) and 200 <= answer.status < 300:
+            answer = await affinity.remember(
+                answer, head.path, request_log.token_id, request_log.key_id, self.pool.writer
+            )
+        elif head.method == "DELETE":
+            affinity.forget(head.path, answer.status, self.pool.writer)
+        if head.ids and head.path.endswith("/results"):
+            request_log.counted_results = self.pool.snapshot.counted_results(head.ids[0])
+        if names_results(head.path, answer):
+            base = self._public.of(head.headers, request.client)
+            answer = await with_own_host(answer, base)
+        return answer
 
     async def _listed(self, job: Job) -> AnswerSource | None:
         """The answer to a request for a list, which is made of several accounts' lists, or of what
@@ -311,26 +325,32 @@ class Proxy:
             self._write(request_log)
 
     async def _read(self, request: Request, request_log: RequestLog) -> Job:
-        head, share = request.head, TurnsOfKey(self.turns, request_log.key_id)
-        body = await request.body(self.bodies, request_log.key_id)
+        head, key_id, snapshot = request.head, request_log.key_id, self.pool.snapshot
+        share = TurnsOfKey(self.turns, key_id)
+        body = request.small_body()
+        passed = await request.body(self.bodies, key_id) if body is None else body
+        if isinstance(passed, (bytes, bytearray)):
+            body = passed
         asked = _UNREAD
-        if isinstance(body, bytes | bytearray):
+        if body is not None:
             request_log.request_bytes = len(body)
-            asked = await read_request(body, share.pause)
+            if len(body) < LARGE:
+                asked = body_rules.read_request(body)
+            else:
+                asked = await read_request(body, share.pause)
         request_log.model, request_log.is_stream = asked.model, asked.stream
         ids = (*head.ids, *asked.resources) if head.ids else asked.resources
-        if head.cost is Cost.UNKNOWN and isinstance(body, bytes | bytearray):
+        if head.cost is Cost.UNKNOWN and body is not None:
             ids = (*ids, *await other_ids(body, share.pause))
-        snapshot, key_id = self.pool.snapshot, request_log.key_id
-        stays = self.config.affinity != "none"
+        stays = self._stays
         wanted = Wanted(
-            Scope(endpoint_group(head.path), model_class(asked.model)),
+            scope_of(head.group, asked.model),
             head.session if stays else None,
             await affinity.token_of(ids, snapshot, key_id) if ids else None,
             pool=snapshot.pools.get(key_id),
         )
-        job = Job(request, request_log, wanted, body, share)
-        if head.takes_system and (stays or head.threads) and isinstance(body, bytes | bytearray):
+        job = Job(request, request_log, wanted, passed, share)
+        if head.takes_system and (stays or head.threads) and body is not None:
             job.conversation = Conversation(self.recent, key_id)
             job.conversation.find(head, body, wanted, request_log.now, stays=stays)
         return job
