@@ -8,7 +8,7 @@ costs were computed anew.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apsw
@@ -24,6 +24,7 @@ from airoxy.store.keys import no_key
 from airoxy.store.schema import among, run, transaction
 from airoxy.store.usage import days
 from airoxy.store.usage.blocks import each_block
+from airoxy.store.usage.daily import costs_by_key
 from airoxy.store.usage.first_tables import BLOCK
 
 #: The limits of a key, by their columns, and what else may be set.
@@ -159,6 +160,47 @@ def recorded_use(db: apsw.Connection, number: int, now: float) -> Use:
         requests=[second.requests for second in minute],
         tokens=[second.tokens for second in minute],
     )
+
+
+def recorded_use_of_keys(
+    db: apsw.Connection, now: float, costs: Mapping[int, Mapping[str, int]]
+) -> Callable[[int], Use]:
+    """The same of any key, which is asked for by its id, with few looks into the database for all
+    of them. `costs` are what each has cost in PERIODS but for the total, by their names."""
+    minute = use_of_last_minute(db, now)
+    totals = dict(
+        run(
+            db,
+            "SELECT id, ifnull((SELECT sum(cost_nanousd) FROM spending WHERE spender = id), 0)"
+            " FROM spenders WHERE id < ?",
+            (GROUPS_FROM,),
+        )
+    )
+    nothing = {period.name: 0 for period in PERIODS if period is not TOTAL}
+
+    def use(key_id: int) -> Use:
+        total = {TOTAL.name: totals[key_id]} if key_id in totals else {}
+        seconds = minute.get(key_id, ())
+        return Use(
+            {**nothing, **costs.get(key_id, {}), **total},
+            requests=[second.requests for second in seconds],
+            tokens=[second.tokens for second in seconds],
+        )
+
+    return use
+
+
+def spent_by_keys(
+    db: apsw.Connection, today: datetime.date, until: datetime.date
+) -> dict[int, dict[str, int]]:
+    """What each key that was used has spent before `until` in those of PERIODS that `today` is in,
+    but for the total."""
+    periods = [period for period in PERIODS if period is not TOTAL]
+    found = costs_by_key(db, [period.first(today) for period in periods], until)
+    return {
+        key: {period.name: cost for period, cost in zip(periods, costs, strict=True)}
+        for key, costs in found.items()
+    }
 
 
 def last_minute(db: apsw.Connection, number: int, now: float) -> list[SecondOfUse]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import apsw
@@ -11,8 +11,9 @@ import apsw
 from airoxy.core.limits.measures import Use
 from airoxy.core.limits.table import LIMITS
 from airoxy.core.limits.units import MONEY
-from airoxy.store.limits import recorded_use
-from airoxy.store.usage.daily import last_use
+from airoxy.store.limits import recorded_use, recorded_use_of_keys, spent_by_keys
+from airoxy.store.usage import days
+from airoxy.store.usage.last_use import last_use, last_uses
 from airoxy.views.formats import dollars
 from airoxy.views.times import with_times, zoned_moment
 
@@ -22,9 +23,31 @@ Row = Mapping[str, Any]
 def with_use(db: apsw.Connection, key: Row, now: float) -> dict[str, Any]:
     """The key with what it has used of its limits and when last, as far as the usage log tells, and
     only those of its old secrets that are still good."""
+    use = recorded_use(db, key["id"], now)
+    return _with_use(key, use, last_use(db, key["id"]), now)
+
+
+def list_with_use(
+    db: apsw.Connection,
+    listed: Iterable[Row],
+    now: float,
+    spent: Mapping[int, Mapping[str, int]] | None = None,
+    uses: Mapping[int, float] | None = None,
+) -> list[dict[str, Any]]:
+    """The same of many keys: what they have `spent` and their last `uses` are read at once, unless
+    they are known."""
+    if spent is None:
+        today = days.today(db, now)
+        spent = spent_by_keys(db, today, today + datetime.timedelta(1))
+    if uses is None:
+        uses, _ = last_uses(db)
+    use = recorded_use_of_keys(db, now, spent)
+    return [_with_use(key, use(key["id"]), uses.get(key["id"]), now) for key in listed]
+
+
+def _with_use(key: Row, use: Use, last: float | None, now: float) -> dict[str, Any]:
     old = [each for each in key["old_secrets"] if each["until"] > now]
-    use = used(db, key["id"], now)
-    return {**key, **use, "last_used_at": last_use(db, key["id"]), "old_secrets": old}
+    return {**key, **by_field(use), "last_used_at": last, "old_secrets": old}
 
 
 def used(db: apsw.Connection, number: int, now: float) -> dict[str, int | None]:

@@ -102,7 +102,7 @@ def _set(context: Context, args: Namespace) -> None:
 
 def _list(context: Context, args: Namespace) -> None:
     db, now = context.database, context.now()
-    rows = [views.with_use(db, key, now) for key in keys.list_keys(db)]
+    rows = views.list_with_use(db, keys.list_keys(db), now)
     if args.json:
         return context.json([views.document(row) for row in rows])
     if not rows:

@@ -9,6 +9,7 @@ from typing import Any
 from airoxy.config.defaults import default_limits
 from airoxy.console.api.operation import Entity, Operation, fields_of, text_field
 from airoxy.console.api.paging import PAGE, page
+from airoxy.console.api.past import last_uses_of_keys, spent_by_key
 from airoxy.console.api.values import KEY_FIELDS, key_changes
 from airoxy.console.visit import JsonReply, Visit
 from airoxy.core.keys import new_key
@@ -28,7 +29,9 @@ _DAY = 86400
 
 def list_all(visit: Visit) -> JsonReply:
     shown, following = page(visit, keys.list_keys(visit.db))
-    rows = [views.with_use(visit.db, key, visit.now) for key in shown]
+    rows = views.list_with_use(
+        visit.db, shown, visit.now, spent_by_key(visit), last_uses_of_keys(visit)
+    )
     return JsonReply([views.document(row) for row in rows], following=following)
 
 

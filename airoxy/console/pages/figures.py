@@ -10,17 +10,15 @@ from markupsafe import Markup
 
 from airoxy.console.visit import Visit
 from airoxy.core.billing.usage import HEADINGS
-from airoxy.core.limits.measures import DAY, MONTH, WEEK, Use
-from airoxy.store.limits import spent as spent_in_all
-from airoxy.store.limits import use_of_last_minute
-from airoxy.store.usage.daily import costs_by_day_and_model, costs_by_key, totals
+from airoxy.core.limits.measures import DAY, MONTH
+from airoxy.store.limits import recorded_use_of_keys
+from airoxy.store.usage.daily import costs_by_day_and_model
 from airoxy.views import keys as views
 from airoxy.views.formats import short, short_model
 from airoxy.views.report.chart import Series, largest, stacked
 from airoxy.views.times import local_time
 
 _DAYS = 30
-_PERIODS = (DAY, WEEK, MONTH)
 
 
 class Chart(NamedTuple):
@@ -59,45 +57,15 @@ def _costs(
     ]
 
 
-def month_totals(visit: Visit, of_today: Mapping[str, Any]) -> dict[str, int]:
-    """The sums of this month, of which those of today are known."""
-    today, first = visit.today, visit.today.replace(day=1)
-    past = visit.services.past.of(
-        "month", today, lambda: totals(visit.db, since=first, until=today)
-    )
-    return {name: count + of_today[name] for name, count in past.items()}
-
-
-def spent_by_key(visit: Visit) -> dict[int, dict[str, int]]:
-    """What each key that has been used has spent today, this week and this month."""
-    today, db = visit.today, visit.db
-    firsts = [period.first(today) for period in _PERIODS]
-    past = visit.services.past.of("keys", today, lambda: costs_by_key(db, firsts, today))
-    fresh = costs_by_key(db, [today], today + datetime.timedelta(1))
-    nothing = (0,) * len(firsts)
-    return {
-        key: {
-            period.name: cost + fresh.get(key, (0,))[0]
-            for period, cost in zip(_PERIODS, past.get(key, nothing), strict=True)
-        }
-        for key in past.keys() | fresh.keys()
-    }
-
-
 def with_meters(
     visit: Visit, listed: Iterable[Mapping[str, Any]], spent: Mapping[int, Mapping[str, int]]
 ) -> list[dict[str, Any]]:
     """Keys with what they have spent today and this month, and the limit of which most is used."""
-    minute = use_of_last_minute(visit.db, visit.now)
+    use_of = recorded_use_of_keys(visit.db, visit.now, spent)
     found = []
     for key in listed:
-        costs = dict(spent.get(key["id"], dict.fromkeys((each.name for each in _PERIODS), 0)))
-        shown = {**key, "today": costs[DAY.name], "month": costs[MONTH.name]}
-        if key["spend_total_nanousd"] is not None:
-            costs |= spent_in_all(visit.db, key["id"], visit.today, total=True)
-        seconds = minute.get(key["id"], [])
-        use = Use(costs, requests=[each.requests for each in seconds],
-                  tokens=[each.tokens for each in seconds])  # fmt: skip
+        use = use_of(key["id"])
+        shown = {**key, "today": use.spent[DAY.name], "month": use.spent[MONTH.name]}
         meters = views.meters({**key, **views.by_field(use)}, visit.zone)
         tightest = max(meters, key=lambda meter: meter.share, default=None)
         found.append({**shown, "tightest": tightest, "state": views.state(key, visit.now)})

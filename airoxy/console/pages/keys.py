@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from airoxy.config.defaults import default_limits
+from airoxy.console.api.past import spent_by_key
 from airoxy.console.forms import limit_fields, number_of, read_limits, read_texts
-from airoxy.console.pages.figures import by_model, request_lines, spent_by_key, with_meters
+from airoxy.console.pages.figures import by_model, request_lines, with_meters
 from airoxy.console.routes import page
 from airoxy.console.visit import Rendered, Reply, SeeOther, Visit
 from airoxy.core.keys import new_key

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from airoxy.calendar import start_ms
+from airoxy.console.api.past import month_totals, spent_by_key
 from airoxy.console.pages.figures import (
     by_model,
-    month_totals,
     request_lines,
-    spent_by_key,
     with_meters,
 )
 from airoxy.console.pages.tokens import shown

@@ -13,10 +13,9 @@ from typing import Any
 
 import apsw
 
-from airoxy.calendar import DAY_SECONDS, day_number, numbered_day
+from airoxy.calendar import day_number, numbered_day
 from airoxy.core.billing.usage import COUNTED
 from airoxy.store.schema import run
-from airoxy.store.usage.blocks import each_block
 
 #: What is counted of a request.
 COUNTS = (*COUNTED, "cost_nanousd")
@@ -174,21 +173,6 @@ def costs_by_key(
         (day_number(min(firsts)), day_number(until)),
     )
     return {row[0]: row[1:] for row in rows}
-
-
-def last_use(db: apsw.Connection, key_id: int) -> float | None:
-    """The Unix time of the key's last request; where its detailed rows are gone, of the beginning
-    of its last day in UTC."""
-    ((newest,),) = run(
-        db,
-        f"{each_block()} SELECT max((SELECT max(newest) FROM blocks AS b"
-        " WHERE b.block = each_block.block AND b.api_key_id = ?)) FROM each_block",
-        (key_id,),
-    )
-    if newest is not None:
-        return float(newest / 1000)
-    ((day,),) = run(db, "SELECT max(day) FROM daily WHERE api_key_id = ?", (key_id,))
-    return None if day is None else float(day * DAY_SECONDS)
 
 
 def conditions(wanted: Mapping[str, Any]) -> tuple[str, list[Any]]:
