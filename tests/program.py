@@ -179,12 +179,14 @@ class Airoxy:
                 file.seek(0)
             return subprocess.CompletedProcess(command, status, files[1].read(), files[2].read())
 
-    def begin(self, *arguments: str, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    def begin(
+        self, *arguments: str, under: Sequence[str] = (), output: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[bytes]:
         """Type a command, `under` another one, and do not wait for it."""
         command = [*under, PYTHON, "-m", "airoxy", "--config", str(self.config), *arguments]
         return subprocess.Popen(
             command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdout=output, stderr=output,
         )  # fmt: skip
 
     def json(self, *arguments: str, stdin: str = "") -> Any:

@@ -106,6 +106,7 @@ REQUEST = JsonDocument(
     ("logs",),
     {
         "id": "the row's number",
+        "host": "the host that it was on; only in a fleet",
         "requested_at": "when the request came",
         "api_key_id": "the client key's number",
         "api_key_name": "its name",
@@ -131,6 +132,7 @@ REQUEST = JsonDocument(
         "group_id": "the number of the group that the client key was in when the request came",
         "group_name": "its name",
     },
+    ("host",),
 )
 TOTALS = JsonDocument(
     ("stats",),

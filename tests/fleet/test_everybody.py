@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import time
+from contextlib import closing
+
+from airoxy.fleet.log import OthersLog, as_told
+from airoxy.fleet.postgres import Postgres
+from airoxy.store.fleet.membership import membership
+from airoxy.store.schema import transaction
+from airoxy.store.usage import requests
 from tests.fleet.conftest import eventually, shipped
 from tests.fleet.test_agent import append
 from tests.fleet.test_sharing import settled
+from tests.fleet.test_ship import row
 
 
 def test_stats_tell_of_all_hosts_of_one_alone_and_say_when_they_could_see_no_other(hosts, cluster):
@@ -32,3 +43,139 @@ def test_stats_tell_of_all_hosts_of_one_alone_and_say_when_they_could_see_no_oth
 def test_a_host_alone_tells_of_itself_without_a_word(airoxy):
     told = airoxy.run("stats")
     assert told.stderr == ""
+
+
+def log_of(host, *words):
+    """Host, cost in dollars of each request."""
+    rows = host.airoxy.json("logs", *words)
+    return [(row["host"], row["cost_nanousd"] // 10**9) for row in rows]
+
+
+def test_the_log_is_that_of_all_hosts_and_with_here_of_one(hosts, cluster):
+    a, b = hosts(2, agents=False)
+    now = int(time.time()) * 1000
+    for host, ages in ((a, (5, 3)), (b, (4, 2, 1))):
+        with host.airoxy.opened() as db, transaction(db):
+            requests.append(db, [at(now - age * 1000, age) for age in ages])
+        host.start_agent()
+    for host in (a, b):
+        eventually(lambda host=host: shipped(host.airoxy))
+    for host in (a, b):
+        assert log_of(host) == [("b", 1), ("b", 2), ("a", 3), ("b", 4), ("a", 5)]
+    assert log_of(a, "--limit", "2") == [("b", 1), ("b", 2)]
+    assert log_of(a, "--here") == [("a", 3), ("a", 5)]
+    head, *table = a.airoxy.cli("logs").splitlines()
+    assert head.split()[:2] == ["TIME", "HOST"]
+    assert [line.split()[2] for line in table] == ["b", "b", "a", "b", "a"]
+    assert "HOST" not in a.airoxy.cli("logs", "--here")
+    hours = a.airoxy.json("stats", "--by", "hour")
+    assert sum(hour["requests"] for hour in hours) == 5
+    assert sum(hour["cost_nanousd"] for hour in hours) == 15 * 10**9
+    here = a.airoxy.json("stats", "--by", "hour", "--here")
+    assert sum(hour["requests"] for hour in here) == 2
+    cluster.stop()
+    try:
+        alone = a.airoxy.run("logs", "--json")
+        assert "this host only" in alone.stderr
+        assert [row["host"] for row in json.loads(alone.stdout)] == ["a", "a"]
+        hours = a.airoxy.run("stats", "--by", "hour", "--json")
+        assert "this host only" in hours.stderr
+        assert sum(hour["requests"] for hour in json.loads(hours.stdout)) == 2
+    finally:
+        cluster.start()
+
+
+def at(ms, dollars, **changes):
+    return row(ms / 1000, dollars * 10**9)._replace(**changes)
+
+
+def test_filters_choose_the_same_requests_of_another_host_as_of_this_one(hosts):
+    a, b = hosts(2)
+    settled((a, b))
+    now = int(time.time()) * 1000
+    hour = 3_600_000
+    various = [
+        at(now - (5 - n) * 10 * hour + n, 1, model=model, status_code=code, ending=ending,
+           request_id=f"req_{n}", api_key_id=1 + n % 2, token_id=n % 3 or None)
+        for n, (model, code, ending) in enumerate((
+            ("claude-haiku-4-5", 200, "complete"),
+            ("claude-opus-5-5[1m]", 429, "complete"),
+            ("claude_opus%", 200, "upstream_failed"),
+            ("a\\b", 529, "complete"),
+            (None, 401, "complete"),
+            ("Claude-haiku-4-5-20251001", 200, "client_left"),
+        ))
+    ]  # fmt: skip
+    with a.airoxy.opened() as db, transaction(db):
+        requests.append(db, various)
+        requests_of_a = requests.newest(db, limit=99)
+    eventually(lambda: shipped(a.airoxy))
+    with b.airoxy.opened() as db, closing(Postgres(b.url)) as postgres:
+        log = OthersLog(postgres, membership(db).host)
+
+        def told(wanted, limit=99):
+            found = as_told(db, log.newest(limit, wanted), log.names)
+            return sorted(found, key=lambda each: -each["id"])[:limit]
+
+        names = ("api_key_name", "token_name", "group_name")
+        for wanted in (
+            requests.Filter(),
+            requests.Filter(token_id=1),
+            requests.Filter(key_id=2),
+            requests.Filter(group_id=1),
+            requests.Filter(failed=True),
+            requests.Filter(since_ms=now - 15 * hour),
+            requests.Filter(until_ms=now - 25 * hour),
+            requests.Filter(since_ms=now - 40 * hour, until_ms=now - 15 * hour),
+            requests.Filter(statuses=(400, 500)),
+            requests.Filter(statuses=(429, 430, 500, 600)),
+            requests.Filter(request_id="req_3"),
+            *(
+                requests.Filter(model=glob)
+                for glob in ("claude-*", "*[1m]", "claude_*", "*%", "a\\b", "a\\*", "?laude*",
+                             "*haiku*, *opus*", "nothing")
+            ),
+        ):  # fmt: skip
+            expected = [row for row in requests_of_a if wanted.admits(row)]
+            found = told(wanted)
+            assert {each.pop("host") for each in found} <= {"a"}
+            for each in (*expected, *found):
+                for name in names:
+                    each[name] = None
+            assert found == expected, wanted
+        # Of two days, perhaps.
+        assert [each["id"] for each in told(requests.Filter(), 2)] == [6, 5]
+
+
+def test_who_follows_the_log_sees_the_other_hosts_and_goes_on_without_postgresql(hosts, cluster):
+    a, b = hosts(2)
+    settled((a, b))
+    append(b.airoxy, 1)
+    eventually(lambda: shipped(b.airoxy))
+    follower = a.airoxy.begin("logs", "--follow", "--json", output=subprocess.PIPE)
+
+    def told():
+        found = json.loads(follower.stdout.readline())
+        return found["host"], found["cost_nanousd"]
+
+    try:
+        assert told() == ("b", 1)
+        append(b.airoxy, 2)
+        assert told() == ("b", 2)
+        append(a.airoxy, 3)
+        assert told() == ("a", 3)
+        cluster.stop()
+        try:
+            append(b.airoxy, 4)
+            assert "not shown for now" in follower.stderr.readline().decode()
+            append(a.airoxy, 5)
+            assert told() == ("a", 5)
+        finally:
+            cluster.start()
+        assert told() == ("b", 4)
+        append(b.airoxy, 6)
+        assert told() == ("b", 6)
+        assert "all hosts" in follower.stderr.readline().decode()
+    finally:
+        follower.terminate()
+        follower.communicate(timeout=30)

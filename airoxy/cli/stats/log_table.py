@@ -64,6 +64,7 @@ _COLUMNS: tuple[Column, ...] = (
     ("STATUS", 8, lambda r: f"{r['status_code']}{_ENDINGS[r['ending']]}"),
     ("TOOK", -5, lambda r: duration(r["duration_ms"])),
 )
+_HOST: Column = ("HOST", 8, lambda r: r["host"])
 #: What `--wide` adds.
 _MORE: tuple[Column, ...] = (
     ("TRIES", -5, lambda r: str(r["attempts"])),
@@ -76,18 +77,21 @@ _MORE: tuple[Column, ...] = (
 #: Of these, what a terminal that has room for it shows, in this order.
 _ADDED = ("REQUEST ID", "FIRST", "CLIENT")
 #: What a narrow terminal does without, the first of them first.
-_LEFT_OUT = ("ENDPOINT", "WRITE", "READ", "TOKEN", "OUT", "IN", "TOOK", "COST", "KEY")
+_LEFT_OUT = ("ENDPOINT", "WRITE", "READ", "TOKEN", "HOST", "OUT", "IN", "TOOK", "COST", "KEY")
 #: How wide names become before columns are added, and how wide after.
-_READABLE = {"KEY": 20, "TOKEN": 16, "MODEL": 18}
-_WIDEST = {"KEY": 32, "TOKEN": 32, "MODEL": 32, "ENDPOINT": 32, "CLIENT": 39}
+_READABLE = {"HOST": 12, "KEY": 20, "TOKEN": 16, "MODEL": 18}
+_WIDEST = {"HOST": 32, "KEY": 32, "TOKEN": 32, "MODEL": 32, "ENDPOINT": 32, "CLIENT": 39}
 
 
 class LogTable:
     """Prints requests, under the heads of the columns that fit: all of them where no terminal
-    is."""
+    is. `has_hosts`: they are a fleet's."""
 
-    def __init__(self, context: Context, *, wide: bool, is_coloured: bool) -> None:
+    def __init__(
+        self, context: Context, *, wide: bool, is_coloured: bool, has_hosts: bool = False
+    ) -> None:
         self._context = context
+        self._has_hosts = has_hosts
         self._wide = wide
         self._is_coloured = is_coloured
         self._columns: list[Column] = []
@@ -109,7 +113,8 @@ class LogTable:
         def time_of(row: Row) -> str:
             return f"{local_time(row['requested_at'], self._context.zone):%m-%d %H:%M:%S}"
 
-        return [("TIME", 14, time_of), *_COLUMNS, *_MORE]
+        host = [_HOST] if self._has_hosts else []
+        return [("TIME", 14, time_of), *host, *_COLUMNS, *_MORE]
 
     def _cells(self, row: Row) -> Iterable[str]:
         return (cell(row) for _, _, cell in self._columns)

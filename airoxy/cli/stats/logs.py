@@ -9,18 +9,22 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airoxy.calendar import start_ms
 from airoxy.cli.command import Command, Context, add_json
+from airoxy.cli.fleet.everybody import Everybody, add_here, merged
 from airoxy.cli.parsing.arguments import count_argument
 from airoxy.cli.stats.log_table import LogTable
 from airoxy.core.statuses import typed_statuses
-from airoxy.errors import InvalidInput
+from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.store import schema
 from airoxy.store.usage import costs, requests
 from airoxy.views.formats import is_coloured
 from airoxy.views.times import typed_moment
+
+if TYPE_CHECKING:
+    from airoxy.fleet.log import OthersLog, Shipped
 
 #: How often a follower looks whether something was written (seconds).
 LOOK = 0.2
@@ -35,7 +39,8 @@ _DESCRIPTION = (
     "process was killed. With --wide, TRIES is how many tokens were tried, FIRST the time to the "
     "first byte of the answer, REQUEST ID Anthropic's, and CLIENT where the client sits. A "
     "terminal gets the columns that fit it, and colours unless NO_COLOR is set. Times are those "
-    "of `timezone` in the configuration."
+    "of `timezone` in the configuration. In a fleet the requests of all hosts are shown, and HOST "
+    "is where each was."
 )
 
 
@@ -88,6 +93,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-f", "--follow", action="store_true", help="go on with those that come, until Ctrl-C"
     )
+    add_here(parser)
     add_json(parser)
 
 
@@ -113,26 +119,26 @@ def _date(text: str) -> datetime.date:
 
 
 def _run(context: Context, args: Namespace) -> None:
-    db = context.database
     wanted = _filter(context, args)
+    everybody = Everybody(context, here=args.here)
     if args.follow:
-        return _follow(context, args, wanted)
-    rows = requests.newest(db, limit=args.limit, wanted=wanted)
+        return _follow(context, args, wanted, everybody)
+    rows = everybody.newest(args.limit, wanted)
     if args.json:
         return context.json(rows)
     if not rows:
         context.say("No requests yet." if wanted == requests.Filter() else "No such requests.")
         return _tell_retention(context, wanted, context.say)
-    _table(context, args).show(rows)
+    _table(context, args, everybody).show(rows)
     if len(rows) < args.limit:
         _tell_retention(context, wanted, context.warn)
     return None
 
 
-def _table(context: Context, args: Namespace) -> LogTable:
+def _table(context: Context, args: Namespace, everybody: Everybody) -> LogTable:
     wanted = {"always": True, "never": False}
     coloured = wanted.get(args.color, is_coloured(context.out, context.environ))
-    return LogTable(context, wide=args.wide, is_coloured=coloured)
+    return LogTable(context, wide=args.wide, is_coloured=coloured, has_hosts=everybody.is_shared)
 
 
 def _filter(context: Context, args: Namespace) -> requests.Filter:
@@ -175,24 +181,42 @@ def _tell_retention(context: Context, wanted: requests.Filter, say: Callable[[st
         )
 
 
-def _follow(context: Context, args: Namespace, wanted: requests.Filter) -> None:
-    """The newest, oldest first, and then each as it is written."""
+def _follow(
+    context: Context, args: Namespace, wanted: requests.Filter, everybody: Everybody
+) -> None:
+    """The newest, oldest first, and then each as it is written; other hosts' as they ship them."""
     db = context.database
-    shown = partial(_show_json, context) if args.json else _table(context, args).show
+    shown = partial(_show_json, context) if args.json else _table(context, args, everybody).show
     with schema.snapshot(db):
         last = requests.last_id(db)
-        rows = requests.newest(db, limit=args.limit, wanted=wanted)[::-1]
+        rows = everybody.newest(args.limit, wanted)[::-1]
     shown(rows)
+    feed = everybody.feed(partial(_later, wanted), partial(_tell, context))
     while True:
         db, seen = context.database, schema.data_version(context.database)
         # A database that was restored may be one from before.
         last = min(last, requests.last_id(db))
         while rows := requests.newest(db, limit=_AT_ONCE, after_id=last, wanted=wanted):
             last = rows[-1]["id"]
-            shown(rows)
+            shown(everybody.own(rows))
+        while feed:
+            shown(merged(everybody.told(*feed.take()))[::-1])
         context.out.flush()
-        while not context.reopen_replaced() and schema.data_version(db) == seen:
+        while not (context.reopen_replaced() or feed) and schema.data_version(db) == seen:
             time.sleep(LOOK)
+
+
+def _later(wanted: requests.Filter, log: OthersLog) -> list[Shipped]:
+    found: list[Shipped] = []
+    while rows := log.later(_AT_ONCE, wanted):
+        found += rows
+    return found
+
+
+def _tell(context: Context, error: AiroxyError | None) -> None:
+    if error is None:
+        return context.warn("airoxy: From now on requests of all hosts are shown again.")
+    return context.warn(f"airoxy: Requests of other hosts are not shown for now. {error.message}")
 
 
 def _show_json(context: Context, rows: Iterable[Mapping[str, Any]]) -> None:

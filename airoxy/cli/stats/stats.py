@@ -9,11 +9,10 @@ from typing import Any
 
 from airoxy.calendar import first_of_next_month, start_ms
 from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.fleet.everybody import add_here, see_everybody
+from airoxy.cli.fleet.everybody import Everybody, add_here, see_everybody
 from airoxy.cli.stats.tables import Totals, show_groups
 from airoxy.core.billing.usage import USAGE
 from airoxy.errors import InvalidInput
-from airoxy.store.fleet.membership import membership
 from airoxy.store.usage import requests
 from airoxy.store.usage.daily import GROUPS
 from airoxy.store.usage.requests import HOUR
@@ -89,9 +88,7 @@ def _month(text: str) -> datetime.date:
 
 def _run(context: Context, args: Namespace) -> None:
     today = context.today()
-    if args.by == HOUR and not args.here:
-        _warn_of_hours(context)
-    else:
+    if args.by != HOUR:
         see_everybody(context, here=args.here)
     if args.report:
         return _report(context, args, today)
@@ -103,9 +100,9 @@ def _run(context: Context, args: Namespace) -> None:
     group_id = context.group_filter(args.group)
     whose = {"token_id": token_id, "key_id": key_id, "group_id": group_id}
     if args.by == HOUR:
-        groups = requests.totals_by_hour(
-            db, *_milliseconds(context, args), **whose, zone=context.zone
-        )
+        since_ms, until_ms = _milliseconds(context, args)
+        wanted_rows = requests.Filter(token_id, key_id, since_ms, until_ms, group_id=group_id)
+        groups = Everybody(context, here=args.here).hours(wanted_rows)
     else:
         since, until = _days(context, args)
         wanted: dict[str, Any] = {"since": since, "until": until, **whose}
@@ -122,11 +119,6 @@ def _run(context: Context, args: Namespace) -> None:
     if not groups:
         return context.say("No requests.")
     return show_groups(context, args.by, groups)
-
-
-def _warn_of_hours(context: Context) -> None:
-    if membership(context.database) is not None:
-        context.warn("airoxy: By hour this is the usage of this host only.")
 
 
 Days = tuple[datetime.date | None, datetime.date | None]

@@ -53,13 +53,15 @@ def stats(visit: Visit) -> JsonReply:
 
 def _by_hour(visit: Visit) -> list[dict[str, Any]]:
     since, until = (moment(visit, name) for name in ("since", "until"))
-    rows = requests.totals_by_hour(
-        visit.db,
-        None if since is None else round(since * 1000),
-        None if until is None else round(until * 1000),
-        zone=visit.zone,
-        **whose(visit),
+    ids = whose(visit)
+    wanted = requests.Filter(
+        token_id=ids["token_id"],
+        key_id=ids["key_id"],
+        group_id=ids["group_id"],
+        since_ms=None if since is None else round(since * 1000),
+        until_ms=None if until is None else round(until * 1000),
     )
+    rows = requests.totals_by_hour(visit.db, wanted, zone=visit.zone)
     return [with_times(row, (HOUR,)) for row in rows]
 
 

@@ -10,7 +10,7 @@ counted be taken back (`store.fleet.claims`). The sums of `store.usage.daily` fo
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import chain
 from typing import Any, NamedTuple
@@ -101,7 +101,8 @@ def values(row: Row) -> tuple[Any, ...]:
 
 #: The group of `totals_by_hour`: the Unix time at which it begins.
 HOUR = "hour"
-_QUARTER = 900
+#: What hours of all time zones consist of (seconds).
+QUARTER = 900
 #: A request that failed, as the sums count it.
 ENDED_BADLY = ("upstream_failed", "worker_killed")
 FAILED = f"status_code >= 400 OR ending IN {ENDED_BADLY}"
@@ -249,18 +250,16 @@ def newest(
 
 def totals_by_hour(
     db: apsw.Connection,
-    since_ms: int | None,
-    until_ms: int | None,
+    wanted: Filter,
     *,
-    token_id: int | None = None,
-    key_id: int | None = None,
-    group_id: int | None = None,
     zone: datetime.tzinfo = datetime.UTC,
+    after_id: int | None = None,
+    others: Iterable[Sequence[int]] = (),
 ) -> list[dict[str, Any]]:
     """The sums of TOTALS for each hour with requests, of the days that have detailed rows. Hours
-    are those of clocks in `zone`, which is a whole number of quarters of an hour from UTC."""
-    wanted = Filter(token_id, key_id, since_ms, until_ms, group_id=group_id)
-    where, values = conditions(wanted.of_rows())
+    are those of clocks in `zone`, which is a whole number of quarters of an hour from UTC. `others`
+    are quarters of other hosts, each with its sums."""
+    where, values = conditions(wanted.of_rows() | {"id > ?": after_id})
     columns = {
         "requests": "count(*)",
         "successful": f"sum(NOT ({FAILED}))",
@@ -270,12 +269,12 @@ def totals_by_hour(
     sums = ", ".join(columns.get(name, f"sum({name})") for name in TOTALS)
     rows = run(
         db,
-        f"SELECT requested_at / {_QUARTER * 1000} * {_QUARTER} AS quarter, {sums} FROM requests"
-        f" WHERE {where} GROUP BY quarter ORDER BY quarter",
+        f"SELECT requested_at / {QUARTER * 1000} * {QUARTER} AS quarter, {sums} FROM requests"
+        f" WHERE {where} GROUP BY quarter",
         values,
     )
     hours: dict[int, list[int]] = {}
-    for quarter, *counts in rows:
+    for quarter, *counts in sorted([*map(tuple, others), *rows]):
         clock = datetime.datetime.fromtimestamp(quarter, zone)
         hour = quarter - clock.minute * 60
         before = hours.get(hour, [0] * len(counts))
@@ -295,10 +294,11 @@ def _of_block(
         f" WHERE id BETWEEN ? AND ? AND {where} ORDER BY id {order} LIMIT ?) ORDER BY id {order}",
         (block * BLOCK, block * BLOCK + BLOCK - 1, *values, limit),
     )
-    return _named(rows)
+    return named(rows)
 
 
-def _named(rows: list[Any]) -> list[dict[str, Any]]:
+def named(rows: list[Any]) -> list[dict[str, Any]]:
+    """Rows of FIELDS as they are told in JSON."""
     found = [dict(zip(FIELDS, row, strict=True)) for row in rows]
     for request in found:
         for name in _TRUTHS:
@@ -308,7 +308,7 @@ def _named(rows: list[Any]) -> list[dict[str, Any]]:
 
 def failures(db: apsw.Connection, after_id: int, limit: int) -> list[dict[str, Any]]:
     """The newest requests after `after_id` that failed, newest first."""
-    return _named(
+    return named(
         run(
             db,
             f"SELECT {', '.join(FIELDS)} FROM request_log WHERE id > ?"

@@ -329,6 +329,7 @@ complete --command airoxy --condition '__airoxy_at logs' --long-option group --r
 complete --command airoxy --condition '__airoxy_at logs' --long-option wide --description 'also attempts, first byte, ending and request id'
 complete --command airoxy --condition '__airoxy_at logs' --long-option color --require-parameter --arguments 'auto always never' --description 'whether the status has a colour (default: on a terminal)'
 complete --command airoxy --condition '__airoxy_at logs' --long-option follow --description 'go on with those that come, until Ctrl-C'
+complete --command airoxy --condition '__airoxy_at logs' --long-option here --description 'of a fleet only this host'
 complete --command airoxy --condition '__airoxy_at logs' --long-option json --description 'print one JSON document'
 complete --command airoxy --condition '__airoxy_at stats' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at stats' --long-option today --description 'only today'
