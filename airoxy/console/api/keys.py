@@ -9,7 +9,6 @@ from typing import Any
 from airoxy.config.defaults import default_limits
 from airoxy.console.api.operation import Entity, Operation, fields_of, text_field
 from airoxy.console.api.paging import PAGE, page
-from airoxy.console.api.past import last_uses_of_keys, spent_by_key
 from airoxy.console.api.values import KEY_FIELDS, key_changes
 from airoxy.console.visit import JsonReply, Visit
 from airoxy.core.keys import new_key
@@ -19,6 +18,7 @@ from airoxy.store import keys
 from airoxy.store.limits import SETTABLE, set_limits
 from airoxy.store.names import find_id
 from airoxy.store.schema import transaction
+from airoxy.store.usage.past import last_uses_of_keys, spent_by_key
 from airoxy.views import json_fields
 from airoxy.views import keys as views
 from airoxy.views.json_documents import document_of
@@ -29,8 +29,9 @@ _DAY = 86400
 
 def list_all(visit: Visit) -> JsonReply:
     shown, following = page(visit, keys.list_keys(visit.db))
+    kept = visit.db, visit.services.past, visit.today
     rows = views.list_with_use(
-        visit.db, shown, visit.now, spent_by_key(visit), last_uses_of_keys(visit)
+        visit.db, shown, visit.now, spent_by_key(*kept), last_uses_of_keys(*kept)
     )
     return JsonReply([views.document(row) for row in rows], following=following)
 

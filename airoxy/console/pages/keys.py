@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from airoxy.config.defaults import default_limits
-from airoxy.console.api.past import spent_by_key
 from airoxy.console.forms import limit_fields, number_of, read_limits, read_texts
 from airoxy.console.pages.figures import by_model, request_lines, with_meters
 from airoxy.console.routes import page
@@ -19,6 +18,7 @@ from airoxy.store import groups, keys
 from airoxy.store.limits import set_limits
 from airoxy.store.schema import transaction
 from airoxy.store.usage import requests
+from airoxy.store.usage.past import spent_by_key
 from airoxy.views import keys as views
 from airoxy.views import paste
 
@@ -36,7 +36,7 @@ def show_all(visit: Visit) -> Reply:
 
 def _list(visit: Visit, trouble: str = "", status: int = 200) -> Reply:
     searched, order = visit.query.get("q", "").strip(), visit.query.get("sort", "today")
-    spent = spent_by_key(visit)
+    spent = spent_by_key(visit.db, visit.services.past, visit.today)
     rows = [
         {**key, **{name: spent.get(key["id"], {}).get(name, 0) for name in ("day", "month")}}
         for key in keys.list_keys(visit.db)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from airoxy.calendar import start_ms
-from airoxy.console.api.past import month_totals, spent_by_key
 from airoxy.console.pages.figures import (
     by_model,
     request_lines,
@@ -23,6 +22,7 @@ from airoxy.store.limits import recorded_use
 from airoxy.store.tokens import list_tokens
 from airoxy.store.usage import requests
 from airoxy.store.usage.daily import totals
+from airoxy.store.usage.past import month_totals, spent_by_key
 from airoxy.views.keys import Meter, by_field, meters
 
 #: Keys and failures that are shown.
@@ -33,7 +33,7 @@ def show(visit: Visit) -> Reply:
     """What goes on, today, this month, tokens, keys and what failed last."""
     today = visit.today
     of_today = totals(visit.db, since=today)
-    of_month = month_totals(visit, of_today)
+    of_month = month_totals(visit.db, visit.services.past, visit.today, of_today)
     failed = requests.newest(
         visit.db, limit=_FAILURES,
         wanted=requests.Filter(failed=True, since_ms=start_ms(today, visit.zone)),
@@ -68,7 +68,7 @@ def _limits(visit: Visit) -> dict[str, Meter | None]:
 
 def _dearest(visit: Visit) -> list[dict[str, Any]]:
     """The keys by what they have spent today, each with the limit of which most is used."""
-    spent = spent_by_key(visit)
+    spent = spent_by_key(visit.db, visit.services.past, visit.today)
 
     def order(key: dict[str, Any]) -> tuple[int, int]:
         costs = spent.get(key["id"], {})

@@ -9,11 +9,19 @@ from __future__ import annotations
 import datetime
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import apsw
+
+from airoxy.core.limits.measures import PERIODS, TOTAL
+from airoxy.store.limits import spent_by_keys
+from airoxy.store.usage.daily import costs_by_key, totals
+from airoxy.store.usage.last_use import last_uses
 
 #: For how long it is kept (seconds).
 KEPT = 300.0
+_PERIODS = tuple(period.name for period in PERIODS if period is not TOTAL)
 
 
 class Past:
@@ -34,3 +42,29 @@ class Past:
                 }
                 known = self._known[what, today] = self._clock(), read()
             return known[1]
+
+
+def month_totals(
+    db: apsw.Connection, past: Past, today: datetime.date, of_today: Mapping[str, Any]
+) -> dict[str, int]:
+    """The sums of this month, of which those of today are known."""
+    before = past.of("month", today, lambda: totals(db, since=today.replace(day=1), until=today))
+    return {name: count + of_today[name] for name, count in before.items()}
+
+
+def spent_by_key(
+    db: apsw.Connection, past: Past, today: datetime.date
+) -> dict[int, dict[str, int]]:
+    """What each key that has been used has spent today, this week and this month."""
+    found = dict(past.of("keys", today, lambda: spent_by_keys(db, today, today)))
+    for key, (cost,) in costs_by_key(db, [today], today + datetime.timedelta(1)).items():
+        before = found.get(key, {})
+        found[key] = {period: before.get(period, 0) + cost for period in _PERIODS}
+    return found
+
+
+def last_uses_of_keys(db: apsw.Connection, past: Past, today: datetime.date) -> dict[int, float]:
+    """`store.usage.last_use` of all keys."""
+    before, block = past.of("last uses", today, lambda: last_uses(db))
+    fresh, _ = last_uses(db, block)
+    return {key: max(at, before.get(key, 0)) for key, at in (before | fresh).items()}
