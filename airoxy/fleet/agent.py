@@ -159,7 +159,11 @@ class Session:
                 " WHERE host = %s AND nonce = %s",
                 (membership.waiting(self._db, member), member.host, member.nonce),
             )
-        ((hosts,),) = self._postgres.run("SELECT count(*) FROM airoxy.hosts WHERE left_at IS NULL")
+        ((hosts, version),) = self._postgres.run(
+            "SELECT count(*), (SELECT schema FROM airoxy.fleet) FROM airoxy.hosts"
+            " WHERE left_at IS NULL"
+        )
+        schema.refuse_newer(version)
         with transaction(self._db):
             if hosts != membership.hosts_that_share(self._db):
                 membership.note_hosts(self._db, hosts)

@@ -13,6 +13,7 @@ import apsw
 from airoxy.errors import Conflict
 from airoxy.fleet import sync
 from airoxy.fleet.postgres import FleetError, Postgres
+from airoxy.fleet.schema import refuse_newer
 from airoxy.store.fleet import membership, shared
 from airoxy.store.fleet.membership import Membership
 from airoxy.store.schema import before_commit
@@ -37,7 +38,8 @@ def _agree(db: apsw.Connection, connect: Callable[[Membership], Postgres]) -> No
         raise FleetError(f"Nothing has been changed. {error.message}") from error
     try:
         with postgres.transaction():
-            postgres.run("SELECT version FROM airoxy.fleet FOR UPDATE")
+            ((version,),) = postgres.run("SELECT schema FROM airoxy.fleet FOR UPDATE")
+            refuse_newer(version)
             if not postgres.run(
                 "SELECT 1 FROM airoxy.hosts WHERE host = %s AND left_at IS NULL", (member.host,)
             ):

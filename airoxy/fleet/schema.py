@@ -107,16 +107,21 @@ def prepare(postgres: Postgres, db: apsw.Connection) -> None:
     with postgres.transaction():
         postgres.run("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
         version = schema_version(postgres)
-        if version > len(STEPS):
-            raise FleetError(
-                "The fleet's PostgreSQL was set up by a newer airoxy; upgrade this host. Until then"
-                " it serves on by itself."
-            )
+        refuse_newer(version)
         for number, step in enumerate(STEPS[version:], version + 1):
             postgres.run(step)
             postgres.run("UPDATE airoxy.fleet SET schema = %s", (number,))
         for table in ("requests", "daily"):
             _add_columns(postgres, table, columns(db, table))
+
+
+def refuse_newer(version: int) -> None:
+    """Raises FleetError where the tables have had steps that this airoxy does not know."""
+    if version > len(STEPS):
+        raise FleetError(
+            "The fleet's PostgreSQL was set up by a newer airoxy; upgrade this host. Until then it"
+            " serves on by itself."
+        )
 
 
 def schema_version(postgres: Postgres) -> int:
@@ -170,4 +175,13 @@ def drop_days(postgres: Postgres, before: int) -> None:
                 postgres.run(f"DROP TABLE IF EXISTS airoxy.requests_{day}")
 
 
-__all__ = ["GROUP", "STEPS", "days", "drop_days", "ensure_day", "prepare", "schema_version"]
+__all__ = [
+    "GROUP",
+    "STEPS",
+    "days",
+    "drop_days",
+    "ensure_day",
+    "prepare",
+    "refuse_newer",
+    "schema_version",
+]

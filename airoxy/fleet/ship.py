@@ -125,13 +125,17 @@ class Shipper:
             self._give_sums(member, sums)
 
     def _own(self, member: Membership, last: int = 0) -> None:
-        """Only as long as PostgreSQL knows this host by its nonce."""
-        if not self._postgres.run(
+        """Only as long as PostgreSQL knows this host by its nonce, and its tables are known here:
+        a newer airoxy may have changed them a moment ago."""
+        versions = self._postgres.run(
             "UPDATE airoxy.hosts SET shipped = greatest(shipped, %s), seen_at = now()"
-            " WHERE host = %s AND nonce = %s AND left_at IS NULL RETURNING 1",
+            " WHERE host = %s AND nonce = %s AND left_at IS NULL"
+            " RETURNING (SELECT schema FROM airoxy.fleet)",
             (last, member.host, member.nonce),
-        ):
+        )
+        if not versions:
             raise FleetError("Another airoxy has this host's identity: airoxy fleet join --anew")
+        schema.refuse_newer(versions[0][0])
 
     def _give_rows(self, member: Membership, day: int, rows: Iterable[Row]) -> None:
         names = ", ".join(self._columns)
