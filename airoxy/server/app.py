@@ -42,8 +42,8 @@ from airoxy.server.pool.snapshot import Snapshot
 from airoxy.server.pool.token_limits import TokenLimits
 from airoxy.server.pool.token_state import TokenState
 from airoxy.server.proxy.proxy import Proxy
-from airoxy.server.proxy.turns import NOBODY, Turns
 from airoxy.server.shared_memory import SharedMemory
+from airoxy.server.turns import NOBODY, Turns
 from airoxy.server.unwritten import UnwrittenRequests
 from airoxy.server.writer import Writer
 from airoxy.store import tokens

@@ -12,8 +12,8 @@ from airoxy.server.app import open_server
 from airoxy.server.http.connection import ClientConnection
 from airoxy.server.http.server_state import ServerState
 from airoxy.server.process.memory import LAYOUT
-from airoxy.server.proxy.turns import AT_ONCE
 from airoxy.server.shared_memory import SharedMemory
+from airoxy.server.turns import AT_ONCE
 from tests.fuzz.wire import Transport
 from tests.program import Airoxy
 

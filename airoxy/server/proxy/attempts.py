@@ -25,7 +25,7 @@ from airoxy.server.proxy.answer.peek import begins_overloaded, peek_error, peek_
 from airoxy.server.proxy.body import with_system_line
 from airoxy.server.proxy.conversations import Conversation
 from airoxy.server.proxy.request_log import RequestLog
-from airoxy.server.proxy.turns import TurnsOfKey
+from airoxy.server.turns import TurnsOfKey
 from airoxy.upstream.exchange import Exchange
 from airoxy.upstream.upstream import Upstream, lines
 

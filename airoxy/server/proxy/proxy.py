@@ -41,7 +41,7 @@ from airoxy.server.proxy.body import other_ids, read_request
 from airoxy.server.proxy.conversations import Conversation
 from airoxy.server.proxy.refused_clients import RefusedClients
 from airoxy.server.proxy.request_log import RequestLog
-from airoxy.server.proxy.turns import NOBODY, Turns, TurnsOfKey
+from airoxy.server.turns import NOBODY, Turns, TurnsOfKey
 from airoxy.server.unwritten import Unwritten, UnwrittenRequests
 from airoxy.store.usage import requests
 from airoxy.upstream.upstream import Upstream

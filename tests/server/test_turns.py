@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from airoxy.server.proxy.turns import AT_ONCE, Turns, TurnsOfKey
+from airoxy.server.turns import AT_ONCE, Turns, TurnsOfKey
 
 FLOODING, OTHER = 1, 2
 
