@@ -92,6 +92,14 @@ class OAuth:
 
 
 @dataclass(frozen=True)
+class Connections:
+    """Bounds for connections without a valid client key: open from one address, new a second."""
+
+    per_address: int | None
+    per_second: int | None
+
+
+@dataclass(frozen=True)
 class Backups:
     """The nightly copies of the database: where they go, and how many are kept."""
 
@@ -159,6 +167,7 @@ class Config:
     port: int
     public_url: str | None
     trusted_proxies: tuple[str, ...]
+    connections: Connections
     tls: Tls
     workers: int
     token_refresh_interval: int
@@ -221,6 +230,7 @@ def make_config(
         (sections[section] if section else top)[name] = (values or {}).get(key, setting.default)
     top["price_rows"] = top.pop("pricing")
     top |= {
+        "connections": Connections(**sections["connections"]),
         "tls": Tls(**sections["tls"]),
         "upstream": UpstreamSettings(**sections["upstream"]),
         "oauth": OAuth(**sections["oauth"], proxy=sections["upstream"]["proxy"]),

@@ -68,7 +68,25 @@ SCHEMA: tuple[Setting, ...] = (
         "trusted_proxies",
         Networks(),
         ("127.0.0.0/8", "::1/128"),
-        "Of which proxies in front of airoxy X-Forwarded-Proto and X-Forwarded-Host are believed.",
+        "Of which proxies in front of airoxy X-Forwarded-Proto and X-Forwarded-Host are believed."
+        " Their addresses have none of the bounds of connections.",
+    ),
+    Setting(
+        "connections.per_address",
+        Whole(1, 1_000_000),
+        1000,
+        "How many connections one address may have open on which no valid client key was shown yet;"
+        " above that, new ones are reset. Of IPv6 a network of 64 bits counts as one. Addresses of"
+        " trusted_proxies are not counted.",
+        null="no bound",
+    ),
+    Setting(
+        "connections.per_second",
+        Whole(1, 1_000_000),
+        100,
+        "How many such connections one address may begin in a second, on average; ten times as many"
+        " at once. Each counts until a valid key is shown on it.",
+        null="no bound",
     ),
     Setting(
         "tls.certificate",
@@ -371,6 +389,6 @@ SCHEMA: tuple[Setting, ...] = (
 
 SETTINGS = {setting.key: setting for setting in SCHEMA}
 
-#: The keys that hold other keys: tls, upstream, oauth, defaults, metrics, backup, notify, fleet,
-#: console.
+#: The keys that hold other keys: connections, tls, upstream, oauth, defaults, metrics, backup,
+#: notify, fleet, console.
 SECTIONS = frozenset(key.rpartition(".")[0] for key in SETTINGS) - {""}

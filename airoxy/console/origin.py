@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from airoxy.config import Config
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from airoxy.core.request.addresses import parsed_address
 
 
 class OwnOrigin:
@@ -40,7 +39,7 @@ class OwnOrigin:
         except ValueError:
             return False
         name = name.rstrip(".")
-        return name in self._names or _address(name) is not None
+        return name in self._names or parsed_address(name) is not None
 
     def of(self, host: str, *, is_tls: bool) -> str:
         """The origin of the pages that are called by this Host."""
@@ -51,9 +50,9 @@ class OwnOrigin:
 
     def client(self, peer: str | None, headers: Mapping[str, str]) -> str:
         """The client's address; through a Unix socket or a trusted proxy what that says of it."""
-        address = _address(peer or "")
+        address = parsed_address(peer or "")
         if address is None or any(address in network for network in self._trusted):
-            told = _address(headers.get("x-forwarded-for", "").rpartition(",")[2].strip())
+            told = parsed_address(headers.get("x-forwarded-for", "").rpartition(",")[2].strip())
             address = told or address
         return str(address) if address else "this machine"
 
@@ -74,11 +73,3 @@ def _certified(config: Config) -> tuple[str, ...]:
         return parse(own_certificate(config.tls.certificate)).names
     except (OSError, ValueError):
         return ()
-
-
-def _address(text: str) -> Address | None:
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address

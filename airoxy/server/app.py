@@ -21,6 +21,7 @@ from airoxy.core.request.browsers import preflight
 from airoxy.errors import AiroxyError, InternalError, StoreError
 from airoxy.jobs.refresh import report_interrupted
 from airoxy.journal import about
+from airoxy.server.admission import Admission, admission_to_worker
 from airoxy.server.body_budget import budget_of_worker
 from airoxy.server.endpoints import small_endpoints
 from airoxy.server.http.errors import answer_error
@@ -69,7 +70,12 @@ class ServerApp:
     database: DatabaseFile
     db: apsw.Connection
     shares: ShareReport
+    admission: Admission
     _trouble: str | None = None
+
+    @property
+    def turns(self) -> Turns:
+        return self.proxy.turns
 
     @property
     def load(self) -> Load:
@@ -165,7 +171,9 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     metrics = MetricsEndpoint(config.metrics.allow, pool, metric_counters, read, load)
     usage = UsageEndpoint(proxy.identify, read, config.timezone)
     answer = create_app(proxy, health, metrics, usage, browsers=config.browsers, turns=proxy.turns)
-    app = ServerApp(answer, proxy, unwritten, database, db, ShareReport(limit_counters, db, writer))
+    shares = ShareReport(limit_counters, db, writer)
+    admission = admission_to_worker(config, workers, metric_counters.refuse_connection)
+    app = ServerApp(answer, proxy, unwritten, database, db, shares, admission)
     app.check()
     return app
 

@@ -51,6 +51,7 @@ def readings(metric_counters: MetricCounters) -> Readings:
         load=Load(1, 1, 1),
         ready=frozenset((7,)),
         exhausted=[EVERYTHING],
+        refused_connections={"open": 1},
         stored=Stored(
             {1: "laptop"},
             {7: "one"},

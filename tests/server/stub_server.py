@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from airoxy.errors import AiroxyError, StoreError
+from airoxy.server.admission import Admission
 from airoxy.server.http.request import ClientLeft
 from airoxy.server.metrics import load
 from airoxy.server.metrics.load import Load
@@ -26,6 +27,7 @@ from airoxy.server.process.memory import LAYOUT
 from airoxy.server.process.serve import serve
 from airoxy.server.process.workers import WorkerTimeouts
 from airoxy.server.shared_memory import Layout, Record, Region, SharedMemory
+from airoxy.server.turns import Turns
 
 CONFIG = Path(sys.argv[1])
 HERE = CONFIG.parent
@@ -38,6 +40,7 @@ class StubApp:
         inode = os.fstat(memory.fd).st_ino if memory else 0
         self.who = f"{os.getpid()} {workers} {getattr(config, 'max_attempts', 0)} {inode}"
         self.streams_open = 0
+        self.admission, self.turns = Admission(), Turns()
 
     @property
     def load(self) -> Load:

@@ -16,6 +16,7 @@ from typing import ClassVar, cast
 from airoxy.core.request import head as request_head
 from airoxy.core.request.head import CHUNKED
 from airoxy.errors import AiroxyError, InvalidInput
+from airoxy.server.admission import Newcomer
 from airoxy.server.http.chunks import Chunks
 from airoxy.server.http.deadline import MOST_REST, Deadline, Rest
 from airoxy.server.http.errors import body_timed_out, last_answer
@@ -43,14 +44,15 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_chunks", "_cycle", "_deadline", "_head", "_held", "_idle_time", "_left", "_request",
-        "_rest", "_state", "_timeouts", "flow", "loop", "transport",
+        "_rest", "_state", "_timeouts", "flow", "loop", "newcomer", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
     flow: Flow
 
-    def __init__(self, state: ServerState) -> None:
+    def __init__(self, state: ServerState, newcomer: Newcomer | None = None) -> None:
         self.loop = asyncio.get_running_loop()
+        self.newcomer = newcomer or Newcomer()
         self._state = state
         self._timeouts = state.timeouts
         self._idle_time = state.timeouts.idle
@@ -72,6 +74,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self.flow = Flow(self.loop, self.transport, secure=self._state.secure)
         self._state.connections.add(self)
+        self.newcomer.give_way = self._give_way
         if self._state.ended:
             self.transport.abort()
             return
@@ -84,6 +87,7 @@ class ClientConnection(asyncio.Protocol):
         """The socket is gone, by whoever's doing."""
         self._state.connections.discard(self)
         self._deadline.end()
+        self.newcomer.end()
         request = self._request if self._cycle.state in ANSWERING else None
         self._cycle.on(CLOSE)
         self.flow.end()
@@ -349,6 +353,13 @@ class ClientConnection(asyncio.Protocol):
     def _close(self) -> None:
         self._cycle.on(CLOSE)
         self.transport.close()
+
+    def _give_way(self) -> bool:
+        """Close the connection, if it only waits for a request."""
+        if self._cycle.state not in (IDLE, HEAD) or self.flow.arrived():
+            return False
+        self._close()
+        return True
 
     # Time limits
 

@@ -6,22 +6,30 @@ import asyncio
 import errno
 import socket
 import ssl
+import struct
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
+from airoxy.server.admission import Admission, Newcomer
 from airoxy.server.http.connection import ClientConnection
 from airoxy.server.http.deadline import Timeouts
 from airoxy.server.http.request import Request
 from airoxy.server.http.response import Response
 from airoxy.server.http.server_state import ServerState
 from airoxy.server.http.tls import TLSContext
+from airoxy.server.turns import Turns
 
 TIMEOUTS = Timeouts()
 #: Seconds between two accept(): far more than it takes another worker to wake, and far less than a
 #: client notices.
 PAUSE = 0.001
-#: The same where descriptors or memory have run out; the client waits in the kernel's queue.
+#: So many connections are accepted in one turn of the loop.
+AT_ONCE = 4
+#: What closes a connection that is refused: it costs nothing more, and nobody waits for it.
+_RESET = struct.pack("ii", 1, 0)
+#: Seconds between two accept() where descriptors or memory have run out; clients wait in the
+#: kernel's queue.
 _PAUSE_AT_SHORTAGE = 0.1
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -36,29 +44,27 @@ class HTTPServer:
         tls: TLSContext | None,
         *,
         shared: bool,
+        admission: Admission | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._sockets = list(sockets)
         self._tls = tls
         self._shared = shared
-        self._state = ServerState(answer, secure=tls is not None, timeouts=TIMEOUTS)
+        self._admission = admission or Admission()
+        secure = tls is not None
+        self._state = ServerState(answer, secure=secure, timeouts=TIMEOUTS, turns=turns)
         self._acceptors: list[Acceptor] = []
-        self._servers: list[asyncio.Server] = []
 
-    async def start(self, backlog: int) -> None:
-        """Accept connections from now on; `backlog` is how many the kernel may hold."""
-        connect, loop = partial(ClientConnection, self._state), asyncio.get_running_loop()
-        if self._shared:
-            self._acceptors = [Acceptor(each, connect, self._tls) for each in self._sockets]
-            return
-        for each in self._sockets:
-            server = await loop.create_server(connect, sock=each, ssl=self._tls, backlog=backlog)
-            self._servers.append(server)
+    def start(self) -> None:
+        """Accept connections from now on; within the event loop."""
+        connect, pause = partial(ClientConnection, self._state), PAUSE if self._shared else 0.0
+        self._acceptors = [
+            Acceptor(each, connect, self._tls, self._admission, pause) for each in self._sockets
+        ]
 
     def close(self) -> None:
         """Accept no more, and make each connection's next answer its last. Other workers hold the
         same sockets, so no client is refused."""
-        for server in self._servers:
-            server.close()
         for acceptor in self._acceptors:
             acceptor.close()
         for each in self._sockets:
@@ -78,9 +84,7 @@ class HTTPServer:
     @property
     def handshaking(self) -> bool:
         """Whether there are accepted connections whose TLS handshake is not over."""
-        return bool(self._tls and self._tls.handshakes) or any(
-            acceptor.connecting for acceptor in self._acceptors
-        )
+        return any(acceptor.connecting for acceptor in self._acceptors)
 
     def expire_idle(self, seconds: float) -> None:
         """Close each connection once it has been idle for so long."""
@@ -100,26 +104,36 @@ class HTTPServer:
 
 
 class Acceptor:
-    """Accepts on `sock`, at which several workers wait, until `close`; made within the event loop.
+    """Accepts on `sock` until `close`; made within the event loop.
 
-    A worker pauses accept() for 1 ms after each connection, so that connections that come together
-    spread over the workers: the first to wake would take them all, and keep them for as long as
-    their clients do. This works with any listening socket, one from systemd included.
+    Where several workers wait at the socket, each makes a `pause` of 1 ms after each connection, so
+    that connections that come together spread over the workers: the first to wake would take them
+    all, and keep them for as long as their clients do. This works with any listening socket, one
+    from systemd included.
+
+    In one turn of the loop a few connections are accepted, and one TLS handshake begins, for which
+    its client has spoken first: it takes about a millisecond, and what many clients begin together
+    must not hold up those who are in.
     """
 
     def __init__(
         self,
         sock: socket.socket,
-        factory: Callable[[], asyncio.Protocol],
+        factory: Callable[[Newcomer], asyncio.Protocol],
         tls: ssl.SSLContext | None,
+        admission: Admission,
+        pause: float,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._sock = sock
         self._factory = factory
         self._tls = tls
+        self._admission = admission
+        self._pause_time = pause
         self._pause_timer: asyncio.TimerHandle | None = None
         #: Accepted connections that have no protocol yet, because of TLS.
         self.connecting: set[asyncio.Task[None]] = set()
+        self._handshakes = asyncio.Lock()
         sock.setblocking(False)
         self._listen()
 
@@ -132,25 +146,82 @@ class Acceptor:
 
     def _listen(self) -> None:
         self._pause_timer = None
-        self._loop.add_reader(self._sock, self._accept)
+        self._loop.add_reader(self._sock, self._accept_some)
 
-    def _accept(self) -> None:
+    def _accept_some(self) -> None:
+        for _ in range(1 if self._pause_time else AT_ONCE):
+            if not self._accept():
+                return
+        if self._pause_time:
+            self._pause(self._pause_time)
+
+    def _accept(self) -> bool:
+        """Whether there was a connection."""
         try:
-            sock, _ = self._sock.accept()
+            sock, client = self._sock.accept()
         except OSError as error:
             if error.errno in _SHORTAGES:
                 self._pause(_PAUSE_AT_SHORTAGE)
-            return  # else another worker was faster, or the client has left
+            return False  # else another worker was faster, or the client has left
+        newcomer = self._admission.admit(client[0] if client else "")
+        if newcomer is None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            sock.close()
+            return True
+        newcomer.give_way = partial(_shut_down, sock)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        task = self._loop.create_task(self._connect(sock))
+        task = self._loop.create_task(self._connect(sock, newcomer))
         self.connecting.add(task)
         task.add_done_callback(self.connecting.discard)
-        self._pause(PAUSE)
+        return True
 
     def _pause(self, seconds: float) -> None:
         self._loop.remove_reader(self._sock)
         self._pause_timer = self._loop.call_later(seconds, self._listen)
 
-    async def _connect(self, sock: socket.socket) -> None:
-        with suppress(OSError):  # the client has left already, or its TLS has failed
-            await self._loop.connect_accepted_socket(self._factory, sock, ssl=self._tls)
+    async def _connect(self, sock: socket.socket, newcomer: Newcomer) -> None:
+        factory, connected = partial(self._factory, newcomer), False
+        try:
+            if self._tls is not None:
+                await self._first_word(sock)
+            await self._loop.connect_accepted_socket(factory, sock, ssl=self._tls)
+            connected = True
+        except OSError:
+            pass  # the client has left already, or its TLS has failed
+        finally:
+            if not connected:
+                newcomer.end()
+
+    async def _first_word(self, sock: socket.socket) -> None:
+        """Wait until the client begins its handshake, and for a turn of the loop of its own. Where
+        it does not, its connection is closed. Raises TimeoutError."""
+        spoken: asyncio.Future[None] = self._loop.create_future()
+        sock.setblocking(False)
+        self._loop.add_reader(sock, _settle, spoken, None)
+        timer = self._loop.call_later(TIMEOUTS.head, _settle, spoken, TimeoutError())
+        try:
+            await spoken
+        except BaseException:
+            sock.close()
+            raise
+        finally:
+            timer.cancel()
+            self._loop.remove_reader(sock)
+        async with self._handshakes:
+            await asyncio.sleep(0)
+
+
+def _settle(spoken: asyncio.Future[None], error: Exception | None) -> None:
+    if spoken.done():
+        return
+    if error is None:
+        spoken.set_result(None)
+    else:
+        spoken.set_exception(error)
+
+
+def _shut_down(sock: socket.socket) -> bool:
+    """The loop sees the end of the connection, whoever reads from it."""
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+    return True

@@ -13,6 +13,7 @@ from typing import Protocol
 from airoxy.core.request.head import CHUNKED
 from airoxy.core.request.paths import STREAM_ABOVE, is_upload
 from airoxy.errors import TooLarge
+from airoxy.server.admission import Newcomer
 from airoxy.server.body_budget import UNCOUNTED, BodyBudget
 from airoxy.server.http.flow import Flow
 from airoxy.server.http.head import RequestHead
@@ -40,6 +41,7 @@ class Inlet(Protocol):
 
     flow: Flow
     transport: asyncio.Transport
+    newcomer: Newcomer
 
     def send_continue(self) -> None:
         """Tell the client that its body is welcome."""
@@ -107,6 +109,10 @@ class Request:
     def small_body(self) -> bytes | bytearray | None:
         """All of it, if that is here already and below all limits."""
         return self._taken() if self._size <= UNCOUNTED and self.ended else None
+
+    def identified(self) -> None:
+        """The client has shown a valid key."""
+        self._inlet.newcomer.identified()
 
     async def body(
         self, budget: BodyBudget | None = None, key_id: int = 0

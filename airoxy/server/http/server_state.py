@@ -11,6 +11,7 @@ from airoxy.server.http.deadline import Timeouts
 from airoxy.server.http.request import Request
 from airoxy.server.http.response import Response
 from airoxy.server.http.runner import Runner
+from airoxy.server.turns import Turns
 
 
 class Connected(Protocol):
@@ -25,11 +26,13 @@ class Connected(Protocol):
 @dataclass
 class ServerState:
     """`secure` where clients speak TLS, `leaving` once the worker takes no more requests after
-    those that run, `ended` once even a connection that was accepted before is closed."""
+    those that run, `ended` once even a connection that was accepted before is closed. `turns` are
+    those that bodies are read in."""
 
     answer: Callable[[Request, Response], Awaitable[None]]
     secure: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
+    turns: Turns | None = None
     leaving: bool = False
     ended: bool = False
     connections: set[Connected] = field(default_factory=set)

@@ -7,7 +7,6 @@ is logged, because anybody can send garbage. No connection waits for its client'
 from __future__ import annotations
 
 import ssl
-import weakref
 from typing import Any
 
 from airoxy.config.certificate import Certificate
@@ -26,33 +25,27 @@ def server_context(certificate: Certificate) -> TLSContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
     context.set_alpn_protocols(["http/1.1"])
-    context.sslobject_class = _Talk
+    context.sslobject_class = Talk
     certificate.load_into(context)
     return context
 
 
 class TLSContext(ssl.SSLContext):
-    """A context that knows its connections whose handshake is not over: the loop tells of them only
-    afterwards, and a worker that leaves would cut them off."""
-
-    def __init__(self, *_: Any) -> None:
-        self.handshakes: weakref.WeakSet[_Talk] = weakref.WeakSet()
+    """A context whose connections can still say something where their handshake fails."""
 
     def wrap_bio(
         self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **options: Any
     ) -> ssl.SSLObject:
         talk = super().wrap_bio(incoming, outgoing, *args, **options)
-        assert isinstance(talk, _Talk)
-        talk.outgoing, talk.handshakes = outgoing, self.handshakes
-        self.handshakes.add(talk)
+        assert isinstance(talk, Talk)
+        talk.outgoing = outgoing
         return talk
 
 
-class _Talk(ssl.SSLObject):
+class Talk(ssl.SSLObject):
     """One connection, as uvloop's transport works with it."""
 
     outgoing: ssl.MemoryBIO
-    handshakes: weakref.WeakSet[_Talk]
     _failure: ssl.SSLError | None = None
 
     def do_handshake(self) -> None:
@@ -66,14 +59,12 @@ class _Talk(ssl.SSLObject):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError as error:
-            self.handshakes.discard(self)
             if error.reason == "HTTP_REQUEST":
                 self.outgoing.write(last_answer(InvalidInput(HINT)))
             if not self.outgoing.pending:
                 raise
             self._failure = error
             raise ssl.SSLWantReadError from None
-        self.handshakes.discard(self)
 
     def unwrap(self) -> Any:
         """Our last word is said; a client with an idle connection would give its own only when it

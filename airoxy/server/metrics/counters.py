@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from airoxy.core.billing.usage import COUNTED, counts_of
+from airoxy.server.admission import REASONS
 from airoxy.server.shared_memory import Record, Region, SharedMemory
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ _COUNTED = Record(
     ttfb=_TIME,
     duration=_TIME,
 )
-_METRICS = Record(records_used=1, rows_dropped=1, refused=1, records=RECORDS * _COUNTED)
+_CONNECTIONS = Record(**dict.fromkeys(REASONS, 1))
+_METRICS = Record(
+    records_used=1, rows_dropped=1, refused=1, connections=_CONNECTIONS, records=RECORDS * _COUNTED
+)
 REGION = Region("metrics", _METRICS, locks={"turn": 1})
 
 _REFUSED = _METRICS.at["refused"]
@@ -119,6 +123,17 @@ class MetricCounters:
         """A request had no valid client key."""
         with self._turn:
             self._words[_REFUSED] += 1
+
+    def refuse_connection(self, reason: str) -> None:
+        """One was not accepted, or closed before its time."""
+        with self._turn:
+            self._words[_METRICS.at["connections"] + _CONNECTIONS.at[reason]] += 1
+
+    @property
+    def refused_connections(self) -> dict[str, int]:
+        """How many there were, by reason."""
+        first = _METRICS.at["connections"]
+        return {each: self._words[first + at] for each, at in _CONNECTIONS.at.items()}
 
     @property
     def refused(self) -> int:

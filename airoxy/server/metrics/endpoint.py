@@ -17,6 +17,7 @@ from typing import Any
 import apsw
 
 from airoxy.core.pool import Scope
+from airoxy.core.request.addresses import Network, parsed_address
 from airoxy.core.request.headers import is_forwarded
 from airoxy.errors import Forbidden, StoreError
 from airoxy.server.metrics.counters import MetricCounters
@@ -25,8 +26,6 @@ from airoxy.server.metrics.readings import Readings, Stored
 from airoxy.server.pool.pool import Pool
 from airoxy.store import groups, keys, tokens
 from airoxy.store.fleet.membership import lag
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def networks(allow: Collection[str]) -> list[Network]:
@@ -38,10 +37,10 @@ def may_ask(scope: Mapping[str, Any], allowed: Collection[Network]) -> bool:
     """Whether the request of this ASGI scope is answered."""
     if is_forwarded(scope["headers"]) or not scope.get("client"):
         return False
-    address = ipaddress.ip_address(scope["client"][0].partition("%")[0])
-    # A socket for both families tells IPv4 clients by their mapped addresses.
-    address = getattr(address, "ipv4_mapped", None) or address
-    return address.is_loopback or any(address in network for network in allowed)
+    address = parsed_address(scope["client"][0])
+    return address is not None and (
+        address.is_loopback or any(address in network for network in allowed)
+    )
 
 
 class MetricsEndpoint:
@@ -86,6 +85,7 @@ class MetricsEndpoint:
             counted=self._metric_counters.read(),
             dropped=self._metric_counters.dropped,
             refused=self._metric_counters.refused,
+            refused_connections=self._metric_counters.refused_connections,
             load=self._load(),
             ready=ready,
             stored=self._stored,

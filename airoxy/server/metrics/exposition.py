@@ -232,6 +232,14 @@ class _Families(Collector):
             "Requests without a valid client key.",
             readings.refused,
         )
+        family = CounterMetricFamily(
+            "airoxy_refused_connections",
+            "Connections without a valid client key that were refused or closed to make room.",
+            labels=("reason",),
+        )
+        for reason, count in readings.refused_connections.items():
+            family.add_metric([reason], count)
+        yield family
 
     def _fleet(self) -> Iterator[Metric]:
         fleet = self._readings.stored.fleet

@@ -36,3 +36,5 @@ class Readings:
     stored: Stored
     #: What every token is cooling down for.
     exhausted: Collection[Scope] = ()
+    #: Connections without a valid key that were refused or closed, by reason.
+    refused_connections: Mapping[str, int] = field(default_factory=dict)

@@ -20,15 +20,16 @@ from typing import Any, Protocol
 import uvloop
 
 from airoxy.config.certificate import Certificate
+from airoxy.server.admission import Admission
 from airoxy.server.http.listener import HTTPServer
 from airoxy.server.http.request import Request
 from airoxy.server.http.response import Response
 from airoxy.server.http.tls import TLSContext, server_context
 from airoxy.server.metrics.load import Load
-from airoxy.server.process.binding import BACKLOG
 from airoxy.server.process.child import LEAVE_LATER, LEAVE_NOW, LEAVE_SOON
 from airoxy.server.process.malloc import FreedMemory, keep_freed_memory
 from airoxy.server.shared_memory import SharedMemory
+from airoxy.server.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,10 @@ class Application(Protocol):
     def answer(self) -> Callable[[Request, Response], Awaitable[None]]: ...
     @property
     def load(self) -> Load: ...
+    @property
+    def admission(self) -> Admission: ...
+    @property
+    def turns(self) -> Turns: ...
     def check(self) -> None: ...
     async def startup(self) -> None: ...
     async def aclose(self) -> None: ...
@@ -111,9 +116,12 @@ class _Serving:
     async def run(self, open_app: Callable[[], Application]) -> None:
         app = open_app()
         await app.startup()
-        self._server = HTTPServer(app.answer, self._sockets, self._tls, shared=self._shared)
+        self._server = HTTPServer(
+            app.answer, self._sockets, self._tls,
+            shared=self._shared, admission=app.admission, turns=app.turns,
+        )  # fmt: skip
         self._watch_signals_and_parent()
-        await self._server.start(BACKLOG)
+        self._server.start()
         # What is there now stays: the garbage collector need not look at it again.
         gc.freeze()
         gc.enable()

@@ -96,6 +96,7 @@ class Proxy:
                 await self.turns.wait(NOBODY)
             now = time.time()
             key_id, limits = self._authenticate(request, now)
+        request.identified()
         head = request.head
         request_log = RequestLog(key_id, head.path, now, self.unwritten, method=head.method)
         if groups := self.pool.snapshot.groups:
@@ -131,6 +132,7 @@ class Proxy:
         """Whose key a request has, which is not one of the API's. Raises Unauthorized, NotReady,
         Forbidden."""
         key_id, limits = self._authenticate(request, time.time())
+        request.identified()
         if limits is not None and limits.networks:
             check_address(limits, self._refused.address_of(request))
         return key_id, limits

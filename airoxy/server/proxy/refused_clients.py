@@ -6,11 +6,11 @@ address and MOST_LINES in all, and then how many it has left out.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from airoxy.core.request.addresses import Network, parsed_address
 from airoxy.errors import Unauthorized
 from airoxy.journal import about
 from airoxy.server.http.head import RequestHead
@@ -22,9 +22,6 @@ LINES, MOST_LINES = 10, 100
 _MINUTE = 60.0
 #: So many addresses are remembered as they are told.
 _ADDRESSES = 4096
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass
@@ -81,7 +78,7 @@ class RefusedClients:
         """An address as it is told ("": it is none), and whether a trusted proxy has it."""
         found = self._addresses.get(text)
         if found is None:
-            address = _address(text)
+            address = parsed_address(text)
             trusted = address is not None and any(address in each for each in self.trusted)
             if len(self._addresses) >= _ADDRESSES:
                 self._addresses.clear()
@@ -93,12 +90,3 @@ class RefusedClients:
             log.warning("%d more requests had no valid API key.", self._left_out)
         self._since, self._written, self._left_out = now, 0, 0
         self._lines.clear()
-
-
-def _address(text: str) -> Address | None:
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    # A socket for both families tells IPv4 clients by their mapped addresses.
-    return getattr(address, "ipv4_mapped", None) or address

@@ -23,7 +23,7 @@ async def _told(listening: socket.socket, *, shared: bool, ended: bool) -> bytes
     writer.write(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
     if ended:
         server.abort()
-    await server.start(8)
+    server.start()
     try:
         return await reader.read()
     except ConnectionError:
