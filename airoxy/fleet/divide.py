@@ -1,4 +1,4 @@
-"""Divides the limits of money among the hosts of a fleet, each second, by what is asked of them.
+"""Divides the limits of keys and groups among the hosts of a fleet, each second, by demand.
 
 Invariant: what PostgreSQL has as a host's share is never less than what the host lets in by: it
 grows there first and shrinks here first, on the disk, until the server's report says that what it
@@ -22,7 +22,7 @@ from airoxy.core.limits.measures import PERIODS
 from airoxy.fleet.identity import NotItself
 from airoxy.fleet.postgres import Postgres
 from airoxy.store.fleet import membership, shares
-from airoxy.store.fleet.shares import InMemory, SpendLimit
+from airoxy.store.fleet.shares import DividedLimit, InMemory
 from airoxy.store.limits import spent
 from airoxy.store.schema import generation, snapshot, transaction
 from airoxy.store.usage import days
@@ -31,8 +31,11 @@ from airoxy.store.usage import days
 _LOCK = 0x6169726F_7368
 #: What is left of the demand of a second ago, and where it is none any more.
 _FADES, _NONE = 0.5, 0.05
-#: A share becomes smaller by this part of what is left at the least, so that hosts come to rest.
+#: While it is asked for, a share becomes smaller by this part of what is left at the least.
 _LEAST = 50
+#: So long limits of rates and concurrency are divided after they were asked for (seconds): then
+#: nothing is left in the last minute, and every host has the same share.
+_LINGERS = 75.0
 #: So long a host's demand is heeded after it has told it (by PostgreSQL's clock).
 _FRESH = "interval '10 seconds'"
 
@@ -41,7 +44,7 @@ class _Row(NamedTuple):
     """Of `airoxy.shares`; `demand` is 0 where it was told long ago."""
 
     number: int
-    period: str
+    measure: str
     first_day: int
     host: str
     share: int
@@ -65,12 +68,14 @@ class Divider:
 
     def __init__(self, db: apsw.Connection, postgres: Postgres, host: str) -> None:
         self._db, self._postgres, self._host = db, postgres, host
-        self._limits: dict[SpendLimit, int] = {}
+        self._limits: dict[DividedLimit, int] = {}
         self._generation = -1
         self._asked: dict[int, int] | None = None
         self._demand: dict[int, float] = {}
         #: Those that are not as they are to be in PostgreSQL yet.
-        self._open: set[SpendLimit] = set()
+        self._open: set[DividedLimit] = set()
+        #: When those that have no period were asked for last, here or elsewhere.
+        self._asked_at: dict[DividedLimit, float] = {}
 
     def is_new(self) -> bool:
         """Whether there may be other limits than at the last division."""
@@ -81,7 +86,7 @@ class Divider:
         db = self._db
         if self.is_new():
             self._generation = generation(db)
-            self._limits = shares.limits_of_money(db)
+            self._limits = shares.divided_limits(db)
         if not self._limits:
             return
         # What is held is read before the sums: what moves from one to the other counts twice.
@@ -114,33 +119,38 @@ class Divider:
     # What there is here
 
     def _look(
-        self, now: float, held: Mapping[int, InMemory], kept: Mapping[SpendLimit, HostShare]
-    ) -> dict[SpendLimit, _Here]:
+        self, now: float, held: Mapping[int, InMemory], kept: Mapping[DividedLimit, HostShare]
+    ) -> dict[DividedLimit, _Here]:
         today = days.today(self._db, now)
         firsts = {each.name: day_number(each.first(today)) for each in PERIODS}
         self._note_demand(held)
         asked = self._demand.keys() | self._asked_elsewhere()
+        self._asked_at |= {
+            each: now for each in self._limits if each.least and each.number in asked
+        }
 
-        def rests(limit: SpendLimit, most: int) -> bool:
+        def rests(limit: DividedLimit, most: int) -> bool:
             share = kept.get(limit)
             return (
                 limit.number not in asked
                 and limit not in self._open
+                and now - self._asked_at.get(limit, 0.0) > _LINGERS
                 and share is not None
-                and (share.of, share.first_day) == (most, firsts[limit.period])
+                and (share.of, share.first_day) == (most, firsts.get(limit.measure, 0))
             )
 
         wanted = {each: most for each, most in self._limits.items() if not rests(each, most)}
-        totals = {each.number for each in wanted if each.period == "total"}
+        totals = {each.number for each in wanted if each.measure == "total"}
         costs = {
             number: spent(self._db, number, today, total=number in totals)
-            for number in {each.number for each in wanted}
+            for number in {each.number for each in wanted if each.measure not in shares.RATES}
         }
         return {
             limit: _Here(
                 most,
-                firsts[limit.period],
-                costs[limit.number][limit.period] + held.get(limit.number, InMemory()).held,
+                firsts.get(limit.measure, 0),
+                costs.get(limit.number, {}).get(limit.measure, 0)
+                + held.get(limit.number, InMemory()).used(limit.measure),
                 self._demand.get(limit.number, 0.0),
                 kept.get(limit),
             )
@@ -172,42 +182,42 @@ class Divider:
         rows = self._postgres.run("SELECT host::text FROM airoxy.hosts WHERE left_at IS NULL")
         return {host for (host,) in rows}
 
-    def _rows(self, wanted: Collection[SpendLimit]) -> dict[SpendLimit, list[_Row]]:
-        found: dict[SpendLimit, list[_Row]] = {}
+    def _rows(self, wanted: Collection[DividedLimit]) -> dict[DividedLimit, list[_Row]]:
+        found: dict[DividedLimit, list[_Row]] = {}
         for row in self._postgres.run(
-            "SELECT number, period, first_day, host::text, share, used,"
+            "SELECT number, measure, first_day, host::text, share, used,"
             f" CASE WHEN at > now() - {_FRESH} THEN demand ELSE 0 END"
             " FROM airoxy.shares WHERE number = ANY(%s) ORDER BY first_day",
             (list({each.number for each in wanted}),),
         ):
-            found.setdefault(SpendLimit(*row[:2]), []).append(_Row(*row))
+            found.setdefault(DividedLimit(*row[:2]), []).append(_Row(*row))
         return found
 
     def _begin(
-        self, limit: SpendLimit, mine: _Here, hosts: set[str], found: list[_Row]
+        self, limit: DividedLimit, mine: _Here, hosts: set[str], found: list[_Row]
     ) -> list[_Row]:
         """The first rows of a period: everybody's share of before, or equal ones."""
         before = {row.host: row.share for row in found if row.first_day < mine.first_day}
-        equal = 0 if before else first_share(mine.limit, len(hosts))
+        equal = 0 if before else first_share(mine.limit, len(hosts), limit.least)
         rows = [
             _Row(*limit, mine.first_day, host, before.get(host, equal), 0, 0.0)
             for host in sorted(hosts)
         ]
         self._postgres.insert(
-            "INSERT INTO airoxy.shares (number, period, first_day, host, share, used, demand)"
+            "INSERT INTO airoxy.shares (number, measure, first_day, host, share, used, demand)"
             " VALUES %s",
             rows,
         )
         self._postgres.run(
-            "DELETE FROM airoxy.shares WHERE number = %s AND period = %s AND first_day <"
-            " (SELECT max(first_day) FROM airoxy.shares WHERE number = %s AND period = %s"
+            "DELETE FROM airoxy.shares WHERE number = %s AND measure = %s AND first_day <"
+            " (SELECT max(first_day) FROM airoxy.shares WHERE number = %s AND measure = %s"
             " AND first_day < %s)",
             (*limit, *limit, mine.first_day),
         )
         return rows
 
     def _new(
-        self, limit: SpendLimit, mine: _Here, hosts: set[str], found: list[_Row], known: bool
+        self, limit: DividedLimit, mine: _Here, hosts: set[str], found: list[_Row], known: bool
     ) -> tuple[Part, HostShare]:
         """My part for PostgreSQL, and my share for the server; `known`: nothing was let in by a
         larger share that is not in what was used."""
@@ -215,26 +225,35 @@ class Divider:
         if not rows:
             rows = self._begin(limit, mine, hosts, found)
         (shared,) = [row.share for row in rows if row.host == self._host] or [0]
-        others = [Part(row.share, row.used, row.demand) for row in rows if row.host != self._host]
-        lets_in = min(shared, mine.limit)
-        if mine.share is not None:
-            lets_in = mine.share.within(mine.limit)
+        # What a host that is gone has used counts in its period.
+        others = [
+            Part(row.share, row.used, row.demand)
+            for row in rows
+            if row.host != self._host and (row.host in hosts or not limit.least)
+        ]
+        lets_in = min(shared, mine.limit) if mine.share is None else mine.share.within(mine.limit)
+        lets_in = max(lets_in, limit.least)
         kept = max(lets_in, mine.used) if known else max(shared, lets_in, mine.used)
         part = Part(kept, mine.used, mine.demand)
-        wanted = divide(mine.limit, max(1, len(hosts)), part, others)
+        wanted = divide(mine.limit, max(1, len(hosts)), part, others, limit.least)
         if any(row.first_day > mine.first_day for row in found):
             wanted = min(wanted, kept)
         if wanted > kept:
             part = part._replace(share=wanted)
-        elif 0 < lets_in - wanted <= rest(mine.limit, part, others) // _LEAST:
+        elif (
+            0 < lets_in - wanted <= rest(mine.limit, part, others) // _LEAST
+            and any(each.demand for each in (part, *others))
+        ):  # fmt: skip
             wanted = lets_in
         used = sum(other.used for other in others)
         return part, HostShare(wanted, mine.limit, used, mine.first_day)
 
-    def _write(self, here: Mapping[SpendLimit, _Here], parts: Mapping[SpendLimit, Part]) -> None:
+    def _write(
+        self, here: Mapping[DividedLimit, _Here], parts: Mapping[DividedLimit, Part]
+    ) -> None:
         self._postgres.insert(
-            "INSERT INTO airoxy.shares (number, period, first_day, host, share, used, demand)"
-            " VALUES %s ON CONFLICT (number, period, first_day, host) DO UPDATE SET"
+            "INSERT INTO airoxy.shares (number, measure, first_day, host, share, used, demand)"
+            " VALUES %s ON CONFLICT (number, measure, first_day, host) DO UPDATE SET"
             " share = excluded.share, used = excluded.used, demand = excluded.demand, at = now()",
             [(*limit, here[limit].first_day, self._host, *part) for limit, part in parts.items()],
         )
@@ -242,7 +261,7 @@ class Divider:
     # What becomes of it here
 
     def _keep(
-        self, before: Mapping[SpendLimit, HostShare], after: Mapping[SpendLimit, HostShare]
+        self, before: Mapping[DividedLimit, HostShare], after: Mapping[DividedLimit, HostShare]
     ) -> None:
         changes = {limit: each for limit, each in after.items() if before.get(limit) != each}
         smaller = any(

@@ -23,7 +23,7 @@ from airoxy.store.fleet import membership, merge, shared, usage
 from airoxy.store.fleet.claims import forget_copied
 from airoxy.store.fleet.membership import Membership
 from airoxy.store.fleet.merge import Merge
-from airoxy.store.fleet.shares import begin_with_nothing
+from airoxy.store.fleet.shares import DIVIDED, RATES, begin_with_nothing
 from airoxy.store.key_file import write_key_file
 from airoxy.store.schema import run, transaction
 
@@ -234,32 +234,39 @@ def forget(postgres: Postgres, name: str) -> None:
         if not found:
             raise NotFound(f"The fleet has no host {name}: airoxy fleet status")
         postgres.run("DELETE FROM airoxy.leases WHERE host = %s", found[0])
+        # What it has spent counts in its period; of rates and concurrency it uses nothing any more.
         postgres.run(
             "UPDATE airoxy.shares SET share = least(share, used), demand = 0 WHERE host = %s",
             found[0],
+        )
+        postgres.run(
+            "UPDATE airoxy.shares SET share = 0, used = 0 WHERE host = %s AND measure = ANY(%s)",
+            (*found[0], list(RATES)),
         )
         postgres.run("NOTIFY airoxy")
 
 
 def shares(postgres: Postgres) -> list[dict[str, Any]]:
-    """How each limit of money is divided now, in nano-dollars; `key_id` or `group_id` is None."""
+    """How each limit is divided now: `limit` is its name in JSON, which says the unit; `key_id` or
+    `group_id` is None."""
     rows = postgres.run(
-        "SELECT s.number, s.period, h.name, s.share, s.used FROM airoxy.shares AS s"
+        "SELECT s.number, s.measure, h.name, s.share, s.used FROM airoxy.shares AS s"
         " JOIN airoxy.hosts AS h ON h.host = s.host AND h.left_at IS NULL"
         " WHERE s.first_day = (SELECT max(n.first_day) FROM airoxy.shares AS n"
-        " WHERE n.number = s.number AND n.period = s.period)"
-        " ORDER BY s.number, s.period, h.name"
+        " WHERE n.number = s.number AND n.measure = s.measure)"
+        " ORDER BY s.number, s.measure, h.name"
     )
     return [
         {
             "key_id": number if number < GROUPS_FROM else None,
             "group_id": number - GROUPS_FROM if number > GROUPS_FROM else None,
-            "period": period,
+            "limit": DIVIDED[measure].column,
             "host": name,
-            "share_nanousd": share,
-            "used_nanousd": used,
+            "share": share,
+            "used": used,
         }
-        for number, period, name, share, used in rows
+        for number, measure, name, share, used in rows
+        if measure in DIVIDED  # a newer airoxy may have more
     ]
 
 

@@ -72,16 +72,16 @@ CREATE TABLE airoxy.leases (               -- who refreshes a token now; only he
 );
 """
 _SHARES = """
-CREATE TABLE airoxy.shares (               -- of limits of money, in nano-dollars
+CREATE TABLE airoxy.shares (               -- of limits of keys and groups, in their units
     number bigint NOT NULL,                -- the key or group
-    period text NOT NULL,
-    first_day int NOT NULL,                -- of the period, since 1970-01-01
+    measure text NOT NULL,                 -- a period of money, or another measure
+    first_day int NOT NULL,                -- of the period, since 1970-01-01; 0: of none
     host uuid NOT NULL,
     share bigint NOT NULL,                 -- not less than what the host lets in by
     used bigint NOT NULL,                  -- with what is held for running requests
     demand double precision NOT NULL,      -- requests in the last seconds
     at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (number, period, first_day, host)
+    PRIMARY KEY (number, measure, first_day, host)
 ) WITH (fillfactor = 50);
 CREATE INDEX shares_asked ON airoxy.shares (number) WHERE demand > 0;
 """

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from airoxy.core.limits.division import HostShare
 from airoxy.store.fleet import shares
-from airoxy.store.fleet.shares import SpendLimit
+from airoxy.store.fleet.shares import DividedLimit
 from airoxy.store.schema import run
 from airoxy.views.formats import dollars
 from airoxy.views.json_documents import document_of
@@ -102,7 +102,7 @@ def test_a_host_that_joins_gets_its_share_from_what_the_others_have_left(hosts, 
     while ask(a, key).status == 200:
         pass
     *_, b = hosts(1, agents=False)
-    assert shares_here(b)[SpendLimit(1, "day")] == HostShare(0, 20_000_000)
+    assert shares_here(b)[DividedLimit(1, "day")] == HostShare(0, 20_000_000)
     b.airoxy.start()
     b.start_agent()
     refused = eventually(lambda: (answer := ask(b, key)).status == 429 and answer)
@@ -119,7 +119,7 @@ def test_a_share_is_given_up_only_when_what_is_held_of_it_is_known(hosts, upstre
         held.wait_arrived(2)
         # The other one is asked for all of it, for some divisions.
         others = [pool.submit(ask, b, key) for _ in range(4)]
-        eventually(lambda: shares_here(a)[SpendLimit(1, "day")].most < 20_000_000)
+        eventually(lambda: shares_here(a)[DividedLimit(1, "day")].most < 20_000_000)
         more = [pool.submit(ask, b, key) for _ in range(4)]
         eventually(lambda: sum(each.done() for each in others + more) >= 4)
         held.open()
@@ -130,15 +130,15 @@ def test_a_share_is_given_up_only_when_what_is_held_of_it_is_known(hosts, upstre
 
 def test_forgetting_a_host_frees_what_it_has_not_spent(hosts, upstream):
     (a, b), key = fleet_of(hosts, upstream, 2, "--spend-per-day", "0.5")
-    assert shares_here(a)[SpendLimit(1, "day")].most == DOLLAR // 4
+    assert shares_here(a)[DividedLimit(1, "day")].most == DOLLAR // 4
     status = a.airoxy.json("fleet", "status")
     assert unlike(document_of("fleet status"), status) == set()
-    assert [(each["key_id"], each["host"], each["share_nanousd"]) for each in status["shares"]] == [
+    assert [(each["key_id"], each["host"], each["share"]) for each in status["shares"]] == [
         (1, "a", DOLLAR // 4),
         (1, "b", DOLLAR // 4),
     ]
     (line, _) = [line for line in a.airoxy.cli("fleet", "status").splitlines() if "laptop" in line]
-    assert line.split() == ["laptop", "day", "a", dollars(DOLLAR // 4), dollars(0)]
+    assert line.split() == ["laptop", "spend-per-day", "a", dollars(DOLLAR // 4), dollars(0)]
     b.stop_agent(kill=True)
     b.airoxy.kill()
     assert ask(a, key).status == 200
@@ -146,6 +146,6 @@ def test_forgetting_a_host_frees_what_it_has_not_spent(hosts, upstream):
 
     def all_mine():
         ask(a, key)
-        return shares_here(a)[SpendLimit(1, "day")].most == DOLLAR // 2
+        return shares_here(a)[DividedLimit(1, "day")].most == DOLLAR // 2
 
     eventually(all_mine)

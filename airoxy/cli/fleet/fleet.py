@@ -16,6 +16,8 @@ from airoxy.cli.confirm import add_yes, agreed
 from airoxy.cli.doctor.finding import Check
 from airoxy.cli.fleet.check import fleet
 from airoxy.cli.parsing.arguments import name_argument
+from airoxy.core.limits.table import LIMITS
+from airoxy.core.limits.units import MONEY
 from airoxy.errors import EXIT_FAILED, AiroxyError, InvalidInput
 from airoxy.views.formats import dollars
 from airoxy.views.times import past, span, with_times
@@ -215,21 +217,25 @@ def _show_shares(context: Context, divided: list[dict[str, Any]]) -> None:
     from airoxy.store import groups, keys
 
     names = keys.names(context.database), groups.names(context.database)
+    options = {limit.column: limit.option.removeprefix("--") for limit in LIMITS}
     context.say()
     context.table(
         (
             (
                 names[0].get(row["key_id"], "") or f"group {names[1].get(row['group_id'], '?')}",
-                row["period"],
+                options[row["limit"]],
                 row["host"],
-                dollars(row["share_nanousd"]),
-                dollars(row["used_nanousd"]),
+                *(_amount(row["limit"], row[name]) for name in ("share", "used")),
             )
             for row in divided
         ),
-        ("LIMIT OF", "PERIOD", "HOST", "SHARE", "USED"),
+        ("LIMIT OF", "LIMIT", "HOST", "SHARE", "USED"),
         right=("SHARE", "USED"),
     )
+
+
+def _amount(limit: str, amount: int) -> str:
+    return dollars(amount) if limit.endswith(MONEY.suffix) else f"{amount:,}"
 
 
 def _leave_arguments(parser: ArgumentParser) -> None:

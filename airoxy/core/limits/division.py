@@ -1,7 +1,8 @@
-"""How the hosts of a fleet divide a limit of money among themselves.
+"""How the hosts of a fleet divide a limit among themselves: of money, rates, or concurrency.
 
 Invariant: the shares of all hosts together are never more than the limit and what was used. Nobody
-takes what another has, and who gives something up has stopped to use it before.
+takes what another has, and who gives something up has stopped to use it before. Only where a limit
+is so small that not every host can have one request of it are there more.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ _EQUALLY = 15
 
 
 class HostShare(NamedTuple):
-    """What one host may spend: `most` of the limit `of`, in nano-dollars. `others` is what all
-    other hosts have spent, as it was known in the period that began on day `first_day`."""
+    """What one host may use: `most` of the limit `of`, in its unit. `others` is what all other
+    hosts have used, as it was known in the period that began on day `first_day`."""
 
     most: int
     of: int
     others: int = 0
     first_day: int = 0
+
+    def alone(self) -> HostShare:
+        """In a period in which nothing is known of the others."""
+        return self._replace(others=0)
 
     def within(self, limit: int) -> int:
         """The share of what has become of the limit; more of it comes with the next division."""
@@ -36,19 +41,22 @@ class Part(NamedTuple):
     demand: float = 0.0
 
 
-def first_share(limit: int, hosts: int) -> int:
+def first_share(limit: int, hosts: int, least: int = 0) -> int:
     """Of a limit that has not been divided yet."""
-    return limit // max(1, hosts)
+    return max(least, limit // max(1, hosts))
 
 
-def divide(limit: int, hosts: int, mine: Part, others: Sequence[Part]) -> int:
-    """My new share. Of `hosts` some may have no part, and of the others some may be gone."""
+def divide(limit: int, hosts: int, mine: Part, others: Sequence[Part], least: int = 0) -> int:
+    """My new share. Of `hosts` some may have no part, and of the others some may be gone. Each has
+    `least` at the least."""
     left = rest(limit, mine, others)
     asked = mine.demand + sum(other.demand for other in others)
-    equal = left * _EQUALLY // (100 * hosts) if asked > 0 else left // hosts
-    by_demand = int(left * (100 - _EQUALLY) * mine.demand / asked) // 100 if asked > 0 else 0
-    free = limit - sum(other.share for other in others)
-    return max(mine.used, min(mine.used + equal + by_demand, free))
+    parts = _EQUALLY / hosts + (100 - _EQUALLY) * mine.demand / asked if asked > 0 else 100 / hosts
+    # A little more, since 2.9999999 requests would be two.
+    part = int(left * parts / 100 + 1e-6)
+    kept = least * max(0, hosts - 1 - len(others))
+    free = limit - kept - sum(max(least, other.share) for other in others)
+    return max(mine.used, least, min(mine.used + part, free))
 
 
 def rest(limit: int, mine: Part, others: Sequence[Part]) -> int:

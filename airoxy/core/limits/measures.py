@@ -47,7 +47,7 @@ class Use(NamedTuple):
     """What a key or a group has used and holds. `spent` is by the names of PERIODS; `requests` and
     `tokens` are those of each second of the last minute, the oldest first; `held` (nano-dollars)
     and `tokens_held` are for the `running` requests. Periods are those of `zone`. Where this is
-    one of the `hosts` of a fleet, all of it is of this host; `shares` are by the names of PERIODS.
+    one of the `hosts` of a fleet, all of it is of this host; `shares` are by the names of measures.
     """
 
     spent: Mapping[str, int]
@@ -59,6 +59,15 @@ class Use(NamedTuple):
     zone: datetime.tzinfo = datetime.UTC
     hosts: int = 0
     shares: Mapping[str, HostShare] = {}
+
+    def share(self, measure: Measure, most: int) -> HostShare:
+        """What this host may use of a limit of so much."""
+        if not self.hosts:
+            return HostShare(most, most)
+        found = self.shares.get(measure.name)
+        if found is None:
+            return HostShare(first_share(most, self.hosts, measure.least), most)
+        return found._replace(most=max(measure.least, found.within(most)))
 
 
 class Refusal(NamedTuple):
@@ -72,9 +81,14 @@ class Refusal(NamedTuple):
 
 
 class Measure(Protocol):
-    """`field` is what the use is called in JSON, empty where the usage log does not tell it;
-    `costs`: it counts only for requests that cost something."""
+    """`name` is what the shares of a fleet's hosts are called, none of which is under `least`;
+    `field` is what the use is called in JSON, empty where the usage log does not tell it; `costs`:
+    it counts only for requests that cost something."""
 
+    @property
+    def name(self) -> str: ...
+    @property
+    def least(self) -> int: ...
     @property
     def field(self) -> str: ...
     @property
@@ -92,7 +106,11 @@ class Spend:
     """Money in a period, with what running requests may cost."""
 
     period: Period
-    costs = True
+    costs, least = True, 0
+
+    @property
+    def name(self) -> str:
+        return self.period.name
 
     @property
     def field(self) -> str:
@@ -102,14 +120,10 @@ class Spend:
         return use.spent.get(self.period.name)
 
     def refuse(self, most: int, use: Use, now: float) -> Refusal | None:
-        spent = self.used(use) or 0
-        if use.hosts:
-            share = use.shares.get(self.period.name, HostShare(first_share(most, use.hosts), most))
-            if spent + use.held < share.within(most):
-                return None
-            spent += share.others
-        elif spent + use.held < most:
+        spent, share = self.used(use) or 0, use.share(self, most)
+        if spent + use.held < share.most:
             return None
+        spent += share.others
         money = f"{exact_dollars(most)} {self.period.of or f'per {self.period.name}'}"
         if spent >= most:
             until = self.period.end(now, use.zone)
@@ -130,45 +144,53 @@ class Spend:
 class Requests:
     """Requests in the last sixty seconds, whenever one looks."""
 
+    name, least = "requests", 1
     field, costs = "requests_last_minute", False
 
     def used(self, use: Use) -> int:
         return sum(use.requests)
 
     def refuse(self, most: int, use: Use, now: float) -> Refusal | None:
-        if self.used(use) < most:
+        used, share = self.used(use), use.share(self, most)
+        if used < share.most:
             return None
-        return _rate(f"{most} requests per minute", _opens(use.requests, most, now), now)
+        until = _opens(use.requests, share.most, now)
+        return _rate(f"{most} requests per minute", most, used, share, use.hosts, until, now)
 
 
 class Tokens:
     """Tokens in the last sixty seconds, with those that running requests may use."""
 
+    name, least = "tokens", 1
     field, costs = "tokens_last_minute", True
 
     def used(self, use: Use) -> int:
         return sum(use.tokens)
 
     def refuse(self, most: int, use: Use, now: float) -> Refusal | None:
-        if self.used(use) + use.tokens_held < most:
+        used, share = self.used(use) + use.tokens_held, use.share(self, most)
+        if used < share.most:
             return None
-        left = most - use.tokens_held
+        left = share.most - use.tokens_held
         until = _opens(use.tokens, left, now) if left > 0 else now + SOON
-        return _rate(f"{most} tokens per minute", until, now)
+        return _rate(f"{most} tokens per minute", most, used, share, use.hosts, until, now)
 
 
 class Running:
     """Requests that run at the same time."""
 
+    name, least = "running", 1
     field, costs = "", False
 
     def used(self, use: Use) -> int:
         return use.running
 
     def refuse(self, most: int, use: Use, now: float) -> Refusal | None:
-        if use.running < most:
+        used, share = use.running, use.share(self, most)
+        if used < share.most:
             return None
-        return _rate(f"{most} concurrent requests", now + SOON, now)
+        limit = f"{most} concurrent requests"
+        return _rate(limit, most, used, share, use.hosts, now + SOON, now)
 
 
 def wait_of(until: float, now: float) -> int:
@@ -176,10 +198,17 @@ def wait_of(until: float, now: float) -> int:
     return max(1, math.ceil(until - now))
 
 
-def _rate(limit: str, until: float, now: float) -> Refusal:
+def _rate(
+    limit: str, most: int, used: int, share: HostShare, hosts: int, until: float, now: float
+) -> Refusal:
+    """`most` is the limit, of which this host has used so much of its share."""
+    told = f"has reached its limit of {limit}"
+    if share.most < most and used + share.others < most:
+        until = min(until, now + SHARE_SOON)
+        told = f"has a limit of {limit}, and this one of {hosts} hosts has used its share of it"
     wait = wait_of(until, now)
     seconds = "second" if wait == 1 else "seconds"
-    return Refusal(f"has reached its limit of {limit}; try again in {wait} {seconds}.", until)
+    return Refusal(f"{told}; try again in {wait} {seconds}.", until)
 
 
 def _opens(counts: Sequence[int], most: int, now: float) -> float:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from airoxy.core.limits.measures import MINUTE
 from airoxy.errors import AiroxyError
 from airoxy.server.shared_memory import FileLock, Record, Region, SharedMemory
+from airoxy.store.fleet.shares import InMemory
 
 #: Keys with limits that have been used since the service started.
 SLOTS = 4096
@@ -157,17 +158,28 @@ class LimitCounters:
         """Whether this is the worker that reports `totals`; another one does when it ends."""
         return self._memory.lock(REGION, "report").try_acquire()
 
-    def totals(self) -> dict[int, tuple[int, int]]:
-        """Of each key and group: the nano-dollars that are held for it or on their way to the
-        database, and how many requests have asked since it got its slot."""
-        ids = self._words[_IDS : _IDS + self._words[_USED]].tolist()
+    def used_slots(self) -> int:
+        """How many slots are somebody's, or were."""
+        return self._words[_USED]
+
+    def totals(self, slots: range, second: int) -> dict[int, InMemory]:
+        """What the keys and groups in these slots have used and hold."""
         found = {}
-        for slot, number in enumerate(ids):
-            if number > 0:
-                if self.held(slot) or self.unwritten(slot):
-                    self.forget_dead(slot)
-                asked = self._words[_FIRST + slot * _SLOT + _ASKED]
-                found[number] = self.held(slot) + self.unwritten(slot), asked
+        ids = self._words[_IDS + slots.start : _IDS + slots.stop].tolist()
+        for slot, number in zip(slots, ids, strict=True):
+            if number <= 0:
+                continue
+            base = _FIRST + slot * _SLOT
+            if any(self._sum(slot, column) for column in _COLUMNS):
+                self.forget_dead(slot)
+            recent = self._words[base + _LATEST] > second - MINUTE
+            found[number] = InMemory(
+                self.held(slot) + self.unwritten(slot),
+                self._words[base + _ASKED],
+                sum(self.requests(slot, second)) if recent else 0,
+                (sum(self.tokens(slot, second)) if recent else 0) + self.tokens_held(slot),
+                self.running(slot),
+            )
         return found
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ import datetime
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -69,6 +70,7 @@ class Limiter:
     _spent: dict[int, tuple[datetime.date, Mapping[str, int]]] = field(default_factory=dict)
     _seen: dict[int, Mapping[str, int]] = field(default_factory=dict)
     _fresh: set[int] = field(default_factory=set)
+    _divided: dict[int, datetime.date] = field(default_factory=dict)
 
     async def admit(self, head: RequestHead, limits: KeyLimits) -> Reservation:
         """Count the request and let it run, before anything of its body is looked at. Raises
@@ -193,14 +195,13 @@ class Limiter:
     def _use(self, slot: int, holder: Holder, now: float) -> Use:
         limit_counters, limits, second = self.limit_counters, holder.limits, int(now)
         costs: dict[str, int] = {}
-        shares: Mapping[str, HostShare] = {}
         held, hosts = 0, self.hosts()
+        shares = self._shares_of(holder.number, now) if hosts else {}
         if limits.spend:
             held, unwritten = limit_counters.held(slot), limit_counters.unwritten(slot)
             costs = {name: cost + unwritten for name, cost in self._spent_by(holder, now).items()}
             self._seen[holder.number] = costs
             if hosts:
-                shares = self._shares.get(holder.number, shares)
                 of_others = {name: share.others for name, share in shares.items()}
                 self._seen[holder.number] = {
                     name: cost + of_others.get(name, 0) for name, cost in costs.items()
@@ -223,13 +224,8 @@ class Limiter:
         total = holder.limits.spend_total is not None
         day, costs = self._spent.get(number, (None, _NOTHING))
         try:
-            version = schema.data_version(self.db)
-            if version != self._version:
-                self._fresh.clear()
-                self._version = version
+            self._look()
             if number not in self._fresh or day != today:
-                if self.hosts():
-                    self._shares[number] = self._read_shares(number, today)
                 costs = spent(self.db, number, today, total=total)
                 self._spent[number] = (today, costs)
                 self._fresh.add(number)
@@ -237,14 +233,27 @@ class Limiter:
             pass  # the snapshot says so
         return costs
 
-    def _read_shares(self, number: int, today: datetime.date) -> Mapping[str, HostShare]:
-        """What others have spent counts in its own period; the shares hold until there are new
-        ones."""
-        firsts = {each.name: day_number(each.first(today)) for each in PERIODS}
-        return {
-            name: share if share.first_day == firsts[name] else share._replace(others=0)
-            for name, share in shares_of(self.db, number).items()
-        }
+    def _shares_of(self, number: int, now: float) -> Mapping[str, HostShare]:
+        """They hold until there are new ones; what others have spent counts in its own period."""
+        today = day_of(now, self.zone)
+        with suppress(apsw.Error):  # the snapshot says so
+            self._look()
+            if self._divided.get(number) != today:
+                firsts = {each.name: day_number(each.first(today)) for each in PERIODS}
+                self._shares[number] = {
+                    name: share if share.first_day == firsts.get(name, 0) else share.alone()
+                    for name, share in shares_of(self.db, number).items()
+                }
+                self._divided[number] = today
+        return self._shares.get(number, {})
+
+    def _look(self) -> None:
+        """What was read holds until something is committed."""
+        version = schema.data_version(self.db)
+        if version != self._version:
+            self._fresh.clear()
+            self._divided.clear()
+            self._version = version
 
 
 def _error(refused: Refusal, now: float, told: Headers) -> AiroxyError:

@@ -14,7 +14,7 @@ from typing import Any
 import apsw
 
 from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM, Holder, KeyLimits, of_key
-from airoxy.core.limits.shares import share_of_holder, share_of_token
+from airoxy.core.limits.shares import share_of_token
 from airoxy.core.limits.sharing import ALL, GROUP, Sharer
 from airoxy.core.limits.table import Limits
 from airoxy.core.pool import Scope, Token
@@ -148,7 +148,7 @@ class Snapshot:
         for key_id in key_ids:
             own = self._own_limits.get(key_id)
             combined = KeyLimits.of(
-                None if own is None else share_of_holder(of_key(key_id, own), self._hosts),
+                None if own is None else of_key(key_id, own),
                 self._of_group(self.groups.get(key_id, 0)),
                 self._of_group(EVERYBODY),
             )
@@ -158,8 +158,7 @@ class Snapshot:
                 self.limits[key_id] = combined
 
     def _of_group(self, group_id: int) -> Holder | None:
-        holder = self._group_limits.get(group_id)
-        return None if holder is None else share_of_holder(holder, self._hosts)
+        return self._group_limits.get(group_id)
 
     def is_limited(self, number: int) -> bool:
         """Whether the key, the group (their numbers as Holders) or the token (its negative id) is

@@ -1,5 +1,5 @@
-"""What this host may spend of each limit of money, and what its server holds of it, between the
-server and the agent of a fleet.
+"""What this host may use of each limit of money, rates and concurrency, and what its server has
+used of it, between the server and the agent of a fleet.
 
 Invariant: shares are made smaller here before the fleet is told; what the server held when it knew
 of that is in `fleet_held` once `fleet.reported` is `fleet.division`.
@@ -19,56 +19,73 @@ from airoxy.core.limits.measures import Spend
 from airoxy.core.limits.table import LIMITS
 from airoxy.store.schema import run
 
-_SPENDING = {limit.column: limit.measure.period.name for limit in LIMITS
-             if isinstance(limit.measure, Spend)}  # fmt: skip
+#: The measures of the limits, by their columns.
+_MEASURES = {limit.column: limit.measure for limit in LIMITS if limit.measure}
+#: The limits by the names of their measures.
+DIVIDED = {limit.measure.name: limit for limit in LIMITS if limit.measure}
+#: Those that are not of money, by their names; they have no period.
+RATES = {each.name: each for each in _MEASURES.values() if not isinstance(each, Spend)}
 
 
-class SpendLimit(NamedTuple):
-    """A limit of money: whose (the number as a Holder's), and in which of PERIODS, by its name."""
+class DividedLimit(NamedTuple):
+    """Whose limit (the number as a Holder's), and of which measure, by its name."""
 
     number: int
-    period: str
+    measure: str
+
+    @property
+    def least(self) -> int:
+        """What every host has of it."""
+        return RATES[self.measure].least if self.measure in RATES else 0
 
 
 class InMemory(NamedTuple):
-    """What the server's memory has of a key or group."""
+    """What the server's memory has of a key or group: the money that is held or on its way to the
+    database, how many have asked, what came in the last minute, and what runs."""
 
     held: int = 0
     asked: int = 0
+    requests: int = 0
+    tokens: int = 0
+    running: int = 0
+
+    def used(self, measure: str) -> int:
+        """Of money only what is not in the sums."""
+        return int(getattr(self, measure if measure in RATES else "held"))
 
 
-def limits_of_money(db: apsw.Connection) -> dict[SpendLimit, int]:
+def divided_limits(db: apsw.Connection) -> dict[DividedLimit, int]:
     """Those of all keys and groups, whether they are in force or not."""
-    columns = ", ".join(_SPENDING)
+    columns = ", ".join(_MEASURES)
     found = {}
     for number, *values in run(
         db,
         f"SELECT id, {columns} FROM api_keys WHERE removed_at IS NULL"
         f" UNION ALL SELECT id + {GROUPS_FROM}, {columns} FROM groups",
     ):
-        for period, limit in zip(_SPENDING.values(), values, strict=True):
+        for measure, limit in zip(_MEASURES.values(), values, strict=True):
             if limit is not None:
-                found[SpendLimit(number, period)] = int(limit)
+                found[DividedLimit(number, measure.name)] = int(limit)
     return found
 
 
 def shares_of(db: apsw.Connection, number: int) -> dict[str, HostShare]:
-    """By the names of the periods."""
+    """By the names of the measures."""
     rows = run(
         db,
-        "SELECT period, most, of, others, first_day FROM fleet_shares WHERE number = ?",
+        "SELECT measure, most, of, others, first_day FROM fleet_shares WHERE number = ?",
         (number,),
     )
-    return {period: HostShare(*share) for period, *share in rows}
+    return {measure: HostShare(*share) for measure, *share in rows}
 
 
-def all_shares(db: apsw.Connection) -> dict[SpendLimit, HostShare]:
-    rows = run(db, "SELECT number, period, most, of, others, first_day FROM fleet_shares")
-    return {SpendLimit(number, period): HostShare(*share) for number, period, *share in rows}
+def all_shares(db: apsw.Connection) -> dict[DividedLimit, HostShare]:
+    rows = run(db, "SELECT number, measure, most, of, others, first_day FROM fleet_shares")
+    return {DividedLimit(*row[:2]): HostShare(*row[2:]) for row in rows}
 
 
 def keep_shares(
-    db: apsw.Connection, changes: Mapping[SpendLimit, HostShare], *, smaller: bool
+    db: apsw.Connection, changes: Mapping[DividedLimit, HostShare], *, smaller: bool
 ) -> None:
     """In the caller's transaction. `smaller`: some of them."""
     db.cursor().executemany(
@@ -81,7 +98,7 @@ def keep_shares(
 
 def begin_with_nothing(db: apsw.Connection) -> None:
     """In the caller's transaction: others have divided all limits that there are."""
-    nothing = {limit: HostShare(0, most) for limit, most in limits_of_money(db).items()}
+    nothing = {limit: HostShare(0, most) for limit, most in divided_limits(db).items()}
     keep_shares(db, nothing, smaller=True)
 
 
@@ -96,11 +113,11 @@ def divisions(db: apsw.Connection) -> tuple[int, int] | None:
     return (rows[0][0], rows[0][1]) if rows else None
 
 
-def report(db: apsw.Connection, division: int, totals: Mapping[int, tuple[int, int]]) -> None:
+def report(db: apsw.Connection, division: int, totals: Mapping[int, InMemory]) -> None:
     """In the caller's transaction: this is what the server holds, and it knows this division."""
     run(db, "DELETE FROM fleet_held")
     db.cursor().executemany(
-        "INSERT INTO fleet_held VALUES (?, ?, ?)",
+        "INSERT INTO fleet_held VALUES (?, ?, ?, ?, ?, ?)",
         [(number, *each) for number, each in totals.items() if any(each)],
     )
     run(db, "UPDATE fleet SET reported = ?1 WHERE division >= ?1", (division,))

@@ -43,19 +43,22 @@ CREATE TABLE fleet_leases (                -- refreshes, as the agent has been a
 """
 
 SHARES = """
-CREATE TABLE fleet_shares (                -- what this host may spend of a limit of money
+CREATE TABLE fleet_shares (                -- what this host may use of a limit
     number INTEGER NOT NULL,               -- the key or group
-    period TEXT NOT NULL,
-    most INTEGER NOT NULL,                 -- nano-dollars, of the limit ...
+    measure TEXT NOT NULL,                 -- a period of money, or another measure
+    most INTEGER NOT NULL,                 -- of the limit ...
     of INTEGER NOT NULL,
-    others INTEGER NOT NULL,               -- what the other hosts had spent, in the period that
+    others INTEGER NOT NULL,               -- what the other hosts had used, in the period that
     first_day INTEGER NOT NULL,            -- ... began on this day
-    PRIMARY KEY (number, period)
+    PRIMARY KEY (number, measure)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE fleet_held (                  -- what the server's memory has of keys and groups
     number INTEGER PRIMARY KEY,
     held INTEGER NOT NULL,                 -- nano-dollars that are not in the sums yet
-    asked INTEGER NOT NULL                 -- requests that have asked for admission
+    asked INTEGER NOT NULL,                -- requests that have asked for admission
+    requests INTEGER NOT NULL,             -- in the last minute
+    tokens INTEGER NOT NULL,               -- with what running requests may use
+    running INTEGER NOT NULL
 ) STRICT;
 ALTER TABLE fleet ADD COLUMN division INTEGER NOT NULL DEFAULT 0;   -- +1 where a share shrinks
 ALTER TABLE fleet ADD COLUMN reported INTEGER NOT NULL DEFAULT -1;  -- fleet_held knows of that one

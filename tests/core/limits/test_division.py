@@ -1,4 +1,4 @@
-"""A limit of money is divided by demand, and never given out twice."""
+"""A limit is divided by demand, and never given out twice."""
 
 from __future__ import annotations
 
@@ -52,3 +52,34 @@ def test_however_demand_turns_the_shares_are_never_more_than_the_limit(seed):
         parts[number] = mine._replace(share=divide(limit, hosts, mine, others))
         assert parts[number].share >= used
         assert sum(part.share for part in parts) <= limit
+
+
+def test_each_host_has_one_request_even_of_a_limit_that_another_uses_up():
+    busy = divide(10, 3, Part(4, 4, 9.0), [Part(3, 0), Part(3, 0)], least=1)
+    assert busy == 4
+    assert divide(10, 3, Part(3, 0), [Part(4, 4, 9.0), Part(3, 0)], least=1) == 1
+    assert divide(10, 3, Part(4, 4, 9.0), [Part(1, 0), Part(0, 0)], least=1) == 8
+    assert divide(10, 3, Part(4, 4, 9.0), [Part(1, 0)], least=1) == 8
+    assert divide(2, 3, Part(0, 0), [Part(1, 1), Part(1, 1)], least=1) == 1
+    assert first_share(2, 3, least=1) == 1
+
+
+def test_of_a_small_limit_nothing_is_lost_by_rounding():
+    assert divide(4, 1, Part(2, 2, 7.3), [], least=1) == 4
+    assert divide(3, 3, Part(1, 0), [Part(1, 0), Part(1, 0)], least=1) == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_used_in_a_minute_stays_within_the_limit_however_demand_turns(seed):
+    chance = random.Random(seed)
+    hosts = chance.randrange(1, 9)
+    limit = chance.randrange(hosts, 200)
+    parts = [Part(first_share(limit, hosts, 1), 0) for _ in range(hosts)]
+    for _ in range(300):
+        number = chance.randrange(hosts)
+        share = max(1, parts[number].share)
+        mine = Part(share, chance.randrange(share + 1), chance.choice([0.0, 1.0, 50.0]))
+        others = [part for n, part in enumerate(parts) if n != number]
+        parts[number] = mine._replace(share=divide(limit, hosts, mine, others, 1))
+        assert parts[number].share >= max(1, mine.used)
+        assert sum(max(1, part.share) for part in parts) <= limit
