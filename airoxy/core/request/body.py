@@ -29,9 +29,9 @@ _LONGEST_MODEL = 200
 
 #: What has a model first, among members that are neither long nor nested, and from the last list on
 #: nothing that is nested deeper; as a client writes it that puts no blanks between.
-_TEXT, _PLAIN = rb'"[^"\\]{0,999}(?:\\.[^"\\]{0,999}){0,99}"', rb"[-+.0-9Ea-z]{1,30}"
+_TEXT, _PLAIN = rb'"[^"\\]{0,999}+(?:\\.[^"\\]{0,999}+){0,99}+"', rb"[-+.0-9Ea-z]{1,30}+"
 _MEMBER = rb'"[a-z_]{1,40}":(?:' + _TEXT + b"|" + _PLAIN + b")"
-_FRONT = re.compile(rb"\{(?:" + _MEMBER + rb',){0,9}"model":"([ -!#-\[\]-~]{1,99})",')
+_FRONT = re.compile(rb"\{(?:" + _MEMBER + rb',){0,9}?"model":"([ -!#-\[\]-~]{1,99})",')
 _BACK = re.compile(
     rb"(?:," + _MEMBER + rb'|,"[a-z_]{1,40}":\{(?:' + _MEMBER + rb",?){0,9}\}){0,20}?"
     rb'(?:,"stream":(true|false))?\}'
