@@ -43,8 +43,8 @@ class UpstreamConnection(asyncio.Protocol):
     """`fault` is why no more can come; `sent` is set by its user when the request is out."""
 
     __slots__ = (
-        "_answer", "_drained", "_held", "_on_lost", "_read_paused", "_read_timeout", "_share",
-        "_timer", "_transport", "_wake", "active_at", "fault", "loop", "sent", "write_paused",
+        "_answer", "_drained", "_held", "_on_lost", "_read_timeout", "_share", "_timer",
+        "_transport", "_wake", "active_at", "fault", "loop", "read_paused", "sent", "write_paused",
     )  # fmt: skip
 
     def __init__(
@@ -65,7 +65,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._answer: UpstreamResponse | None = None
         self._wake: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._read_paused = False
+        self.read_paused = False
         self._share: TurnShare | None = None
         #: What has to wait for its turn.
         self._held = b""
@@ -104,8 +104,8 @@ class UpstreamConnection(asyncio.Protocol):
         """The reader has caught up."""
         if self._held:
             return
-        if self._read_paused and self._transport is not None and self.usable():
-            self._read_paused = False
+        if self.read_paused and self._transport is not None and self.usable():
+            self.read_paused = False
             self.active_at = self.loop.time()
             self._transport.resume_reading()
 
@@ -123,7 +123,8 @@ class UpstreamConnection(asyncio.Protocol):
             and transport.get_write_buffer_size() == 0
         ):
             self._answer = self._wake = self._share = None
-            self.resume()
+            if self.read_paused:
+                self.resume()
             self.active_at = self.loop.time()
             return True
         self.drop()
@@ -218,8 +219,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._wake()
 
     def _pause_reading(self) -> None:
-        if not self._read_paused and self._transport is not None:
-            self._read_paused = True
+        if not self.read_paused and self._transport is not None:
+            self.read_paused = True
             self._transport.pause_reading()
 
     def eof_received(self) -> None:
@@ -285,7 +286,7 @@ class UpstreamConnection(asyncio.Protocol):
         answer, now = self._answer, self.loop.time()
         if answer is None or answer.complete or self.fault is not None:
             return
-        if self._read_paused or not (self.sent or self.write_paused):
+        if self.read_paused or not (self.sent or self.write_paused):
             self.active_at = now  # airoxy makes it wait: a slow reader, or a body still arriving
         deadline = self.active_at + self._read_timeout
         if now < deadline:

@@ -263,8 +263,8 @@ class Exchange:
         data = answer.take()
         if answer.complete:
             self.close()
-        elif self._connection is not None:
-            self._connection.resume()
+        elif (connection := self._connection) is not None and connection.read_paused:
+            connection.resume()
         return data
 
     def _drop(self) -> None:

@@ -8,7 +8,7 @@ parser and the upstream client give them; both refuse a line break in a value.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import unquote_to_bytes
 
 from airoxy.core.pool import Token
@@ -86,11 +86,13 @@ def is_forwarded(headers: Headers) -> bool:
     return any(name in _BY_PROXIES or name.startswith(_FORWARDING) for name, _ in headers)
 
 
-def to_client(headers: Headers) -> Headers:
-    """The headers of an answer as the client gets them; content-length and cookies stay."""
+def to_client(headers: Headers, named: Mapping[bytes, bytes] | None = None) -> Headers:
+    """The headers of an answer as the client gets them; content-length and cookies stay. `named`
+    are the same by their names, where that is known."""
+    if _HOP_BY_HOP.isdisjoint(dict(headers) if named is None else named):
+        # So there is no `connection` either.
+        return headers
     passed = [header for header in headers if header[0] not in _HOP_BY_HOP]
-    if len(passed) == len(headers):  # so there is no `connection` either
-        return passed
     return _without(passed, _named_by_connection(headers))
 
 

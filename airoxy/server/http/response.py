@@ -81,9 +81,12 @@ class Response:
 
     def begin(self, status: int, headers: Headers) -> None:
         """The head; it goes out with the first piece, or with `flush`."""
+        closes = False
         for name, value in headers:
             if name == b"content-length":
                 self._left = int(value)
+            elif name == b"connection" and value == b"close":
+                closes = True
         head, outlet, cycle = self._head, self._outlet, self._cycle
         if head.for_page:
             headers = [*without_cors(headers), *ALLOWED]
@@ -96,7 +99,7 @@ class Response:
             else:
                 self._chunked = True
                 more = (_CHUNKED,)
-        if CLOSE in headers:
+        if closes:
             self._is_last = True
         elif self._is_last or cycle.state is DEAF or outlet.is_last:
             self._is_last = True

@@ -7,10 +7,9 @@ from its id, so that no worker waits for another to allocate one.
 
 from __future__ import annotations
 
-import threading
+import contextlib
 from array import array
 from collections.abc import Collection, Mapping
-from contextlib import AbstractContextManager
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -62,10 +61,9 @@ class TokenState:
     def __init__(self, memory: SharedMemory, *, shared: bool = False) -> None:
         self._words = memory.words(REGION)
         self._lock = memory.lock(REGION, "choice")
-        # Nobody contends for that of this process; it costs a fifth of contextlib's null.
-        self._choice = self._lock if shared else threading.Lock()
+        self._choice = self._lock if shared else contextlib.nullcontext()
 
-    def turn(self) -> AbstractContextManager[bool | None]:
+    def turn(self) -> contextlib.AbstractContextManager[None]:
         """Choosing a token and marking it used is one step for all workers (microseconds)."""
         return self._choice
 

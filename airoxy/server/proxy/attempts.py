@@ -139,9 +139,9 @@ class Attempts:
         once = not head.takes_system and creates(head.method, head.path)
         lead += self._credential(token, head)
         await exchange.send(lead, body, length=request.length, once=once)
-        if not request.ended:
-            request.forget()  # an early answer
-        request.watch(exchange)
+        if not request.ended:  # an early answer
+            request.forget()
+            request.watch(exchange)
         return exchange
 
     def _credential(self, token: Token, head: RequestHead) -> bytes:

@@ -121,8 +121,9 @@ async def relay(
     """Pass `answer` on, with the headers `told` beside what `cut` leaves of its own. Its last piece
     goes after `before_end`, which is given the id of the container that the answer names. Raises
     UpstreamError or ClientLeft where it breaks off."""
-    count = request_log.answered(answer.status, dict(answer.headers))
-    headers = to_client(answer.headers)
+    named = dict(answer.headers)
+    count = request_log.answered(answer.status, named)
+    headers = to_client(answer.headers, named)
     if cut is not None:
         headers = cut(headers)
     client.begin(answer.status, headers + told if told else headers)
