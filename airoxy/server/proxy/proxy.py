@@ -108,10 +108,14 @@ class Proxy:
             if self.turns.are_shared(key_id, now):
                 await self.turns.wait(key_id)
             await self._serve(request, response, request_log, limits)
-        except ClientLeft:
+        except ClientLeft as left:
             request_log.client_left()
+            left.__traceback__ = None
         except AiroxyError as error:
             request_log.failed(error)
+            # The exchange keeps it, and its frames the exchange and the body: they would be garbage
+            # that only the collector finds.
+            error.__traceback__ = None
             if not response.begun:
                 raise
             # The answer has begun: it is broken off.
