@@ -3,9 +3,10 @@
 A request has a slot from before it is sent upstream until its row is committed. When a worker is
 killed, another one adopts its slots and writes the rows.
 
-Invariant: a slot is valid whenever its worker is killed. What is noted later goes behind what is
-kept, or into the area that is not in use, and one word says which is and how long. Before a row is
-committed its slot has the row's id, so that whoever adopts the slot can see whether it was.
+Invariant: a slot is valid whenever its worker is killed. What belongs together is written by one
+call, with the word last that makes it valid; events are copied one behind the other into zeros, and
+half of one is none. Before a row is committed its slot has the row's id, so that whoever adopts the
+slot can see whether it was.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import marshal
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 from airoxy.core.billing.usage import Usage
@@ -23,9 +26,8 @@ from airoxy.server.shared_memory import FileLock, Record, Region, SharedMemory
 PLACES = 256
 #: Slots are had by blocks; pages that no request touches cost nothing.
 BLOCKS, _PER_BLOCK = 512, 64
-#: Characters of a path and of a model's name that are kept.
-_PATH, _MODEL = 208, 128
-_REQUEST_ID = 104
+#: Bytes of a path, of a model's name, and of a request id that are kept.
+_PATH, _MODEL, _REQUEST_ID = 208, 128, 104
 #: Bytes of what is kept of an answer.
 ROOM = 2640
 
@@ -43,53 +45,61 @@ PROGRESS = (
     "counted_results",
     "used",
 )
-#: The forms of answers that are kept as they came: a document, or the events that matter.
-FORMS = ("json", "sse", "chat")
+#: The states of an answer, in the lowest bits of a word. A stream has begun, and its events that
+#: matter are kept as they came:
+BEGUN = {"sse": 1, "chat": 2}
+#: An answer has ended, and nothing was wrong. Above these bits there are milliseconds.
+WHOLE = {"json": 3, "sse": 4, "chat": 5}
+#: Something was noted instead, in the one area or in the other. Above, there is its length.
+_NOTED, _NOTED_OVER_KEPT = 6, 7
+STATE_BITS = 8
+_STATES = (1 << STATE_BITS) - 1
+_FORMS = {state: form for states in (BEGUN, WHOLE) for form, state in states.items()}
 
 _SLOT = Record(
     # Without words of their own: with another order, what is noted is of another layout.
     **{f"progress_{name}": 0 for name in PROGRESS},
     **{f"usage_{each.name}": 0 for each in fields(Usage)},
-    row_id=1,
-    counted=1,
-    current=1,  # the area in use: its byte offset, its kind, and above 32 bits its length
-    token_id=1,
-    attempts=1,
-    key_id=1,
-    group_id=1,  # 0: none
-    began_ms=1,
-    flags=1,
-    path=_PATH // 8,
-    model=_MODEL // 8,
-    used=1,
-    form=1,
     status=1,
     ttfb_ms=1,
     text_tokens=1,
-    duration_ms=1,
-    ended=1,
     request_id=_REQUEST_ID // 8,
-    first=ROOM // 8,
-    second=ROOM // 8,
+    kept=ROOM // 8,
+    state_and_more=1,
+    row_id=1,
+    counted=1,
+    retries=1,
+    key_id=1,
+    group_id=1,  # 0: none
+    began=1,  # Unix time, a double
+    is_stream=1,
+    is_uncounted=1,
+    path=_PATH // 8,
+    model=_MODEL // 8,
+    token_id=1,  # 0: the slot is not used
+    noted=ROOM // 8,
 )
 _REGION = Record(owners=BLOCKS, slots=BLOCKS * _PER_BLOCK * _SLOT)
 REGION = Region("unwritten", _REGION, locks={"turn": 1, "place": PLACES})
 
-#: The fields from `row_id` to `used`, which is written last.
-_BEGIN = struct.Struct(f"<9q{_PATH}s{_MODEL}sq")
-#: The fields from `form` to `first`.
-_ANSWER = struct.Struct(f"<6q{_REQUEST_ID}s{ROOM}s")
-_ANSWER_AT = _SLOT.at["form"] * 8
-_ROW_ID, _COUNTED, _CURRENT = _SLOT.at["row_id"], _SLOT.at["counted"], _SLOT.at["current"]
-_TOKEN, _ATTEMPTS, _USED = _SLOT.at["token_id"], _SLOT.at["attempts"], _SLOT.at["used"]
-_TEXT, _DURATION, _ENDED = _SLOT.at["text_tokens"], _SLOT.at["duration_ms"], _SLOT.at["ended"]
-_STREAM, _UNCOUNTED, _HAS_MODEL = 1, 2, 4
+# Each of these two groups of fields is written by one call. They have the state in common: of a new
+# request's answer nothing is known.
+#: From `status` to the state.
+_ANSWER = struct.Struct(f"<2q8x{_REQUEST_ID}s{ROOM}sq")
+#: From the state to `token_id`; the first four are 0.
+_REQUEST = struct.Struct(f"<32x2qd2q{_PATH}s{_MODEL}sq")
+_STATE = _SLOT.at["state_and_more"]
+#: Where these are from the state on, in words.
+_STATUS, _TEXT, _KEPT, _ROW_ID, _COUNTED, _RETRIES, _TOKEN, _NOTES = (
+    _SLOT.at[name] - _STATE
+    for name in (
+        "status", "text_tokens", "kept", "row_id", "counted", "retries", "token_id", "noted"
+    )
+)  # fmt: skip
+#: Stands for no model.
+NO_MODEL = b"\xff"
 #: The last version that does not look for the same object twice, which takes half as long again.
 _MARSHAL = 2
-#: Where the areas begin in a slot (bytes).
-_FIRST, _SECOND = _SLOT.at["first"] * 8, _SLOT.at["second"] * 8
-#: In `current`, where the bytes are an answer's own.
-_AS_IT_CAME = 1 << 31
 
 
 class Kept(NamedTuple):
@@ -102,9 +112,101 @@ class Kept(NamedTuple):
     text_tokens: int
     duration_ms: int
     #: Whether it has ended, and nothing was wrong.
-    ended: bool
-    request_id: str | None
+    is_whole: bool
+    request_id: bytes
     raw: bytes
+
+
+class Slot:
+    """A slot of this worker; its state is at this `word` of the region."""
+
+    __slots__ = ("_bytes", "_words", "answer", "kept", "request", "word")
+
+    def __init__(self, words: memoryview[int], as_bytes: memoryview[int], word: int) -> None:
+        self.word = word
+        self._words, self._bytes = words, as_bytes
+        kept = (word + _KEPT) * 8
+        #: Where the events of a stream that matter are copied to.
+        self.kept = as_bytes[kept : kept + ROOM]
+        # Calls without a frame of their own, which is a third of what it costs to keep a request.
+        #: Takes key, group or 0, time, is_stream, is_uncounted, path, model (or NO_MODEL), token.
+        self.request = partial(_REQUEST.pack_into, as_bytes, word * 8)
+        #: Takes status, ttfb_ms, request id, document or nothing, and state with milliseconds.
+        self.answer = partial(_ANSWER.pack_into, as_bytes, (word + _STATUS) * 8)
+
+    def retry(self, token_id: int) -> None:
+        """The request goes out again, with this token."""
+        self._words[self.word + _TOKEN] = token_id
+        self._words[self.word + _RETRIES] += 1
+
+    def keep_text(self, form: str, tokens: int, duration_ms: int) -> None:
+        """So much text has come of a stream."""
+        self._words[self.word + _TEXT] = tokens
+        self._words[self.word] = duration_ms << STATE_BITS | BEGUN[form]
+
+    def end_stream(self, form: str, duration_ms: int) -> None:
+        """A stream has ended, and nothing was wrong."""
+        self._words[self.word] = duration_ms << STATE_BITS | WHOLE[form]
+
+    def note(self, progress: tuple[Any, ...]) -> bool:
+        """Keep `progress` (of what marshal takes) in the place of what was kept or noted before;
+        False if it is too long."""
+        written = marshal.dumps(progress, _MARSHAL)
+        if (length := len(written)) > ROOM:
+            return False
+        # The area that is not in use.
+        state, area = _NOTED, _NOTES
+        if self._words[self.word] & _STATES == _NOTED:
+            state, area = _NOTED_OVER_KEPT, _KEPT
+        at = (self.word + area) * 8
+        self._bytes[at : at + length] = written
+        self._words[self.word] = length << STATE_BITS | state
+        return True
+
+    def read(self) -> Unwritten:
+        """What another worker has written here."""
+        word, kept, progress = self.word, None, None
+        state, row_id, counted, retries = self._words[word : word + 4]
+        key_id, group_id, began, is_stream, is_uncounted, path, model, token_id = (
+            _REQUEST.unpack_from(self._bytes, word * 8)
+        )
+        if state & _STATES in _FORMS:
+            kept = self._read_kept()
+        elif state:
+            at = (word + (_NOTES if state & _STATES == _NOTED else _KEPT)) * 8
+            written = self._bytes[at : at + (state >> STATE_BITS)]
+            progress = marshal.loads(written)  # noqa: S302 - airoxy wrote it
+        return Unwritten(
+            self,
+            row_id,
+            key_id,
+            group_id or None,
+            _text(path),
+            began,
+            _text(model) if model[:1] != NO_MODEL else None,
+            bool(is_stream),
+            bool(is_uncounted),
+            token_id,
+            retries + 1,
+            bool(counted),
+            kept,
+            progress,
+        )
+
+    def _read_kept(self) -> Kept:
+        status, ttfb_ms, request_id, raw, state = _ANSWER.unpack_from(
+            self._bytes, (self.word + _STATUS) * 8
+        )
+        return Kept(
+            _FORMS[state & _STATES],
+            status,
+            ttfb_ms,
+            self._words[self.word + _TEXT],
+            state >> STATE_BITS,
+            state & _STATES in WHOLE.values(),
+            request_id.rstrip(b"\0"),
+            raw.rstrip(b"\0"),
+        )
 
 
 @dataclass(frozen=True)
@@ -113,15 +215,15 @@ class Unwritten:
     what was noted last. There may be a row of the id `row_id`, and `counted` says that the metrics
     have it already."""
 
-    slot: int
+    slot: Slot
     row_id: int
     key_id: int
     group_id: int | None
     path: str
-    began_ms: int
+    began: float
     model: str | None
     is_stream: bool
-    uncounted: bool
+    is_uncounted: bool
     token_id: int
     attempts: int
     counted: bool
@@ -130,140 +232,62 @@ class Unwritten:
 
 
 class UnwrittenRequests:
-    """This worker's slots in `memory`; a slot is the number of its first word."""
+    """This worker's slots in `memory`."""
 
     def __init__(self, memory: SharedMemory) -> None:
         self._memory = memory
         self._words = memory.words(REGION)
         self._bytes = self._words.cast("B")
         self._turn = memory.lock(REGION, "turn")
-        self._free: list[int] = []
+        #: Its blocks by their numbers.
+        self._blocks: dict[int, list[Slot]] = {}
+        #: Slots for requests that are about to be sent; see `grow`.
+        self.unused: list[Slot] = []
         with self._turn:
             self.place = self._take_place()
 
-    # A request
-
-    def begin(
-        self,
-        key_id: int,
-        path: str,
-        began_ms: int,
-        model: str | None,
-        token_id: int,
-        is_stream: bool = False,
-        uncounted: bool = False,
-        group_id: int | None = None,
-    ) -> int | None:
-        """A slot for a request that is about to be sent; None where there is none left."""
-        if not self._free and not self._take_block():
-            return None
-        slot = self._free.pop()
-        flags = is_stream * _STREAM + uncounted * _UNCOUNTED
-        if model is not None:
-            flags += _HAS_MODEL
-        _BEGIN.pack_into(
-            self._bytes, slot * 8,
-            0, 0, 0, token_id, 1, key_id, group_id or 0, began_ms, flags,
-            path.encode(), model.encode() if model else b"", 1,
-        )  # fmt: skip
-        return slot
-
-    def retry(self, slot: int, token_id: int) -> None:
-        """The request goes out again, with this token."""
-        self._words[slot + _TOKEN] = token_id
-        self._words[slot + _ATTEMPTS] += 1
-
-    def keep(
-        self,
-        slot: int,
-        form: int,
-        raw: bytes,
-        status: int,
-        ttfb_ms: int,
-        duration_ms: int,
-        ended: bool,
-        request_id: bytes,
-    ) -> bool:
-        """Keep `raw`, with which an answer begins or, with `ended`, all of it. False if it is too
-        long, or something is noted already."""
-        length = len(raw)
-        if length > ROOM or self._words[slot + _CURRENT]:
-            return False
-        _ANSWER.pack_into(
-            self._bytes, slot * 8 + _ANSWER_AT,
-            form, status, ttfb_ms, 0, duration_ms, ended, request_id, raw,
-        )  # fmt: skip
-        self._words[slot + _CURRENT] = length << 32 | _AS_IT_CAME | _FIRST
-        return True
-
-    def keep_more(self, slot: int, raw: bytes, duration_ms: int) -> bool:
-        """The answer goes on with this; False if there is no room for it."""
-        current = self._words[slot + _CURRENT]
-        kept, length = current >> 32, len(raw)
-        if kept + length > ROOM or not current & _AS_IT_CAME:
-            return False
-        at = slot * 8 + _FIRST + kept
-        self._bytes[at : at + length] = raw
-        self._words[slot + _DURATION] = duration_ms
-        self._words[slot + _CURRENT] = current + (length << 32)
-        return True
-
-    def keep_text(self, slot: int, tokens: int, duration_ms: int) -> None:
-        """So much text has come of what is kept."""
-        self._words[slot + _TEXT] = tokens
-        self._words[slot + _DURATION] = duration_ms
-
-    def keep_end(self, slot: int, duration_ms: int) -> None:
-        """What is kept has ended, and nothing was wrong."""
-        self._words[slot + _DURATION] = duration_ms
-        self._words[slot + _ENDED] = True
-
-    def note(self, slot: int, progress: tuple[Any, ...]) -> bool:
-        """Keep `progress` (of what marshal takes) in the place of what was kept or noted before;
-        False if it is too long."""
-        written = marshal.dumps(progress, _MARSHAL)
-        length = len(written)
-        if length > ROOM:
-            return False
-        start = _FIRST
-        if self._words[slot + _CURRENT] & (_AS_IT_CAME - 1) == start:
-            start = _SECOND
-        at = slot * 8 + start
-        self._bytes[at : at + length] = written
-        self._words[slot + _CURRENT] = length << 32 | start
-        return True
+    def grow(self) -> bool:
+        """More unused slots; False if there are none."""
+        with self._turn:
+            for block in range(BLOCKS):
+                if not self._words[block]:
+                    self.unused += reversed(self._own(block))
+                    return True
+        return False
 
     # The writer
 
-    def inserted(self, slots: Iterable[int | None], row_id: int) -> None:
+    def inserted(self, slots: Iterable[Slot | None], row_id: int) -> None:
         """The transaction that inserts their rows, from this id on, is about to be committed."""
         words = self._words
         for each, slot in enumerate(slots, row_id):
             if slot is not None:
-                words[slot + _ROW_ID] = each
+                words[slot.word + _ROW_ID] = each
 
-    def count(self, slots: Iterable[int | None]) -> None:
+    def count(self, slots: Iterable[Slot | None]) -> None:
         """The metrics have these."""
         words = self._words
         for slot in slots:
             if slot is not None:
-                words[slot + _COUNTED] = 1
+                words[slot.word + _COUNTED] = 1
 
-    def free(self, slots: Iterable[int | None]) -> None:
+    def free(self, slots: Iterable[Slot | None]) -> None:
         """These are in the database, or given up."""
-        words, free = self._words, self._free.append
+        words, free = self._words, self.unused.append
         for slot in slots:
             if slot is not None:
-                words[slot + _USED] = 0
+                words[slot.word + _TOKEN] = 0
                 free(slot)
 
     def close(self) -> None:
         """Give the blocks back, but for those that still have something to be written."""
         with self._turn:
-            for block in range(BLOCKS):
-                if self._words[block] == self.place + 1 and not self._used_slots(block):
+            for block, slots in self._blocks.items():
+                if not any(map(self._is_used, slots)):
                     self._words[block] = 0
-        self._free.clear()
+        for slot in chain.from_iterable(self._blocks.values()):
+            slot.kept.release()
+        self.unused.clear()
         self._bytes.release()
 
     # Workers that were killed
@@ -286,57 +310,21 @@ class UnwrittenRequests:
         with self._turn:
             for block in range(BLOCKS):
                 if self._words[block] == place + 1:
-                    used = self._used_slots(block)
-                    found += [self._read(slot) for slot in used]
-                    self._words[block] = self.place + 1
-                    self._free += [slot for slot in _slots(block) if slot not in used]
+                    used = [slot for slot in self._own(block) if self._is_used(slot)]
+                    found += [slot.read() for slot in used]
+                    self.unused += [slot for slot in self._blocks[block] if slot not in used]
         return found
-
-    def _read(self, slot: int) -> Unwritten:
-        values = _BEGIN.unpack_from(self._bytes, slot * 8)
-        row_id, counted, current, token_id, attempts, key_id, group_id, *more = values
-        began_ms, flags, path, model, _ = more
-        kept = progress = None
-        at = slot * 8 + (current & (_AS_IT_CAME - 1))
-        written = bytes(self._bytes[at : at + (current >> 32)])
-        if current & _AS_IT_CAME:
-            kept = self._read_kept(slot, written)
-        elif current:
-            progress = marshal.loads(written)  # noqa: S302 - airoxy wrote it
-        return Unwritten(
-            slot,
-            row_id,
-            key_id,
-            group_id or None,
-            path.rstrip(b"\0").decode(errors="ignore"),
-            began_ms,
-            model.rstrip(b"\0").decode(errors="ignore") if flags & _HAS_MODEL else None,
-            bool(flags & _STREAM),
-            bool(flags & _UNCOUNTED),
-            token_id,
-            attempts,
-            bool(counted),
-            kept,
-            progress,
-        )
-
-    def _read_kept(self, slot: int, raw: bytes) -> Kept:
-        form, status, ttfb_ms, text_tokens, duration_ms, ended, request_id, _ = _ANSWER.unpack_from(
-            self._bytes, slot * 8 + _ANSWER_AT
-        )
-        name = request_id.rstrip(b"\0").decode("latin-1") or None
-        return Kept(FORMS[form], status, ttfb_ms, text_tokens, duration_ms, bool(ended), name, raw)
 
     # Blocks and places
 
-    def _take_block(self) -> bool:
-        with self._turn:
-            for block in range(BLOCKS):
-                if not self._words[block]:
-                    self._words[block] = self.place + 1
-                    self._free += reversed(_slots(block))
-                    return True
-        return False
+    def _own(self, block: int) -> list[Slot]:
+        """Have the slots of this block from now on."""
+        first = _REGION.at["slots"] + block * _PER_BLOCK * _SLOT.size + _STATE
+        words = range(first, first + _PER_BLOCK * _SLOT.size, _SLOT.size)
+        slots = [Slot(self._words, self._bytes, word) for word in words]
+        self._blocks[block] = slots
+        self._words[block] = self.place + 1
+        return slots
 
     def _take_place(self) -> int:
         """A place that no worker has, and from which nothing is left to be adopted."""
@@ -346,13 +334,12 @@ class UnwrittenRequests:
                 return place
         raise RuntimeError(f"More than {PLACES} workers are running; restart airoxy.")
 
-    def _used_slots(self, block: int) -> list[int]:
-        return [slot for slot in _slots(block) if self._words[slot + _USED]]
+    def _is_used(self, slot: Slot) -> bool:
+        return bool(self._words[slot.word + _TOKEN])
 
     def _place_lock(self, place: int) -> FileLock:
         return self._memory.lock(REGION, "place", place)
 
 
-def _slots(block: int) -> range:
-    first = _REGION.at["slots"] + block * _PER_BLOCK * _SLOT.size
-    return range(first, first + _PER_BLOCK * _SLOT.size, _SLOT.size)
+def _text(written: bytes) -> str:
+    return written.rstrip(b"\0").decode(errors="ignore")

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from airoxy.server.unwritten import UnwrittenRequests
+from airoxy.server.unwritten import Slot, UnwrittenRequests
 from airoxy.store import tokens
 from airoxy.store.schema import transaction
 from airoxy.store.usage import requests
@@ -57,7 +57,7 @@ class _Task(NamedTuple):
     row: requests.Row | None
     operation: Operation | None
     committed: Callable[[], Any] | None
-    slot: int | None
+    slot: Slot | None
 
 
 class Writer:
@@ -75,7 +75,7 @@ class Writer:
         self._db = db
         self._limit = limit
         self._count_rows = count
-        self._uncounted: deque[tuple[requests.Row, int | None]] = deque()
+        self._uncounted: deque[tuple[requests.Row, Slot | None]] = deque()
         self._dropped_counted = 0
         self._queue: deque[_Task] = deque()
         self._used: dict[int, int] = {}
@@ -98,7 +98,7 @@ class Writer:
         self,
         row: requests.Row,
         committed: Callable[[], Any] | None = None,
-        slot: int | None = None,
+        slot: Slot | None = None,
         *,
         counted: bool = False,
     ) -> None:
@@ -125,7 +125,7 @@ class Writer:
         self,
         operation: Operation,
         committed: Callable[[], Any] | None = None,
-        slot: int | None = None,
+        slot: Slot | None = None,
     ) -> None:
         """Run `operation` inside one of the writer's next transactions, and call `committed` (in
         the writer's thread) when others can see what it did. With a `slot`, what it inserts last is
@@ -219,7 +219,7 @@ class Writer:
             if task.committed:
                 task.committed()
 
-    def _append(self, rows: list[tuple[requests.Row, int | None]]) -> None:
+    def _append(self, rows: list[tuple[requests.Row, Slot | None]]) -> None:
         if not rows:
             return
         requests.append(self._db, [row for row, _ in rows])
@@ -233,7 +233,7 @@ class Writer:
             self._unwritten.inserted([task.slot], self._db.last_insert_rowid())
         return done
 
-    def _free(self, slots: list[int | None]) -> None:
+    def _free(self, slots: list[Slot | None]) -> None:
         if self._unwritten:
             self._unwritten.free(slots)
 

@@ -15,7 +15,18 @@ from hypothesis import strategies as st
 
 from airoxy.server import unwritten as module
 from airoxy.server.shared_memory import SharedMemory
-from airoxy.server.unwritten import FORMS, REGION, ROOM, Kept, Unwritten, UnwrittenRequests
+from airoxy.server.unwritten import (
+    BEGUN,
+    NO_MODEL,
+    REGION,
+    ROOM,
+    STATE_BITS,
+    WHOLE,
+    Kept,
+    Slot,
+    Unwritten,
+    UnwrittenRequests,
+)
 
 FORK = multiprocessing.get_context("fork")
 
@@ -33,13 +44,17 @@ def own(memory: SharedMemory) -> Iterator[UnwrittenRequests]:
     own.close()
 
 
-def begin(requests: UnwrittenRequests, number: int = 7, **changes: Any) -> int:
-    usual = {
-        "key_id": 12, "path": "/v1/messages", "began_ms": number, "model": "claude-opus-5-5",
-        "token_id": 3, "is_stream": True, "uncounted": False,
+def begin(requests: UnwrittenRequests, number: float = 7, **changes: Any) -> Slot:
+    usual: dict[str, Any] = {
+        "key_id": 12, "group": 0, "began": number, "is_stream": True, "is_uncounted": False,
+        "path": "/v1/messages", "model": "claude-opus-5-5", "token_id": 3,
     }  # fmt: skip
-    slot = requests.begin(**(usual | changes))
-    assert slot is not None
+    asked = usual | changes
+    assert requests.unused or requests.grow()
+    slot = requests.unused.pop()
+    path, model = asked["path"].encode(), asked["model"]
+    written = NO_MODEL if model is None else model.encode()
+    slot.request(*list(asked.values())[:5], path, written, asked["token_id"])
     return slot
 
 
@@ -77,9 +92,9 @@ def test_a_worker_that_lives_keeps_its_requests(memory, own):
 def test_what_was_noted_last_is_what_is_left(memory, own):
     def work(requests: UnwrittenRequests) -> None:
         slot = begin(requests)
-        requests.retry(slot, 4)
+        slot.retry(4)
         for number in range(3):
-            assert requests.note(slot, (number, "text", None, 1.5, [(1, None)], b"raw"))
+            assert slot.note((number, "text", None, 1.5, [(1, None)], b"raw"))
 
     killed(memory, work)
     (left,) = own.adopt()
@@ -90,76 +105,90 @@ def test_what_was_noted_last_is_what_is_left(memory, own):
 def test_what_is_too_long_to_be_noted_leaves_what_was_noted_before(memory, own):
     def work(requests: UnwrittenRequests) -> None:
         slot = begin(requests)
-        assert requests.note(slot, (1,))
-        assert not requests.note(slot, (b"x" * 5000,))
+        assert slot.note((1,))
+        assert not slot.note((b"x" * 5000,))
 
     killed(memory, work)
     assert own.adopt()[0].progress == (1,)
 
 
-#: Status, milliseconds to the first byte and in all, whether it has ended, the id.
-ANSWER = (200, 5, 6, False, b"req_1")
-JSON, SSE = FORMS.index("json"), FORMS.index("sse")
+def begin_stream(slot: Slot) -> None:
+    slot.answer(200, 5, b"req_1", b"", 5 << STATE_BITS | BEGUN["sse"])
 
 
-def test_an_answer_is_kept_as_it_came(memory, own):
+def test_a_document_is_kept_as_it_came(memory, own):
     def work(requests: UnwrittenRequests) -> None:
         slot = begin(requests)
-        assert requests.keep(slot, SSE, b"first,", *ANSWER)
-        assert requests.keep_more(slot, b"second", 7)
-        requests.keep_text(slot, 40, 8)
-        requests.keep_end(slot, 9)
+        slot.answer(200, 5, b"req_1", b"{}", 6 << STATE_BITS | WHOLE["json"])
 
     killed(memory, work)
     (left,) = own.adopt()
-    assert left.kept == Kept("sse", 200, 5, 40, 9, True, "req_1", b"first,second")
+    assert left.kept == Kept("json", 200, 5, 0, 6, True, b"req_1", b"{}")
     assert left.progress is None
+
+
+def test_the_events_of_a_stream_are_kept_as_they_came(memory, own):
+    def work(requests: UnwrittenRequests) -> None:
+        running, whole = begin(requests, 1), begin(requests, 2)
+        for slot in (running, whole):
+            begin_stream(slot)
+            slot.kept[:6] = b"first,"
+            slot.kept[6:12] = b"second"
+            slot.keep_text("sse", 40, 8)
+        whole.end_stream("sse", 9)
+
+    killed(memory, work)
+    running, whole = sorted(own.adopt(), key=lambda each: each.began)
+    assert running.kept == Kept("sse", 200, 5, 40, 8, False, b"req_1", b"first,second")
+    assert whole.kept == Kept("sse", 200, 5, 40, 9, True, b"req_1", b"first,second")
+
+
+def test_a_slot_that_is_used_again_has_nothing_of_its_last_answer(memory, own):
+    def work(requests: UnwrittenRequests) -> None:
+        slot = begin(requests)
+        begin_stream(slot)
+        slot.kept[:] = b"x" * ROOM
+        slot.keep_text("sse", 40, 8)
+        requests.free([slot])
+        assert begin(requests, 1) is slot
+        other = begin(requests, 2)
+        requests.free([other])
+        assert begin(requests, 2) is other
+        begin_stream(slot)
+        slot.kept[:5] = b"short"
+
+    killed(memory, work)
+    first, second = sorted(own.adopt(), key=lambda each: each.began)
+    assert first.kept == Kept("sse", 200, 5, 0, 5, False, b"req_1", b"short")
+    assert (second.kept, second.progress) == (None, None)
 
 
 def test_what_is_noted_takes_the_place_of_what_was_kept(memory, own):
     def work(requests: UnwrittenRequests) -> None:
         slot = begin(requests)
-        assert requests.keep(slot, JSON, b"{}", *ANSWER)
+        begin_stream(slot)
         for number in range(3):
-            assert requests.note(slot, (number,))
-        assert not requests.keep(slot, JSON, b"{}", *ANSWER)
-        assert not requests.keep_more(slot, b"{}", 1)
+            assert slot.note((number,))
 
     killed(memory, work)
     (left,) = own.adopt()
     assert (left.kept, left.progress) == (None, (2,))
 
 
-def test_what_has_no_room_leaves_what_was_kept_before(memory, own):
-    def work(requests: UnwrittenRequests) -> None:
-        first, second = begin(requests, 1), begin(requests, 2)
-        assert not requests.keep(first, SSE, b"x" * (ROOM + 1), *ANSWER)
-        assert requests.keep(second, SSE, b"x" * (ROOM - 5), *ANSWER)
-        assert not requests.keep_more(second, b"123456", 7)
-        assert requests.keep_more(second, b"12345", 7)
-        assert begin(requests, 3)
-
-    killed(memory, work)
-    first, second, third = sorted(own.adopt(), key=lambda each: each.began_ms)
-    assert first.kept is third.kept is None
-    assert second.kept is not None
-    assert second.kept.raw == b"x" * (ROOM - 5) + b"12345"
-
-
 def test_what_is_freed_is_not_left_and_its_slot_is_used_again(memory, own):
     def work(requests: UnwrittenRequests) -> None:
         first, second = begin(requests, 1), begin(requests, 2)
-        requests.note(first, ("noted",))
+        first.note(("noted",))
         requests.count([first])
         requests.inserted([first], 99)
         requests.free([first])
-        assert begin(requests, 3) == first
+        assert begin(requests, 3) is first
         requests.inserted([second], 17)
         requests.count([second])
 
     killed(memory, work)
-    left = sorted(own.adopt(), key=lambda each: each.began_ms)
-    assert [(each.began_ms, each.row_id, each.counted, each.progress) for each in left] == [
+    left = sorted(own.adopt(), key=lambda each: each.began)
+    assert [(each.began, each.row_id, each.counted, each.progress) for each in left] == [
         (2, 17, True, None),
         (3, 0, False, None),
     ]
@@ -184,20 +213,20 @@ def test_without_a_slot_a_request_goes_on_unkept(memory, own, monkeypatch):
     monkeypatch.setattr(module, "BLOCKS", 1)
     slots = [begin(own, number) for number in range(64)]
     assert len(set(slots)) == 64
-    full = own.begin(1, "/", 1, None, 1)
-    assert full is None
+    assert not own.unused
+    assert not own.grow()
     own.free(slots[:1])
-    assert begin(own) == slots[0]
+    assert begin(own) is slots[0]
 
 
-@given(path=st.text(), model=st.none() | st.text(), now=st.integers(0, 2**62))
+@given(path=st.text(), model=st.none() | st.text(), now=st.floats(0, 2**40))
 def test_any_text_is_kept_as_far_as_there_is_room(path, model, now):
     with closing(SharedMemory.of(REGION)) as memory:
         worker = UnwrittenRequests(memory)
         slot = begin(worker, now, path=path, model=model)
-        left = worker._read(slot)
+        left = slot.read()
         worker.close()
     kept = path.encode(errors="ignore")[:208].decode(errors="ignore").rstrip("\0")
     assert left.path == kept
     assert (left.model is None) is (model is None)
-    assert left.began_ms == now
+    assert left.began == now

@@ -84,6 +84,7 @@ class UsageReader:
         "_billed",
         "_blocks",
         "_body",
+        "_copied",
         "_counted",
         "_cr",
         "_form",
@@ -96,6 +97,7 @@ class UsageReader:
         "_size",
         "_text",
         "container_id",
+        "copy",
         "error_message",
         "finished",
         "resource_id",
@@ -104,8 +106,11 @@ class UsageReader:
     )
 
     def __init__(self, form: str, counted: int = 0, most: int | None = None) -> None:
-        #: Is called with each event that was read, and with nothing when much more text has come.
-        self.tell: Callable[[bytes], object] | None = None
+        #: Where the events that are read are copied to, until there is no room.
+        self.copy: memoryview[int] | None = None
+        self._copied = 0
+        #: Is called with each event that has no room there, and when much more text has come.
+        self.tell: Callable[[], object] | None = None
         self.error_message: str | None = None
         self.resource_id: str | None = None
         self.container_id: str | None = None
@@ -152,6 +157,13 @@ class UsageReader:
         return self._message.has_counts
 
     @property
+    def is_whole(self) -> bool:
+        """Whether a stream has come to its end as it should, with all its counts copied."""
+        message, has_all = self._message, self.copy is not None and not self._blocks.begun
+        settled = message.ended and message.has_counts and self.error_message is None
+        return self.finished and settled and has_all
+
+    @property
     def lines(self) -> int:
         """Of batch results, how many lines there have been."""
         return self._lines + self._blocks.skipped if self._form == "jsonl" else 0
@@ -193,7 +205,7 @@ class UsageReader:
         if self._text.settle() and self.tell is not None:
             self._settled += 1
             if self._settled % _TELL_AFTER == 0:
-                self.tell(b"")
+                self.tell()
 
     @property
     def text_tokens(self) -> int:
@@ -216,7 +228,7 @@ class UsageReader:
     def close(self) -> None:
         """The body is over, complete or not."""
         # Who is told mostly holds this: without the circle nothing waits for a garbage collection.
-        self.tell = None
+        self.tell = self.copy = None
         if self._form == "json":
             body, self._body = b"".join(self._body), []
             self.take_document(document_of(body), body)
@@ -254,7 +266,8 @@ class UsageReader:
         block = with_newlines(block)
         # One event, as nearly always, or several.
         alone = block.find(b"\n\n") == len(block) - 2
-        for event in (block[:-2],) if alone else _interesting(block, self._looked_for):
+        events = (block[:-2],) if alone else _interesting(block, self._looked_for)
+        for event in events:
             start = event.find(b"data:") + 5
             if len(event) > MAX_EVENT or start < 5:
                 continue
@@ -264,8 +277,17 @@ class UsageReader:
                 self._read(document)
             else:
                 self._take_lines_of(event, start)
-            if self.tell is not None:
-                self.tell(event + b"\n\n")
+        if (copy := self.copy) is not None:
+            if not alone:
+                block = b"\n\n".join((*events, b""))
+            at = self._copied
+            end = self._copied = at + len(block)
+            try:
+                copy[at:end] = block
+            except ValueError:  # there is no room
+                self.copy = None
+        if self.copy is None and self.tell is not None:
+            self.tell()
 
     def _take_lines_of(self, event: bytes, start: int) -> None:
         """An event's data, which is its `data:` lines as one text. Where they make none, each by

@@ -43,11 +43,11 @@ class AnswerReader:
         "_decoder",
         "_document",
         "_headers",
-        "_pieces",
-        "_reader",
         "_status",
         "feed",
         "form",
+        "pieces",
+        "reader",
     )
 
     def __init__(
@@ -60,19 +60,20 @@ class AnswerReader:
         self._decoder: Decoder | None = None
         self._status = status
         self._headers = headers
-        self._reader = _NONE_YET
+        #: Of what is no short document.
+        self.reader = _NONE_YET
         self._document: Mapping[str, Any] | None = None
         self.form = _form_of(request, status, headers.get(b"content-type", b""))
         #: A short document, which is read when the row is made.
-        self._pieces: list[bytes] = []
+        self.pieces: list[bytes] = []
         #: What takes the next bytes of the body.
-        self.feed: Callable[[bytes], object] = self._pieces.append
+        self.feed: Callable[[bytes], object] = self.pieces.append
         encoding = headers.get(b"content-encoding")
         if self.form == "json" and not encoding:
             if 0 < len(headers.get(b"content-length", b"")) <= _SHORT:
                 return
         most = None if status < 400 else MAX_ERROR
-        reader = self._reader = UsageReader(self.form, counted, most)
+        reader = self.reader = UsageReader(self.form, counted, most)
         self.feed = reader.feed_events if self.is_stream else reader.feed
         if encoding and self.form != "none":
             # Lines and pages are bounded by themselves.
@@ -90,21 +91,7 @@ class AnswerReader:
     @property
     def raw(self) -> bytes:
         """The whole document, where it is short and has not been read."""
-        return b"".join(self._pieces)
-
-    def watch(self, tell: Callable[[bytes], object]) -> None:
-        """Of a stream, `tell` is called with each event that was read, and with nothing when much
-        more text has come."""
-        self._reader.tell = tell
-
-    @property
-    def text_tokens(self) -> int:
-        """About how many tokens the text of a stream makes that has come so far."""
-        return self._reader.text_tokens
-
-    def so_far(self) -> tuple[list[Usage], bool]:
-        """The usage, should a stream end here, and whether it is an estimate."""
-        return self._reader.so_far()
+        return b"".join(self.pieces)
 
     @property
     def is_stream(self) -> bool:
@@ -113,25 +100,21 @@ class AnswerReader:
     @property
     def finished(self) -> bool:
         """Whether a stream has come to its last event."""
-        return self.is_stream and self._reader.finished
-
-    @property
-    def model(self) -> str | None:
-        return self._reader.model
+        return self.is_stream and self.reader.finished
 
     def plain(self) -> Usage | None:
         """What a short message has used that is as nearly all are; with None, `close` tells."""
-        if not self._pieces:
+        if not self.pieces:
             return None
         self._document = document_of(self.raw)
         return plain_usage(self._document)
 
     def close(self) -> UsageReader:
         """No more comes; what was read of it."""
-        if self._reader is not _NONE_YET:
-            self._reader.close()
-            return self._reader
-        reader = self._reader = UsageReader("json")
+        if self.reader is not _NONE_YET:
+            self.reader.close()
+            return self.reader
+        reader = self.reader = UsageReader("json")
         body = self.raw
         reader.take_document(self._document or document_of(body), body)
         return reader
@@ -141,21 +124,21 @@ class AnswerReader:
         return self._error(), self._incomplete()
 
     def _error(self) -> str | None:
-        if self._reader.error_message or self.form == "none":
-            return self._reader.error_message
+        if self.reader.error_message or self.form == "none":
+            return self.reader.error_message
         if not self._readable:
             return "The answer could not be decoded, so it is not counted."
-        unread = self._reader.unread
+        unread = self.reader.unread
         return self._described(unread) if unread is not None and self._status >= 400 else None
 
     def _incomplete(self) -> str | None:
         if self._status != 200 or self.form == "none" or not self._readable:
             return None
-        if self._reader.error_message and self.is_stream:
-            return self._reader.error_message
-        if self._reader.finished:
+        if self.reader.error_message and self.is_stream:
+            return self.reader.error_message
+        if self.reader.finished:
             return None
-        return _INCOMPLETE.get(self.form) or self._described(self._reader.unread or b"")
+        return _INCOMPLETE.get(self.form) or self._described(self.reader.unread or b"")
 
     @property
     def _readable(self) -> bool:

@@ -42,7 +42,7 @@ from airoxy.server.proxy.conversations import Conversation
 from airoxy.server.proxy.refused_clients import RefusedClients
 from airoxy.server.proxy.request_log import RequestLog
 from airoxy.server.turns import NOBODY, Turns, TurnsOfKey
-from airoxy.server.unwritten import Unwritten, UnwrittenRequests
+from airoxy.server.unwritten import Slot, Unwritten, UnwrittenRequests
 from airoxy.store.usage import requests
 from airoxy.upstream.upstream import Upstream
 
@@ -281,7 +281,7 @@ class Proxy:
                 log.exception("A log row is lost.")
                 self._free(request_log.slot)
 
-    def _free(self, slot: int | None) -> None:
+    def _free(self, slot: Slot | None) -> None:
         if self.unwritten is not None:
             self.unwritten.free([slot])
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from operator import attrgetter
+from time import monotonic
 from typing import Any, NamedTuple
 
 from airoxy.calendar import DAY_SECONDS, numbered_day
@@ -24,7 +25,17 @@ from airoxy.core.request.paths import ids_in_path
 from airoxy.errors import AiroxyError, UpstreamError
 from airoxy.server.limits.reservations import Reservation
 from airoxy.server.proxy.answer_reader import AnswerReader
-from airoxy.server.unwritten import FORMS, Kept, Unwritten, UnwrittenRequests
+from airoxy.server.unwritten import (
+    BEGUN,
+    NO_MODEL,
+    ROOM,
+    STATE_BITS,
+    WHOLE,
+    Kept,
+    Slot,
+    Unwritten,
+    UnwrittenRequests,
+)
 from airoxy.store.usage.requests import Row
 
 #: nginx's convention for a client that left before it was answered.
@@ -79,17 +90,15 @@ class RequestLog:
     token_name: str | None = None
     attempts: int = 0
     reservation: Reservation | None = None
-    slot: int | None = None
+    slot: Slot | None = None
     _kept_path: str | None = None
     _noted_ending: str | None = None
-    #: Whether its answer is kept as it came, as far as that has come.
-    _is_kept: bool = False
     _ttfb_ms: int | None = None
     _duration_ms: int = 0
     _status: int = 0
     _error: str | None = None
     _ending: str = "complete"
-    _request_id: str | None = None
+    _request_id: bytes = b""
     _answer: AnswerReader | None = None
     _used: _Used | None = None
     _started: float = field(default_factory=time.monotonic)
@@ -109,10 +118,10 @@ class RequestLog:
     @classmethod
     def adopted(cls, left: Unwritten) -> RequestLog:
         """The request of a worker that was killed, as far as it was noted."""
-        log = cls(left.key_id, left.path, left.began_ms / 1000)
+        log = cls(left.key_id, left.path, left.began)
         log.group_id = left.group_id
         log.slot, log.token_id, log.attempts = left.slot, left.token_id, left.attempts
-        log.model, log.is_stream, log.uncounted = left.model, left.is_stream, left.uncounted
+        log.model, log.is_stream, log.uncounted = left.model, left.is_stream, left.is_uncounted
         log._ending = RUNNING
         if left.kept:
             log._resume_kept(left.kept)
@@ -127,39 +136,39 @@ class RequestLog:
         """The request is about to be sent, with this token."""
         self.attempts += 1
         self.token_id, self.token_name = token.id, token.name
-        if self._unwritten is None:
-            return
-        if self.slot is not None:
-            self._unwritten.retry(self.slot, token.id)
-            return
-        self.slot = self._unwritten.begin(
-            self.key_id,
-            self._path,
-            int(self.now * 1000),
-            self.model,
-            token.id,
-            self.is_stream,
-            self.uncounted,
-            self.group_id,
-        )
+        if (slot := self.slot) is not None:
+            slot.retry(token.id)
+        elif (unwritten := self._unwritten) is not None and (unwritten.unused or unwritten.grow()):
+            slot = self.slot = unwritten.unused.pop()
+            model = self.model
+            path = self._kept_path or self._path
+            slot.request(
+                self.key_id, self.group_id or 0, self.now, self.is_stream, self.uncounted,
+                path.encode(), NO_MODEL if model is None else model.encode(), token.id,
+            )  # fmt: skip
 
     def answered(self, status: int, headers: Mapping[bytes, bytes]) -> Callable[[bytes], object]:
         """The head of the client's answer has arrived; its body goes to what is returned."""
         self._status = status
-        self._request_id = headers.get(b"request-id", b"").decode("latin-1")[:100] or None
-        self._ttfb_ms = self._elapsed_ms()
+        self._request_id = headers.get(b"request-id", b"")
+        self._ttfb_ms = round((monotonic() - self._started) * 1000)
         request = (self.method, self.endpoint)
         answer = self._answer = AnswerReader(request, status, headers, self.counted_results)
-        self.is_stream = self.is_stream or answer.is_stream
-        if self.slot is not None and answer.is_stream:
-            answer.watch(self._note_progress)
+        if (form := answer.form) == "sse" or form == "chat":
+            self.is_stream = True
+            if (slot := self.slot) is not None:
+                begun = self._ttfb_ms << STATE_BITS | BEGUN[form]
+                slot.answer(status, self._ttfb_ms, self._request_id, b"", begun)
+                self._noted_ending = RUNNING
+                answer.reader.copy, answer.reader.tell = slot.kept, self._note_progress
         return answer.feed
 
     def failed(self, error: AiroxyError) -> None:
         """airoxy answers by itself, or breaks the answer off."""
         self._status = self._status or error.status
         self._error = error.message
-        self._request_id = self._request_id or error.request_id
+        if not self._request_id and error.request_id:
+            self._request_id = error.request_id.encode("latin-1", "replace")
         if isinstance(error, UpstreamError):
             self._ending = "upstream_failed"
 
@@ -177,21 +186,27 @@ class RequestLog:
     def end(self) -> None:
         """From now on nothing more happens to the request; should the worker be killed now, another
         one makes the same row."""
-        if self._noted_ending == self._ending:
+        ending = self._ending
+        if self._noted_ending == ending:
             return  # as before the end of its answer went to the client
-        self._duration_ms = self._elapsed_ms()
-        if self.slot is None:
+        duration_ms = self._duration_ms = round((monotonic() - self._started) * 1000)
+        if (slot := self.slot) is None:
             return
-        answer, is_kept = self._answer, False
-        if answer is not None and self._noted_ending is None and self._is_fine:
-            # A short document is read by whoever makes the row.
-            is_kept = bool(raw := answer.raw) and self._keep("json", raw, ended=True)
-        if not is_kept:
-            used = self._read()  # which may change the ending
-            if self._is_kept and self._is_fine and not used[1] and self._unwritten:
-                self._unwritten.keep_end(self.slot, self._duration_ms)
-            else:
-                self._note(self._ending, self.model, used)
+        answer, before = self._answer, self._noted_ending
+        self._noted_ending = ending
+        if answer is not None and ending == "complete" and self._error is None:
+            if before is None:
+                # A short document is read by whoever makes the row.
+                raw = b"".join(answer.pieces)
+                if 0 < len(raw) <= ROOM:
+                    state = duration_ms << STATE_BITS | WHOLE["json"]
+                    slot.answer(self._status, self._ttfb_ms, self._request_id, raw, state)
+                    return
+            elif self._status == 200 and answer.reader.is_whole:
+                slot.end_stream(answer.form, duration_ms)
+                return
+        used = self._read()  # which may change the ending
+        self._note(self._ending, self.model, used)
         self._noted_ending = self._ending
 
     def row(self, prices: PriceTable) -> Row:
@@ -213,7 +228,7 @@ class RequestLog:
             self.attempts,
             self._ttfb_ms,
             self._duration_ms,
-            self._request_id,
+            self._request_id[:100].decode("latin-1") or None,
             cost_inputs_of(parts, self.model),
             is_estimate,
             self.uncounted and 200 <= self._status < 300,
@@ -234,46 +249,21 @@ class RequestLog:
 
     # What outlives the worker
 
-    @property
-    def _is_fine(self) -> bool:
-        return self._ending == "complete" and self._error is None
-
-    def _note_progress(self, event: bytes) -> None:
-        """Of a stream an event was read or, without one, much more text has come."""
-        answer, slot, unwritten = self._answer, self.slot, self._unwritten
-        if answer is None or slot is None or unwritten is None:
+    def _note_progress(self) -> None:
+        """Of a stream much more text has come, or an event that cannot be kept as it came."""
+        if (answer := self._answer) is None or (slot := self.slot) is None:
             return
+        reader = answer.reader
         self._duration_ms = self._elapsed_ms()
-        if self._noted_ending is None:
-            self._noted_ending = RUNNING
-            self._is_kept = self._keep(answer.form, event, ended=False)
-        elif self._is_kept and event:
-            self._is_kept = unwritten.keep_more(slot, event, self._duration_ms)
-        if not self._is_kept:
-            self._note(RUNNING, answer.model or self.model, (*answer.so_far(), None))
-        elif not event:
-            unwritten.keep_text(slot, answer.text_tokens, self._duration_ms)
-
-    def _keep(self, form: str, raw: bytes, *, ended: bool) -> bool:
-        """Keep what `_resume_kept` takes; False where it cannot be kept as it came."""
-        if self._unwritten is None or self.slot is None:
-            return False
-        request_id = self._request_id.encode("latin-1", "replace") if self._request_id else b""
-        return self._unwritten.keep(
-            self.slot,
-            FORMS.index(form),
-            raw,
-            self._status,
-            self._ttfb_ms or 0,
-            self._duration_ms,
-            ended,
-            request_id,
-        )
+        if reader.copy is not None:
+            slot.keep_text(answer.form, reader.text_tokens, self._duration_ms)
+        else:
+            self._note(RUNNING, reader.model or self.model, (*reader.so_far(), None))
 
     def _resume_kept(self, kept: Kept) -> None:
         self._status, self._request_id = kept.status, kept.request_id
         self._ttfb_ms, self._duration_ms = kept.ttfb_ms, kept.duration_ms
-        self._ending = "complete" if kept.ended else RUNNING
+        self._ending = "complete" if kept.is_whole else RUNNING
         if kept.form == "json":
             self._answer = AnswerReader.of_document(kept.status, kept.raw)
             return
@@ -285,10 +275,9 @@ class RequestLog:
 
     def _note(self, ending: str, model: str | None, used: _Used) -> None:
         """Keep what `_resume` takes."""
-        if self._unwritten is None or self.slot is None:
+        if self.slot is None:
             return
-        self._unwritten.note(
-            self.slot,
+        self.slot.note(
             (
                 ending,
                 self._status,
@@ -310,7 +299,7 @@ class RequestLog:
         error: str | None,
         ttfb_ms: int | None,
         duration_ms: int,
-        request_id: str | None,
+        request_id: bytes,
         model: str | None,
         is_stream: bool,
         counted_results: int,

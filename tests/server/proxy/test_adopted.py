@@ -43,7 +43,7 @@ def request_log(unwritten: UnwrittenRequests) -> RequestLog:
 
 def adopted(unwritten: UnwrittenRequests, request_log: RequestLog) -> Row:
     assert request_log.slot is not None
-    return RequestLog.adopted(unwritten._read(request_log.slot)).row(PRICES)
+    return RequestLog.adopted(request_log.slot.read()).row(PRICES)
 
 
 def event(**data: Any) -> bytes:
@@ -117,7 +117,10 @@ def test_a_request_without_an_answer_was_killed(
 def test_a_running_stream_has_what_was_counted_and_an_estimate_of_its_text(
     unwritten: UnwrittenRequests, request_log: RequestLog
 ) -> None:
-    feed = stream(request_log, START)
+    feed = stream(request_log)
+    row = adopted(unwritten, request_log)
+    assert (row.ending, row.status_code, row.usage.input_tokens) == ("worker_killed", 200, 0)
+    feed(START)
     row = adopted(unwritten, request_log)
     assert (row.ending, row.status_code, row.usage.input_tokens) == ("worker_killed", 200, 1000)
     assert row.usage.output_tokens == 1
@@ -134,6 +137,19 @@ def test_a_running_stream_has_what_was_counted_and_an_estimate_of_its_text(
     request_log.end()
     row = adopted(unwritten, request_log)
     assert (row.ending, row.usage.output_tokens, row.is_estimate) == ("complete", 900, False)
+
+
+def test_half_an_event_is_none(unwritten: UnwrittenRequests, request_log: RequestLog) -> None:
+    stream(request_log, START)
+    assert request_log.slot is not None
+    kept = request_log.slot.kept
+    for cut in range(len(END)):
+        kept[len(START) : len(START) + cut] = END[:cut]
+        assert adopted(unwritten, request_log).usage.output_tokens == 1
+    # Whatever of it was written first.
+    kept[len(START) : len(START) + 40] = bytes(40)
+    kept[len(START) + 40 : len(START) + len(END)] = END[40:]
+    assert adopted(unwritten, request_log).usage.output_tokens == 1
 
 
 def test_a_running_stream_that_does_not_name_its_model_is_priced_by_the_one_that_was_asked_for(
