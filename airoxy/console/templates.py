@@ -82,7 +82,7 @@ def environment() -> Environment:
     )
     found.filters |= {
         "bar": _bar, "cents": cents, "dollars": dollars, "duration": duration,
-        "short": short, "short_model": short_model, "when": _when,
+        "short": short, "short_model": short_model, "span": span, "when": _when,
     }  # fmt: skip
     found.globals |= {"static": static_url, "version": __version__, "navigation": NAVIGATION}
     return found

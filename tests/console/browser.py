@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.console.running import Console
 from tests.program import need
 
 
@@ -22,3 +23,12 @@ def headless(profile: Path) -> Any:
                      f"--user-data-dir={profile}"):  # fmt: skip
         options.add_argument(argument)
     return webdriver.Chrome(service=Service(need("chromedriver")), options=options)
+
+
+def log_in(driver: Any, console: Console, name: str) -> None:
+    """As a new user of this name, by a link."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    driver.get(console.origin + console.user(name))
+    driver.find_element("css selector", "button.main").click()
+    WebDriverWait(driver, 30).until(lambda _: driver.find_elements("css selector", "nav"))

@@ -65,10 +65,14 @@ def _facts(row: dict[str, Any]) -> list[tuple[str, Any]]:
     told = ("id", "requested_at", "api_key_id", "api_key_name", "token_id", "token_name",
             "cost_nanousd", "error_message", "status_code")  # fmt: skip
     return [
-        (name.replace("_", " "), value)
+        (_LABELS.get(name, name.replace("_", " ")), value)
         for name, value in row.items()
         if name not in told and value not in (None, 0, False, "")
     ]
 
+
+#: Where the name of a column does not say it.
+_LABELS = {"is_stream": "streamed", "is_estimate": "estimated", "ttfb_ms": "first byte after (ms)",
+           "duration_ms": "took (ms)"}  # fmt: skip
 
 ROUTES = (page("/log", show_log), page("/log/{number}", show_request))

@@ -25,8 +25,8 @@ from airoxy.store.usage.daily import totals
 from airoxy.store.usage.past import month_totals, spent_by_key
 from airoxy.views.keys import Meter, by_field, meters
 
-#: Keys and failures that are shown.
-_KEYS, _FAILURES = 8, 6
+#: Tokens, keys and failures that are shown.
+_TOKENS, _KEYS, _FAILURES = 12, 8, 6
 
 
 def show(visit: Visit) -> Reply:
@@ -39,14 +39,18 @@ def show(visit: Visit) -> Reply:
         wanted=requests.Filter(failed=True, since_ms=start_ms(today, visit.zone)),
     )  # fmt: skip
     prompt = sum(of_month[name] for name in PROMPT)
+    pool = [shown(visit, row) for row in list_tokens(visit.db, visit.now)]
+    known = keys.list_keys(visit.db)
     values = {
         "today": of_today,
         "month": of_month,
         "limits": _limits(visit),
         "cached": of_month["cache_read_tokens"] / prompt if prompt else None,
         "chart_of_days": by_model(visit),
-        "tokens": [shown(visit, row) for row in list_tokens(visit.db, visit.now)],
-        "keys": _dearest(visit),
+        "tokens": _foremost(pool),
+        "token_count": len(pool),
+        "keys": _dearest(visit, known),
+        "key_count": len(known),
         "failures": request_lines(visit, failed),
         "last": requests.last_id(visit.db),
     }
@@ -66,7 +70,20 @@ def _limits(visit: Visit) -> dict[str, Meter | None]:
     return found
 
 
-def _dearest(visit: Visit) -> list[dict[str, Any]]:
+def _foremost(pool: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of many that somebody has to look at first: which are not ready, then by how much of a
+    quota window is used."""
+    if len(pool) <= _TOKENS:
+        return pool
+
+    def order(token: dict[str, Any]) -> tuple[bool, float]:
+        used = (each["used"] for each in token["windows"].values())
+        return token["kind"] == "ok", -max(used, default=0.0)
+
+    return sorted(pool, key=order)[:_TOKENS]
+
+
+def _dearest(visit: Visit, known: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The keys by what they have spent today, each with the limit of which most is used."""
     spent = spent_by_key(visit.db, visit.services.past, visit.today)
 
@@ -74,7 +91,7 @@ def _dearest(visit: Visit) -> list[dict[str, Any]]:
         costs = spent.get(key["id"], {})
         return -costs.get(DAY.name, 0), -costs.get(MONTH.name, 0)
 
-    return with_meters(visit, sorted(keys.list_keys(visit.db), key=order)[:_KEYS], spent)
+    return with_meters(visit, sorted(known, key=order)[:_KEYS], spent)
 
 
 ROUTES = (page("/", show),)

@@ -10,6 +10,9 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   });
 }
 
+// On a narrow screen the navigation is a line that scrolls.
+document.querySelector("nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+
 const live = document.querySelector("[data-live]");
 const state = document.getElementById("state");
 if (live && state) watch(live.dataset.live);
