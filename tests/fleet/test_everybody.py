@@ -6,12 +6,19 @@ import json
 import subprocess
 import time
 from contextlib import closing
+from dataclasses import replace
 
+from airoxy.cli.command import Context
+from airoxy.cli.top.controls import REQUESTS, Controls
+from airoxy.cli.top.lists import frame
+from airoxy.cli.top.top import Watch
+from airoxy.cli.top.view import lines
 from airoxy.fleet.log import OthersLog, as_told
 from airoxy.fleet.postgres import Postgres
 from airoxy.store.fleet.membership import membership
 from airoxy.store.schema import transaction
 from airoxy.store.usage import requests
+from tests.cli.terminal import Screen
 from tests.fleet.conftest import eventually, shipped
 from tests.fleet.test_agent import append
 from tests.fleet.test_sharing import settled
@@ -179,3 +186,45 @@ def test_who_follows_the_log_sees_the_other_hosts_and_goes_on_without_postgresql
     finally:
         follower.terminate()
         follower.communicate(timeout=30)
+
+
+def test_top_shows_all_hosts_and_says_when_it_cannot(hosts, cluster):
+    a, b = hosts(2)
+    settled((a, b))
+    append(a.airoxy, 10**9)
+    with b.airoxy.opened() as db, transaction(db):
+        requests.append(db, [at(time.time() * 1000, 2, status_code=529, error_message="Overload")])
+    for host in (a, b):
+        eventually(lambda host=host: shipped(host.airoxy))
+    with closing(Watch(Context(config_path=a.airoxy.config), here=True)) as watch:
+        here = watch.picture(None)
+    assert [row["host"] for row in here.requests] == ["a"]
+    assert here.totals["cost_nanousd"] == 10**9
+    with closing(Watch(Context(config_path=a.airoxy.config))) as watch:
+
+        def shown(*texts):
+            pictures.append(watch.picture(None))
+            drawn = "\n".join(line.text for line in lines(pictures[-1], 100, 24, Screen()))
+            return all(text in drawn for text in texts)
+
+        pictures = []
+        eventually(lambda: shown("2 requests, 1 failed, $3.00", "on all hosts", "Overload"))
+        assert {row["host"] for row in pictures[-1].requests} == {"a", "b"}
+        assert [row["host"] for row in pictures[-1].errors] == ["b"]
+        append(b.airoxy, 4 * 10**9)
+        eventually(lambda: shown("3 requests, 1 failed, $7.00") and len(pictures[-1].requests) == 3)
+        assert pictures[-1].requests[0]["host"] == "b"
+        controls = Controls(view=REQUESTS)
+        drawn = [line.text for line in frame(pictures[-1], controls, 100, 24, Screen())]
+        assert any("HOST" in text for text in drawn)
+        alone = replace(pictures[-1], is_fleet=False)
+        drawn = [line.text for line in frame(alone, controls, 100, 24, Screen())]
+        assert not any("HOST" in text for text in drawn)
+        cluster.stop()
+        try:
+            eventually(lambda: shown("Other hosts are not up to date", "3 requests"))
+            append(a.airoxy, 10**9)
+            eventually(lambda: shown("4 requests"))
+        finally:
+            cluster.start()
+        eventually(lambda: shown("on all hosts") and not pictures[-1].fleet_trouble)

@@ -113,9 +113,12 @@ def _others(row: Row, _: Picture) -> str:
     return ", ".join(f"{each['window']} {each['used']:.0%}" for each in rest) or "-"
 
 
+#: Of a fleet only.
+_HOST = "HOST"
 _COLUMNS: dict[str, tuple[ListColumn, ...]] = {
     REQUESTS: (
         ListColumn("TIME", -8, _time, _sorted_by("requested_at")),
+        _names(_HOST, "host", 8, rank=6),
         _names("KEY", "api_key_name", rank=2),
         _names("TOKEN", "token_name", rank=5),
         ListColumn("MODEL", 12, lambda r, _: short_model(r["model"]), _sorted_by("model"), 28),
@@ -188,9 +191,9 @@ def _foot(controls: Controls) -> str:
 
 def _list(picture: Picture, controls: Controls, width: int, height: int, out: TextIO) -> list[Line]:
     view = controls.view
-    columns = _fitted(_COLUMNS[view], width)
+    columns = _fitted(_columns(picture, view), width)
     rows = _chosen(picture, controls)
-    by = _column(controls)
+    by = _column(picture, controls)
     mark = _mark(by.width < 0, view in controls.turned, out)
     # By the cell: two columns are called RESETS.
     heads = [each.head + mark * (each.cell is by.cell) for each in columns]
@@ -211,14 +214,18 @@ def _list(picture: Picture, controls: Controls, width: int, height: int, out: Te
     return [head, *drawn, Line(position, SOFT)]
 
 
-def _column(controls: Controls) -> ListColumn:
-    columns = _COLUMNS[controls.view]
+def _columns(picture: Picture, view: str) -> list[ListColumn]:
+    return [each for each in _COLUMNS[view] if picture.is_fleet or each.head != _HOST]
+
+
+def _column(picture: Picture, controls: Controls) -> ListColumn:
+    columns = _columns(picture, controls.view)
     return columns[controls.sort[controls.view] % len(columns)]
 
 
 def _chosen(picture: Picture, controls: Controls) -> list[Row]:
     """Those that the filter lets through, in their order."""
-    columns = _COLUMNS[controls.view]
+    columns = _columns(picture, controls.view)
     found: Sequence[Row] = {
         REQUESTS: picture.requests, KEYS: picture.keys, TOKENS: picture.token_rows
     }[controls.view]  # fmt: skip
@@ -227,7 +234,7 @@ def _chosen(picture: Picture, controls: Controls) -> list[Row]:
             row for row in found
             if any(word in column.cell(row, picture).casefold() for column in columns)
         ]  # fmt: skip
-    by = _column(controls)
+    by = _column(picture, controls)
     downwards = (by.width < 0) is not (controls.view in controls.turned)
     return sorted(found, key=by.key, reverse=downwards)
 

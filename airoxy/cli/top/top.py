@@ -12,17 +12,19 @@ import signal
 import sys
 import threading
 import time
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from airoxy.cli.command import Command, Context
+from airoxy.cli.fleet.everybody import add_here
 from airoxy.cli.system.health import HealthAnswer, Own, ask_server, own_server
 from airoxy.cli.system.system import is_stopped
 from airoxy.cli.top.controls import Controls
 from airoxy.cli.top.lists import frame
+from airoxy.cli.top.others import Others
 from airoxy.cli.top.view import BAD, GOOD, HEAD, SOFT, WARN, Picture
 from airoxy.errors import AiroxyError
 from airoxy.store import keys, schema, tokens
@@ -51,21 +53,30 @@ _DESCRIPTION = (
     " share, what each client key spends today, the last errors; in views of their own the last"
     " requests with how long they took, the keys, and the tokens with their quota windows and"
     " cooldowns, each to be sorted, filtered and scrolled. ? shows how, q quits. Wants a terminal"
-    " of 80 columns."
+    " of 80 columns. In a fleet, sums and requests are those of all hosts; what the server says is"
+    " this host's."
 )
 
 
-def _run(context: Context, _: Namespace) -> None:
+def _add_arguments(parser: ArgumentParser) -> None:
+    add_here(parser)
+
+
+def _run(context: Context, args: Namespace) -> None:
     import curses
 
     if not context.out.isatty():
         raise AiroxyError("`airoxy top` wants a terminal; see `airoxy stats --today`.")
     own = own_server(context.config.tls)  # before the database is opened, and root given up
-    watch = Watch(context)
+    watch = Watch(context, here=args.here)
     os.environ.setdefault("ESCDELAY", "50")  # ncurses waits a second for what may follow Esc
     # The terminal is to be left as it was found, whoever ends us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    with closing(Pulse(context.config, own)) as pulse, suppress(KeyboardInterrupt):
+    with (
+        closing(watch),
+        closing(Pulse(context.config, own)) as pulse,
+        suppress(KeyboardInterrupt),
+    ):
         try:
             curses.wrapper(_show, context, watch, pulse)
         except curses.error as error:
@@ -75,9 +86,13 @@ def _run(context: Context, _: Namespace) -> None:
 class Watch:
     """What the database has to show, as fresh as it is."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, *, here: bool = False) -> None:
         self._context = context
+        self._others = Others(context, here=here)
         self._begin()
+
+    def close(self) -> None:
+        self._others.close()
 
     def _begin(self) -> None:
         self._version: int | None = None
@@ -94,12 +109,14 @@ class Watch:
         if self._context.reopen_replaced():
             self._begin()
         now, version = self._context.now(), schema.data_version(self._context.database)
-        if version != self._version or not 0 <= now - self._read_at < _STALE:
+        is_new = self._others.take(self._context.database)
+        if is_new or version != self._version or not 0 <= now - self._read_at < _STALE:
             self._version, self._read_at = version, now
             self._read(now)
         return Picture(
-            now=now, zone=self._context.zone, health=health, rate=self._rate(), **self._known
-        )
+            now=now, zone=self._context.zone, health=health, rate=self._rate(),
+            is_fleet=self._others.is_shared, fleet_trouble=self._others.trouble, **self._known,
+        )  # fmt: skip
 
     def _read(self, now: float) -> None:
         today = self._context.today()
@@ -138,19 +155,22 @@ class Watch:
             before = self._requests[0]["id"] if self._requests else 0
             newer = requests.newest(db, limit=min(_REQUESTS, self._last - before))
         self._requests = [*newer, *self._requests][:_REQUESTS]
-        self._known["requests"] = self._requests
+        self._known["requests"] = self._others.beside(self._requests)
         self._looked_to = self._last
         self._errors = [*failed, *self._errors][:_ERRORS]
-        self._known["errors"] = self._errors
+        self._known["errors"] = self._others.failures_beside(self._errors)[:_ERRORS]
 
     def _rate(self) -> float | None:
         """Requests that ended, per second."""
-        now, seen = time.monotonic(), self._seen
-        seen.append((now, self._last))
+        now, seen, given = time.monotonic(), self._seen, self._others.given_in_all()
+        if given is None:
+            return None
+        ended = self._last + given
+        seen.append((now, ended))
         while len(seen) > 2 and now - seen[1][0] > _WINDOW:
             seen.popleft()
         then, first = seen[0]
-        return max(0, self._last - first) / (now - then) if now - then >= 1 else None
+        return max(0, ended - first) / (now - then) if now - then >= 1 else None
 
 
 class Pulse:
@@ -230,4 +250,4 @@ def _typed(screen: curses.window) -> Iterator[str]:
         return
 
 
-COMMANDS = (Command("top", "Show what goes on, live", _run, description=_DESCRIPTION),)
+COMMANDS = (Command("top", "Show what goes on, live", _run, _add_arguments, _DESCRIPTION),)

@@ -47,6 +47,9 @@ class Picture:
     requests: Sequence[Row] = ()
     token_rows: Sequence[Row] = ()
     zone: datetime.tzinfo = datetime.UTC
+    #: All but `health` is of all hosts of a fleet, unless they cannot be asked.
+    is_fleet: bool = False
+    fleet_trouble: str = ""
 
 
 def lines(picture: Picture, width: int, height: int, out: TextIO) -> list[Line]:
@@ -76,7 +79,8 @@ def header(picture: Picture, width: int) -> list[Line]:
     right = f"{time_of_day(picture.now, picture.zone)}   q quits"
     version = f"airoxy {known['version']}, up {span(known['uptime'])}" if known else "airoxy"
     rate = "-" if picture.rate is None else f"{picture.rate:.1f}"
-    now = f"{rate} requests/s   {_many(known.get('streams_open'), 'open stream')}"
+    everybody = " on all hosts" if picture.is_fleet and not picture.fleet_trouble else ""
+    now = f"{rate} requests/s{everybody}   {_many(known.get('streams_open'), 'open stream')}"
     now += f"   {_many(known.get('tokens_ready'), 'token')} ready"
     if known.get("log_rows_waiting"):
         now += f"   {_many(known['log_rows_waiting'], 'log row')} waiting"
@@ -87,7 +91,14 @@ def header(picture: Picture, width: int) -> list[Line]:
         Line(now),
         Line(today),
         *_words_of(health),
+        *_words_of_fleet(picture),
     ]
+
+
+def _words_of_fleet(picture: Picture) -> list[Line]:
+    if not picture.fleet_trouble:
+        return []
+    return [Line(f"Other hosts are not up to date: {picture.fleet_trouble}", WARN)]
 
 
 def _many(count: int | None, what: str) -> str:
@@ -151,12 +162,15 @@ def _keys(picture: Picture, width: int, room: int, out: TextIO) -> list[Line]:
 
 
 def _errors(picture: Picture, width: int, room: int) -> list[Line]:
+    taken = 53 + 10 * picture.is_fleet
+
     def line(row: Row) -> Line:
         text = f"{local_time(row['requested_at'], picture.zone):%H:%M:%S}"
+        text += f"  {_cell(row['host'], 8)}" if picture.is_fleet else ""
         text += f"  {_cell(row['api_key_name'] or '-', 10)}"
         text += f"  {_cell(row['token_name'] or '-', 10)}  {_cell(short_model(row['model']), 12)}"
         said = row["error_message"] or row["ending"].replace("_", " ")
-        return Line(f"{text}  {row['status_code']}  {cut(said, max(1, width - 53))}")
+        return Line(f"{text}  {row['status_code']}  {cut(said, max(1, width - taken))}")
 
     return _table("LAST ERRORS", picture.errors[:room], room, line, "None.")
 

@@ -346,6 +346,7 @@ complete --command airoxy --condition '__airoxy_at stats' --long-option format -
 complete --command airoxy --condition '__airoxy_at stats' --long-option here --description 'of a fleet only this host'
 complete --command airoxy --condition '__airoxy_at stats' --long-option json --description 'print one JSON document'
 complete --command airoxy --condition '__airoxy_at top' --long-option help --description 'show this help message and exit'
+complete --command airoxy --condition '__airoxy_at top' --long-option here --description 'of a fleet only this host'
 complete --command airoxy --condition '__airoxy_at audit' --long-option help --description 'show this help message and exit'
 complete --command airoxy --condition '__airoxy_at audit' --long-option limit --require-parameter --description 'how many, the newest (default: 50)'
 complete --command airoxy --condition '__airoxy_at audit' --long-option since --require-parameter --description 'only from then on (30d ago, 2026-11-22T17:30, 17:30)'
