@@ -91,6 +91,33 @@ def test_rows_that_come_together_are_written_as_they_come(db: apsw.Connection, m
     assert (sums["requests"], sums["input_tokens"]) == (many, sum(range(many)))
 
 
+@pytest.mark.parametrize(
+    "unusual",
+    [
+        {"status_code": 201},
+        {"error_message": "Overloaded"},
+        {"ending": "client_left"},
+        {"attempts": 2},
+        {"cost_inputs": "{}"},
+        {"is_estimate": True},
+        {"uncounted": True},
+        {"moved": True},
+        {"move_cost_nanousd": 7},
+        {"client_address": "192.0.2.1"},
+        {"group_id": 1},
+    ],
+    ids=lambda unusual: next(iter(unusual)),
+)
+def test_a_row_that_is_not_as_usual_is_written_as_it_is_among_others(
+    db: apsw.Connection, unusual: dict[str, Any]
+) -> None:
+    for at in range(9):  # the last is by itself
+        rows = [row(**(unusual if n == at else {}), request_id=f"req_{n}") for n in range(9)]
+        append(db, *rows)
+        written = f"SELECT {', '.join(requests.COLUMNS)} FROM requests ORDER BY id"
+        assert run(db, written)[-9:] == [requests.values(each) for each in rows]
+
+
 def test_the_view_for_other_programs_has_these_columns(db: apsw.Connection) -> None:
     columns = run(db, "SELECT name FROM pragma_table_info('request_log')")
     assert [name for (name,) in columns] == FIELDS
