@@ -20,7 +20,7 @@ from airoxy.store.limits import set_limits
 from airoxy.store.schema import transaction
 from airoxy.store.usage.requests import Row, append
 from airoxy.views.formats import dollars
-from tests.console.running import Browser, Console, location
+from tests.console.running import Browser, Console, Reply, location
 
 PAGES = ("/", "/keys", "/groups", f"/groups/{EVERYBODY}", "/tokens", "/log", "/reports", "/prices",
          "/audit", "/health", "/account")  # fmt: skip
@@ -109,6 +109,53 @@ def test_a_limit_that_cannot_be_read_is_told_and_changes_nothing(
     assert (key["spend_per_month_nanousd"], key["note"]) == (10_000_000_000, None)
     assert maria.post(path, action="set", spend_per_month="").status == 303
     assert find_key(console, key_id)["spend_per_month_nanousd"] is None
+
+
+def test_what_was_typed_stands_in_the_form_again_beside_what_is_wrong_with_it(
+    console: Console, maria: Browser
+) -> None:
+    with console.opened() as db:
+        group = groups.add_group(db, "retyped", time.time())
+    path = f"/keys/{make_key(console, 'retyped')}"
+    typed = {"name": "renamed", "spend_per_day": "much", "note": "a & b", "group": str(group)}
+    reply = maria.post(path, action="set", **typed)
+    assert reply.status == 400
+    for text in ('value="renamed"', 'value="much"', 'value="a &amp; b"', f'"{group}" selected'):
+        assert text in reply.text
+    assert state_of(reply) == state_of(maria.get(path))
+
+
+@pytest.mark.parametrize("what", ["keys", "groups", "tokens"])
+def test_a_form_of_a_state_that_is_gone_sets_nothing(
+    console: Console, maria: Browser, what: str
+) -> None:
+    with console.opened() as db:
+        number = {
+            "keys": lambda: keys.add_key(db, "shared", f"ak-{'s' * 43}", time.time()),
+            "groups": lambda: groups.add_group(db, "shared", time.time()),
+            "tokens": lambda: tokens.add_token(
+                db, name="shared", type="api_key", token=SECRET + "shared", refresh_token=None,
+                expires_at=None, now=time.time(),
+            ),
+        }[what]()  # fmt: skip
+    path = f"/{what}/{number}"
+    stale = state_of(maria.get(path))
+    assert maria.post(path, action="set", state=stale, spend_per_day="5").status == 303
+    late = maria.post(path, action="set", state=stale, spend_per_day="", note="late")
+    assert late.status == 412
+    assert "changed it meanwhile" in late.text
+    assert ('value="5.00"' in late.text, 'value="late"' in late.text) == (True, False)
+    # Nor does a form that came back for another reason forget which state it is of.
+    wrong = maria.post(path, action="set", state=stale, spend_per_day="much")
+    assert (wrong.status, state_of(wrong)) == (400, stale)
+    fresh = state_of(late)
+    assert maria.post(path, action="set", state=fresh, note="seen").status == 303
+
+
+def state_of(reply: Reply) -> str:
+    """Of which state the form on this page is."""
+    (found,) = re.findall(r'name="state" value="(\w+)"', reply.text)
+    return str(found)
 
 
 def test_a_key_is_put_into_a_group_and_out_of_it(console: Console, maria: Browser) -> None:

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from airoxy.console.forms import limit_fields, number_of, read_limits, read_texts
+from airoxy.console.api.groups import GROUP
+from airoxy.console.forms import (
+    check_state,
+    form_again,
+    limit_fields,
+    number_of,
+    read_limits,
+    read_texts,
+)
 from airoxy.console.routes import page
 from airoxy.console.visit import Rendered, Reply, SeeOther, Visit
 from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM
 from airoxy.core.limits.table import GROUP_LIMITS
 from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.store import groups
+from airoxy.store.schema import transaction
 from airoxy.views.keys import Meter, meters, used
 
 
@@ -63,6 +72,7 @@ def _one(visit: Visit, group_id: int, trouble: str = "", status: int = 200) -> R
         "meters": _meters(visit, group),
         "fields": limit_fields(GROUP_LIMITS, group),
         "trouble": trouble,
+        **form_again(visit, GROUP.etag(visit, group_id), trouble, status),
     }
     return Rendered("group.html", values, status)
 
@@ -81,7 +91,9 @@ def change(visit: Visit) -> Reply:
 
 def _set(visit: Visit, group_id: int) -> Reply:
     changes = {**_changes(visit), **read_texts(visit.form, pool=False)}
-    groups.set_group(visit.db, group_id, changes)
+    with transaction(visit.db):
+        check_state(visit.form, GROUP.etag(visit, group_id))
+        groups.set_group(visit.db, group_id, changes)
     return SeeOther(f"/groups/{group_id}")
 
 

@@ -7,7 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 from airoxy.config.defaults import default_limits
-from airoxy.console.forms import limit_fields, number_of, read_limits, read_texts
+from airoxy.console.api.keys import KEY
+from airoxy.console.forms import (
+    check_state,
+    form_again,
+    limit_fields,
+    number_of,
+    read_limits,
+    read_texts,
+)
 from airoxy.console.pages.figures import by_model, request_lines, with_meters
 from airoxy.console.routes import page
 from airoxy.console.visit import Rendered, Reply, SeeOther, Visit
@@ -119,6 +127,7 @@ def _one(
         "paste": paste.block(paste.base_url(visit.config), secret) if secret else "",
         "told": told,
         "trouble": trouble,
+        **form_again(visit, KEY.etag(visit, key_id), trouble, status),
     }
     return Rendered("key.html", values, status)
 
@@ -138,7 +147,9 @@ def change(visit: Visit) -> Reply:
 
 def _set(visit: Visit, key_id: int) -> Reply:
     changes = {**read_limits(LIMITS, visit.form, visit.moment), **read_texts(visit.form)}
-    set_limits(visit.db, key_id, changes | _group(visit))
+    with transaction(visit.db):
+        check_state(visit.form, KEY.etag(visit, key_id))
+        set_limits(visit.db, key_id, changes | _group(visit))
     return SeeOther(f"/keys/{key_id}")
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from airoxy.console.forms import number_of, read_texts, read_token_settings, token_fields
+from airoxy.console.api.tokens import TOKEN
+from airoxy.console.forms import (
+    check_state,
+    form_again,
+    number_of,
+    read_texts,
+    read_token_settings,
+    token_fields,
+)
 from airoxy.console.pages.figures import request_lines
 from airoxy.console.routes import page
 from airoxy.console.visit import Rendered, Reply, SeeOther, Visit
@@ -13,6 +21,7 @@ from airoxy.core.keys import token_type
 from airoxy.core.pool import Token
 from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.store import tokens
+from airoxy.store.schema import transaction
 from airoxy.store.usage import requests
 from airoxy.upstream.check import REFUSED, check_token
 from airoxy.views import tokens as views
@@ -94,6 +103,7 @@ def _one(
         "requests": request_lines(visit, last),
         "told": told,
         "trouble": trouble,
+        **form_again(visit, TOKEN.etag(visit, token_id), trouble, status),
     }
     return Rendered("token.html", values, status)
 
@@ -114,7 +124,9 @@ def change(visit: Visit) -> Reply:
 def _set(visit: Visit, token_id: int) -> None:
     changes = read_token_settings(visit.form, visit.moment)
     changes |= {name: text for name, text in read_texts(visit.form).items() if name == "name"}
-    tokens.set_token(visit.db, token_id, changes)
+    with transaction(visit.db):
+        check_state(visit.form, TOKEN.etag(visit, token_id))
+        tokens.set_token(visit.db, token_id, changes)
 
 
 def _enable(visit: Visit, token_id: int) -> None:
