@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from os import environ
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -57,7 +58,7 @@ from airoxy.upstream.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
-Answer = Callable[[Request, Response], Awaitable[None]]
+Answer = Callable[[Request, Response], Coroutine[Any, Any, None]]
 
 
 @dataclass

@@ -187,7 +187,7 @@ class ClientConnection(asyncio.Protocol):
             return b""
         data = data[end:]
         cycle, shared = self._cycle, self._state
-        runner = Runner(self.loop, shared.runners.discard)
+        runner = Runner(self.loop, shared.runners)
         request = self._request = Request(cycle, self, head, runner)
         self._left = left = head.length
         self._deadline.at = math.inf
@@ -200,18 +200,10 @@ class ClientConnection(asyncio.Protocol):
             data = self._take_body(data)
             if cycle.state is LINGERING:
                 return b""
-        runners = shared.runners
-        runners.add(runner)
-        self.flow.hasten(len(runners) <= _FEW)
-        runner.start(self._run(request, Response(cycle, self, head)))
+        self.flow.hasten(len(shared.runners) < _FEW)
+        response = Response(cycle, self, head)
+        runner.start(shared.answer(request, response), response)
         return data
-
-    async def _run(self, request: Request, response: Response) -> None:
-        try:
-            await self._state.answer(request, response)
-        finally:
-            response.abandon()
-            request.release()
 
     def _take_body(self, data: bytes) -> bytes:
         """Pass the body on, and give what follows it."""

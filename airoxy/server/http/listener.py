@@ -7,9 +7,10 @@ import errno
 import socket
 import ssl
 import struct
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from airoxy.server.admission import Admission, Newcomer
 from airoxy.server.http.connection import ClientConnection
@@ -39,7 +40,7 @@ class HTTPServer:
 
     def __init__(
         self,
-        answer: Callable[[Request, Response], Awaitable[None]],
+        answer: Callable[[Request, Response], Coroutine[Any, Any, None]],
         sockets: Sequence[socket.socket],
         tls: TLSContext | None,
         *,

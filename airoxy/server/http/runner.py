@@ -9,28 +9,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
+from airoxy.server.http.response import Response
 from airoxy.upstream.exchange import PAUSED
 
 log = logging.getLogger(__name__)
 
 
 class Runner:
-    """`ended` is called once, whatever comes."""
+    """One of those in `running` from `start` until the coroutine has ended, whatever comes; what of
+    its response is not complete then is broken off."""
 
-    __slots__ = ("_ended", "_future", "_loop", "_work")
+    __slots__ = ("_future", "_loop", "_response", "_running", "_work")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, ended: Callable[[Runner], object]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, running: set[Runner]) -> None:
         self._loop = loop
-        self._ended = ended
+        self._running = running
         self._work: Coroutine[Any, Any, None]
+        self._response: Response
         self._future: asyncio.Future[Any] | None = None
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, work: Coroutine[Any, Any, None], response: Response) -> None:
         """Begin, as far as it goes."""
-        self._work = work
+        self._work, self._response = work, response
+        self._running.add(self)
         self.resume()
 
     def resume(self) -> None:
@@ -38,7 +42,7 @@ class Runner:
         try:
             waits = self._work.send(None)
         except StopIteration:
-            self._ended(self)
+            self._end()
         except BaseException as error:
             self._fail(error)
         else:
@@ -53,7 +57,7 @@ class Runner:
         try:
             self._work.throw(asyncio.CancelledError())
         except (StopIteration, asyncio.CancelledError):
-            self._ended(self)
+            self._end()
         except BaseException as error:
             self._fail(error)
 
@@ -71,4 +75,8 @@ class Runner:
     def _fail(self, error: BaseException) -> None:
         if not isinstance(error, asyncio.CancelledError):
             log.error("A request has failed.", exc_info=error)
-        self._ended(self)
+        self._end()
+
+    def _end(self) -> None:
+        self._running.discard(self)
+        self._response.abandon()

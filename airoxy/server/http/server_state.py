@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from airoxy.server.http.deadline import Timeouts
 from airoxy.server.http.request import Request
@@ -29,7 +29,7 @@ class ServerState:
     those that run, `ended` once even a connection that was accepted before is closed. `turns` are
     those that bodies are read in."""
 
-    answer: Callable[[Request, Response], Awaitable[None]]
+    answer: Callable[[Request, Response], Coroutine[Any, Any, None]]
     secure: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
     turns: Turns | None = None

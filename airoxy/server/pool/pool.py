@@ -100,12 +100,27 @@ class Pool:
         snapshot.watch = self._changed
         snapshot.cooled = token_state.cool_as_stored
 
+    def take(self, wanted: Wanted) -> Token | None:
+        """A token for a request that has had none, marked used; None where `next` has to look."""
+        if self._is_limited or not wanted.is_plain:
+            return None
+        state, now_ns = self.token_state, time.time_ns()
+        with state.turn():
+            if not state.is_quiet(now_ns):
+                return None
+            token = self._queues.at_once(wanted.pool, wanted.session, now_ns / 1e9)
+            if token is None:
+                return None
+            used = state.mark_used(token.id, now_ns)
+        self.writer.used(token.id, used)
+        wanted.tried = frozenset((token.id,))
+        return token
+
     async def next(self, wanted: Wanted, request_id: str | None = None) -> Token | None:
         """The token to try next, marked used; an expired one, renewed, where no other is ready.
 
         A conversation waits a little for its own, whose account has its cache."""
-        if wanted.runs_with is not None:
-            self.release(wanted)
+        self.release(wanted)
         token = self._take(wanted)
         while isinstance(token, float):
             await self.pause(wanted, token - time.time() + _MARGIN)
@@ -271,20 +286,14 @@ class Pool:
 
     def _take(self, wanted: Wanted, *, wait: bool = True) -> Token | float | None:
         """A token, marked used; or until when (Unix time) the conversation's own is cooling."""
-        state, now_ns = self.token_state, time.time_ns()
-        with state.turn():
-            if not self._is_limited and wanted.is_plain and state.is_quiet(now_ns):
-                token = self._queues.at_once(wanted.pool, wanted.session, now_ns / 1e9)
-            else:
-                patience = wanted.patience if wait and wanted.session else 0.0
-                token = self._choose(wanted, patience)
-                if token and patience:
-                    until = self._cooling_until(token, wanted.scope)
-                    if until > time.time():
-                        return until
+        patience = wanted.patience if wait and wanted.session else 0.0
+        with self.token_state.turn():
+            token = self._choose(wanted, patience)
             if token is None:
                 return None
-            used = state.mark_used(token.id, now_ns)
+            if patience and (until := self._cooling_until(token, wanted.scope)) > time.time():
+                return until
+            used = self.token_state.mark_used(token.id, time.time_ns())
             if token.limits is not None:
                 self._token_limits.start(token)
                 wanted.runs_with = token

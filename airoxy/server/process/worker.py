@@ -12,7 +12,7 @@ import gc
 import logging
 import math
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -47,7 +47,7 @@ class Application(Protocol):
     the last request."""
 
     @property
-    def answer(self) -> Callable[[Request, Response], Awaitable[None]]: ...
+    def answer(self) -> Callable[[Request, Response], Coroutine[Any, Any, None]]: ...
     @property
     def load(self) -> Load: ...
     @property

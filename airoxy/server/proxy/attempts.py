@@ -100,7 +100,9 @@ class Attempts:
         wanted = job.wanted
         try:
             while len(wanted.tried) < self.config.max_attempts:
-                token = await self.pool.next(wanted, request_id_of(last) if last else None)
+                token = self.pool.take(wanted)
+                if token is None:
+                    token = await self.pool.next(wanted, request_id_of(last) if last else None)
                 if token is None:
                     if wanted.unavailable is not None:
                         raise wanted.unavailable()

@@ -43,14 +43,16 @@ class Conversation:
 
     def find(
         self, head: RequestHead, body: Body, wanted: Wanted, now: float, *, stays: bool
-    ) -> None:
+    ) -> bool:
         """Let `wanted` ask for the conversation's token, if conversations are to stay with one; a
-        thread has to. Raises ThreadNotFound for one of another client key."""
+        thread has to. Whether there is a conversation. Raises ThreadNotFound for one of another
+        client key."""
         self._notes = wanted.scope.group == "messages"
         if stays:
             self._find_session(head, body, wanted, now)
         if head.threads and (thread := conversation.thread_in(body)):
             self._continue(thread, wanted, now)
+        return self._session is not None or self._thread is not None
 
     def _find_session(self, head: RequestHead, body: Body, wanted: Wanted, now: float) -> None:
         model_class, recent = wanted.scope.model_class, self._recent

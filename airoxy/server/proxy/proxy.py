@@ -130,6 +130,7 @@ class Proxy:
             raise
         finally:
             self.running -= 1
+            request.release()
             self._account(request_log)
 
     def identify(self, request: Request) -> tuple[int, KeyLimits | None]:
@@ -357,6 +358,7 @@ class Proxy:
         )
         job = Job(request, request_log, wanted, passed, share)
         if head.takes_system and (stays or head.threads) and body is not None:
-            job.conversation = Conversation(self.recent, key_id)
-            job.conversation.find(head, body, wanted, request_log.now, stays=stays)
+            conversation = Conversation(self.recent, key_id)
+            if conversation.find(head, body, wanted, request_log.now, stays=stays):
+                job.conversation = conversation
         return job
