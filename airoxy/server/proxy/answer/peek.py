@@ -15,6 +15,8 @@ LIMIT, PATIENCE = 64 * 1024, 1.0
 #: How a first event begins that may be an error: with that name, or with none.
 _BEGINNINGS = (b"event: error", b"event:error", b"data:")
 _OVERLOADED = "overloaded_error"
+#: How nearly all streams begin.
+_FINE = b"event: message_start"
 
 
 async def peek_error(exchange: Exchange) -> bytes:
@@ -45,6 +47,8 @@ async def peek_until(exchange: Exchange, find: Callable[[bytes], bytes | None]) 
 async def begins_overloaded(exchange: Exchange) -> bool:
     """Whether a stream's first event says that Anthropic is overloaded: a 529 in all but name. It
     is waited for a little, and only then the client gets the head of the answer."""
+    if exchange.arrived().startswith(_FINE):
+        return False
     loop = asyncio.get_running_loop()
     deadline = loop.time() + PATIENCE
     size = 0
