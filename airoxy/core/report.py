@@ -77,14 +77,16 @@ def _requests(count: int) -> str:
 
 def build(
     rows: Sequence[Mapping[str, Any]],
+    by_day: Sequence[Mapping[str, Any]],
     month: date,
     today: date,
     counts: Sequence[str],
     has_price: Callable[[str, date], bool],
     before: Iterable[Mapping[str, Any]] = (),
 ) -> Report:
-    """The report on `month` (its first day) of rows by day, key, group and model with these
-    `counts`; `before` are such rows of the month before."""
+    """The report on `month` (its first day) of rows by key, group and model with these `counts`,
+    and of the same `by_day` and model; `before` are rows by key, group and model of the month
+    before."""
     end = first_of_next_month(month)
     nothing = dict.fromkeys(counts, 0)
     rows = [
@@ -92,36 +94,34 @@ def build(
         *({**row, **nothing, BEFORE: row["cost_nanousd"]} for row in before),
     ]
     counts = (*counts, BEFORE)
-    priced = _priced(rows, has_price)
+    priced = _priced(by_day, has_price)
 
     def model(group: Sequence[Mapping[str, Any]]) -> Sums:
         name = group[0]["model"]
-        return {"model": name, "priced": priced[name], **_sums(group, counts)}
+        return {"model": name, "priced": priced.get(name, True), **_sums(group, counts)}
 
     def key(group: Sequence[Mapping[str, Any]]) -> Sums:
-        return {
-            "api_key_id": group[0]["api_key_id"],
-            "api_key_name": group[0]["api_key_name"],
-            **_group(group),
-            **_sums(group, counts),
-            "models": _dearest([model(part) for part in _divided(group, "model")]),
-        }
+        models = _dearest([model(part) for part in _divided(group, "model")])
+        named = {name: group[0][name] for name in ("api_key_id", "api_key_name")}
+        return {**named, **_group(group), **_sums(models, counts), "models": models}
 
     def in_group(group: Sequence[Mapping[str, Any]]) -> Sums:
         return {**_group(group), **_sums(group, counts)}
 
-    groups = _dearest([in_group(group) for group in _divided(rows, "group_id")])
-    by_day = {group[0]["day"]: group for group in _divided(rows, "day")}
+    keys = _dearest([key(group) for group in _divided(rows, "api_key_id", "group_id")])
+    groups = _dearest([in_group(group) for group in _divided(keys, "group_id")])
+    parts = [part for each in keys for part in each["models"]]
+    on_day = {group[0]["day"]: group for group in _divided(by_day, "day")}
     last = min(end, max(today + timedelta(1), month))
     days = [(month + timedelta(n)).isoformat() for n in range((last - month).days)]
     return Report(
         month=month,
         complete=today >= end,
-        totals=_sums(rows, counts),
+        totals=_sums(groups, counts),
         groups=sorted(groups, key=lambda group: group["group_id"] is None),
-        keys=_dearest([key(group) for group in _divided(rows, "api_key_id", "group_id")]),
-        models=_dearest([model(group) for group in _divided(rows, "model")]),
-        days=[{"day": day, **_sums(by_day.get(day, ()), counts[:-1])} for day in days],
+        keys=keys,
+        models=_dearest([model(group) for group in _divided(parts, "model")]),
+        days=[{"day": day, **_sums(on_day.get(day, ()), counts[:-1])} for day in days],
     )
 
 

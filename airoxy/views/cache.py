@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apsw
 
-from airoxy.core.billing.pricing import PriceTable, cost_nanousd
+from airoxy.core.billing.pricing import PriceSpans, PriceTable, cost_nanousd
 from airoxy.core.billing.usage import PROMPT, Usage
-from airoxy.store.usage.daily import by_day_key_and_model
+from airoxy.store.usage.priced import by_price, prompts_of_tiered
 
 
 def cache_effect(
@@ -26,21 +26,42 @@ def cache_effect(
     """The fields that `stats --cache` adds. Saved is what the same prompts would have cost as plain
     input, at standard service, less what they did cost; it is negative where writes were not read.
     """
-    rows = by_day_key_and_model(
-        db, since, until, token_id=token_id, key_id=key_id, group_id=group_id
-    )
+    spans = prices.spans(since, until)
+    whose: dict[str, Any] = {"token_id": token_id, "key_id": key_id, "group_id": group_id}
+    rows = by_price(db, spans, since, until, **whose)
+    tiered = prompts_of_tiered(db, spans, since, until, **whose)
     read, prompt = (sum(row[name] for row in rows for name in names) for names in (_READ, PROMPT))
     return {
         "cache_read_share": round(read / prompt, 4) if prompt else 0.0,
-        "cache_saved_nanousd": sum(saved(row, prices) for row in rows),
+        "cache_saved_nanousd": sum(saved_by(rows, tiered, spans, prices, ("model",))),
     }
 
 
 _READ: Sequence[str] = ("cache_read_tokens",)
 
 
-def saved(row: dict[str, Any], prices: PriceTable) -> int:
-    """What the prompt cache saved, of the sums of one day and model (nano-dollars)."""
+def saved_by(
+    rows: Sequence[Mapping[str, Any]],
+    tiered: Iterable[Mapping[str, Any]],
+    spans: PriceSpans,
+    prices: PriceTable,
+    fields: Sequence[str],
+) -> Iterator[int]:
+    """What the prompt cache saved of each of the rows `by_price`, whose `fields` tell them apart;
+    `tiered` are `prompts_of_tiered`. What rows of one model have in common is told of the first."""
+    found: dict[tuple[Any, ...], int] = {}
+    for row in tiered:
+        key = tuple(row[field] for field in fields)
+        found[key] = found.get(key, 0) + saved(row, prices)
+    for row in rows:
+        if (row["model"] or "").startswith(spans.tiered):
+            yield found.pop(tuple(row[field] for field in fields), 0)
+        else:
+            yield saved(row, prices)
+
+
+def saved(row: Mapping[str, Any], prices: PriceTable) -> int:
+    """What the prompt cache saved, of sums that have one price (nano-dollars)."""
     prompt = {name: row[name] for name in PROMPT}
     # Tiers go by the size of a prompt: of the mean one, here.
     cached = Usage(row["model"], **prompt, requests=max(1, row["requests"]))

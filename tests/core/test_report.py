@@ -22,7 +22,9 @@ def used(day: int, key: int, model: str | None, requests: int, cost: int) -> dic
 
 
 def report(*rows: dict[str, Any], today: date = date(2026, 11, 22)) -> Report:
-    return build(rows, NOVEMBER, today, COUNTS, lambda model, day: model != "new" or day.day > 5)
+    return build(
+        rows, rows, NOVEMBER, today, COUNTS, lambda model, day: model != "new" or day.day > 5
+    )
 
 
 def test_keys_have_their_models_and_the_dearest_come_first() -> None:
@@ -94,7 +96,7 @@ def test_a_key_is_told_of_for_each_group_that_it_was_in() -> None:
 def test_the_month_before_stands_beside_each_line() -> None:
     before = [in_group(1, used(1, 1, "a", 5, 50)), used(2, 3, "b", 7, 70)]
     now = [in_group(1, used(1, 1, "a", 1, 10)), used(2, 2, "a", 2, 20)]
-    told = build(now, NOVEMBER, date(2026, 11, 22), COUNTS, lambda *_: True, before)
+    told = build(now, now, NOVEMBER, date(2026, 11, 22), COUNTS, lambda *_: True, before)
     assert told.month_before == date(2026, 10, 1)
     assert told.totals == {"requests": 3, "cost_nanousd": 30, BEFORE: 120}
     assert {k["api_key_id"]: (k["requests"], k[BEFORE]) for k in told.keys} == {

@@ -47,7 +47,9 @@ def month_report(visit: Visit) -> Reply:
 
 def read_report(visit: Visit) -> Report:
     """That on the month of the query. Raises InvalidInput."""
-    return lines.read_report(visit.db, visit.config.pricing, chosen_month(visit), visit.today)
+    return lines.read_report(
+        visit.db, visit.config.pricing, chosen_month(visit), visit.today, visit.services.past
+    )
 
 
 def chosen_month(visit: Visit) -> datetime.date:

@@ -82,6 +82,14 @@ UNKNOWN = Price(
 _WEB_SEARCH = Fraction(10)
 
 
+class PriceSpans(NamedTuple):
+    """The days, in order, on which a price of some model begins to hold; and how the names of those
+    models begin whose price goes by the size of a prompt."""
+
+    starts: tuple[date, ...]
+    tiered: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class PriceTable:
     """Price rows by model name and first day, and the price of web searches by first day."""
@@ -119,6 +127,15 @@ class PriceTable:
     def knows(self, model: str | None, on: date) -> bool:
         """Whether the model has a row; without one its cost is a guess."""
         return self.price_for(model, on) is not None
+
+    def spans(self, since: date | None, until: date | None) -> PriceSpans:
+        """Of the days from `since` to before `until`: within a span each model has one price."""
+        starts = {price.since for price in self.prices.values() if price.since}
+        within = {
+            day for day in starts if (not since or day > since) and (not until or day < until)
+        }
+        tiered = {price.model.rstrip("*") for price in self.prices.values() if price.tiers}
+        return PriceSpans(tuple(sorted(within)), tuple(sorted(tiered)))
 
     def search_price(self, on: date) -> Fraction:
         """Dollars per 1,000 web searches."""

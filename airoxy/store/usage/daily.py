@@ -30,7 +30,8 @@ SHOWN = (
     *("cost_nanousd", "estimated", "uncounted"),
 )
 
-_SUMS = ", ".join(
+#: The columns of TOTALS.
+SUMS = ", ".join(
     f"ifnull(sum({'requests - failed' if name == 'successful' else name}), 0)" for name in TOTALS
 )
 
@@ -67,8 +68,8 @@ def totals(
     group_id: int | None = None,
 ) -> dict[str, Any]:
     """The sums of TOTALS over the days from `since` to before `until`."""
-    where, values = _where(since, until, token_id, key_id, group_id)
-    (row,) = run(db, f"SELECT {_SUMS} FROM daily WHERE {where}", values)
+    where, values = where_used(since, until, token_id, key_id, group_id)
+    (row,) = run(db, f"SELECT {SUMS} FROM daily WHERE {where}", values)
     return dict(zip(TOTALS, row, strict=True))
 
 
@@ -84,10 +85,10 @@ def totals_by(
 ) -> list[dict[str, Any]]:
     """The same for each of a group (GROUPS): days as they follow, the others by cost."""
     fields, columns, order = _GROUPS[group]
-    where, values = _where(since, until, token_id, key_id, group_id)
+    where, values = where_used(since, until, token_id, key_id, group_id)
     rows = run(
         db,
-        f"SELECT {columns}, {_SUMS} FROM daily WHERE {where} GROUP BY 1 ORDER BY {order}",
+        f"SELECT {columns}, {SUMS} FROM daily WHERE {where} GROUP BY 1 ORDER BY {order}",
         values,
     )
     groups = [dict(zip((*fields, *TOTALS), row, strict=True)) for row in rows]
@@ -107,12 +108,12 @@ def by_day_key_and_model(
     group_id: int | None = None,
 ) -> list[dict[str, Any]]:
     """The sums of TOTALS for each day, client key, group and model: what a report is made from."""
-    where, values = _where(since, until, token_id, key_id, group_id)
+    where, values = where_used(since, until, token_id, key_id, group_id)
     rows = run(
         db,
         "SELECT day, nullif(api_key_id, 0), (SELECT name FROM api_keys WHERE id = api_key_id),"
         " nullif(group_id, 0), (SELECT name FROM groups WHERE id = group_id),"
-        f" nullif(model, ''), {_SUMS} FROM daily WHERE {where}"
+        f" nullif(model, ''), {SUMS} FROM daily WHERE {where}"
         " GROUP BY day, api_key_id, group_id, model",
         values,
     )
@@ -184,16 +185,28 @@ def conditions(wanted: Mapping[str, Any]) -> tuple[str, list[Any]]:
     return " AND ".join(given) or "1", values
 
 
-def _where(
+#: A key's sums are found by looking for it in each day, because they are in the order of days and
+#: then of keys.
+_EACH_DAY = (
+    "day IN (WITH RECURSIVE each_day (day) AS (SELECT max(ifnull(?, 0), min(day)) FROM daily"
+    " UNION ALL SELECT day + 1 FROM each_day WHERE day < (SELECT max(day) FROM daily))"
+    " SELECT day FROM each_day)"
+)
+
+
+def where_used(
     since: datetime.date | None,
     until: datetime.date | None,
-    token_id: int | None,
-    key_id: int | None,
-    group_id: int | None,
+    token_id: int | None = None,
+    key_id: int | None = None,
+    group_id: int | None = None,
 ) -> tuple[str, list[int]]:
+    """The SQL and the values of the condition for these sums."""
+    first = day_number(since) if since else None
     return conditions(
         {
-            "day >= ?": day_number(since) if since else None,
+            "day >= ?": first if key_id is None else None,
+            _EACH_DAY: None if key_id is None else (first,),
             "day < ?": day_number(until) if until else None,
             "token_id = ?": token_id,
             "api_key_id = ?": key_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Any, TextIO
@@ -12,8 +13,11 @@ import apsw
 from airoxy.calendar import first_of_next_month
 from airoxy.core.billing.pricing import PriceTable
 from airoxy.core.report import BEFORE, Report, build
-from airoxy.store.usage.daily import TOTALS, by_day_key_and_model
-from airoxy.views.cache import saved
+from airoxy.store import groups, keys
+from airoxy.store.usage.daily import TOTALS, by_key_and_model
+from airoxy.store.usage.past import Past
+from airoxy.store.usage.priced import by_price, prompts_of_tiered
+from airoxy.views.cache import saved_by
 from airoxy.views.formats import cut
 from airoxy.views.times import rfc3339
 
@@ -37,14 +41,56 @@ _COLUMNS = (
 )
 
 
-def read_report(db: apsw.Connection, prices: PriceTable, month: date, today: date) -> Report:
-    """The report on `month` (its first day), with the month before beside it."""
+def read_report(
+    db: apsw.Connection,
+    prices: PriceTable,
+    month: date,
+    today: date,
+    past: Past | None = None,
+) -> Report:
+    """The report on `month` (its first day), with the month before beside it. What `past` keeps of
+    days that are over is not read again."""
     end, before = first_of_next_month(month), (month - timedelta(1)).replace(day=1)
-    rows = by_day_key_and_model(db, month, end)
-    for row in rows:
-        row[SAVED] = saved(row, prices)
-    known = by_day_key_and_model(db, before, month)
-    return build(rows, month, today, (*TOTALS, SAVED), prices.knows, known)
+    over = min(max(month, today), end)
+
+    def keep(what: str, until: date, read: Callable[[], Any]) -> Any:
+        # Of other months there are many, and large ones.
+        is_new = past is not None and month <= today < first_of_next_month(until)
+        return past.of(f"{what} {month}", today, read) if past and is_new else read()
+
+    found = keep("report", over, lambda: _sums(db, prices, month, over))
+    if over < end:
+        rest = _sums(db, prices, over, end)
+        found = [*found[0], *rest[0]], [*found[1], *rest[1]]
+    known = keep("report before", month, lambda: by_key_and_model(db, before, month))
+    names = keys.names(db), groups.names(db)
+    lines, known = (
+        [
+            row
+            | {
+                "group_id": row["group_id"] or None,
+                "api_key_name": names[0].get(row["api_key_id"]),
+                "group_name": names[1].get(row["group_id"]),
+            }
+            for row in rows
+        ]
+        for rows in (found[0], known)
+    )
+    return build(lines, found[1], month, today, (*TOTALS, SAVED), prices.knows, known)
+
+
+def _sums(
+    db: apsw.Connection, prices: PriceTable, since: date, until: date
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """By client key, group and model; and by day and model."""
+    spans = prices.spans(since, until)
+    tiered = prompts_of_tiered(db, spans, since, until)
+    found = []
+    for by_day, fields in ((False, ("api_key_id", "group_id", "model")), (True, ("day", "model"))):
+        rows = by_price(db, spans, since, until, by_day=by_day, by_key=not by_day)
+        amounts = saved_by(rows, tiered, spans, prices, fields)
+        found.append([row | {SAVED: saved} for row, saved in zip(rows, amounts, strict=True)])
+    return found[0], found[1]
 
 
 def write_csv(report: Report, out: TextIO) -> None:
