@@ -120,7 +120,7 @@ class Kept(NamedTuple):
 class Slot:
     """A slot of this worker; its state is at this `word` of the region."""
 
-    __slots__ = ("_bytes", "_words", "answer", "kept", "request", "word")
+    __slots__ = ("_bytes", "_words", "answer", "kept", "request", "set_state", "word")
 
     def __init__(self, words: memoryview[int], as_bytes: memoryview[int], word: int) -> None:
         self.word = word
@@ -133,6 +133,8 @@ class Slot:
         self.request = partial(_REQUEST.pack_into, as_bytes, word * 8)
         #: Takes status, ttfb_ms, request id, document or nothing, and state with milliseconds.
         self.answer = partial(_ANSWER.pack_into, as_bytes, (word + _STATUS) * 8)
+        #: Takes the state of an answer that is kept, with milliseconds.
+        self.set_state = partial(words.__setitem__, word)
 
     def retry(self, token_id: int) -> None:
         """The request goes out again, with this token."""
@@ -142,11 +144,7 @@ class Slot:
     def keep_text(self, form: str, tokens: int, duration_ms: int) -> None:
         """So much text has come of a stream."""
         self._words[self.word + _TEXT] = tokens
-        self._words[self.word] = duration_ms << STATE_BITS | BEGUN[form]
-
-    def end_stream(self, form: str, duration_ms: int) -> None:
-        """A stream has ended, and nothing was wrong."""
-        self._words[self.word] = duration_ms << STATE_BITS | WHOLE[form]
+        self.set_state(duration_ms << STATE_BITS | BEGUN[form])
 
     def note(self, progress: tuple[Any, ...]) -> bool:
         """Keep `progress` (of what marshal takes) in the place of what was kept or noted before;
@@ -160,7 +158,7 @@ class Slot:
             state, area = _NOTED_OVER_KEPT, _KEPT
         at = (self.word + area) * 8
         self._bytes[at : at + length] = written
-        self._words[self.word] = length << STATE_BITS | state
+        self.set_state(length << STATE_BITS | state)
         return True
 
     def read(self) -> Unwritten:

@@ -135,7 +135,7 @@ def test_the_events_of_a_stream_are_kept_as_they_came(memory, own):
             slot.kept[:6] = b"first,"
             slot.kept[6:12] = b"second"
             slot.keep_text("sse", 40, 8)
-        whole.end_stream("sse", 9)
+        whole.set_state(9 << STATE_BITS | WHOLE["sse"])
 
     killed(memory, work)
     running, whole = sorted(own.adopt(), key=lambda each: each.began)

@@ -100,6 +100,7 @@ class UsageReader:
         "copy",
         "error_message",
         "finished",
+        "is_whole",
         "resource_id",
         "tell",
         "unread",
@@ -118,6 +119,8 @@ class UsageReader:
         self.unread: bytes | None = None
         #: The answer has come to its end: its last event, or a whole document.
         self.finished = False
+        #: A stream has come to its end as it should, with its counts.
+        self.is_whole = False
         self._form = form
         self._message = MessageUsage()
         if form == "jsonl":
@@ -155,13 +158,6 @@ class UsageReader:
     def has_counts(self) -> bool:
         """Whether the answer has said anything of its usage."""
         return self._message.has_counts
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether a stream has come to its end as it should, with all its counts copied."""
-        message, has_all = self._message, self.copy is not None and not self._blocks.begun
-        settled = message.ended and message.has_counts and self.error_message is None
-        return self.finished and settled and has_all
 
     @property
     def lines(self) -> int:
@@ -262,6 +258,7 @@ class UsageReader:
     def _take_events(self, block: bytes) -> None:
         if _STOP.fullmatch(block):
             self.finished = True
+            self.is_whole = self._message.ended and self.error_message is None
             return
         block = with_newlines(block)
         # One event, as nearly always, or several.
@@ -298,7 +295,9 @@ class UsageReader:
             documents = [document for line in lines if (document := _parse(line))]
         for document in documents or [_parse(event[start:])]:
             self._read(document)
-        self.finished = self.finished or lines[-1:] == [_DONE]
+        if lines[-1:] == [_DONE]:
+            self.finished = True
+            self.is_whole = self._message.has_counts and self.error_message is None
 
     def _take_lines(self, block: bytes) -> None:
         for line in block.split(b"\n"):
@@ -319,10 +318,12 @@ class UsageReader:
             self._take_container(holder["container"])
         error = document.get("error")
         if error is not None:
+            self.is_whole = False
             self.error_message = _error_text(error) or self.error_message
         kind = document.get("type")
-        if kind in ("message_stop", "error"):
+        if kind == "message_stop" or kind == "error":
             self.finished = True
+            self.is_whole = self._message.ended and self.error_message is None
         elif kind in ("message_batch", "file"):
             self.resource_id = bounded_text(document.get("id"), MODEL_LENGTH) or self.resource_id
 

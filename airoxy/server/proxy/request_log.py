@@ -21,7 +21,7 @@ from airoxy.core.billing.usage import Usage, total
 from airoxy.core.billing.usage_reader import UsageReader
 from airoxy.core.oauth import clean
 from airoxy.core.pool import Token
-from airoxy.core.request.paths import ids_in_path
+from airoxy.core.request.paths import CHAT, MESSAGES, ids_in_path
 from airoxy.errors import AiroxyError, UpstreamError
 from airoxy.server.limits.reservations import Reservation
 from airoxy.server.proxy.answer_reader import AnswerReader
@@ -40,6 +40,8 @@ from airoxy.store.usage.requests import Row
 
 #: nginx's convention for a client that left before it was answered.
 CLIENT_CLOSED_REQUEST = 499
+#: Paths that nearly all requests have, and that are kept as they are.
+_PLAIN_PATHS = frozenset((MESSAGES, CHAT))
 #: The ending that is noted of a request while it runs.
 RUNNING = "running"
 
@@ -91,7 +93,6 @@ class RequestLog:
     attempts: int = 0
     reservation: Reservation | None = None
     slot: Slot | None = None
-    _kept_path: str | None = None
     _noted_ending: str | None = None
     _ttfb_ms: int | None = None
     _duration_ms: int = 0
@@ -141,7 +142,7 @@ class RequestLog:
         elif (unwritten := self._unwritten) is not None and (unwritten.unused or unwritten.grow()):
             slot = self.slot = unwritten.unused.pop()
             model = self.model
-            path = self._kept_path or self._path
+            path = self.endpoint if self.endpoint in _PLAIN_PATHS else self._path
             slot.request(
                 self.key_id, self.group_id or 0, self.now, self.is_stream, self.uncounted,
                 path.encode(), NO_MODEL if model is None else model.encode(), token.id,
@@ -202,8 +203,8 @@ class RequestLog:
                     state = duration_ms << STATE_BITS | WHOLE["json"]
                     slot.answer(self._status, self._ttfb_ms, self._request_id, raw, state)
                     return
-            elif self._status == 200 and answer.reader.is_whole:
-                slot.end_stream(answer.form, duration_ms)
+            elif (reader := answer.reader).is_whole and reader.copy is not None:
+                slot.set_state(duration_ms << STATE_BITS | WHOLE[answer.form])
                 return
         used = self._read()  # which may change the ending
         self._note(self._ending, self.model, used)
@@ -217,7 +218,7 @@ class RequestLog:
             int(self.now * 1000),
             self.key_id,
             self.token_id,
-            self._kept_path or self._path,
+            self._path,
             self.model,
             self.is_stream,
             parts[0] if len(parts) == 1 else total(parts),
@@ -241,11 +242,9 @@ class RequestLog:
 
     @property
     def _path(self) -> str:
-        if self._kept_path is None:
-            # Some clients put their key into the path: it must not be in the log.
-            path = self.endpoint
-            self._kept_path = clean(path) if "k-" in path else path[:200]
-        return self._kept_path
+        # Some clients put their key into the path: it must not be in the log.
+        path = self.endpoint
+        return clean(path) if "k-" in path else path[:200]
 
     # What outlives the worker
 

@@ -86,6 +86,13 @@ def stream(request_log: RequestLog, *pieces: bytes) -> Callable[[bytes], object]
         lambda log: (document(log), log.end(), log.client_left()),
         lambda log: (document(log), log.end(), log.failed(UpstreamBroken("It broke off."))),
         lambda log: stream(log, START, LARGE, END, STOP),
+        lambda log: stream(log, START + TEXT, END + STOP),
+        lambda log: stream(
+            log, START, TEXT, END, event(type="error", error={"message": "b"}), STOP
+        ),
+        lambda log: stream(log, START, TEXT, END, STOP, event(type="error", error={})),
+        lambda log: stream(log, START, END, STOP[:20], STOP[20:-1]),
+        lambda log: stream(log, STOP),
         lambda log: stream(log, START, event(type="error", error={"message": "broken"})),
         lambda log: (stream(log, START, TEXT), log.failed(UpstreamBroken("It broke off."))),
         lambda log: (stream(log, START, TEXT), log.client_left()),
@@ -101,6 +108,36 @@ def test_a_request_that_has_ended_leaves_the_same_row(
     answer: Callable[[RequestLog], object],
 ) -> None:
     answer(request_log)
+    request_log.end()
+    assert adopted(unwritten, request_log) == request_log.row(PRICES)
+
+
+def chunk(**data: Any) -> bytes:
+    return b"data: " + json.dumps(data).encode() + b"\n\n"
+
+
+WORDS = chunk(model=OPUS, choices=[{"delta": {"content": "four"}}])
+COUNTS = chunk(model=OPUS, choices=[], usage={"prompt_tokens": 30, "completion_tokens": 4})
+DONE = b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (WORDS, COUNTS, DONE),
+        (WORDS + COUNTS + DONE,),
+        (WORDS, COUNTS),
+        (WORDS, DONE),
+        (WORDS, COUNTS, chunk(error={"message": "broken"}), DONE),
+    ],
+)
+def test_a_chat_that_has_ended_leaves_the_same_row(
+    unwritten: UnwrittenRequests, pieces: tuple[bytes, ...]
+) -> None:
+    request_log = RequestLog(12, "/v1/chat/completions", NOON, unwritten)
+    request_log.request_bytes = 400
+    request_log.attempted(TOKEN)
+    stream(request_log, *pieces)
     request_log.end()
     assert adopted(unwritten, request_log) == request_log.row(PRICES)
 
