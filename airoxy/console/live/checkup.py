@@ -36,11 +36,11 @@ class Checkup:
         self._lock = threading.Lock()
         self._last = Findings([], None, looking=False)
 
-    def look(self, examine: Examine, clock: Callable[[], float]) -> Findings:
-        """The last findings at once; where they are old, `examine` renews them."""
+    def look(self, examine: Examine, clock: Callable[[], float], fresh: float = FRESH) -> Findings:
+        """The last findings at once; where they are older than `fresh`, `examine` renews them."""
         with self._lock:
             last = self._last
-            is_old = last.at is None or not 0 <= clock() - last.at < FRESH
+            is_old = last.at is None or not 0 <= clock() - last.at < fresh
             if is_old and not last.looking:
                 self._last = last._replace(looking=True)
                 threading.Thread(

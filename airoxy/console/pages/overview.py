@@ -27,6 +27,8 @@ from airoxy.views.keys import Meter, by_field, meters
 
 #: Tokens, keys and failures that are shown.
 _TOKENS, _KEYS, _FAILURES = 12, 8, 6
+#: Of the doctor's findings as many. He looks through the whole database: not for each view (s).
+_FINDINGS, _FRESH = 6, 300.0
 
 
 def show(visit: Visit) -> Reply:
@@ -53,8 +55,17 @@ def show(visit: Visit) -> Reply:
         "key_count": len(known),
         "failures": request_lines(visit, failed),
         "last": requests.last_id(visit.db),
+        **_doctor(visit),
     }
     return Rendered("overview.html", values)
+
+
+def _doctor(visit: Visit) -> dict[str, Any]:
+    """What he found last that is not as it should be, the worst first."""
+    services = visit.services
+    checkup = services.checkup.look(services.examine, services.clock, _FRESH)
+    wrong = [each for kind in ("fail", "warn") for each in checkup.found if each["state"] == kind]
+    return {"checkup": checkup, "wrong": wrong[:_FINDINGS], "more_wrong": wrong[_FINDINGS:]}
 
 
 def _limits(visit: Visit) -> dict[str, Meter | None]:
