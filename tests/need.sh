@@ -30,5 +30,8 @@ apt-get -qq update
 # shellcheck disable=SC2086  # one word is one package
 apt-get -qq -o Dpkg::Use-Pty=0 install --yes --no-install-recommends $missing >/dev/null
 for package in $missing; do
-    systemctl --quiet disable "${package%-light}.service" 2>/dev/null || true
+    service=${package%-light}
+    [ "$package" != openssh-server ] || service=ssh
+    systemctl --quiet disable "$service.socket" 2>/dev/null || true # Ubuntu's ssh has one
+    systemctl --quiet disable "$service.service" 2>/dev/null || true
 done

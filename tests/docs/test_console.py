@@ -1,17 +1,25 @@
-"""The console behind nginx and Caddy, with the configurations of its guide."""
+"""The console behind nginx and Caddy with the configurations of its guide, and through its tunnels
+of SSH."""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
-from collections.abc import Callable
+import os
+import re
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from getpass import getuser
+from pathlib import Path
 
 import pytest
 
-from tests.console.running import Console
+from tests.console.running import Browser, Console
 from tests.docs.guide import block, put
 from tests.docs.proxies import Proxy
 from tests.ports import free_port
-from tests.program import need
+from tests.program import ROOT, need
 from tests.upstream.certificates import Authority
 
 GUIDE = "docs/console.md"
@@ -59,6 +67,17 @@ def caddy(directory, backend: int) -> Proxy:
     return Proxy(command, directory, port, authority.trusting(), home)
 
 
+def _sees_at_once(proxy: Proxy, cookie: str) -> None:
+    """What is live is not kept back by the proxy."""
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", proxy.port, timeout=30, context=proxy.trust
+    )
+    connection.request("GET", "/api/live?only=numbers", headers={"host": NAME, "cookie": cookie})
+    lines = iter(connection.getresponse().readline, b"")
+    assert any(line.startswith(b"event: numbers") for line in lines)
+    connection.close()
+
+
 @pytest.mark.parametrize("front", [nginx, caddy])
 def test_a_user_logs_in_through_a_proxy_and_the_session_is_of_tls(
     tmp_path, front: Callable[..., Proxy]
@@ -82,6 +101,67 @@ def test_a_user_logs_in_through_a_proxy_and_the_session_is_of_tls(
             connection.request("GET", "/account", headers={"host": NAME, "cookie": cookie})
             page = connection.getresponse().read().decode()
             assert "Log out" in page
+            _sees_at_once(proxy, cookie)
+            (csrf,) = re.findall(r'<meta name="csrf" content="(\w+)">', page)
+            sent = origin | {"cookie": cookie, "content-type": "application/x-www-form-urlencoded"}
+            connection.request("POST", "/logout", f"csrf={csrf}", sent)
+            assert connection.getresponse().status == 303
             connection.close()
     finally:
         console.stop()
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Proxy]:
+    """One that lets in whoever runs the tests, with a key of their own."""
+    program, port, directory = need("sshd"), free_port(), tmp_path / "sshd"
+    directory.mkdir()
+    for name in ("host", "user"):
+        command = [need("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", directory / name]
+        subprocess.run(command, check=True)
+    (directory / "config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {directory}/host\nPidFile none\n"
+        f"AuthorizedKeysFile {directory}/user.pub\nStrictModes no\nUsePAM no\n"
+    )
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # its unit makes it
+    command = [program, "-D", "-e", "-f", f"{directory}/config"]
+    with Proxy(command, directory, port, ssl.create_default_context()) as found:
+        yield found
+
+
+def tunnel(sshd: Proxy, directory: Path, forwarded: str, console: str) -> Proxy:
+    """The guide's command, on a port of its own."""
+    assert f"3801:{forwarded} airoxy.example.com" in (ROOT / GUIDE).read_text()
+    directory.mkdir()
+    port, keys = free_port(), sshd.directory
+    options = (f"IdentityFile={keys}/user", f"UserKnownHostsFile={directory}/known",
+               "StrictHostKeyChecking=no", "IdentitiesOnly=yes", "BatchMode=yes",
+               "ExitOnForwardFailure=yes")  # fmt: skip
+    command = [need("ssh"), "-F", "none", "-N", "-p", str(sshd.port), "-L", f"{port}:{console}",
+               *(f"-o{option}" for option in options), f"{getuser()}@127.0.0.1"]  # fmt: skip
+    return Proxy(command, directory, port, ssl.create_default_context())
+
+
+@pytest.mark.parametrize("forwarded", ["127.0.0.1:3801", "/run/airoxy/console.sock"])
+def test_a_user_logs_in_through_a_tunnel_of_ssh_and_changes_something(
+    tmp_path: Path, sshd: Proxy, forwarded: str
+) -> None:
+    with contextlib.closing(Console(tmp_path / "console").start()) as console:
+        target = str(console.socket) if "/" in forwarded else f"127.0.0.1:{console.port}"
+        with tunnel(sshd, tmp_path / "ssh", forwarded, target) as ssh:
+            far = Through(console, ssh.port)
+            browser = Browser(far)
+            assert browser.post(console.user("far")).status == 303
+            made = browser.post("/keys", name="through")
+            assert (made.status, "through" in browser.get("/keys").text) == (200, True)
+            elsewhere = browser.post("/keys", {"origin": "http://evil.example"}, name="stolen")
+            assert elsewhere.status == 403
+            assert far.ask("GET", "/login", headers={"host": "evil.example"}).status == 421
+
+
+class Through(Console):
+    """The console as a browser at the near end of a tunnel has it."""
+
+    def __init__(self, console: Console, port: int) -> None:
+        self.near, self.port = console, port
