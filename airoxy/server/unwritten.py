@@ -26,8 +26,9 @@ from airoxy.server.shared_memory import FileLock, Record, Region, SharedMemory
 PLACES = 256
 #: Slots are had by blocks; pages that no request touches cost nothing.
 BLOCKS, _PER_BLOCK = 512, 64
-#: Bytes of a path, of a model's name, and of a request id that are kept.
+#: Bytes of a path, a model's name, a request id and a client's address that are kept.
 _PATH, _MODEL, _REQUEST_ID = 208, 128, 104
+_ADDRESS = 48
 #: Bytes of what is kept of an answer.
 ROOM = 2640
 
@@ -69,6 +70,8 @@ _SLOT = Record(
     row_id=1,
     counted=1,
     retries=1,
+    moved=1,
+    client_address=_ADDRESS // 8,
     key_id=1,
     group_id=1,  # 0: none
     began=1,  # Unix time, a double
@@ -86,14 +89,15 @@ REGION = Region("unwritten", _REGION, locks={"turn": 1, "place": PLACES})
 # request's answer nothing is known.
 #: From `status` to the state.
 _ANSWER = struct.Struct(f"<2q8x{_REQUEST_ID}s{ROOM}sq")
-#: From the state to `token_id`; the first four are 0.
-_REQUEST = struct.Struct(f"<32x2qd2q{_PATH}s{_MODEL}sq")
+#: From the state to `token_id`; all up to `client_address` is 0.
+_REQUEST = struct.Struct(f"<{40 + _ADDRESS}x2qd2q{_PATH}s{_MODEL}sq")
 _STATE = _SLOT.at["state_and_more"]
 #: Where these are from the state on, in words.
-_STATUS, _TEXT, _KEPT, _ROW_ID, _COUNTED, _RETRIES, _TOKEN, _NOTES = (
+_STATUS, _TEXT, _KEPT, _ROW_ID, _COUNTED, _RETRIES, _MOVED, _FROM, _TOKEN, _NOTES = (
     _SLOT.at[name] - _STATE
     for name in (
-        "status", "text_tokens", "kept", "row_id", "counted", "retries", "token_id", "noted"
+        "status", "text_tokens", "kept", "row_id", "counted", "retries", "moved", "client_address",
+        "token_id", "noted",
     )
 )  # fmt: skip
 #: Stands for no model.
@@ -141,6 +145,15 @@ class Slot:
         self._words[self.word + _TOKEN] = token_id
         self._words[self.word + _RETRIES] += 1
 
+    def note_address(self, address: str) -> None:
+        """Where the client sits."""
+        at = (self.word + _FROM) * 8
+        self._bytes[at : at + _ADDRESS] = address.encode()[:_ADDRESS].ljust(_ADDRESS, b"\0")
+
+    def note_moved(self) -> None:
+        """The conversation has changed its account."""
+        self._words[self.word + _MOVED] = 1
+
     def keep_text(self, form: str, tokens: int, duration_ms: int) -> None:
         """So much text has come of a stream."""
         self._words[self.word + _TEXT] = tokens
@@ -164,7 +177,8 @@ class Slot:
     def read(self) -> Unwritten:
         """What another worker has written here."""
         word, kept, progress = self.word, None, None
-        state, row_id, counted, retries = self._words[word : word + 4]
+        state, row_id, counted, retries, moved = self._words[word : word + 5]
+        address = bytes(self._bytes[(word + _FROM) * 8 :][:_ADDRESS])
         key_id, group_id, began, is_stream, is_uncounted, path, model, token_id = (
             _REQUEST.unpack_from(self._bytes, word * 8)
         )
@@ -187,6 +201,8 @@ class Slot:
             token_id,
             retries + 1,
             bool(counted),
+            bool(moved),
+            _text(address) or None,
             kept,
             progress,
         )
@@ -225,6 +241,8 @@ class Unwritten:
     token_id: int
     attempts: int
     counted: bool
+    moved: bool
+    client_address: str | None
     kept: Kept | None
     progress: tuple[Any, ...] | None
 

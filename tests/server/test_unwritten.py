@@ -76,7 +76,7 @@ def test_what_a_killed_worker_has_left_is_adopted_once(memory, own):
     (left,) = own.adopt()
     assert left == Unwritten(
         left.slot, 0, 12, None, "/v1/messages", 7, "claude-opus-5-5", True, False, 3, 1, False,
-        None, None,
+        False, None, None, None,
     )  # fmt: skip
     assert own.adopt() == []
 
@@ -148,6 +148,8 @@ def test_a_slot_that_is_used_again_has_nothing_of_its_last_answer(memory, own):
         slot = begin(requests)
         begin_stream(slot)
         slot.kept[:] = b"x" * ROOM
+        slot.note_address("2001:db8:1111:2222:3333:4444:5555:6666")
+        slot.note_moved()
         slot.keep_text("sse", 40, 8)
         requests.free([slot])
         assert begin(requests, 1) is slot
@@ -161,6 +163,7 @@ def test_a_slot_that_is_used_again_has_nothing_of_its_last_answer(memory, own):
     first, second = sorted(own.adopt(), key=lambda each: each.began)
     assert first.kept == Kept("sse", 200, 5, 0, 5, False, b"req_1", b"short")
     assert (second.kept, second.progress) == (None, None)
+    assert (first.client_address, first.moved) == (None, False)
 
 
 def test_what_is_noted_takes_the_place_of_what_was_kept(memory, own):

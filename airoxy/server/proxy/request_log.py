@@ -120,7 +120,8 @@ class RequestLog:
     def adopted(cls, left: Unwritten) -> RequestLog:
         """The request of a worker that was killed, as far as it was noted."""
         log = cls(left.key_id, left.path, left.began)
-        log.group_id = left.group_id
+        log.group_id, log.moved = left.group_id, left.moved
+        log.client_address = left.client_address
         log.slot, log.token_id, log.attempts = left.slot, left.token_id, left.attempts
         log.model, log.is_stream, log.uncounted = left.model, left.is_stream, left.is_uncounted
         log._ending = RUNNING
@@ -147,6 +148,8 @@ class RequestLog:
                 self.key_id, self.group_id or 0, self.now, self.is_stream, self.uncounted,
                 path.encode(), NO_MODEL if model is None else model.encode(), token.id,
             )  # fmt: skip
+            if self.client_address is not None:
+                slot.note_address(self.client_address)
 
     def answered(self, status: int, headers: Mapping[bytes, bytes]) -> Callable[[bytes], object]:
         """The head of the client's answer has arrived; its body goes to what is returned."""
@@ -155,6 +158,8 @@ class RequestLog:
         self._ttfb_ms = round((monotonic() - self._started) * 1000)
         request = (self.method, self.endpoint)
         answer = self._answer = AnswerReader(request, status, headers, self.counted_results)
+        if self.moved and self.slot is not None:
+            self.slot.note_moved()
         if (form := answer.form) == "sse" or form == "chat":
             self.is_stream = True
             if (slot := self.slot) is not None:

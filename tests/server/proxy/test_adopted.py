@@ -21,7 +21,12 @@ from tests.conftest import NOON
 
 OPUS = "claude-opus-5-5"
 PRICES = shipped_prices()
-USAGE = {"input_tokens": 1000, "cache_read_input_tokens": 50, "output_tokens": 1}
+USAGE = {
+    "input_tokens": 1000,
+    "cache_read_input_tokens": 50,
+    "cache_creation_input_tokens": 40,
+    "output_tokens": 1,
+}
 TOKEN = Token(3, "one", "api_key", "sk-ant-api-test", None, 0)
 
 
@@ -110,6 +115,21 @@ def test_a_request_that_has_ended_leaves_the_same_row(
     answer(request_log)
     request_log.end()
     assert adopted(unwritten, request_log) == request_log.row(PRICES)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8:1111:2222:3333:4444:5555:6666", None])
+@pytest.mark.parametrize("answer", [document, lambda log: stream(log, START, END, STOP)])
+def test_where_its_client_sits_and_what_a_move_cost_is_in_that_row_too(
+    unwritten: UnwrittenRequests, answer: Callable[[RequestLog], object], address: str | None
+) -> None:
+    request_log = RequestLog(12, "/v1/messages", NOON, unwritten, client_address=address)
+    request_log.attempted(TOKEN)
+    request_log.moved = True
+    answer(request_log)
+    request_log.end()
+    row = adopted(unwritten, request_log)
+    assert row == request_log.row(PRICES)
+    assert (row.client_address, row.moved, row.move_cost_nanousd > 0) == (address, True, True)
 
 
 def chunk(**data: Any) -> bytes:
