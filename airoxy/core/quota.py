@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import combinations
+from types import MappingProxyType
 from typing import NamedTuple
 
 from airoxy.core.answers.retry import unix_time
@@ -28,11 +30,17 @@ class QuotaWindow(NamedTuple):
     resets_at: float
 
 
-def read_windows(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, QuotaWindow]:
+def read_windows(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, QuotaWindow]:
     """By name: 5h, 7d, 7d_opus. Nothing where there are none."""
+    told = tuple([header for header in headers if header[0].startswith(_PREFIX)])
+    return _windows(told) if told else {}
+
+
+@lru_cache(maxsize=256)  # answers that come one after the other mostly say the same
+def _windows(headers: tuple[tuple[bytes, bytes], ...]) -> Mapping[str, QuotaWindow]:
     found: dict[str, dict[str, float]] = {}
     for name, value in headers:
-        if name.startswith(_PREFIX) and (field := _FIELD.fullmatch(name, len(_PREFIX))):
+        if field := _FIELD.fullmatch(name, len(_PREFIX)):
             number = _share(value) if field[2] == b"utilization" else unix_time(value)
             found.setdefault(field[1].decode(), {})[field[2].decode()] = number
     windows = {
@@ -40,7 +48,7 @@ def read_windows(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, QuotaWindo
         for name, fields in found.items()
         if fields.get("utilization", -1) >= 0
     }
-    return windows if len(windows) <= _MOST_WINDOWS else {}
+    return MappingProxyType(windows if len(windows) <= _MOST_WINDOWS else {})
 
 
 def spare_until(windows: Mapping[str, QuotaWindow], leave_at: float) -> dict[str, float]:

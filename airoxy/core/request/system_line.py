@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Generator
+from functools import lru_cache
 from typing import NamedTuple
 
 from airoxy.core.request import json_scan
@@ -77,7 +78,7 @@ def _continues(body: Body, thread: Member | None) -> Work[bool]:
 
 def _edits(members: Members, system: Member | None, lines: Lines) -> Work[list[_Edit]]:
     body = members.body
-    block = json.dumps({"type": "text", "text": lines[0]}, separators=(",", ":")).encode()
+    block = _block(lines[0])
     if system is None:
         comma = b"" if members.first == members.end else b","
         return [_Edit(members.first, members.first, b'"system":[' + block + b"]" + comma)]
@@ -92,6 +93,11 @@ def _edits(members: Members, system: Member | None, lines: Lines) -> Work[list[_
         closing = b"}," + block + b"]"
         return [_Edit(start, start, b"[" + _TEXT_BLOCK), _Edit(end, end, closing)]
     return [_Edit(start, start, b"[" + block + b"," + _TEXT_BLOCK), _Edit(end, end, b"}]")]
+
+
+@lru_cache(maxsize=8)
+def _block(line: str) -> bytes:
+    return json.dumps({"type": "text", "text": line}, separators=(",", ":")).encode()
 
 
 def _list_edits(body: Body, start: int, block: bytes, lines: Lines) -> Work[list[_Edit]]:
