@@ -55,6 +55,8 @@ class Conversation:
         return self._session is not None or self._thread is not None
 
     def _find_session(self, head: RequestHead, body: Body, wanted: Wanted, now: float) -> None:
+        if head.session is None and conversation.tells_nothing(body):
+            return
         model_class, recent = wanted.scope.model_class, self._recent
         named = head.session or conversation.session_in(body)
         session = named or conversation.conversation_of(body, self._key_id, model_class)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import ip_network
+from typing import Any
 
 import apsw
 
@@ -206,8 +207,7 @@ class Proxy:
             if limits is not None and limits.spending:
                 told += self.limiter.windows(limits.spending)
                 cut = cut or _without_windows
-            before_end = partial(self._before_end, request_log)
-            await relay(answer, response, request_log, before_end, told, cut)
+            await relay(answer, response, request_log, self._before_end, told, cut)
         finally:
             answer.close()
             request.forget()
@@ -259,13 +259,26 @@ class Proxy:
             asyncio.get_running_loop().call_later(ROW_DELAY, self.settle)
         self._ended.append(request_log)
 
-    async def _before_end(self, request_log: RequestLog, container: str | None) -> None:
+    def _before_end(
+        self, request_log: RequestLog, container: str | None
+    ) -> Coroutine[Any, Any, None] | None:
         """Before its client has the end of the answer, its container is remembered, and a request
         is kept for its row; with limits it is counted too, so that the key's next one does not
         meet what is held for this one."""
-        token_id, key_id = request_log.token_id, request_log.key_id
-        if container and token_id and not self.pool.snapshot.resources((container,)):
-            await affinity.remember_id(container, token_id, key_id, self.pool.writer)
+        if container and request_log.token_id:
+            return self._end_with_container(request_log, container, request_log.token_id)
+        self._end(request_log)
+        return None
+
+    async def _end_with_container(
+        self, request_log: RequestLog, container: str, token_id: int
+    ) -> None:
+        if not self.pool.snapshot.resources((container,)):
+            key_id, writer = request_log.key_id, self.pool.writer
+            await affinity.remember_id(container, token_id, key_id, writer)
+        self._end(request_log)
+
+    def _end(self, request_log: RequestLog) -> None:
         request_log.end()
         reservation = request_log.reservation
         if reservation is not None:

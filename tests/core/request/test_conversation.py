@@ -15,6 +15,7 @@ from airoxy.core.request.conversation import (
     message_id_in,
     opening_of,
     session_in,
+    tells_nothing,
     thread_in,
     uses_cache,
 )
@@ -202,3 +203,14 @@ def test_the_id_of_a_message_is_found_in_an_answer_of_either_kind():
 
 def test_a_body_of_brackets_costs_no_recursion():
     assert opening_of(b'{"messages":[{"content":' + b"[" * 100_000, 1, "") is None
+
+
+@pytest.mark.parametrize("opening", ["Hello", "A short document. " * 100, LONG])
+@pytest.mark.parametrize("cache", [{}, CACHED])
+@pytest.mark.parametrize("metadata", [{}, SESSION, {"user_id": "a person"}])
+def test_a_body_that_tells_nothing_has_neither_session_nor_cache(opening, cache, metadata):
+    sent = body([text(opening, **cache)], metadata=metadata)
+    found = session_in(sent) or hashed(sent)
+    if tells_nothing(sent):
+        assert found is None
+    assert tells_nothing(sent) == (not cache and not metadata and opening is not LONG)

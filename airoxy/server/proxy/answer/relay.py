@@ -114,13 +114,13 @@ async def relay(
     answer: AnswerSource,
     client: AnswerSink,
     request_log: RequestLog,
-    before_end: Callable[[str | None], Awaitable[None]],
+    before_end: Callable[[RequestLog, str | None], Awaitable[None] | None],
     told: Headers | None = None,
     cut: Callable[[Headers], Headers] | None = None,
 ) -> None:
     """Pass `answer` on, with the headers `told` beside what `cut` leaves of its own. Its last piece
-    goes after `before_end`, which is given the id of the container that the answer names. Raises
-    UpstreamError or ClientLeft where it breaks off."""
+    goes after `before_end`, which is given the id of the container that the answer names and may
+    return what is to be awaited. Raises UpstreamError or ClientLeft where it breaks off."""
     named = dict(answer.headers)
     count = request_log.answered(answer.status, named)
     headers = to_client(answer.headers, named)
@@ -143,5 +143,7 @@ async def relay(
         if more:
             await client.drain()
         else:
-            await before_end(container)
+            waiting = before_end(request_log, container)
+            if waiting is not None:
+                await waiting
             client.write(piece, more=False)
