@@ -19,8 +19,10 @@ from airoxy.fleet import claims, identity, leases, schema, sync
 from airoxy.fleet.divide import Divider
 from airoxy.fleet.postgres import FleetError, Postgres, connected
 from airoxy.fleet.ship import AT_ONCE, Shipper
+from airoxy.fleet.view import hosts
 from airoxy.store.audit.trail import act_as
 from airoxy.store.fleet import membership, shared
+from airoxy.store.fleet.hosts import FleetHost, keep_hosts
 from airoxy.store.fleet.membership import Membership
 from airoxy.store.schema import data_version, transaction
 
@@ -159,15 +161,16 @@ class Session:
                 " WHERE host = %s AND nonce = %s",
                 (membership.waiting(self._db, member), member.host, member.nonce),
             )
-        ((hosts, version),) = self._postgres.run(
-            "SELECT count(*), (SELECT schema FROM airoxy.fleet) FROM airoxy.hosts"
-            " WHERE left_at IS NULL"
-        )
-        schema.refuse_newer(version)
+        schema.refuse_newer(schema.schema_version(self._postgres))
+        now, found = time.time(), hosts(self._postgres)
+        seen = [
+            FleetHost(row["name"], row["airoxy"], row["waiting"], now - row["ago"]) for row in found
+        ]
         with transaction(self._db):
-            if hosts != membership.hosts_that_share(self._db):
-                membership.note_hosts(self._db, hosts)
-            membership.note(self._db, contact_at=time.time())
+            if len(found) != membership.hosts_that_share(self._db):
+                membership.note_hosts(self._db, len(found))
+            keep_hosts(self._db, seen)
+            membership.note(self._db, contact_at=now)
 
     def ship_all(self) -> None:
         """What there is until now."""

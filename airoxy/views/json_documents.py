@@ -298,6 +298,8 @@ DOCUMENTS = (
             "health.url": "where it was asked",
             "health.status": "200, 503, or null where nobody answered",
             "health.body": "what GET /health has, or reason (and remedy) where nobody answered",
+            "fleet": "the unit of the fleet's agent; null where the host is in none",
+            **_within("fleet", _UNIT),
             "timers": "the timers",
             **_within("timers", _UNIT),
             "timers.last_run": "when its job ran last; null for never",

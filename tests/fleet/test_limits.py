@@ -137,33 +137,3 @@ def test_of_concurrent_requests_a_host_has_what_the_others_do_not_use(hosts, ups
         eventually(lambda: share(b, "running") == 1)
         held.open()
         assert [each.result() for each in running].count(200) == 5
-
-
-def test_health_and_doctor_say_how_far_the_fleet_is_behind(hosts, cluster, upstream):
-    (host,) = hosts(1, servers=True)
-    settled((host,))
-    body = host.airoxy.request("GET", "/health").json()
-    assert body["fleet"]["hosts"] == 1
-    assert body["fleet"]["rows_waiting"] == 0
-    cluster.stop()
-    try:
-        with host.airoxy.opened() as db:
-            eventually(lambda: run(db, "SELECT trouble FROM fleet")[0][0])
-        host.airoxy.token("sk-ant-api03-fleet")
-        health = host.airoxy.request("GET", "/health")
-        assert health.status == 200
-        assert "cannot be used" in health.json()["fleet"]["trouble"]
-        metrics = host.airoxy.request("GET", "/metrics").body.decode()
-        assert "airoxy_fleet_hosts 1.0" in metrics
-        assert "airoxy_fleet_rows_waiting 0.0" in metrics
-        assert "airoxy_fleet_seconds_since_contact" in metrics
-        found = host.airoxy.run("doctor", "--json").stdout
-        assert '"check": "fleet"' in found
-    finally:
-        cluster.start()
-
-
-def test_a_host_alone_says_nothing_of_a_fleet(airoxy):
-    assert "fleet" not in airoxy.request("GET", "/health").json()
-    assert b"fleet" not in airoxy.request("GET", "/metrics").body
-    assert '"check": "fleet"' not in airoxy.run("doctor", "--json").stdout

@@ -17,9 +17,8 @@ from airoxy.cli.doctor.finding import Check
 from airoxy.cli.fleet.check import fleet
 from airoxy.cli.parsing.arguments import name_argument
 from airoxy.core.limits.table import LIMITS
-from airoxy.core.limits.units import MONEY
 from airoxy.errors import EXIT_FAILED, AiroxyError, InvalidInput
-from airoxy.views.formats import dollars
+from airoxy.views.fleet import amount
 from airoxy.views.times import past, span, with_times
 
 if TYPE_CHECKING:
@@ -162,7 +161,7 @@ def _met(context: Context, member: Membership) -> Iterator[Postgres]:
 
 def _status(context: Context, args: Namespace) -> int | None:
     """1 where PostgreSQL cannot be reached."""
-    from airoxy.fleet.join import hosts, shares
+    from airoxy.fleet.view import hosts, shares
     from airoxy.store.fleet import shared
     from airoxy.store.fleet.membership import waiting
 
@@ -225,17 +224,13 @@ def _show_shares(context: Context, divided: list[dict[str, Any]]) -> None:
                 names[0].get(row["key_id"], "") or f"group {names[1].get(row['group_id'], '?')}",
                 options[row["limit"]],
                 row["host"],
-                *(_amount(row["limit"], row[name]) for name in ("share", "used")),
+                *(amount(row["limit"], row[name]) for name in ("share", "used")),
             )
             for row in divided
         ),
         ("LIMIT OF", "LIMIT", "HOST", "SHARE", "USED"),
         right=("SHARE", "USED"),
     )
-
-
-def _amount(limit: str, amount: int) -> str:
-    return dollars(amount) if limit.endswith(MONEY.suffix) else f"{amount:,}"
 
 
 def _leave_arguments(parser: ArgumentParser) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 from airoxy.cli.command import Context
 from airoxy.cli.system.health import HealthAnswer, Own, ask_health, own_server
-from airoxy.cli.system.system import SERVICE, SOCKET, TIMERS, moment, require_systemd, show
+from airoxy.cli.system.system import AGENT, SERVICE, SOCKET, TIMERS, moment, require_systemd, show
 from airoxy.config import Tls, make_config, read_document
 from airoxy.errors import EXIT_FAILED
+from airoxy.views.fleet import lag_text
 from airoxy.views.times import past, span, with_times
 
 _HEAD = ("UNIT", "STATE", "AT BOOT", "")
@@ -51,7 +52,8 @@ class Timer(UnitState):
 
 @dataclass(frozen=True)
 class Status:
-    """What there is to show; `text` is the service's own status text."""
+    """What there is to show; `text` is the service's own status text, `fleet` the unit of the
+    agent, where this host is one of a fleet."""
 
     socket: UnitState
     listen: list[str]
@@ -59,6 +61,7 @@ class Status:
     pid: int | None
     text: str
     health: HealthAnswer | None
+    fleet: UnitState | None
     timers: list[Timer]
 
     def document(self) -> dict[str, Any]:
@@ -66,6 +69,7 @@ class Status:
             "socket": {**_document(self.socket), "listen": [bare(line) for line in self.listen]},
             "service": {**_document(self.service), "pid": self.pid, "text": self.text},
             "health": asdict(self.health) if self.health else None,
+            "fleet": _document(self.fleet) if self.fleet else None,
             "timers": [_document(timer) for timer in self.timers],
         }
 
@@ -76,6 +80,9 @@ class Status:
         if self.health:
             state = self.health.body.get("status", "ok") if self.health.status else "no answer"
             yield self.health.url, str(state), "", str(self.health)
+        if self.fleet:
+            body = self.health.body.get("fleet") if self.health else None
+            yield *self.fleet.cells(), lag_text(body) if body else ""
         for timer in self.timers:
             yield *timer.cells(), timer.text(now)
 
@@ -103,13 +110,17 @@ def look(own: Own) -> Status:
     )
     listen = socket.get("Listen", "").splitlines()
     runs = service["ActiveState"] in ("active", "reloading")
+    health = ask_health(listen, own) if runs else None
+    in_fleet = health is not None and "fleet" in health.body
+    agent = show([AGENT], (*_STATE, "ActiveEnterTimestamp")) if in_fleet else []
     return Status(
         _unit(socket),
         listen,
         _unit(service),
         int(service["MainPID"]) or None,
         service["StatusText"],
-        ask_health(listen, own) if runs else None,
+        health,
+        next(map(_unit, agent), None),
         timers(),
     )
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from airoxy.errors import AiroxyError
 
 SOCKET, SERVICE = "airoxy.socket", "airoxy.service"
+#: The agent of a fleet.
+AGENT = "airoxy-fleet.service"
 CONSOLE_SOCKET, CONSOLE = "airoxy-console.socket", "airoxy-console.service"
 #: Timers, and the services that they start.
 TIMERS = {

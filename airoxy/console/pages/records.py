@@ -6,6 +6,8 @@ from airoxy.console.api.records import read_prices
 from airoxy.console.routes import page
 from airoxy.console.visit import Rendered, Reply, Visit
 from airoxy.store.audit.trail import read_trail
+from airoxy.store.fleet.hosts import fleet_hosts
+from airoxy.store.fleet.membership import lag
 from airoxy.views import changes
 
 _ENTRIES = 200
@@ -38,7 +40,9 @@ def show_health(visit: Visit) -> Reply:
     services = visit.services
     status, document = services.ask_health()
     checkup = services.checkup.look(services.examine, services.clock)
-    values = {"status": status, "health": document, "checkup": checkup}
+    service = {name: value for name, value in document.items() if name != "fleet"}
+    fleet = {"fleet": lag(visit.db, visit.now), "hosts": fleet_hosts(visit.db)}
+    values = {"status": status, "health": service, "checkup": checkup} | fleet
     return Rendered("health.html", values)
 
 

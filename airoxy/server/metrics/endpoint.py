@@ -26,6 +26,7 @@ from airoxy.server.metrics.readings import Readings, Stored
 from airoxy.server.pool.pool import Pool
 from airoxy.store import groups, keys, tokens
 from airoxy.store.fleet.membership import lag
+from airoxy.store.fleet.shares import share_ratios
 
 
 def networks(allow: Collection[str]) -> list[Network]:
@@ -102,8 +103,9 @@ class MetricsEndpoint:
             listed = tokens.list_tokens(db, time.time())
             named = keys.names(db), tokens.names(db)
             return Stored(
-                *named, listed, readable=True, groups=groups.names(db), fleet=lag(db, time.time())
-            )
+                *named, listed, readable=True, groups=groups.names(db), fleet=lag(db, time.time()),
+                shares=share_ratios(db),
+            )  # fmt: skip
         except (apsw.Error, StoreError):
             return replace(self._stored, readable=False)
         finally:

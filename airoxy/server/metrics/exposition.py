@@ -7,7 +7,6 @@ takes 1.4 MB of a worker, and most installations are never asked.
 
 from __future__ import annotations
 
-import math
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -29,6 +28,7 @@ from airoxy import __version__
 from airoxy.core.billing.usage import USAGE
 from airoxy.core.pool import EVERY_CLASS, EVERY_GROUP, model_class
 from airoxy.server.metrics.counters import BOUNDS, OTHER, CounterLabels, CounterValues
+from airoxy.server.metrics.fleet import fleet_metrics
 from airoxy.server.metrics.readings import Readings
 
 #: Where there is no key, token or model.
@@ -173,7 +173,7 @@ class _Families(Collector):
             {"version": __version__, "python": platform.python_version()},
         )
         yield from self._service()
-        yield from self._fleet()
+        yield from fleet_metrics(self._readings.stored)
         yield from self._tokens()
         classes = {model_class(outcome.model) for outcome, _ in counted}
         yield self._cooling(classes)
@@ -240,18 +240,6 @@ class _Families(Collector):
         for reason, count in readings.refused_connections.items():
             family.add_metric([reason], count)
         yield family
-
-    def _fleet(self) -> Iterator[Metric]:
-        fleet = self._readings.stored.fleet
-        if fleet is None:
-            return
-        for name, text in (
-            ("hosts", "Hosts of the fleet, as far as this one knows."),
-            ("rows_waiting", "Rows of this host's usage log that the fleet does not have yet."),
-            ("seconds_since_contact", "Since this host's agent has met the fleet; +Inf: never."),
-        ):
-            value = math.inf if fleet[name] is None else fleet[name]
-            yield GaugeMetricFamily(f"airoxy_fleet_{name}", text, value)
 
     def _tokens(self) -> Iterator[Metric]:
         for each in _TOKEN_GAUGES:

@@ -22,6 +22,8 @@ class Stored:
     groups: Mapping[int, str] = field(default_factory=dict)
     #: How far the fleet is behind this host (`membership.lag`); None where it is alone.
     fleet: Mapping[str, Any] | None = None
+    #: What part of a limit this host may use, by the number of a key or group and the option.
+    shares: Mapping[tuple[int, str], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

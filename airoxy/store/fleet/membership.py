@@ -77,7 +77,7 @@ def leave(db: apsw.Connection, now: float) -> None:
 
 def forget_rows(db: apsw.Connection) -> None:
     """In the caller's transaction: nothing is known of what the fleet has."""
-    for table in ("fleet_rows", "fleet_outbox", "fleet_leases", "fleet_shares"):
+    for table in ("fleet_rows", "fleet_outbox", "fleet_leases", "fleet_shares", "fleet_hosts"):
         run(db, f"DELETE FROM {table}")
 
 

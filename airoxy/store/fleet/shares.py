@@ -84,6 +84,15 @@ def all_shares(db: apsw.Connection) -> dict[DividedLimit, HostShare]:
     return {DividedLimit(*row[:2]): HostShare(*row[2:]) for row in rows}
 
 
+def share_ratios(db: apsw.Connection) -> dict[tuple[int, str], float]:
+    """What part of a limit this host may use, by the number and the option; none where it is
+    alone."""
+    return {
+        (limit.number, DIVIDED[limit.measure].word): share.most / share.of if share.of else 1.0
+        for limit, share in all_shares(db).items()
+    }
+
+
 def keep_shares(
     db: apsw.Connection, changes: Mapping[DividedLimit, HostShare], *, smaller: bool
 ) -> None:

@@ -72,3 +72,12 @@ CREATE TABLE fleet_claims (                -- results of batches that the fleet 
     stop INTEGER NOT NULL                  -- to before this one
 ) STRICT;
 """
+
+HOSTS = """
+CREATE TABLE fleet_hosts (                 -- as the agent saw them last
+    name TEXT PRIMARY KEY,
+    airoxy TEXT NOT NULL,                  -- its version
+    waiting INTEGER NOT NULL,              -- rows that the fleet does not have
+    seen_at REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+"""

@@ -1,0 +1,45 @@
+"""What PostgreSQL has of the fleet's hosts, and of how limits are divided among them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airoxy.core.limits.holders import GROUPS_FROM
+from airoxy.fleet.postgres import Postgres
+from airoxy.store.fleet.shares import DIVIDED
+
+
+def shares(postgres: Postgres) -> list[dict[str, Any]]:
+    """How each limit is divided now: `limit` is its name in JSON, which says the unit; `key_id` or
+    `group_id` is None."""
+    rows = postgres.run(
+        "SELECT s.number, s.measure, h.name, s.share, s.used FROM airoxy.shares AS s"
+        " JOIN airoxy.hosts AS h ON h.host = s.host AND h.left_at IS NULL"
+        " WHERE s.first_day = (SELECT max(n.first_day) FROM airoxy.shares AS n"
+        " WHERE n.number = s.number AND n.measure = s.measure)"
+        " ORDER BY s.number, s.measure, h.name"
+    )
+    return [
+        {
+            "key_id": number if number < GROUPS_FROM else None,
+            "group_id": number - GROUPS_FROM if number > GROUPS_FROM else None,
+            "limit": DIVIDED[measure].column,
+            "host": name,
+            "share": share,
+            "used": used,
+        }
+        for number, measure, name, share, used in rows
+        if measure in DIVIDED  # a newer airoxy may have more
+    ]
+
+
+def hosts(postgres: Postgres) -> list[dict[str, Any]]:
+    """Those of the fleet, by name; times are Unix seconds by PostgreSQL's clock."""
+    names = ("host", "name", "airoxy", "shipped", "waiting", "joined_at", "seen_at", "ago")
+    rows = postgres.run(
+        "SELECT host::text, name, airoxy, shipped, waiting,"
+        " extract(epoch FROM joined_at)::float8, extract(epoch FROM seen_at)::float8,"
+        " extract(epoch FROM now() - seen_at)::float8"
+        " FROM airoxy.hosts WHERE left_at IS NULL ORDER BY name"
+    )
+    return [dict(zip(names, row, strict=True)) for row in rows]
