@@ -17,9 +17,9 @@ import apsw
 from airoxy.errors import AiroxyError
 from airoxy.fleet import claims, identity, leases, schema, sync
 from airoxy.fleet.divide import Divider
+from airoxy.fleet.overview.hosts import hosts
 from airoxy.fleet.postgres import FleetError, Postgres, connected
 from airoxy.fleet.ship import AT_ONCE, Shipper
-from airoxy.fleet.view import hosts
 from airoxy.store.audit.trail import act_as
 from airoxy.store.fleet import membership, shared
 from airoxy.store.fleet.hosts import FleetHost, keep_hosts

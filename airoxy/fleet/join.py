@@ -14,9 +14,9 @@ import apsw
 from airoxy.calendar import DAY_MS
 from airoxy.errors import Conflict, NotFound
 from airoxy.fleet import claims, identity, schema, sync
+from airoxy.fleet.overview.hosts import hosts
 from airoxy.fleet.postgres import FleetError, Postgres
 from airoxy.fleet.ship import AT_ONCE, Shipper
-from airoxy.fleet.view import hosts
 from airoxy.store.audit.trail import act_as
 from airoxy.store.encryption import attach, name_of
 from airoxy.store.fleet import membership, merge, shared, usage

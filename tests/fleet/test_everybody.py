@@ -13,7 +13,7 @@ from airoxy.cli.top.controls import REQUESTS, Controls
 from airoxy.cli.top.lists import frame
 from airoxy.cli.top.top import Watch
 from airoxy.cli.top.view import lines
-from airoxy.fleet.log import OthersLog, as_told
+from airoxy.fleet.overview.log import OthersLog, as_told
 from airoxy.fleet.postgres import Postgres
 from airoxy.store.fleet.membership import membership
 from airoxy.store.schema import transaction

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding
 from airoxy.cli.doctor.pool import ask
+from airoxy.cli.fleet.texts import amount, lag_text
 from airoxy.cli.installation import Installation
 from airoxy.errors import AiroxyError
-from airoxy.views.fleet import amount, lag_text
 from airoxy.views.times import past
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _divided(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]] | None:
     """The hosts and their shares; None where PostgreSQL cannot be reached, which is told above."""
     from airoxy.fleet.agent import connector
-    from airoxy.fleet.view import hosts, shares
+    from airoxy.fleet.overview.hosts import hosts, shares
     from airoxy.store import groups, keys
     from airoxy.store.fleet.membership import membership
 

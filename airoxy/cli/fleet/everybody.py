@@ -13,7 +13,7 @@ from airoxy.store.fleet.membership import Membership, membership
 from airoxy.store.usage import requests
 
 if TYPE_CHECKING:
-    from airoxy.fleet.log import OthersLog
+    from airoxy.fleet.overview.log import OthersLog
     from airoxy.fleet.postgres import Postgres
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ def see_everybody(context: Context, *, here: bool) -> None:
     member = None if here else membership(db)
     if member is None:
         return
-    from airoxy.fleet.everybody import show_everybody
+    from airoxy.fleet.overview.everybody import show_everybody
 
     try:
         postgres = _connect(context, member)
@@ -76,7 +76,7 @@ class Everybody:
 
     def told(self, rows: list[Any], names: dict[str, str]) -> Requests:
         """Those of other hosts."""
-        from airoxy.fleet.log import as_told
+        from airoxy.fleet.overview.log import as_told
 
         return as_told(self._context.database, rows, names) if rows else []
 
@@ -89,7 +89,7 @@ class Everybody:
 
     def _connect(self) -> OthersLog:
         """Raises AiroxyError."""
-        from airoxy.fleet.log import OthersLog
+        from airoxy.fleet.overview.log import OthersLog
 
         assert self._member
         postgres = _connect(self._context, self._member)
@@ -115,7 +115,7 @@ class Everybody:
 def merged(rows: Requests) -> Requests:
     """The newest first."""
     if len({row.get("host") for row in rows}) > 1:
-        from airoxy.fleet.log import ended
+        from airoxy.fleet.overview.log import ended
 
         rows.sort(key=ended, reverse=True)
     return rows

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from airoxy.errors import AiroxyError
 
 if TYPE_CHECKING:
-    from airoxy.fleet.log import OthersLog
+    from airoxy.fleet.overview.log import OthersLog
 
 T = TypeVar("T")
 

@@ -15,10 +15,10 @@ from airoxy.cli.command import Command, Context, Group, add_json
 from airoxy.cli.confirm import add_yes, agreed
 from airoxy.cli.doctor.finding import Check
 from airoxy.cli.fleet.check import fleet
+from airoxy.cli.fleet.texts import amount
 from airoxy.cli.parsing.arguments import name_argument
 from airoxy.core.limits.table import LIMITS
 from airoxy.errors import EXIT_FAILED, AiroxyError, InvalidInput
-from airoxy.views.fleet import amount
 from airoxy.views.times import past, span, with_times
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _met(context: Context, member: Membership) -> Iterator[Postgres]:
 
 def _status(context: Context, args: Namespace) -> int | None:
     """1 where PostgreSQL cannot be reached."""
-    from airoxy.fleet.view import hosts, shares
+    from airoxy.fleet.overview.hosts import hosts, shares
     from airoxy.store.fleet import shared
     from airoxy.store.fleet.membership import waiting
 

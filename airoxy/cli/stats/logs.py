@@ -24,7 +24,7 @@ from airoxy.views.formats import is_coloured
 from airoxy.views.times import typed_moment
 
 if TYPE_CHECKING:
-    from airoxy.fleet.log import OthersLog, Shipped
+    from airoxy.fleet.overview.log import OthersLog, Shipped
 
 #: How often a follower looks whether something was written (seconds).
 LOOK = 0.2

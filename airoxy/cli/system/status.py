@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from airoxy.cli.command import Context
+from airoxy.cli.fleet.texts import lag_text
 from airoxy.cli.system.health import HealthAnswer, Own, ask_health, own_server
 from airoxy.cli.system.system import AGENT, SERVICE, SOCKET, TIMERS, moment, require_systemd, show
 from airoxy.config import Tls, make_config, read_document
 from airoxy.errors import EXIT_FAILED
-from airoxy.views.fleet import lag_text
 from airoxy.views.times import past, span, with_times
 
 _HEAD = ("UNIT", "STATE", "AT BOOT", "")

@@ -15,7 +15,7 @@ from airoxy.store.fleet.usage import columns
 from airoxy.store.usage.requests import ENDED_BADLY, Filter
 
 if TYPE_CHECKING:
-    from airoxy.fleet.log import OthersLog, Shipped
+    from airoxy.fleet.overview.log import OthersLog, Shipped
 
 #: Their sums of today are asked for so often (seconds).
 _SUMS = 5.0
@@ -55,7 +55,7 @@ class Others:
     def take(self, db: apsw.Connection) -> bool:
         """Whether there was something new, which is known then; their sums are beside those of
         `db`."""
-        from airoxy.fleet.everybody import show_others
+        from airoxy.fleet.overview.everybody import show_others
 
         is_new = False
         while self._feed:

@@ -15,7 +15,7 @@ import apsw
 
 from airoxy.calendar import DAY_MS
 from airoxy.fleet import schema
-from airoxy.fleet.everybody import Sums, sums_of_others
+from airoxy.fleet.overview.everybody import Sums, sums_of_others
 from airoxy.fleet.postgres import Postgres
 from airoxy.store.schema import run
 from airoxy.store.usage.daily import TOTALS, conditions
