@@ -167,6 +167,8 @@ class Session:
             FleetHost(row["name"], row["airoxy"], row["waiting"], now - row["ago"]) for row in found
         ]
         with transaction(self._db):
+            if membership.membership(self._db) is None:
+                return  # it has left meanwhile
             if len(found) != membership.hosts_that_share(self._db):
                 membership.note_hosts(self._db, len(found))
             keep_hosts(self._db, seen)

@@ -58,6 +58,7 @@ def readings(metric_counters: MetricCounters) -> Readings:
             [token],
             readable=True,
             fleet={"hosts": 3, "rows_waiting": 2, "seconds_since_contact": None},
+            shares={(1, "spend_per_day"): 0.5},
         ),
     )
 
