@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from airoxy.calendar import day_of
-from airoxy.views.formats import columns, padded
+from airoxy.views.formats import columns, fitted, padded, terminal_width
 
 if TYPE_CHECKING:
     import apsw
@@ -212,15 +212,25 @@ class Context:
         print(json.dumps(document, indent=2, ensure_ascii=False), file=self.out)
 
     def table(
-        self, rows: Iterable[Sequence[str]], head: Sequence[str], *, right: Sequence[str] = ()
+        self,
+        rows: Iterable[Sequence[str]],
+        head: Sequence[str],
+        *,
+        right: Sequence[str] = (),
+        leave_out: Sequence[str] = (),
+        cuttable: Mapping[str, int] | None = None,
     ) -> None:
-        """Columns as wide as their contents; those named in `right` are numbers."""
+        """Columns as wide as their contents; those named in `right` are numbers. A terminal that
+        is too narrow gets what is `views.formats.fitted`; a pipe has room."""
         lines = [list(head), *(list(row) for row in rows)]
-        widths = [max(columns(line[i]) for line in lines) for i in range(len(head))]
+        width = terminal_width(self.out, self.environ)
+        if width is not None and (leave_out or cuttable):
+            lines = fitted(lines, width, leave_out, cuttable or {})
+        widths = [max(columns(line[i]) for line in lines) for i in range(len(lines[0]))]
         for line in lines:
             cells = [
                 padded(cell, width, right=name in right)
-                for cell, width, name in zip(line, widths, head, strict=True)
+                for cell, width, name in zip(line, widths, lines[0], strict=True)
             ]
             self.say("  ".join(cells).rstrip())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TextIO
 
@@ -119,3 +119,32 @@ def terminal_width(out: TextIO, environ: Mapping[str, str]) -> int | None:
     with suppress(OSError, ValueError):  # such as that of a test, which has no descriptor
         return os.get_terminal_size(out.fileno()).columns or 80
     return 80
+
+
+def fitted(
+    lines: Sequence[Sequence[str]],
+    width: int,
+    leave_out: Sequence[str],
+    cuttable: Mapping[str, int],
+) -> list[list[str]]:
+    """A table, of which the first line is its head, in so many columns of a terminal if that can
+    be: without those of `leave_out` that there is no room for, the first of them first, and with
+    those that are `cuttable` as narrow as need be, but not narrower than is said there."""
+    head = lines[0]
+    sizes = {name: max(columns(line[n]) for line in lines) for n, name in enumerate(head)}
+    least = {
+        name: min(size, max(columns(name), cuttable.get(name, size)))
+        for name, size in sizes.items()
+    }
+    kept = list(head)
+    for name in leave_out:
+        if sum(least[each] + 2 for each in kept) - 2 <= width:
+            break
+        kept = [each for each in kept if each != name]
+    while sum(sizes[each] + 2 for each in kept) - 2 > width:
+        wide = [each for each in kept if sizes[each] > least[each]]
+        if not wide:
+            break
+        sizes[max(wide, key=lambda each: sizes[each])] -= 1
+    places = [(head.index(name), sizes[name]) for name in kept]
+    return [[cut(line[place], size) for place, size in places] for line in lines]

@@ -125,6 +125,8 @@ def _list(context: Context, args: Namespace) -> None:
         ),
         ("ID", "NAME", *(["GROUP"] if grouped else []), "KEY", "STATE", *_USE, "LIMIT"),
         right=("ID", "TODAY", "MONTH"),
+        leave_out=("KEY", "LIMIT", "GROUP", "LAST USED"),
+        cuttable={"NAME": 12, "GROUP": 8, "STATE": 10, "LIMIT": 12},
     )
     return None
 

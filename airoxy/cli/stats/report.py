@@ -20,6 +20,11 @@ from airoxy.views.report.lines import (
 )
 from airoxy.views.times import zoned_moment
 
+#: What a narrow terminal does without, the first of them first.
+_LEFT_OUT = ("WRITE", "READ", "FAILED", "OUT", "IN")
+#: The least room for the names of groups, keys and models.
+_NARROWEST = 24
+
 
 def write_report(context: Context, month: date, today: date, form: str) -> None:
     """The report on `month` (its first day) as text, html, csv or json."""
@@ -42,7 +47,10 @@ def _write_text(context: Context, report: Report) -> None:
         return context.say("No requests.")
     before = f"{report.month_before:%B}".upper()
     head = "GROUP, KEY, MODEL" if report.has_groups else "KEY, MODEL"
-    context.table(_text_lines(report), (head, *HEADS, before), right=(*HEADS, before))
+    context.table(
+        _text_lines(report), (head, *HEADS, before), right=(*HEADS, before),
+        leave_out=_LEFT_OUT, cuttable={head: _NARROWEST},
+    )  # fmt: skip
     if saved := report.totals[SAVED]:
         context.say(f"\nThe prompt cache saved {dollars(saved)}.")
     context.say()

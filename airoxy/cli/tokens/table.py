@@ -43,6 +43,8 @@ def run_list(context: Context, args: Namespace) -> None:
         ("ID", "NAME", "TYPE", "TOKEN", "STATE", "EXPIRES", "FAILURES", "LAST USED")
         + tuple(head for head, _ in optional),
         right=("ID", "FAILURES", "PRIORITY"),
+        leave_out=_LEFT_OUT,
+        cuttable=_CUTTABLE,
     )
     return None
 
@@ -95,6 +97,21 @@ _OPTIONAL: dict[str, Callable[[Row], str]] = {
     "POOL": lambda row: row["pool"] or "-",
     "NOTE": lambda row: row["note"] or "-",
 }
+
+
+#: What a narrow terminal does without, the first of them first, and what it has cut.
+_LEFT_OUT = (
+    "NOTE",
+    "TOKEN",
+    "FAILURES",
+    "TYPE",
+    "PRIORITY",
+    "LAST USED",
+    "POOL",
+    "EXPIRES",
+    "QUOTA",
+)
+_CUTTABLE = {"NAME": 12, "STATE": 24, "POOL": 8, "NOTE": 12}
 
 
 def _expiry(row: Row, now: float) -> str:

@@ -18,8 +18,9 @@ import pytest
 from airoxy.errors import InvalidInput
 from airoxy.store import groups
 from airoxy.store.usage import requests
+from airoxy.views import formats
 from airoxy.views.report.chart import scale as scale_of
-from tests.cli.terminal import Typed
+from tests.cli.terminal import Screen, Typed
 from tests.conftest import Clock
 from tests.store.seed import add_key, add_token, append, days_ago, row
 
@@ -63,6 +64,18 @@ def test_the_text_has_keys_models_days_and_a_total(typed: Typed) -> None:
     ]
     assert any(line.startswith("2026-11-02 0 0") for line in lines)
     assert "its cost is a guess" in lines[-1]
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_text_fits_the_terminal(db: apsw.Connection, typed: Typed, width: int) -> None:
+    key = add_key(db, "日本" * 16)
+    append(db, row(api_key_id=key, model="claude-" + "x" * 60, cost_nanousd=10**13))
+    screen = Screen(terminal=True)
+    lines = typed(*REPORT, screen=screen, COLUMNS=str(width), NO_COLOR="1").splitlines()
+    assert max(map(formats.columns, lines[2:12])) <= width
+    assert ("WRITE" in lines[2]) is (width == 200)
+    assert lines[2].split()[-2:] == ["COST", "OCTOBER"]
+    assert any("$10,000.00" in line for line in lines)
 
 
 def test_another_month_can_be_asked_for(typed: Typed) -> None:

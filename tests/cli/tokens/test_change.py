@@ -11,6 +11,7 @@ import pytest
 
 from airoxy.cli import build_parser
 from airoxy.cli.command import Context
+from airoxy.core.pool import EVERYTHING
 from airoxy.errors import AiroxyError
 from airoxy.store import tokens
 from airoxy.store.schema import run
@@ -130,3 +131,19 @@ def test_a_key_given_by_another_host_has_its_name_before_or_behind(
     for words in ((), ("one", "--name", "two")):
         with pytest.raises(AiroxyError, match="Say once whom the key is for"):
             typed("api-key", "add", *words)
+
+
+def test_the_list_fits_the_terminal_and_the_state_is_the_last_to_go(
+    db: apsw.Connection, typed: Typed
+) -> None:
+    typed("token", "set", "2", "--name", "n" * 60, "--note", "why " * 20, "--pool", "research")
+    tokens.cool(db, 2, EVERYTHING, NOON + 2460, "credit balance is too low", int(NOON * 1e9))
+    for width in (60, 80, 200):
+        screen = Screen(terminal=True)
+        head, _, cooling = typed("token", "list", screen=screen, COLUMNS=str(width)).splitlines()
+        assert max(len(head), len(cooling)) <= width
+        assert "cooling 41m" in cooling
+        assert ("TOKEN" in head, "NOTE" in head) == (
+            (True, True) if width == 200 else (False, False)
+        )
+    assert "n" * 60 in typed("token", "list")
