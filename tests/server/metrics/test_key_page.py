@@ -95,7 +95,9 @@ def test_a_browser_draws_what_the_key_has_used(site: Airoxy, browser: Any) -> No
     assert "100 % used; begins anew" in told.text
     assert "claude-opus-5-5" in told.text
     assert "has spent its limit" in told.text
-    assert len(browser.find_elements("css selector", "#chart rect")) == 30
+    assert len(browser.find_elements("css selector", "#chart g")) == 30
+    assert len(browser.find_elements("css selector", "#chart rect.m0")) == 1
+    assert "most in a day $" in told.text
     assert f"ANTHROPIC_BASE_URL={site.url}" in browser.find_element("css selector", "#claude").text
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
     assert [each for each in browser.get_log("browser") if "favicon" not in each["message"]
