@@ -11,8 +11,8 @@ from tests.console.running import Console
 from tests.program import need
 
 
-def headless(profile: Path) -> Any:
-    """A driver, with `profile` as its user's directory; `quit` ends it."""
+def headless(profile: Path, *, scripts: bool = True) -> Any:
+    """A driver, with `profile` as its user's directory; `quit` ends it. Pages may run `scripts`."""
     pytest.importorskip("selenium", reason="python3-selenium is not installed")
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
@@ -22,6 +22,9 @@ def headless(profile: Path) -> Any:
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
                      f"--user-data-dir={profile}"):  # fmt: skip
         options.add_argument(argument)
+    if not scripts:
+        blocked = {"profile.managed_default_content_settings.javascript": 2}
+        options.add_experimental_option("prefs", blocked)
     return webdriver.Chrome(service=Service(need("chromedriver")), options=options)
 
 

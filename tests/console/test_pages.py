@@ -96,6 +96,18 @@ def test_a_key_is_made_and_its_secret_shown_once(console: Console, maria: Browse
     assert ">laptop<" not in maria.get("/keys?q=nobody").text
 
 
+def test_the_forms_beside_a_new_secret_are_those_of_the_new_key(
+    console: Console, maria: Browser
+) -> None:
+    page = maria.post("/keys", name="just made").text
+    with console.opened() as db:
+        (key_id,) = (each["id"] for each in keys.list_keys(db) if each["name"] == "just made")
+    forms = re.findall(r'<form method="post"[^>]*>', page)
+    asked = [form for form in forms if "logout" not in form]
+    assert len(asked) == 4
+    assert all(f'action="/keys/{key_id}"' in form for form in asked)
+
+
 def test_a_limit_that_cannot_be_read_is_told_and_changes_nothing(
     console: Console, maria: Browser
 ) -> None:

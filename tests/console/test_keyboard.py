@@ -1,0 +1,68 @@
+"""The console for who has no mouse and lets no page run a script."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.console.browser import headless
+from tests.console.running import Console
+
+Press = Callable[..., None]
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Iterator[Any]:
+    driver = headless(tmp_path / "profile", scripts=False)
+    yield driver
+    driver.quit()
+
+
+def test_a_key_is_made_disabled_and_removed_with_nothing_but_keys(
+    console: Console, bare: Any
+) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def press(*keys: str) -> None:
+        ActionChains(bare).send_keys(*keys).perform()
+
+    def reach(selector: str) -> None:
+        """With Tab, and it shows that it is reached."""
+        for _ in range(60):
+            press(Keys.TAB)
+            if bare.find_element("css selector", selector) == bare.switch_to.active_element:
+                ring = bare.switch_to.active_element.value_of_css_property("outline-style")
+                assert ring != "none", selector
+                return
+        raise AssertionError(f"{selector} cannot be reached")
+
+    def shows(text: str, selector: str) -> None:
+        WebDriverWait(bare, 30).until(lambda _: any(text in each.text for each in found(selector)))
+
+    def found(selector: str) -> list[Any]:
+        return list(bare.find_elements("css selector", selector))
+
+    bare.get(console.origin + console.user("keyboard"))
+    reach("button.main")
+    press(Keys.ENTER)
+    shows("keyboard", "h1")
+    reach("nav a[href='/keys']")
+    press(Keys.ENTER)
+    shows("Keys", "h1")
+    reach("main form[method=post] input[name=name]")
+    press("typed", Keys.ENTER)
+    shows("ak-", "#secret")
+    reach(".actions button")
+    press(Keys.ENTER)
+    shows("disabled", ".tag")
+    reach("summary")
+    press(Keys.ENTER)
+    reach("input[name=typed]")
+    press("typed", Keys.ENTER)
+    WebDriverWait(bare, 30).until(lambda _: bare.current_url.endswith("/keys"))
+    assert not [each for each in found("tbody a") if each.text == "typed"]
