@@ -22,9 +22,11 @@ PASSWORD_FILE = "fleet.password"
 #: How long an answer is waited for (seconds); the server gives up a little earlier.
 PATIENCE = 6.0
 #: A PostgreSQL that cannot hear of the end of a connection has to ask, or the lock of an agent that
-#: was cut off would keep its successor out for two hours.
+#: was cut off would keep its successor out for two hours; and for a quarter of an hour where it had
+#: just said something, which is sent again and again.
 _SETTINGS = """
 SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;
+SET tcp_user_timeout = 11000;
 SET statement_timeout = 5000; SET lock_timeout = 4000;
 SET idle_in_transaction_session_timeout = 8000; SET timezone = 'UTC'; SET client_encoding = 'UTF8'
 """
