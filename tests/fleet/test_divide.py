@@ -5,15 +5,17 @@ from __future__ import annotations
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 from airoxy.core.limits.division import HostShare
 from airoxy.store.fleet import shares
-from airoxy.store.fleet.shares import DividedLimit
+from airoxy.store.fleet.shares import DividedLimit, divisions
 from airoxy.store.schema import run
 from airoxy.views.formats import dollars
 from airoxy.views.json_documents import document_of
 from airoxy.views.json_fields import unlike
 from tests.fleet.conftest import eventually
+from tests.fleet.pair import Pair
 from tests.fleet.test_limits import hosts_of
 from tests.fleet.test_sharing import settled
 from tests.server.limits.asking import OPUS
@@ -111,21 +113,35 @@ def test_a_host_that_joins_gets_its_share_from_what_the_others_have_left(hosts, 
     assert spent(b) == 0
 
 
-def test_a_share_is_given_up_only_when_what_is_held_of_it_is_known(hosts, upstream, cluster, url):
-    (a, b), key = fleet_of(hosts, upstream, 2, "--spend-per-day", "0.02")
-    held = upstream.script(path="/v1/messages", times=None).hold()
-    with ThreadPoolExecutor(40) as pool:
-        running = [pool.submit(ask, a, key) for _ in range(2)]
-        held.wait_arrived(2)
-        # The other one is asked for all of it, for some divisions.
-        others = [pool.submit(ask, b, key) for _ in range(4)]
-        eventually(lambda: shares_here(a)[DividedLimit(1, "day")].most < 20_000_000)
-        more = [pool.submit(ask, b, key) for _ in range(4)]
-        eventually(lambda: sum(each.done() for each in others + more) >= 4)
-        held.open()
-        answers = [each.result() for each in running + others + more]
-    served = sum(answer.status == 200 for answer in answers)
-    assert served * COST <= 20_000_000 + 2 * COST
+def test_a_share_is_given_up_only_when_what_is_held_of_it_is_known(tmp_path, url):
+    with closing(Pair(tmp_path, url, spend_per_day_nanousd=100)) as pair:
+        for host in (0, 1, 0, 1):
+            pair.report(host, asked=1)
+            pair.divide(host)
+        assert [pair.share(host, "day") for host in (0, 1)] == [50, 50]
+        # The server of the first lets requests in that hold all of its share, and has not said so;
+        # the second is asked for all there is.
+        known = divisions(pair.dbs[0])[0]
+        for asked in (100, 200, 300):
+            pair.report(0, known, asked=1)
+            pair.report(1, asked=asked)
+            pair.divide(0)
+            pair.divide(1)
+        assert pair.share(0, "day") < 50
+        assert pair.share(1, "day") == 50
+        # It says now what it holds, and which division it knows: there is nothing to give up.
+        pair.report(0, asked=1, held=50)
+        pair.divide(0)
+        pair.divide(1)
+        assert pair.share(1, "day") <= 50
+        # One that was of nothing is given up as soon as it is known.
+        pair.report(0, asked=1, held=10)
+        pair.divide(0)
+        pair.report(0, asked=1, held=10)
+        pair.divide(0)
+        pair.divide(1)
+        assert pair.share(1, "day") > 50
+        assert pair.share(0, "day") + pair.share(1, "day") <= 100
 
 
 def test_forgetting_a_host_frees_what_it_has_not_spent(hosts, upstream):

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 
-from airoxy.fleet import sync
-from airoxy.fleet.divide import Divider
-from airoxy.store import keys
-from airoxy.store.fleet.membership import membership
-from airoxy.store.fleet.shares import InMemory, divisions, report, shares_of
-from airoxy.store.limits import set_limits
-from airoxy.store.schema import run, transaction
+from airoxy.store.fleet.shares import shares_of
+from airoxy.store.schema import run
 from tests.fleet.conftest import eventually
+from tests.fleet.pair import Pair
 from tests.fleet.test_sharing import settled, status
-from tests.fleet.test_ship import join
 
 
 def hosts_of(host):
@@ -86,39 +82,22 @@ def test_the_status_of_a_fleet_shows_shares_of_rates_as_numbers(hosts, upstream)
 
 
 def test_after_a_while_every_host_has_the_same_share_of_a_rate_again(tmp_path, url):
-    """Of hosts whose servers tell nothing new."""
-    dbs, connections, dividers = [], [], []
-    for name in "ab":
-        (tmp_path / name).mkdir()
-        if name == "b":
-            key = (tmp_path / "a" / "token.key").read_text()
-            (tmp_path / "b" / "token.key").write_text(key)
-        db, postgres = join(tmp_path / name / f"{name}.db", url, name, first=name == "a")
-        dbs.append(db)
-        connections.append(postgres)
-        dividers.append(Divider(db, postgres, membership(db).host))
-    with transaction(dbs[0]):
-        set_limits(dbs[0], keys.add_key(dbs[0], "k", "ak-1", 0), {"requests_per_minute": 100})
-    sync.push(dbs[0], connections[0])
-    sync.pull_all(dbs[1], connections[1])
+    with closing(Pair(tmp_path, url, requests_per_minute=100)) as pair:
 
-    def turn(now, **of_the_first):
-        for number, (db, divider) in enumerate(zip(dbs, dividers, strict=True)):
-            with transaction(db):
-                held = InMemory() if number else InMemory(**of_the_first)
-                report(db, divisions(db)[0], {1: held})
-            divider.divide(now)
-        return [shares_of(db, 1)["requests"].most for db in dbs]
+        def turn(now, **of_the_first):
+            pair.report(0, **of_the_first)
+            pair.report(1)
+            pair.divide(0, now)
+            pair.divide(1, now)
+            return [pair.share(host, "requests") for host in (0, 1)]
 
-    for second in range(10):
-        before = turn(second, asked=10 * second, requests=5)
-    assert before[0] > 90
-    assert sum(before) <= 100
-    for second in range(10, 30):
-        after = turn(second, asked=90)
-    assert after == [50, 50]
-    for postgres in connections:
-        postgres.close()
+        for second in range(10):
+            busy = turn(second, asked=10 * second, requests=5)
+        assert busy[0] > 90
+        assert sum(busy) <= 100
+        for second in range(10, 30):
+            quiet = turn(second, asked=90)
+        assert quiet == [50, 50]
 
 
 def test_of_concurrent_requests_a_host_has_what_the_others_do_not_use(hosts, upstream):
