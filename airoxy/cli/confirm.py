@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 
 from airoxy.cli.command import Context
+from airoxy.errors import EXIT_FAILED
 
 
 def add_yes(parser: ArgumentParser) -> None:
@@ -18,3 +20,21 @@ def agreed(context: Context, args: Namespace, question: str) -> bool:
     context.err.write(f"{question} [y/N] ")
     context.err.flush()
     return context.input.readline().strip().lower() in ("y", "yes")
+
+
+def remove_agreed(
+    context: Context, args: Namespace, what: str, found: tuple[int, str],
+    remove: Callable[[], object], told: str,
+) -> int | None:  # fmt: skip
+    """Remove `what`, of which the id and the name are `found`, unless a person does not want that;
+    the exit status."""
+    if not agreed(context, args, f"Remove {what}?"):
+        context.warn("Nothing has been removed.")
+        return EXIT_FAILED
+    remove()
+    number, name = found
+    if args.json:
+        context.json({"id": number, "name": name, "removed": True})
+    else:
+        context.say(told)
+    return None

@@ -11,11 +11,11 @@ from typing import Any
 from airoxy.cli.api_keys import limits as cli_limits
 from airoxy.cli.api_keys import rotate
 from airoxy.cli.command import Command, Context, Group, add_id, add_json, add_words, given_words
-from airoxy.cli.confirm import add_yes, agreed
+from airoxy.cli.confirm import add_yes, remove_agreed
 from airoxy.cli.parsing.arguments import name_argument
 from airoxy.config.defaults import default_limits
 from airoxy.core.keys import given_key, new_key
-from airoxy.errors import EXIT_FAILED, InvalidInput
+from airoxy.errors import InvalidInput
 from airoxy.store import keys
 from airoxy.store.limits import set_limits
 from airoxy.store.schema import transaction
@@ -188,15 +188,11 @@ def _remove_arguments(parser: ArgumentParser) -> None:
 def _remove(context: Context, args: Namespace) -> int | None:
     key_id = context.key_id(args.id)
     name = keys.find_key(context.database, key_id)["name"]
-    if not agreed(context, args, f"Remove key {key_id} ({name}) for good?"):
-        context.warn("Nothing has been removed.")
-        return EXIT_FAILED
-    keys.remove_key(context.database, key_id, context.now())
-    if args.json:
-        context.json({"id": key_id, "name": name, "removed": True})
-    else:
-        context.say(f"Key {key_id} ({name}) is removed; its history stays.")
-    return None
+    return remove_agreed(
+        context, args, f"key {key_id} ({name}) for good", (key_id, name),
+        lambda: keys.remove_key(context.database, key_id, context.now()),
+        f"Key {key_id} ({name}) is removed; its history stays.",
+    )  # fmt: skip
 
 
 def _toggle(context: Context, args: Namespace) -> None:

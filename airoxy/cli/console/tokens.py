@@ -5,9 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.confirm import add_yes, agreed
+from airoxy.cli.confirm import add_yes, remove_agreed
 from airoxy.cli.parsing.arguments import length_argument, name_argument
-from airoxy.errors import EXIT_FAILED
 from airoxy.store.console import api_tokens
 from airoxy.store.console.users import ROLES, VIEWER
 from airoxy.views.times import moment, span, with_times
@@ -79,15 +78,12 @@ def _remove_arguments(parser: ArgumentParser) -> None:
 
 
 def _remove(context: Context, args: Namespace) -> int | None:
-    if not agreed(context, args, f"Remove the API token {args.name} for good?"):
-        context.warn("Nothing has been removed.")
-        return EXIT_FAILED
-    number = api_tokens.remove_api_token(context.database, args.name, context.now())
-    if args.json:
-        context.json({"id": number, "name": args.name, "removed": True})
-    else:
-        context.say(f"The API token {args.name} is removed.")
-    return None
+    db, name = context.database, args.name
+    return remove_agreed(
+        context, args, f"the API token {name} for good", (api_tokens.api_token_id(db, name), name),
+        lambda: api_tokens.remove_api_token(db, name, context.now()),
+        f"The API token {name} is removed.",
+    )  # fmt: skip
 
 
 COMMANDS = (

@@ -5,10 +5,11 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.confirm import add_yes, agreed
+from airoxy.cli.confirm import add_yes, remove_agreed
 from airoxy.cli.parsing.arguments import name_argument
-from airoxy.errors import EXIT_FAILED, ConfigError
+from airoxy.errors import ConfigError
 from airoxy.store.console import users
+from airoxy.store.schema import transaction
 from airoxy.views.times import moment, past, with_times
 
 
@@ -28,16 +29,18 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _add(context: Context, args: Namespace) -> None:
-    user = users.add_user(context.database, args.name, args.role, context.now())
-    _tell_link(context, args, user)
+    with transaction(context.database):
+        user = users.add_user(context.database, args.name, args.role, context.now())
+        secret = users.new_link(context.database, user, context.now())
+    _tell_link(context, args, user, secret)
 
 
 def _link(context: Context, args: Namespace) -> None:
-    _tell_link(context, args, users.user_id(context.database, args.name))
+    user = users.user_id(context.database, args.name)
+    _tell_link(context, args, user, users.new_link(context.database, user, context.now()))
 
 
-def _tell_link(context: Context, args: Namespace, user: int) -> None:
-    secret = users.new_link(context.database, user, context.now())
+def _tell_link(context: Context, args: Namespace, user: int, secret: str) -> None:
     link = f"{_address(context)}/link/{secret}"
     if args.json:
         return context.json({"id": user, "name": args.name, "link": link})
@@ -105,16 +108,12 @@ def _remove_arguments(parser: ArgumentParser) -> None:
 
 
 def _remove(context: Context, args: Namespace) -> int | None:
-    user = users.user_id(context.database, args.name)
-    if not agreed(context, args, f"Remove the user {args.name} for good?"):
-        context.warn("Nothing has been removed.")
-        return EXIT_FAILED
-    users.remove_user(context.database, user, context.now())
-    if args.json:
-        context.json({"id": user, "name": args.name, "removed": True})
-    else:
-        context.say(f"{args.name} is removed, and logged out everywhere.")
-    return None
+    user, name = users.user_id(context.database, args.name), args.name
+    return remove_agreed(
+        context, args, f"the user {name} for good", (user, name),
+        lambda: users.remove_user(context.database, user, context.now()),
+        f"{name} is removed, and logged out everywhere.",
+    )  # fmt: skip
 
 
 def _end(context: Context, args: Namespace) -> None:

@@ -7,12 +7,12 @@ from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from airoxy.cli.command import Context, add_id, add_json
-from airoxy.cli.confirm import add_yes, agreed
+from airoxy.cli.confirm import add_yes, remove_agreed
 from airoxy.cli.parsing.arguments import name_argument
 from airoxy.cli.tokens.table import show
 from airoxy.config.defaults import NONE
 from airoxy.core.limits.token_settings import SETTINGS
-from airoxy.errors import EXIT_FAILED, InvalidInput
+from airoxy.errors import InvalidInput
 from airoxy.store import tokens
 from airoxy.views.tokens import document
 
@@ -125,12 +125,9 @@ def remove_arguments(parser: ArgumentParser) -> None:
 def run_remove(context: Context, args: Namespace) -> int | None:
     token_id = context.token_id(args.id)
     row = tokens.find_token(context.database, token_id, context.now())
-    if not agreed(context, args, f"Remove token {token_id} ({row['name']}) for good?"):
-        context.warn("Nothing has been removed.")
-        return EXIT_FAILED
-    tokens.remove_token(context.database, token_id, context.now())
-    if args.json:
-        context.json({"id": token_id, "name": row["name"], "removed": True})
-    else:
-        context.say(f"Token {token_id} ({row['name']}) is removed; its history stays.")
-    return None
+    which = f"{token_id} ({row['name']})"
+    return remove_agreed(
+        context, args, f"token {which} for good", (token_id, row["name"]),
+        lambda: tokens.remove_token(context.database, token_id, context.now()),
+        f"Token {which} is removed; its history stays.",
+    )  # fmt: skip

@@ -53,7 +53,7 @@ def add_token(visit: Visit, given: Mapping[str, Any]) -> tuple[int, str, str]:
     if kind == "oauth" and not refresh.startswith("sk-ant-ort"):
         raise InvalidInput("An OAuth token needs its refresh token, which begins with sk-ant-ort.")
     if kind != "oauth" and refresh:
-        raise InvalidInput("An API key has no refresh token; leave the second one out.")
+        raise InvalidInput("An API key has no refresh token; leave that out.")
     lifetime = given.get("expires_in") or _LIFETIME
     if isinstance(lifetime, bool) or not isinstance(lifetime, int) or not 0 < lifetime < 10**9:
         raise InvalidInput("expires_in has to be a number of seconds.")

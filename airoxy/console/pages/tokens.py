@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from airoxy.console.api.tokens import TOKEN
+from airoxy.console.api.tokens import TOKEN, add_token, check_one
 from airoxy.console.forms import (
     check_state,
     form_again,
@@ -17,19 +17,15 @@ from airoxy.console.forms import (
 from airoxy.console.pages.figures import request_lines
 from airoxy.console.routes import page
 from airoxy.console.visit import Rendered, Reply, SeeOther, Visit
-from airoxy.core.keys import token_type
-from airoxy.core.pool import Token
 from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.store import tokens
 from airoxy.store.schema import transaction
 from airoxy.store.usage import requests
-from airoxy.upstream.check import REFUSED, check_token
+from airoxy.upstream.check import REFUSED
 from airoxy.views import tokens as views
 from airoxy.views.terms import TERMS
 
 _LAST = 20
-#: How long an OAuth access token lives that has just been made (seconds).
-_OAUTH_LIFETIME = 28_800
 
 
 def show_all(visit: Visit) -> Reply:
@@ -56,35 +52,12 @@ def shown(visit: Visit, row: dict[str, Any]) -> dict[str, Any]:
 def add(visit: Visit) -> Reply:
     """A new token, if Anthropic takes it, or without asking."""
     form = visit.form
-    secret, refresh = form.get("token", "").strip(), form.get("refresh", "").strip() or None
+    given = {name: form.get(name, "") for name in ("name", "token", "refresh_token")}
     try:
-        name = read_texts({"name": form.get("name", "")})["name"]
-        kind = token_type(secret)
-        if (kind == "oauth") != bool(refresh):
-            raise InvalidInput(
-                "An OAuth token needs its refresh token."
-                if kind == "oauth"
-                else "An API key has no refresh token; leave that field empty."
-            )
-        tokens.refuse_known(visit.db, name, secret, refresh)
-        if "unchecked" not in form:
-            _check(visit, Token(0, name, kind, secret, None, 0))
-        expires = int(visit.now) + _OAUTH_LIFETIME if kind == "oauth" else None
-        token_id = tokens.add_token(
-            visit.db, name=name, type=kind, token=secret, refresh_token=refresh,
-            expires_at=expires, now=visit.now,
-        )  # fmt: skip
+        token_id, _, _ = add_token(visit, {**given, "check": "unchecked" not in form})
     except AiroxyError as error:
         return _list(visit, error.message, error.status)
     return SeeOther(f"/tokens/{token_id}")
-
-
-def _check(visit: Visit, token: Token) -> str:
-    """What Anthropic says of the token. Raises InvalidInput where it is refused."""
-    found = check_token(visit.config.upstream, token)
-    if found.state == REFUSED:
-        raise InvalidInput(f"{found.message}.")
-    return f"{found.message}."
 
 
 def show_one(visit: Visit) -> Reply:
@@ -141,11 +114,11 @@ def _reset(visit: Visit, token_id: int) -> None:
     tokens.reset_token(visit.db, token_id, visit.now)
 
 
-def _check_one(visit: Visit, token_id: int) -> Reply:
-    token = tokens.load_token(visit.db, token_id)
-    if token is None:
-        raise InvalidInput("The token cannot be decrypted here, so it cannot be checked.")
-    return _one(visit, token_id, told=_check(visit, token))
+def _check(visit: Visit, token_id: int) -> Reply:
+    found = check_one(visit, token_id)
+    if found.state == REFUSED:
+        raise InvalidInput(f"{found.message}.")
+    return _one(visit, token_id, told=f"{found.message[0].upper()}{found.message[1:]}.")
 
 
 def _remove(visit: Visit, token_id: int) -> Reply:
@@ -157,7 +130,7 @@ def _remove(visit: Visit, token_id: int) -> Reply:
 
 
 _ACTIONS: dict[str, Callable[[Visit, int], Reply | None]] = {
-    "set": _set, "enable": _enable, "disable": _disable, "reset": _reset, "check": _check_one,
+    "set": _set, "enable": _enable, "disable": _disable, "reset": _reset, "check": _check,
     "remove": _remove,
 }  # fmt: skip
 

@@ -78,14 +78,23 @@ def in_force(db: apsw.Connection, ids: frozenset[int], now: float) -> frozenset[
     return frozenset(number for (number,) in rows)
 
 
-def remove_api_token(db: apsw.Connection, name: str, now: float) -> int:
-    """The one with this name works no more; its id. Raises NotFound."""
+def api_token_id(db: apsw.Connection, name: str) -> int:
+    """The id of the one with this name. Raises NotFound."""
     found = run(
-        db,
-        "UPDATE console_api_tokens SET removed_at = ?, digest = NULL"
-        " WHERE name = ? AND removed_at IS NULL RETURNING id",
-        (int(now), name),
+        db, "SELECT id FROM console_api_tokens WHERE name = ? AND removed_at IS NULL", (name,)
     )
     if not found:
         raise NotFound(f"There is no API token {name}; `airoxy console token list` shows them.")
     return int(found[0][0])
+
+
+def remove_api_token(db: apsw.Connection, name: str, now: float) -> int:
+    """The one with this name works no more; its id. Raises NotFound."""
+    with transaction(db):
+        number = api_token_id(db, name)
+        run(
+            db,
+            "UPDATE console_api_tokens SET removed_at = ?, digest = NULL WHERE id = ?",
+            (int(now), number),
+        )
+    return number
