@@ -95,7 +95,7 @@ bench-soak: build/bench/load build/bench/upstream  ## whether memory stays flat 
 bench-console: needs build/bench/load build/bench/upstream  ## speed of the console after years, and what clients notice of it
 	$(PYTHON) -m bench.console
 
-bench-fleet: needs  ## what PostgreSQL has to do for a fleet, by hosts and requests
+bench-fleet: needs  ## what PostgreSQL has to do for a fleet, and how soon a change is everywhere
 	$(PYTHON) -m bench.fleet
 
 # On everything at once, and exact: what is counted, and what is left open.

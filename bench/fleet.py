@@ -1,4 +1,5 @@
-"""`make bench-fleet`: what a fleet's PostgreSQL and its agents have to do, by hosts and requests.
+"""`make bench-fleet`: what a fleet's PostgreSQL and its agents have to do, by hosts and requests,
+and how soon a change on one host holds on another.
 
 Each host is an agent's session with a database of its own, all of them in this process, and an
 empty PostgreSQL of the benchmark's own.
@@ -10,13 +11,20 @@ import argparse
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+import apsw
+
+from airoxy.core.pool import Scope
 from airoxy.fleet.agent import Session
+from airoxy.fleet.commit import commit_on_both
 from airoxy.fleet.postgres import Postgres
-from airoxy.store.schema import open_database
+from airoxy.store.keys import add_key, toggle_key
+from airoxy.store.schema import open_database, run
+from airoxy.store.tokens import add_token, cool
 from bench import machine
 from tests.fleet.postgresql import Cluster
 from tests.fleet.test_ship import append, join
@@ -96,14 +104,65 @@ def _write(hosts: list[Host], rows: int, seconds: float) -> int:
     return written
 
 
+def spread(times: int) -> Iterator[str]:
+    """Lines of the second table: from before a change begins on one of three hosts until it is in
+    the database of another, whose next request heeds it."""
+    with tempfile.TemporaryDirectory() as directory, closing(Cluster()) as cluster:
+        url = cluster.database()
+        paths = [Path(directory, f"{name}.db") for name in "abc"]
+        hosts = [Host(path, url, path.stem, first=path.stem == "a") for path in paths]
+        for host in hosts:
+            host.start()
+        command, server, other = (open_database(paths[n]) for n in (0, 0, 1))
+        commit_on_both(command, lambda member: Postgres(member.url))
+        add_token(
+            command, name="t", type="api_key", token="sk-bench", refresh_token=None,
+            expires_at=None, now=time.time(),
+        )  # fmt: skip
+        changes: dict[str, tuple[Callable[[int], object], str]] = {
+            "a key is made (by a command)": (
+                lambda n: add_key(command, f"key-{n}", f"ak-{n}", time.time()),
+                "SELECT count(*) FROM api_keys",
+            ),
+            "a key is disabled (by a command)": (
+                lambda n: toggle_key(command, n + 1),
+                "SELECT count(*) FROM api_keys WHERE NOT is_active",
+            ),
+            "a token cools down (by a server)": (
+                lambda n: cool(server, 1, Scope(), time.time() + n, "bench", time.time_ns() + n),
+                "SELECT ifnull(max(set_at), 0) FROM cooldowns",
+            ),
+        }
+        for what, (change, asked) in changes.items():
+            taken = sorted(_seconds_until_seen(other, change, asked, n) for n in range(times))
+            yield f"| {what} | {taken[times // 2] * 1000:.0f} ms | {taken[-1] * 1000:.0f} ms |"
+        for host in hosts:
+            host.stop()
+
+
+def _seconds_until_seen(
+    other: apsw.Connection, change: Callable[[int], object], asked: str, number: int
+) -> float:
+    ((before,),) = run(other, asked)
+    began = time.monotonic()
+    change(number)
+    while run(other, asked) == [(before,)]:
+        time.sleep(0.001)
+    return time.monotonic() - began
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.fleet", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="of one measurement")
+    parser.add_argument("--times", type=int, default=50, help="of each change")
     options = parser.parse_args()
     print("| hosts | rows a second in all | PostgreSQL, of one core | for each host |")
     print("|---|---|---|---|")
     for load in LOADS:
         print(measure(load, options.seconds), flush=True)
+    print("\n| until it holds on another host | median | longest |\n|---|---|---|")
+    for line in spread(options.times):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -109,9 +109,13 @@ class Agent:
 
 
 class Session:
-    """What one connection is used for. Raises FleetError, NotItself, apsw.Error."""
+    """What one connection is used for. Raises FleetError, NotItself, apsw.Error. Every `poll`
+    seconds it asks for what it was not told of."""
 
-    def __init__(self, db: apsw.Connection, postgres: Postgres, keep_days: int) -> None:
+    def __init__(
+        self, db: apsw.Connection, postgres: Postgres, keep_days: int, poll: float = POLL
+    ) -> None:
+        self._poll = poll
         self._db, self._postgres = db, postgres
         schema.prepare(postgres, db)
         member = identity.assume(db, postgres, keep_days=keep_days)
@@ -135,7 +139,7 @@ class Session:
                 self._next_division = now
             leases.serve(self._db, self._postgres)
         if self._postgres.notified() or now >= self._next_poll:
-            self._next_poll = now + POLL
+            self._next_poll = now + self._poll
             sync.pull_all(self._db, self._postgres)
             leases.serve(self._db, self._postgres)
             self._tell_and_count_hosts()

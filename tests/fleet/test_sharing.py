@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import select
 import signal
 import time
+from contextlib import closing
 
 from airoxy.core.pool import Scope
+from airoxy.fleet.agent import Session
 from airoxy.store.groups import add_group, list_groups
-from airoxy.store.schema import run
-from airoxy.store.tokens import cool
+from airoxy.store.keys import add_key, toggle_key
+from airoxy.store.schema import open_database, run
+from airoxy.store.tokens import add_token, cool
 from airoxy.views.json_documents import document_of
 from airoxy.views.json_fields import unlike
 from tests.fleet.conftest import eventually
+from tests.fleet.test_ship import join
 
 BODY = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": []}
 
@@ -38,6 +44,38 @@ def test_a_key_made_on_one_host_works_on_the_other_and_stops_there_when_it_is_di
     a.airoxy.cli("api-key", "disable", "laptop")
     eventually(lambda: status(b, key) == 401)
     assert [each["id"] for each in b.airoxy.json("api-key", "list")] == [1]
+
+
+def test_others_are_told_of_a_change_and_need_not_ask(tmp_path, url):
+    """Of a key, that it is disabled, and of a cooldown."""
+    a, of_a = join(tmp_path / "a.db", url, first=True)
+    (tmp_path / "b").mkdir()
+    key = (tmp_path / "token.key").read_text()
+    (tmp_path / "b" / "token.key").write_text(key)
+    b, of_b = join(tmp_path / "b" / "b.db", url, "b")
+    with closing(of_a), closing(of_b):
+        first, other = Session(a, of_a, 3), Session(b, of_b, 3, poll=math.inf)
+        other.turn()  # which asks once
+
+        def told():
+            first.turn()
+            assert select.select([of_b.fileno()], [], [], 30)[0]
+            other.turn()
+
+        here = open_database(tmp_path / "a.db")  # as another process has it
+        add_key(here, "laptop", "ak-told", time.time())
+        told()
+        assert run(b, "SELECT name, is_active FROM api_keys") == [("laptop", 1)]
+        toggle_key(here, 1)
+        told()
+        assert run(b, "SELECT name, is_active FROM api_keys") == [("laptop", 0)]
+        add_token(here, name="work", type="api_key", token="sk-ant-api03-told", refresh_token=None,
+                  expires_at=None, now=time.time())  # fmt: skip
+        told()
+        now = time.time()
+        cool(here, 1, Scope(), now + 600, "test", int(now * 1e9))
+        told()
+        assert run(b, "SELECT reason FROM cooldowns") == [("test",)]
 
 
 def test_what_is_changed_on_both_hosts_one_after_the_other_gets_numbers_of_its_own(hosts):
