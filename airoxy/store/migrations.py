@@ -333,6 +333,14 @@ CREATE TABLE lasting (event TEXT NOT NULL PRIMARY KEY, since INTEGER NOT NULL) S
 # The masks of Anthropic's tokens tell them apart; those whose key is not here keep the old ones.
 _MASKS = "UPDATE tokens SET masked = masked(token) WHERE masked IS NOT NULL AND key_fits();"
 
+# Requests that failed are few, and are what is looked for: without them one of a million is found
+# by reading all rows. Those that succeeded are not in it. Its condition is that of
+# `store.usage.filter.FAILED`.
+_FAILED = """
+CREATE INDEX requests_failed ON requests (id)
+WHERE status_code >= 400 OR ending IN ('upstream_failed', 'worker_killed');
+"""
+
 #: Step n brings `user_version` to n.
 MIGRATIONS: tuple[str, ...] = (
     _KEYS_AND_TOKENS + _GENERATION + REQUESTS,
@@ -361,6 +369,7 @@ MIGRATIONS: tuple[str, ...] = (
     SHARES,
     CLAIMS,
     HOSTS,
+    _FAILED,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1

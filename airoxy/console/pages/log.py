@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +15,8 @@ from airoxy.errors import AiroxyError
 from airoxy.store.usage import costs, requests
 
 _ON_A_PAGE = 100
+#: So long is looked for what is rare; then the page says how far it has got (seconds).
+_PATIENCE = 0.2
 #: The filters, as they stand in the URL.
 FILTERS = ("q", "key", "token", "model", "status", "since", "until")
 _STATUSES = (("", "Any status"), ("failed", "Failed"), ("2xx", "200 to 299"),
@@ -21,22 +24,26 @@ _STATUSES = (("", "Any status"), ("failed", "Failed"), ("2xx", "200 to 299"),
 _SINCE = (("", "Any time"), ("1h", "Last hour"), ("24h", "Last 24 hours"), ("7d", "Last 7 days"))
 
 
-def show_log(visit: Visit) -> Reply:
+def show_log(visit: Visit, patience: float = _PATIENCE) -> Reply:
     """The newest requests that the filters let through, a page of them."""
     typed = {name: visit.query.get(name, "").strip() for name in FILTERS}
     given = {name: text for name, text in typed.items() if text}
-    trouble, rows = "", []
+    trouble, further = "", None
+    rows: list[dict[str, Any]] = []
+    end = time.monotonic() + patience
     try:
         before = visit.query.get("before")
-        rows = requests.newest(
+        rows, further = requests.search(
             visit.db,
             limit=_ON_A_PAGE + 1,
             wanted=log_filter(visit),
             before_id=number_of(before, "request") if before else None,
+            give_up=lambda: time.monotonic() >= end,
         )
     except AiroxyError as error:
         trouble = error.message
-    shown, more = rows[:_ON_A_PAGE], len(rows) > _ON_A_PAGE
+    shown = rows[:_ON_A_PAGE]
+    older = shown[-1]["id"] if len(rows) > _ON_A_PAGE else further
     values = {
         "requests": request_lines(visit, shown),
         "typed": typed,
@@ -44,7 +51,8 @@ def show_log(visit: Visit) -> Reply:
         "statuses": _STATUSES,
         "periods": _SINCE,
         "trouble": trouble,
-        "older": urlencode({**given, "before": shown[-1]["id"]}) if more else "",
+        "older": urlencode({**given, "before": older}) if older else "",
+        "searched": None if further is None else requests.came_at(visit.db, further),
         "newest": urlencode(given) if visit.query.get("before") else "",
         "following": "follow" in visit.query,
         "follow": urlencode({**given, "follow": "1"}),

@@ -27,6 +27,11 @@ class Filter(NamedTuple):
     request_id: str | None = None
     group_id: int | None = None
 
+    @property
+    def only_failed(self) -> bool:
+        """Whether a request that is wanted has failed."""
+        return bool(self.failed) or (bool(self.statuses) and min(self.statuses or ()) >= 400)
+
     def of_blocks(self) -> dict[str, Any]:
         return {
             "api_key_id = ?": self.key_id,
@@ -44,7 +49,8 @@ class Filter(NamedTuple):
             "token_id = ?": self.token_id,
             "requested_at >= ?": self.since_ms,
             "requested_at < ?": self.until_ms,
-            f"({FAILED}) = ?": self.failed,
+            f"({FAILED})": () if self.only_failed else None,
+            f"NOT ({FAILED})": () if self.failed is False else None,
             f"({' OR '.join(ranges)})": self.statuses,
             f"({of_model})": globs or None,
             "request_id = ?": self.request_id,

@@ -10,7 +10,8 @@ counted be taken back (`store.fleet.claims`). The sums of `store.usage.daily` fo
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -192,28 +193,54 @@ def newest(
     """The newest requests, newest first; with `after_id` those after it, oldest first; with
     `before_id` those before it. Fields of a Filter narrow what is `wanted`."""
     wanted = wanted._replace(**more)
-    rows = wanted.of_rows() | {"id > ?": after_id, "id < ?": before_id}
-    order = "DESC" if after_id is None else "ASC"
+    found: list[dict[str, Any]] = []
+    for block in _blocks(db, wanted, after_id, before_id):
+        found += _of_block(db, block, wanted, limit - len(found), after_id, before_id)
+        if len(found) == limit:
+            break
+    return found
+
+
+def search(
+    db: apsw.Connection,
+    *,
+    limit: int,
+    wanted: Filter,
+    before_id: int | None,
+    give_up: Callable[[], bool],
+) -> tuple[list[dict[str, Any]], int | None]:
+    """The newest requests before `before_id`, and, where it was given up before so many were found,
+    the id before which there may be more."""
+    found: list[dict[str, Any]] = []
+    for block in _blocks(db, wanted, None, before_id):
+        found += _of_block(db, block, wanted, limit - len(found), None, before_id)
+        if len(found) == limit:
+            break
+        if block and give_up():
+            return found, block * BLOCK
+    return found, None
+
+
+def _blocks(
+    db: apsw.Connection, wanted: Filter, after_id: int | None, before_id: int | None
+) -> Iterator[int]:
+    """The blocks in which there may be such requests, in the order of `newest`. Until they are all
+    told, or nobody asks any more, everything is read from one snapshot of the database."""
     start, started = conditions(
         {
             "block >= ?": None if after_id is None else after_id // BLOCK,
-            "block <= ?": None if before_id is None else before_id // BLOCK,
+            "block <= ?": None if before_id is None else (before_id - 1) // BLOCK,
         }
     )
     where, values = conditions(wanted.of_blocks())
-    found: list[dict[str, Any]] = []
-    # Until this statement has ended, everything is read from one snapshot of the database.
-    cursor = db.cursor()
-    for (block,) in cursor.execute(
-        f"{each_block(order, start)} SELECT block FROM each_block WHERE block IS NOT NULL"
-        f" AND EXISTS (SELECT 1 FROM blocks AS b WHERE b.block = each_block.block AND {where})",
-        (*started, *values),
-    ):
-        found += _of_block(db, block, rows, order, limit - len(found))
-        if len(found) == limit:
-            break
-    cursor.close()
-    return found
+    with closing(db.cursor()) as cursor:
+        for (block,) in cursor.execute(
+            f"{each_block('DESC' if after_id is None else 'ASC', start)}"
+            " SELECT block FROM each_block WHERE block IS NOT NULL"
+            f" AND EXISTS (SELECT 1 FROM blocks AS b WHERE b.block = each_block.block AND {where})",
+            (*started, *values),
+        ):
+            yield block
 
 
 def totals_by_hour(
@@ -253,12 +280,19 @@ def totals_by_hour(
 
 
 def _of_block(
-    db: apsw.Connection, block: int, wanted: dict[str, Any], order: str, limit: int
+    db: apsw.Connection,
+    block: int,
+    wanted: Filter,
+    limit: int,
+    after_id: int | None,
+    before_id: int | None,
 ) -> list[dict[str, Any]]:
-    where, values = conditions(wanted)
+    order = "DESC" if after_id is None else "ASC"
+    where, values = conditions(wanted.of_rows() | {"id > ?": after_id, "id < ?": before_id})
+    index = "INDEXED BY requests_failed" if wanted.only_failed else "NOT INDEXED"
     rows = run(
         db,
-        f"SELECT {', '.join(FIELDS)} FROM request_log WHERE id IN (SELECT id FROM requests"
+        f"SELECT {', '.join(FIELDS)} FROM request_log WHERE id IN (SELECT id FROM requests {index}"
         f" WHERE id BETWEEN ? AND ? AND {where} ORDER BY id {order} LIMIT ?) ORDER BY id {order}",
         (block * BLOCK, block * BLOCK + BLOCK - 1, *values, limit),
     )
@@ -285,6 +319,12 @@ def failures(db: apsw.Connection, after_id: int, limit: int) -> list[dict[str, A
             (after_id, limit),
         )
     )
+
+
+def came_at(db: apsw.Connection, row_id: int) -> float | None:
+    """The Unix time of the first request of this id or a later one."""
+    rows = run(db, "SELECT requested_at FROM requests WHERE id >= ? ORDER BY id LIMIT 1", (row_id,))
+    return rows[0][0] / 1000 if rows else None
 
 
 def last_id(db: apsw.Connection) -> int:
