@@ -32,6 +32,8 @@ SET idle_in_transaction_session_timeout = 8000; SET timezone = 'UTC'; SET client
 """
 #: Where libpq finds whom to trust, if the URL names nothing else.
 _AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+#: libpq would look in root's home, which it may not once the command has become the service's user.
+_NO_CERTIFICATE = "/nonexistent/postgresql.crt"
 
 
 class FleetError(StoreError):
@@ -102,6 +104,7 @@ class Postgres:
             more["password"] = password
         if not host.startswith("/"):
             more |= {"sslmode": "verify-full", "sslrootcert": _AUTHORITIES}
+            more["sslcert"] = _NO_CERTIFICATE
         with translated():
             self.connection = psycopg2.connect(**(more | parts))
             self.connection.autocommit = True

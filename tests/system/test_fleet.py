@@ -1,0 +1,71 @@
+"""A fleet as docs/fleet.md sets it up: the package, its unit, and the release's own PostgreSQL over
+TLS."""
+
+from __future__ import annotations
+
+import json
+
+from tests.system.site import until
+
+#: PostgreSQL's of each release.
+POSTGRESQL = {"bookworm": "15", "trixie": "17"}
+ROLE = """
+runuser -u postgres -- createuser airoxy
+runuser -u postgres -- psql -qc "ALTER ROLE airoxy PASSWORD 'a-password-of-the-tests'"
+runuser -u postgres -- createdb airoxy
+runuser -u postgres -- psql -q airoxy -c 'CREATE SCHEMA airoxy AUTHORIZATION airoxy'
+echo a-password-of-the-tests > /root/password
+"""
+
+
+def rows(machine):
+    """How many the fleet has."""
+    count = "SELECT count(*) FROM airoxy.requests"
+    return int(machine.run(f"runuser -u postgres -- psql -qAt airoxy -c '{count}'"))
+
+
+def told(machine, command):
+    return json.loads(machine.run(f"airoxy {command} --json"))
+
+
+def test_a_host_joins_ships_goes_on_without_postgresql_and_leaves(site, release):
+    machine = site.machine
+    machine.online()
+    machine.run("apt-get install --yes postgresql python3-psycopg2", timeout=600)
+    assert POSTGRESQL[release] in machine.run("ls /usr/lib/postgresql").split()
+    machine.run(ROLE)
+    # By the certificate that Debian makes for the name of the machine.
+    url = (
+        f"postgresql://airoxy@{machine.run('hostname').strip()}/airoxy?hostaddr=127.0.0.1"
+        "&sslrootcert=/etc/ssl/certs/ssl-cert-snakeoil.pem"
+    )
+    status, said = machine.status(f"airoxy fleet join '{url}' --first --name a")
+    assert status == 1, said  # without its password
+    assert "password" in said
+    machine.run(f"airoxy fleet join '{url}' --first --name a --password-file /root/password")
+    machine.run("systemctl enable --now airoxy-fleet")
+    assert machine.run("systemctl is-active airoxy-fleet").strip() == "active"
+    assert site.ask() == 200
+    before = len(told(machine, "logs"))
+    until(lambda: rows(machine) >= before)
+    assert {row["host"] for row in told(machine, "logs")} == {"a"}
+    uses = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'airoxy'"
+    assert set(machine.run(f'runuser -u postgres -- psql -qAt -c "{uses}"').split()) == {"t"}
+
+    machine.run("systemctl stop postgresql")
+    assert site.ask() == 200
+    until(lambda: told(machine, "fleet status")["here"]["trouble"])
+    health = json.loads(machine.run("curl -sf http://127.0.0.1:3800/health"))
+    assert health["fleet"]["trouble"]
+    assert "this host only" in machine.run("airoxy logs")
+    assert machine.run("systemctl is-active airoxy-fleet").strip() == "active"
+    machine.run("systemctl start postgresql")
+    until(lambda: rows(machine) >= before + 1)
+    until(lambda: not told(machine, "fleet status")["here"]["trouble"])
+
+    machine.run("airoxy fleet leave --yes")
+    until(lambda: machine.run("systemctl is-active airoxy-fleet", check=False) == "inactive\n")
+    assert site.ask() == 200
+    journal = machine.run("journalctl --no-pager -u airoxy-fleet -u airoxy")
+    assert "Traceback" not in journal
+    assert "a-password" not in journal
