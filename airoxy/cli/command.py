@@ -80,9 +80,7 @@ class Context:
     def database(self) -> apsw.Connection:
         """The database, opened as its owner, or only to be read by the members of its group. Raises
         StoreError."""
-        from airoxy.cli.system.credential import system_key
         from airoxy.cli.system.owner import become_owner, caller, may_only_read
-        from airoxy.config import DEFAULT_PATH
         from airoxy.store.audit.trail import Actor, act_as
         from airoxy.store.fleet.membership import membership
         from airoxy.store.schema import open_database
@@ -91,8 +89,7 @@ class Context:
         self._file = _identity(path)
         if may_only_read(path):
             return open_database(path, readonly=True)
-        # Of the package's installation, and not of another that root looks after.
-        key = system_key() if self.config_file == DEFAULT_PATH else None
+        key = self.system_key  # before root's rights are given up
         actor = Actor(*caller(self.environ), self.command)
         become_owner(path)
         db = open_database(path, key=key)
@@ -100,6 +97,15 @@ class Context:
         if self.command.partition(" ")[0] in _CHANGING and membership(db) is not None:
             self._commit_on_both_sides(db)
         return db
+
+    @cached_property
+    def system_key(self) -> bytes | None:
+        """The key that systemd gives the services: of the package's installation, and not of
+        another that root looks after."""
+        from airoxy.cli.system.credential import system_key
+        from airoxy.config import DEFAULT_PATH
+
+        return system_key() if self.config_file == DEFAULT_PATH else None
 
     def reopen_replaced(self) -> bool:
         """Open the database anew where another file has taken its place, as a backup does that is

@@ -18,7 +18,7 @@ from airoxy.fleet.overview.hosts import hosts
 from airoxy.fleet.postgres import FleetError, Postgres
 from airoxy.fleet.ship import AT_ONCE, Shipper
 from airoxy.store.audit.trail import act_as
-from airoxy.store.encryption import attach, name_of
+from airoxy.store.encryption import Encryption, attach, name_of
 from airoxy.store.fleet import membership, merge, shared, usage
 from airoxy.store.fleet.claims import forget_copied
 from airoxy.store.fleet.membership import Membership
@@ -33,8 +33,9 @@ _PATIENCE = 15.0
 
 @dataclass
 class Entry:
-    """A host that is about to join: `first` makes the fleet; `key` is that of the fleet's tokens;
-    `anew` is for one that has another's identity; `running` says whether its server runs."""
+    """A host that is about to join: `first` makes the fleet; `key` is that of the fleet's tokens,
+    `own_key` that of this host's, where it is in no file; `anew` is for one that has another's
+    identity; `running` says whether its server runs."""
 
     db: apsw.Connection
     postgres: Postgres
@@ -43,6 +44,7 @@ class Entry:
     first: bool = False
     anew: bool = False
     key: bytes | None = None
+    own_key: bytes | None = None
     running: Callable[[], bool] = lambda: False
     merges: list[Merge] = field(default_factory=list)
 
@@ -82,7 +84,7 @@ class Entry:
         if theirs is None or (mine and mine.hex() == theirs):
             return
         if self.key is None and mine is None:
-            self.key = attach(self.db, Path(self.db.filename)).find(bytes.fromhex(theirs))
+            self.key = self._encryption().find(bytes.fromhex(theirs))
         if self.key is None:
             raise Conflict(
                 "The fleet's tokens are encrypted with another key; give it: --token-key FILE"
@@ -91,6 +93,9 @@ class Entry:
             )
         if name_of(self.key).hex() != theirs:
             raise Conflict("That is not the key of the fleet's tokens.")
+
+    def _encryption(self) -> Encryption:
+        return attach(self.db, Path(self.db.filename), self.own_key)
 
     def _theirs(self) -> dict[str, dict[int, dict[str, Any]]]:
         found: dict[str, dict[int, dict[str, Any]]] = {}
@@ -113,7 +118,7 @@ class Entry:
         schema.prepare(postgres, db)
         before, first = membership.last_membership(db), 0
         host = before.host if before and not self.anew else identity.new_id()
-        encryption = attach(db, Path(db.filename))
+        encryption = self._encryption()
         with membership.on_disk(db), transaction(db):
             if self.anew and before is not None:
                 first = _fork(db, postgres, before.host)

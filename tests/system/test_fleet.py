@@ -10,11 +10,18 @@ from tests.system.site import until
 #: PostgreSQL's of each release.
 POSTGRESQL = {"bookworm": "15", "trixie": "17"}
 ROLE = """
-runuser -u postgres -- createuser airoxy
+runuser -u postgres -- createuser airoxy || true
 runuser -u postgres -- psql -qc "ALTER ROLE airoxy PASSWORD 'a-password-of-the-tests'"
 runuser -u postgres -- createdb airoxy
 runuser -u postgres -- psql -q airoxy -c 'CREATE SCHEMA airoxy AUTHORIZATION airoxy'
 echo a-password-of-the-tests > /root/password
+"""
+
+
+#: Another airoxy on the same machine, whose key is in a file.
+FIRST = """
+install -d -m 755 /srv/first && cd /srv/first
+echo '{port: 3900, host: localhost, database: /srv/first/airoxy.db}' > airoxy.yaml
 """
 
 
@@ -25,7 +32,8 @@ def rows(machine):
 
 
 def told(machine, command):
-    return json.loads(machine.run(f"airoxy {command} --json"))
+    """Status 1 is PostgreSQL's that is away."""
+    return json.loads(machine.run(f"airoxy {command} --json", check=False))
 
 
 def test_a_host_joins_ships_goes_on_without_postgresql_and_leaves(site, release):
@@ -45,6 +53,9 @@ def test_a_host_joins_ships_goes_on_without_postgresql_and_leaves(site, release)
     machine.run(f"airoxy fleet join '{url}' --first --name a --password-file /root/password")
     machine.run("systemctl enable --now airoxy-fleet")
     assert machine.run("systemctl is-active airoxy-fleet").strip() == "active"
+    # What docs/fleet.md has for the other hosts.
+    key = "systemd-creds decrypt /etc/credstore.encrypted/airoxy-token-key -"
+    assert len(machine.run(key).strip()) == 64
     assert site.ask() == 200
     before = len(told(machine, "logs"))
     until(lambda: rows(machine) >= before)
@@ -66,6 +77,22 @@ def test_a_host_joins_ships_goes_on_without_postgresql_and_leaves(site, release)
     machine.run("airoxy fleet leave --yes")
     until(lambda: machine.run("systemctl is-active airoxy-fleet", check=False) == "inactive\n")
     assert site.ask() == 200
+
+    # And as the second one of another fleet, with its key instead of the own that systemd has.
+    machine.run(ROLE.replace("createdb airoxy", "createdb other").replace("-q airoxy", "-q other"))
+    url = url.replace("/airoxy?", "/other?")
+    machine.run(FIRST)
+    first = "airoxy --config /srv/first/airoxy.yaml"
+    machine.run(f"{first} fleet join '{url}' --first --name first --password-file /root/password")
+    status, said = machine.status(f"airoxy fleet join '{url}' --name a")
+    assert status == 1, said
+    assert "--token-key" in said
+    machine.run(f"airoxy fleet join '{url}' --name a --token-key /srv/first/token.key")
+    machine.run("systemctl start airoxy-fleet")
+    until(lambda: site.ask() == 200)
+    machine.run("systemctl restart airoxy")
+    until(lambda: site.ask() == 200)
+    machine.run(f"{first} fleet status")
     journal = machine.run("journalctl --no-pager -u airoxy-fleet -u airoxy")
     assert "Traceback" not in journal
     assert "a-password" not in journal

@@ -73,7 +73,7 @@ def _join(context: Context, args: Namespace) -> None:
     with connected(url, password) as postgres:
         entry = join.Entry(
             db, postgres, url, args.name or _host_name(), first=args.first, anew=args.anew, key=key,
-            running=lambda: _answers(context, own),
+            own_key=context.system_key, running=lambda: _answers(context, own),
         )  # fmt: skip
         entry.prepare()
         lines = [line for each in entry.merges for line in each.lines()]
