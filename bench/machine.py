@@ -39,6 +39,18 @@ def put_on_a_par(pid: int) -> None:
             its.write_text(ours.read_text().split()[-1])
 
 
+def put_first(pid: int) -> None:
+    """All threads of a process and its descendants get 28 times the usual share of their core. Else
+    the times of programs that share one are those of the kernel's turns, which are milliseconds. It
+    takes root; without it the figures say more about the machine."""
+    for one in tree(pid):
+        with suppress(OSError):
+            Path(f"/proc/{one}/autogroup").write_text("-15")
+        for task in Path(f"/proc/{one}/task").iterdir():
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, int(task.name), -15)
+
+
 def tree(pid: int) -> list[int]:
     """A process and all its descendants."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

@@ -78,18 +78,23 @@ class Server:
             self.process.wait(20)
 
 
-def load(server: Server, query: str, *options: str) -> dict[str, Any]:
-    """Run the load generator to its end; what it tells."""
-    with machine.on(machine.LOAD):
-        done = subprocess.run(_load(server, query, *options), stdout=subprocess.PIPE, check=True)
-    return _checked(done.stdout, server)
+def load(server: Server, query: str, *options: str, first: bool = False) -> dict[str, Any]:
+    """Run the load generator to its end; what it tells. `first`: before others on its core."""
+    running = loading(server, query, *options)
+    if first:
+        machine.put_first(running.pid)
+    return _checked(running.communicate()[0], server)
 
 
-def loading(server: Server, query: str, *options: str) -> subprocess.Popen[bytes]:
+def loading(
+    server: Server, query: str, *options: str, path: str = "/v1/messages"
+) -> subprocess.Popen[bytes]:
     """A load generator that runs beside other work."""
     with machine.on(machine.LOAD):
         return subprocess.Popen(
-            _load(server, query, *options), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            _load(server, f"{path}?{query}", *options),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
 
 
@@ -108,9 +113,9 @@ def _checked(line: bytes, server: Server | None = None, *, refused: bool = False
     return figures
 
 
-def _load(server: Server, query: str, *options: str) -> list[str]:
-    target = f"{server.prefix}/v1/messages?{query}"
-    return [str(BUILT / "load"), "-k", server.key, *options, str(server.port), target]
+def _load(server: Server, target: str, *options: str) -> list[str]:
+    path = server.prefix + target
+    return [str(BUILT / "load"), "-k", server.key, *options, str(server.port), path]
 
 
 def certificate(directory: Path) -> tuple[str, str]:

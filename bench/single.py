@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import account, bodies, machine, servers
@@ -17,22 +17,41 @@ from tests.program import ROOT, environment
 
 Lines = list[tuple[str, str]]
 IDLE_STREAMS = 5000
-WITHOUT_KEY = "100 requests at once without a valid key"
-#: What another key does meanwhile: name, query, options of the load generator.
+
+
+@dataclass(frozen=True)
+class Flood:
+    """What another key does meanwhile: its query, options of the load generator, and its key."""
+
+    name: str
+    query: str
+    options: tuple[str, ...] = ("-c", "100")
+    path: str = "/v1/messages"
+    #: Whose requests are answered by airoxy itself, with an error.
+    refused: str = ""
+
+
 FLOODS = (
-    ("100 requests at once", "size=1000", ["-c", "100"]),
-    (
+    Flood("100 requests at once", "size=1000"),
+    Flood(
         "100 requests at once, each with a model and a session of its own",
         "size=1000",
-        ["-c", "100", "-u"],
+        ("-c", "100", "-u"),
     ),
-    ("100 requests at once, each on a new connection", "size=1000", ["-c", "100", "-r"]),
-    (WITHOUT_KEY, "size=1000", ["-c", "100"]),
-    ("100 streams, an event each ms", "events=1000&every=1000", ["-c", "100"]),
-    ("100 streams as fast as they are taken", "events=4000&batch=8", ["-c", "100"]),
-    ("100 answers of 100 kB", "size=100000", ["-c", "100"]),
-    ("100 bodies of 100 kB", "size=1000", ["-c", "100", "-b", "100000"]),
-    ("8 bodies of 10 MB", "size=1000", ["-c", "8", "-b", "10000000"]),
+    Flood("100 requests at once, each on a new connection", "size=1000", ("-c", "100", "-r")),
+    Flood("100 requests at once without a valid key", "size=1000", refused="nobody"),
+    Flood("100 requests at once above a limit", "size=1000", refused="limited"),
+    Flood(
+        "100 requests at once that are nothing but log rows",
+        "size=1000",
+        path="/v1/organizations/users",
+        refused="flooding",
+    ),
+    Flood("100 streams, an event each ms", "events=1000&every=1000"),
+    Flood("100 streams as fast as they are taken", "events=4000&batch=8"),
+    Flood("100 answers of 100 kB", "size=100000"),
+    Flood("100 bodies of 100 kB", "size=1000", ("-c", "100", "-b", "100000")),
+    Flood("8 bodies of 10 MB", "size=1000", ("-c", "8", "-b", "10000000")),
 )
 
 
@@ -109,23 +128,40 @@ def _large_body(there: Server, _: Server, seconds: float) -> Lines:
     ]  # fmt: skip
 
 
-def _fairness(there: Server, _: Server, seconds: float) -> Lines:
-    """What a key's requests take beside each kind of flood by another one, and alone before it."""
-    flooding = replace(there, key=there.airoxy.key("flooding")) if there.airoxy else there
-    wrong = replace(there, key="nobody")
+def _fairness(there: Server, upstream: Server, seconds: float) -> Lines:
+    """What a key's requests take beside each kind of flood by another one, and alone before it.
+
+    Its client, the upstream and the proxy go before the flooding client on their cores: what is
+    measured is how the proxy treats them, and not how the kernel does."""
+    keys = _flooding_keys(there)
+    machine.put_first(there.pid)
+    machine.put_first(upstream.pid)
     lines: Lines = []
-    for what, query, options in FLOODS:
-        is_refused = what == WITHOUT_KEY
-        alone = load(there, "size=1000", "-c", "1", "-d", str(seconds))
-        flooded = wrong if is_refused else flooding
-        flood = loading(flooded, query, *options, "-d", str(3 * seconds))
+    for each in FLOODS:
+        if each.refused and not there.airoxy:
+            continue
+        alone = load(there, "size=1000", "-c", "1", "-d", str(seconds), first=True)
+        flooding = replace(there, key=keys.get(each.refused or "flooding", "nobody"))
+        options = (*each.options, "-d", str(3 * seconds))
+        flood = loading(flooding, each.query, *options, path=each.path)
         time.sleep(seconds / 2)
-        beside = load(there, "size=1000", "-c", "1", "-d", str(2 * seconds))
-        told = servers.told(flood, refused=is_refused)
+        beside = load(there, "size=1000", "-c", "1", "-d", str(2 * seconds), first=True)
+        told = servers.told(flood, refused=bool(each.refused))
         rate = told["requests"] / told["seconds"]
+        ratio = beside.get("whole_p99", float("inf")) / alone["whole_p99"]
         figures = f"{_times(beside, 'whole')}; alone {_times(alone, 'whole')}"
-        lines.append((f"a key beside {what}", f"{figures} ({rate:,.0f} a second)"))
+        what = f"{figures}; p99 × {ratio:.1f} ({rate:,.0f} a second)"
+        lines.append((f"a key beside {each.name}", what))
     return lines
+
+
+def _flooding_keys(there: Server) -> dict[str, str]:
+    """Those of FLOODS that exist."""
+    if there.airoxy is None:
+        return {}
+    keys = {name: there.airoxy.key(name) for name in ("flooding", "limited")}
+    there.airoxy.cli("api-key", "set", "limited", "--requests-per-minute", "60")
+    return keys
 
 
 def _fairness_nginx(directory: Path, seconds: float) -> Lines:
@@ -134,9 +170,7 @@ def _fairness_nginx(directory: Path, seconds: float) -> Lines:
         there = servers.nginx(directory, "nginx", "http", upstream)
         try:
             lines = _fairness(there, upstream, seconds)
-            return [
-                (f"{what} (nginx)", figure) for what, figure in lines if WITHOUT_KEY not in what
-            ]
+            return [(f"{what} (nginx)", figure) for what, figure in lines]
         finally:
             there.stop()
     finally:

@@ -40,6 +40,12 @@ class Turns:
         self.shared = now < self._shared_until
         return self.shared
 
+    def is_used_by(self, key_id: int) -> bool:
+        """The same for what is no request."""
+        if key_id != self._last_key:
+            return self.are_shared(key_id, time.time())
+        return self.shared
+
     async def wait(self, key_id: int, cost: int = 1) -> None:
         """Until a turn in which little of the key has begun."""
         if not self.begin(key_id, cost):
@@ -76,10 +82,10 @@ class Turns:
         """The next turn has come: let those go on who have waited longest."""
         self._used.clear()
         self._is_due = False
+        self.shared = time.time() < self._shared_until
         if not self._waiting:
             return
         self._renew()
-        self.shared = time.time() < self._shared_until
         for key_id, waiting in tuple(self._waiting.items()):
             while waiting and self._used[key_id] < AT_ONCE:
                 self._used[key_id] += waiting.popleft()()
@@ -98,8 +104,8 @@ class TurnsOfKey:
 
     @property
     def limited(self) -> bool:
-        """Whether others have to be considered."""
-        return self._turns.shared
+        """Whether others have to be considered: something of this key is there to be done."""
+        return self._turns.is_used_by(self._key_id)
 
     def begin(self, cost: int) -> bool:
         """See `Turns`."""
@@ -112,5 +118,10 @@ class TurnsOfKey:
     async def pause(self) -> None:
         """Between two steps of half a millisecond each: one in a turn, of all that the key has."""
         await asyncio.sleep(0)
-        if self._turns.are_shared(self._key_id, time.time()):
+        await self.turn()
+
+    async def turn(self) -> None:
+        """Wait for a turn of the key's own, if others use the loop, too: for what many may go on
+        with at once."""
+        if self.limited:
             await self._turns.wait(self._key_id, AT_ONCE)

@@ -22,6 +22,8 @@ HIGH_WATER = 256 * 1024
 #: Where the loop is shared, so much of an answer is looked at at once (bytes). A stream's events in
 #: chunks of their own take some 10 ns a byte.
 SLICE = 32 * 1024
+#: And no more, where so much waits for its reader, who would take all of it in one turn (bytes).
+_ENOUGH = 64 * 1024
 _UNIT = 8 * 1024
 
 
@@ -38,12 +40,15 @@ class TurnShare(Protocol):
     def queue(self, go_on: Callable[[], int]) -> None:
         """Call `go_on` in a later turn; it returns its cost."""
 
+    async def turn(self) -> None:
+        """Wait for a turn, if others have to be considered."""
+
 
 class UpstreamConnection(asyncio.Protocol):
     """`fault` is why no more can come; `sent` is set by its user when the request is out."""
 
     __slots__ = (
-        "_answer", "_drained", "_held", "_on_lost", "_read_timeout", "_share", "_timer",
+        "_answer", "_drained", "_held", "_on_lost", "_queued", "_read_timeout", "_share", "_timer",
         "_transport", "_wake", "active_at", "fault", "loop", "read_paused", "sent", "write_paused",
     )  # fmt: skip
 
@@ -69,6 +74,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._share: TurnShare | None = None
         #: What has to wait for its turn.
         self._held = b""
+        self._queued = False
         self._drained: asyncio.Future[None] | None = None
 
     # For the exchange.
@@ -103,6 +109,7 @@ class UpstreamConnection(asyncio.Protocol):
     def resume(self) -> None:
         """The reader has caught up."""
         if self._held:
+            self._queue_held()
             return
         if self.read_paused and self._transport is not None and self.usable():
             self.read_paused = False
@@ -180,10 +187,23 @@ class UpstreamConnection(asyncio.Protocol):
             self._held += data
             return
         self._held = data
-        while self._held and share.begin(_cost(self._held)):
+        self._queued = True  # whoever is woken now may ask for more
+        while self._held and not self._has_enough and share.begin(_cost(self._held)):
             self._go_on()
+        self._queued = False
         if self._held:
             self._pause_reading()
+            self._queue_held()
+
+    @property
+    def _has_enough(self) -> bool:
+        return self._answer is not None and self._answer.size > _ENOUGH
+
+    def _queue_held(self) -> None:
+        """Look at the rest in a later turn; with enough, when the reader asks for more."""
+        share = self._share
+        if share is not None and not self._queued and not self._has_enough:
+            self._queued = True
             share.queue(self._go_on_later)
 
     def _go_on(self) -> None:
@@ -193,12 +213,13 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _go_on_later(self) -> int:
         """The next turn has come; what it costs."""
-        share, cost = self._share, _cost(self._held)
-        if not self._held or share is None:
+        cost = _cost(self._held)
+        self._queued = False
+        if not self._held or self._share is None:
             return 0
         self._go_on()
         if self._held:
-            share.queue(self._go_on_later)
+            self._queue_held()
         elif self._answer is not None and self._answer.size <= HIGH_WATER:
             self.resume()
         return cost

@@ -202,7 +202,7 @@ class Exchange:
     ) -> None:
         """Send a large body in pieces until it is out, or an answer or a fault makes it futile."""
         if isinstance(body, (bytes, bytearray)):
-            work = pump_bytes(connection, body)
+            work = pump_bytes(connection, body, self._share)
         else:
             work = pump_iterator(connection, body, length)
         pump = asyncio.get_running_loop().create_task(work)

@@ -8,17 +8,22 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from airoxy.errors import InvalidInput
-from airoxy.upstream.connection import UpstreamConnection
+from airoxy.upstream.connection import TurnShare, UpstreamConnection
 
 #: A body up to this size is handed to the socket in one go, a larger one in pieces of this size
 #: with waiting in between, so that an early answer is heard and nothing is held twice.
 PIECE = 256 * 1024
 
 
-async def pump_bytes(connection: UpstreamConnection, body: bytes | bytearray) -> None:
-    """A body in memory, without copying it."""
+async def pump_bytes(
+    connection: UpstreamConnection, body: bytes | bytearray, share: TurnShare | None = None
+) -> None:
+    """A body in memory, without copying it. Where others use the loop, too, each piece has a turn
+    of the `share`."""
     view = memoryview(body)
     for start in range(0, len(view), PIECE):
+        if share is not None:
+            await share.turn()
         connection.write(view[start : start + PIECE])
         if not await connection.drain():
             return

@@ -9,6 +9,7 @@ import pytest
 
 from airoxy.errors import UpstreamBroken
 from airoxy.upstream.connection import SLICE
+from airoxy.upstream.upload import PIECE
 from tests.upstream.conftest import Run
 from tests.upstream.peer import Peer, Peers, client
 
@@ -29,6 +30,9 @@ class Scarce:
 
     def queue(self, go_on: Callable[[], int]) -> None:
         self.waiting.append(go_on)
+
+    async def turn(self) -> None:
+        """There is none to wait for: bodies go up at once."""
 
     async def serve(self) -> None:
         while True:
@@ -78,6 +82,62 @@ def test_a_large_answer_is_looked_at_in_slices_and_is_whole(run: Run) -> None:
     assert not broken
     assert len(share.costs) >= len(BODY) // SLICE
     assert 1 < cost <= 1 + SLICE // 8192
+
+
+def test_no_more_is_looked_at_than_a_reader_takes_in_one_turn(run: Run) -> None:
+    async def scenario() -> tuple[int, bytes]:
+        async def script(peer: Peer) -> None:
+            await peer.answer(HEAD % len(BODY), BODY)
+            await peer.gone()
+
+        share = Scarce()
+        serving = asyncio.ensure_future(share.serve())
+        async with Peers(script) as peers:
+            upstream = client(peers.url)
+            exchange = upstream.start(share=share)
+            await exchange.send(upstream.head(b"GET", b"/", [(b"host", upstream.host)]))
+            while len(exchange.arrived()) <= 2 * SLICE or share.waiting:
+                await asyncio.sleep(0)
+            largest, received = 0, b""
+            while piece := await exchange.read():
+                largest, received = max(largest, len(piece)), received + piece
+            await upstream.aclose()
+        serving.cancel()
+        return largest, received
+
+    largest, received = run(scenario())
+    assert received == BODY
+    assert largest <= 3 * SLICE
+
+
+class Counting(Scarce):
+    """Counts the turns that are asked for."""
+
+    turns = 0
+
+    async def turn(self) -> None:
+        self.turns += 1
+
+
+def test_each_piece_of_a_large_body_has_a_turn(run: Run) -> None:
+    async def scenario() -> tuple[int, int]:
+        async def script(peer: Peer) -> None:
+            sent.append(len((await peer.request())[1]))
+            await peer.send(HEAD % 2 + b"ok")
+
+        sent: list[int] = []
+        share = Counting()
+        serving = asyncio.ensure_future(share.serve())
+        async with Peers(script) as peers:
+            upstream = client(peers.url)
+            exchange = upstream.start(share=share)
+            await exchange.send(upstream.head(b"POST", b"/", [(b"host", upstream.host)]), BODY)
+            assert await exchange.read() == b"ok"
+            await upstream.aclose()
+        serving.cancel()
+        return share.turns, sent[0]
+
+    assert run(scenario()) == (len(BODY) // PIECE, len(BODY))
 
 
 def test_what_waits_when_an_answer_breaks_off_comes_before_its_end(run: Run) -> None:

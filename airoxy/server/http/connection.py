@@ -20,7 +20,7 @@ from airoxy.server.admission import Newcomer
 from airoxy.server.http.chunks import Chunks
 from airoxy.server.http.deadline import MOST_REST, Deadline, Rest
 from airoxy.server.http.errors import body_timed_out, last_answer
-from airoxy.server.http.flow import Flow
+from airoxy.server.http.flow import LARGE, Flow
 from airoxy.server.http.head import RequestHead, read_head
 from airoxy.server.http.request import Request
 from airoxy.server.http.response import Response
@@ -72,10 +72,11 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is open (and TLS is up)."""
         self.transport = cast(asyncio.Transport, transport)
-        self.flow = Flow(self.loop, self.transport, secure=self._state.secure)
-        self._state.connections.add(self)
+        state = self._state
+        self.flow = Flow(self.loop, self.transport, secure=state.secure, turns=state.turns)
+        state.connections.add(self)
         self.newcomer.give_way = self._give_way
-        if self._state.ended:
+        if state.ended:
             self.transport.abort()
             return
         sock = transport.get_extra_info("socket")
@@ -105,6 +106,8 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a request, or of several: who takes them depends on the state."""
+        if len(data) > LARGE:
+            self.flow.take_turns()
         if self._held:
             data, self._held = self._held + data, b""
         requests = 0
@@ -227,8 +230,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _take_chunks(self, data: bytes) -> bytes:
         request, chunks = self._request, self._chunks
-        assert request
-        assert chunks
+        assert request and chunks  # noqa: PT018
         try:
             body = chunks.feed(data)
         except AiroxyError as error:
@@ -259,8 +261,7 @@ class ClientConnection(asyncio.Protocol):
         self._cycle.on(BODY_END)
         request.wake()
         # Nobody need ask for more of this body, but that the client leaves is to be seen.
-        if self.flow.read_paused:
-            self.flow.resume_reading()
+        self.flow.resume_reading()
 
     def _hold(self, data: bytes) -> bytes:
         """Keep it for later. Reading goes on for as long as it can be afforded, so that a client's
@@ -305,7 +306,7 @@ class ClientConnection(asyncio.Protocol):
     def _begin_next(self) -> None:
         self._cycle = Cycle()
         self._deadline.set(self.loop.time() + self._idle_time)
-        if self.flow.read_paused and not self._held:
+        if not self._held:
             self.flow.resume_reading()
 
     def _linger(self, *, refused: bool = False) -> None:

@@ -6,8 +6,14 @@ import asyncio
 import select
 import socket
 import struct
+import time
 from collections.abc import Callable
 
+from airoxy.server.turns import AT_ONCE, NOBODY, Turns
+
+#: A read that brings so much (bytes) is the only one of its key in a turn of the loop, where others
+#: use it, too: what many connections bring together takes as long as it is large.
+LARGE = 32 * 1024
 #: How often it is looked whether a client has left whose bytes are not read (seconds).
 _LOOK = 1.0
 _LEFT = select.POLLRDHUP | select.POLLHUP | select.POLLERR
@@ -15,16 +21,25 @@ _LEFT = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 
 class Flow:
     """`write_paused` while the client does not read; `read_paused` while its bytes wait in the
-    kernel."""
+    kernel until somebody wants them, and not only for a turn of the loop. `key_id` is the client
+    key whose turns these are, once it is known."""
 
     __slots__ = (
         "_can_hasten", "_drained", "_hastened", "_look_timer", "_loop", "_on_stall", "_transport",
-        "read_paused", "write_paused",
+        "_turns", "_waits_for_turn", "key_id", "read_paused", "write_paused",
     )  # fmt: skip
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, *, secure: bool
+        self,
+        loop: asyncio.AbstractEventLoop,
+        transport: asyncio.Transport,
+        *,
+        secure: bool,
+        turns: Turns | None = None,
     ) -> None:
+        self.key_id = NOBODY
+        self._turns = turns
+        self._waits_for_turn = False
         self.read_paused = self.write_paused = False
         self._loop = loop
         self._transport = transport
@@ -40,7 +55,8 @@ class Flow:
         self._on_stall = on_stall
         if not self.read_paused and not self._transport.is_closing():
             self.read_paused = True
-            self._transport.pause_reading()
+            if not self._waits_for_turn:
+                self._transport.pause_reading()
             if self._look_timer is None:
                 self._look_timer = self._loop.call_later(_LOOK, self._look)
 
@@ -48,7 +64,26 @@ class Flow:
         """Read on."""
         if self.read_paused and not self._transport.is_closing():
             self.read_paused = False
-            self._transport.resume_reading()
+            if not self._waits_for_turn:
+                self._transport.resume_reading()
+
+    def take_turns(self) -> None:
+        """Much has been read: read on in a later turn of the loop, if others use it, too."""
+        turns = self._turns
+        if turns is None or self._waits_for_turn or self._transport.is_closing():
+            return
+        if turns.are_shared(self.key_id, time.time()):
+            self._waits_for_turn = True
+            if not self.read_paused:
+                self._transport.pause_reading()
+            turns.queue(self.key_id, self._read_on)
+
+    def _read_on(self) -> int:
+        self._waits_for_turn = False
+        if self.read_paused or self._transport.is_closing():
+            return 0
+        self._transport.resume_reading()
+        return AT_ONCE
 
     def pause_writing(self) -> None:
         """The client does not read."""

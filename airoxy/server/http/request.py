@@ -110,9 +110,11 @@ class Request:
         """All of it, if that is here already and below all limits."""
         return self._taken() if self._size <= UNCOUNTED and self.ended else None
 
-    def identified(self) -> None:
+    def identified(self, key_id: int) -> None:
         """The client has shown a valid key."""
-        self._inlet.newcomer.identified()
+        inlet = self._inlet
+        inlet.newcomer.identified()
+        inlet.flow.key_id = key_id
 
     async def body(
         self, budget: BodyBudget | None = None, key_id: int = 0

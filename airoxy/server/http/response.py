@@ -135,10 +135,12 @@ class Response:
         if not more:
             self._finish()
 
-    async def drain(self) -> None:
-        """Wait while the client does not read."""
-        if self._outlet.flow.write_paused:
-            await self._outlet.flow.drain()
+    async def drain(self) -> bool:
+        """Wait while the client does not read; whether that was so."""
+        if not self._outlet.flow.write_paused:
+            return False
+        await self._outlet.flow.drain()
+        return True
 
     def abandon(self) -> None:
         """Nobody answers any more: what is not complete is broken off."""

@@ -97,7 +97,7 @@ class Proxy:
                 await self.turns.wait(NOBODY)
             now = time.time()
             key_id, limits = self._authenticate(request, now)
-        request.identified()
+        request.identified(key_id)
         head = request.head
         request_log = RequestLog(key_id, head.path, now, self.unwritten, method=head.method)
         if groups := self.pool.snapshot.groups:
@@ -138,7 +138,7 @@ class Proxy:
         """Whose key a request has, which is not one of the API's. Raises Unauthorized, NotReady,
         Forbidden."""
         key_id, limits = self._authenticate(request, time.time())
-        request.identified()
+        request.identified(key_id)
         if limits is not None and limits.networks:
             check_address(limits, self._refused.address_of(request))
         return key_id, limits
@@ -207,7 +207,8 @@ class Proxy:
             if limits is not None and limits.spending:
                 told += self.limiter.windows(limits.spending)
                 cut = cut or _without_windows
-            await relay(answer, response, request_log, self._before_end, told, cut)
+            turn = job.share.turn
+            await relay(answer, response, request_log, self._before_end, told, cut, turn)
         finally:
             answer.close()
             request.forget()

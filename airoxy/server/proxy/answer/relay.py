@@ -42,7 +42,7 @@ class AnswerSink(Protocol):
     def begin(self, status: int, headers: Headers) -> None: ...
     def flush(self) -> None: ...
     def write(self, piece: bytes, *, more: bool) -> None: ...
-    async def drain(self) -> None: ...
+    async def drain(self) -> bool: ...
 
 
 class Held:
@@ -117,10 +117,12 @@ async def relay(
     before_end: Callable[[RequestLog, str | None], Awaitable[None] | None],
     told: Headers | None = None,
     cut: Callable[[Headers], Headers] | None = None,
+    turn: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Pass `answer` on, with the headers `told` beside what `cut` leaves of its own. Its last piece
     goes after `before_end`, which is given the id of the container that the answer names and may
-    return what is to be awaited. Raises UpstreamError or ClientLeft where it breaks off."""
+    return what is to be awaited. Once the client reads again, it goes on after a `turn`. Raises
+    UpstreamError or ClientLeft where it breaks off."""
     named = dict(answer.headers)
     count = request_log.answered(answer.status, named)
     headers = to_client(answer.headers, named)
@@ -141,7 +143,8 @@ async def relay(
             if piece.find(_CONTAINER) >= 0 and (found := _CONTAINER_ID.search(piece)):
                 container = found[1].decode()
         if more:
-            await client.drain()
+            if await client.drain() and turn is not None:
+                await turn()
         else:
             waiting = before_end(request_log, container)
             if waiting is not None:
