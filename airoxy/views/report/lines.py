@@ -58,11 +58,11 @@ def read_report(
         is_new = past is not None and month <= today < first_of_next_month(until)
         return past.of(f"{what} {month}", today, read) if past and is_new else read()
 
-    found = keep("report", over, lambda: _sums(db, prices, month, over))
+    found = keep("all lines of", over, lambda: _sums(db, prices, month, over))
     if over < end:
         rest = _sums(db, prices, over, end)
         found = [*found[0], *rest[0]], [*found[1], *rest[1]]
-    known = keep("report before", month, lambda: by_key_and_model(db, before, month))
+    known = keep("month before", month, lambda: by_key_and_model(db, before, month))
     names = keys.names(db), groups.names(db)
     lines, known = (
         [

@@ -18,6 +18,7 @@ from airoxy.console.api.records import read_report
 from airoxy.console.pages.records import show_prices
 from airoxy.console.pages.reports import MOST_KEYS, show_report
 from airoxy.console.visit import Services, Visit
+from airoxy.core.report import BEFORE
 from tests.conftest import Clock
 from tests.store.seed import TODAY, append, days_ago, row
 
@@ -88,6 +89,18 @@ def test_a_report_reads_the_sums_of_days_that_are_over_once(
     with asked_of_sums(db) as asked:
         assert show_report(month).values["totals"]["requests"] == 1
     assert not asked
+
+
+@pytest.mark.parametrize("month", ["2026-11", "2026-10", "2026-09"])
+def test_the_page_of_a_report_and_its_files_keep_their_own_sums(
+    visit: Visit, db: apsw.Connection, month: str
+) -> None:
+    append(db, row(days_ago(3)), row(days_ago(40)), row(days_ago(70)))
+    asked = replace(visit, query={"month": month})
+    for _ in range(2):
+        assert show_report(asked).values["totals"]["requests"] == 1
+        assert read_report(asked).totals["requests"] == 1
+        assert read_report(asked).totals[BEFORE] == (0 if month == "2026-09" else 1_000_000)
 
 
 def test_a_model_is_marked_that_had_no_price_on_some_day_of_the_month(
