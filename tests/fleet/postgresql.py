@@ -1,5 +1,6 @@
 """A PostgreSQL of the tests' own: in a directory of its own, on a Unix socket, as another user than
-root, which PostgreSQL refuses."""
+root, which PostgreSQL refuses. It is the newest that is installed; AIROXY_TEST_POSTGRESQL=15 names
+another."""
 
 from __future__ import annotations
 
@@ -23,9 +24,10 @@ class Cluster:
 
     def __init__(self) -> None:
         pytest.importorskip("psycopg2", reason="python3-psycopg2 is not installed")
-        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=_version)
+        wanted = os.environ.get("AIROXY_TEST_POSTGRESQL", "*")
+        found = sorted(Path("/usr/lib/postgresql").glob(f"{wanted}/bin/initdb"), key=_version)
         if not found:
-            pytest.skip("postgresql is not installed")
+            pytest.skip(f"postgresql {wanted} is not installed".replace(" *", ""))
         self._bin = found[-1].parent
         self._user = _user()
         self.directory = Path(tempfile.mkdtemp(prefix="airoxy-pg-", dir="/tmp"))
