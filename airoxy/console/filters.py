@@ -36,14 +36,20 @@ def log_filter(visit: Visit) -> requests.Filter:
 
 
 def whose(visit: Visit) -> dict[str, int | None]:
+    """Whose usage is meant: as `named`, but the group of all keys is no filter. Raises NotFound."""
+    found = named(visit)
+    if found["group_id"] == EVERYBODY:
+        found["group_id"] = None
+    return found
+
+
+def named(visit: Visit) -> dict[str, int | None]:
     """The ids of key, token and group that are meant by an id or a name, also of what was removed.
     Raises NotFound."""
     found: dict[str, int | None] = {}
     for name, table in WHOSE.items():
         text = visit.query.get(name, "").strip()
         found[f"{name}_id"] = find_id(visit.db, table, text, removed=True) if text else None
-    if found["group_id"] == EVERYBODY:
-        found["group_id"] = None  # which is all keys
     return found
 
 

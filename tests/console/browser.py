@@ -20,7 +20,7 @@ def headless(profile: Path, *, scripts: bool = True) -> Any:
     options = webdriver.ChromeOptions()
     options.binary_location = need("chromium")
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-                     f"--user-data-dir={profile}"):  # fmt: skip
+                     "--hide-scrollbars", f"--user-data-dir={profile}"):  # fmt: skip
         options.add_argument(argument)
     if not scripts:
         blocked = {"profile.managed_default_content_settings.javascript": 2}

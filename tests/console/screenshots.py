@@ -17,8 +17,8 @@ from tests.program import ROOT, Airoxy, ended
 PICTURES = ROOT / "docs" / "pictures"
 #: Name of the picture, the page, and the picture's height.
 SHOWN = (
-    ("console-overview", "/", 1120),
-    ("console-keys", "/keys", 700),
+    ("console-overview", "/", 1075),
+    ("console-keys", "/keys", 668),
     ("console-key", "/keys/1", 880),
 )
 WIDTH = 1280

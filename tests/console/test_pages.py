@@ -108,6 +108,35 @@ def test_the_forms_beside_a_new_secret_are_those_of_the_new_key(
     assert all(f'action="/keys/{key_id}"' in form for form in asked)
 
 
+def test_the_audit_trail_is_read_in_pages_and_by_key(
+    make_console: Callable[..., Console],
+) -> None:
+    console = make_console().start()
+    reader = console.browser("auditor", "viewer")
+    with console.opened() as db, transaction(db):
+        numbers = [keys.add_key(db, f"k{n}", f"ak-{n:043}", time.time()) for n in range(205)]
+    # What is older is behind a link; the newest come first.
+    first = reader.get("/audit").text
+    (older,) = re.findall(r'href="(/audit\?before=\d+)"', first)
+    rest = reader.get(older).text
+    assert (">k204<" in first, ">k0<" in first) == (True, False)
+    assert (">k204<" in rest, ">k0<" in rest, "The newest" in rest) == (False, True, True)
+    of_one = reader.get(f"/audit?key={numbers[7]}").text
+    assert (">k7<" in of_one, ">k8<" in of_one) == (True, False)
+    assert "No change of that is recorded" in reader.get("/audit?group=all").text
+    wrong = reader.get("/audit?token=nobody")
+    assert (wrong.status, "There is no token nobody" in wrong.text) == (400, True)
+    assert reader.get("/audit?before=x").status == 400
+
+
+def test_the_log_keeps_the_group_in_its_links(console: Console, maria: Browser) -> None:
+    with console.opened() as db:
+        groups.add_group(db, "kept", time.time())
+    page = maria.get("/log?group=kept").text
+    assert 'name="group" value="kept"' in page
+    assert 'href="/log?group=kept&amp;follow=1"' in page
+
+
 def test_a_limit_that_cannot_be_read_is_told_and_changes_nothing(
     console: Console, maria: Browser
 ) -> None:

@@ -13,12 +13,12 @@ import apsw
 from airoxy.config import load_config
 from airoxy.console.api.operation import Operation, fields_of, text_field
 from airoxy.console.api.paging import PAGE_OF_NEWEST, following, limit, number
-from airoxy.console.filters import moment, whose
+from airoxy.console.filters import moment, named
 from airoxy.console.visit import Download, JsonReply, Reply, Visit
 from airoxy.core.report import Report
 from airoxy.errors import ConfigError, InvalidInput
 from airoxy.jobs.recost import recost
-from airoxy.store.audit.trail import read_trail
+from airoxy.store.audit.trail import AuditEntry, read_trail
 from airoxy.store.usage.costs import ModelUse, counted_models
 from airoxy.views import changes, prices
 from airoxy.views import config as config_view
@@ -93,22 +93,29 @@ def apply_prices(visit: Visit) -> JsonReply:
 
 def audit(visit: Visit) -> JsonReply:
     """The newest entries in the order in which they were made."""
-    most = limit(visit)
+    shown, more = read_audit(visit, limit(visit))
+    return JsonReply(
+        [changes.document(entry) for entry in shown],
+        following=following(visit, before=shown[0].id) if more else None,
+    )
+
+
+def read_audit(visit: Visit, most: int) -> tuple[list[AuditEntry], bool]:
+    """The newest entries that the query asks for, in the order in which they were made, and whether
+    there are older ones. Raises InvalidInput, NotFound."""
     entries = read_trail(
         visit.db,
         since=moment(visit, "since"),
         until=moment(visit, "until"),
         subjects={
             name.removesuffix("_id"): found
-            for name, found in whose(visit).items()
+            for name, found in named(visit).items()
             if found is not None
         },
         before_id=number(visit, "before"),
         limit=most + 1,
     )
-    shown = entries[-most:]
-    more = following(visit, before=shown[0].id) if len(entries) > most else None
-    return JsonReply([changes.document(entry) for entry in shown], following=more)
+    return entries[-most:], len(entries) > most
 
 
 def show_config(visit: Visit) -> JsonReply:

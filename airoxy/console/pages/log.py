@@ -18,7 +18,7 @@ _ON_A_PAGE = 100
 #: So long is looked for what is rare; then the page says how far it has got (seconds).
 _PATIENCE = 0.2
 #: The filters, as they stand in the URL.
-FILTERS = ("q", "key", "token", "model", "status", "since", "until")
+FILTERS = ("q", "key", "token", "group", "model", "status", "since", "until")
 _STATUSES = (("", "Any status"), ("failed", "Failed"), ("2xx", "200 to 299"),
              ("4xx", "400 to 499"), ("429", "429"), ("5xx", "500 to 599"))  # fmt: skip
 _SINCE = (("", "Any time"), ("1h", "Last hour"), ("24h", "Last 24 hours"), ("7d", "Last 7 days"))

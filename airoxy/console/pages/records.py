@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from airoxy.console.api.records import read_prices
+from urllib.parse import urlencode
+
+from airoxy.console.api.records import read_audit, read_prices
 from airoxy.console.routes import page
 from airoxy.console.visit import Rendered, Reply, Visit
-from airoxy.store.audit.trail import read_trail
+from airoxy.errors import AiroxyError
+from airoxy.store.audit.trail import AuditEntry
 from airoxy.store.fleet.hosts import fleet_hosts
 from airoxy.store.fleet.membership import lag
 from airoxy.views import changes
 
 _ENTRIES = 200
+#: Whose changes may be asked for.
+_SUBJECTS = ("key", "group", "token")
 
 
 def show_prices(visit: Visit) -> Reply:
@@ -19,8 +24,15 @@ def show_prices(visit: Visit) -> Reply:
 
 
 def show_audit(visit: Visit) -> Reply:
-    """Who has changed what, the newest first."""
-    found = read_trail(visit.db, limit=_ENTRIES)
+    """Who has changed what, the newest first, a page of it."""
+    typed = {name: visit.query.get(name, "").strip() for name in _SUBJECTS}
+    given = {name: text for name, text in typed.items() if text}
+    trouble, more = "", False
+    found: list[AuditEntry] = []
+    try:
+        found, more = read_audit(visit, _ENTRIES)
+    except AiroxyError as error:
+        trouble = error.message
     entries = [
         {
             "at": entry.at / 1000,
@@ -32,7 +44,16 @@ def show_audit(visit: Visit) -> Reply:
         }
         for entry in reversed(found)
     ]
-    return Rendered("audit.html", {"entries": entries, "days": visit.config.audit_retention_days})
+    values = {
+        "entries": entries,
+        "typed": typed,
+        "given": given,
+        "trouble": trouble,
+        "older": urlencode({**given, "before": found[0].id}) if more else "",
+        "newest": urlencode(given) if visit.query.get("before") else None,
+        "days": visit.config.audit_retention_days,
+    }
+    return Rendered("audit.html", values, 400 if trouble else 200)
 
 
 def show_health(visit: Visit) -> Reply:

@@ -48,3 +48,12 @@ def test_an_address_that_is_a_secret_is_not_shown(make_console):
     assert shown.status == 200
     assert "of-nobody-else" not in shown.text
     assert "hooks.example.com" in shown.text
+
+
+def test_the_changes_of_the_group_of_all_keys_are_its_own(program):
+    program("PATCH", "/api/groups/all", {"spend_per_day_nanousd": 10**12}, if_match="*")
+    program.key("another's change")
+    found = program("GET", "/api/audit?group=all").json()
+    assert [(each["kind"], each["name"], each["action"]) for each in found] == [
+        ("group", "all", "changed")
+    ]
