@@ -12,6 +12,7 @@ from airoxy.console.visit import JsonReply, Visit
 from airoxy.errors import InvalidInput
 from airoxy.store.usage import requests
 from airoxy.store.usage.daily import GROUPS
+from airoxy.store.usage.past import totals_of_days
 from airoxy.store.usage.requests import HOUR
 from airoxy.views import json_fields
 from airoxy.views.cache import cache_effect
@@ -41,14 +42,22 @@ def stats(visit: Visit) -> JsonReply:
     if by == HOUR:
         return JsonReply(_by_hour(visit))
     wanted: dict[str, Any] = {**_days(visit), **whose(visit)}
-    if by is None:
-        totals = requests.totals(visit.db, **wanted)
-        if cache:
-            totals |= cache_effect(visit.db, visit.config.pricing, **wanted)
-        return JsonReply([totals])
-    if by not in GROUPS:
+    if by is not None and by not in GROUPS:
         raise InvalidInput(f"by: {by[:20]!r} is none of {', '.join((*GROUPS, HOUR))}.")
-    return JsonReply(requests.totals_by(visit.db, by, **wanted))
+    rows = _sums(visit, by, wanted)
+    if cache:
+        rows[0] |= cache_effect(visit.db, visit.config.pricing, **wanted)
+    return JsonReply(rows)
+
+
+def _sums(visit: Visit, by: str | None, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those of one key are found without reading the others'."""
+    if wanted["key_id"] is None:
+        others = {name: value for name, value in wanted.items() if name != "key_id"}
+        return totals_of_days(visit.db, visit.services.past, visit.today, by, **others)
+    if by is None:
+        return [requests.totals(visit.db, **wanted)]
+    return requests.totals_by(visit.db, by, **wanted)
 
 
 def _by_hour(visit: Visit) -> list[dict[str, Any]]:

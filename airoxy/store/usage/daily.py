@@ -98,6 +98,23 @@ def totals_by(
     return groups
 
 
+def added(
+    group: str | None, some: Sequence[Mapping[str, Any]], more: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """`totals_by` of two spans of days as of both together; without a group, `totals`."""
+    field = _GROUPS[group][0][0] if group else ""
+    found: dict[Any, dict[str, Any]] = {}
+    for row in (*some, *more):
+        before = found.get(row.get(field), dict.fromkeys(TOTALS, 0))
+        found[row.get(field)] = {**row, **{name: row[name] + before[name] for name in TOTALS}}
+    rows = list(found.values())
+    if field in ("", "day"):
+        return rows
+    # Of the same cost as SQLite sorts them: what is nobody's first.
+    rows.sort(key=lambda row: (row[field] is not None, row[field] or 0))
+    return sorted(rows, key=lambda row: -row["cost_nanousd"])
+
+
 def by_day_key_and_model(
     db: apsw.Connection,
     since: datetime.date | None,

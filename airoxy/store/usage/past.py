@@ -16,11 +16,13 @@ import apsw
 
 from airoxy.core.limits.measures import PERIODS, TOTAL
 from airoxy.store.limits import spent_by_keys
-from airoxy.store.usage.daily import costs_by_key, totals
+from airoxy.store.usage.daily import added, costs_by_key, totals, totals_by
 from airoxy.store.usage.last_use import last_uses
 
 #: For how long it is kept (seconds).
 KEPT = 300.0
+#: Of so many answers, the newest: each may have thousands of sums.
+_MOST = 24
 _PERIODS = tuple(period.name for period in PERIODS if period is not TOTAL)
 
 
@@ -37,11 +39,19 @@ class Past:
         with self._lock:
             known = self._known.get((what, today))
             if known is None or self._clock() - known[0] >= self._kept:
-                self._known = {
-                    each: found for each, found in self._known.items() if each[1] == today
-                }
+                self._forget(today)
                 known = self._known[what, today] = self._clock(), read()
             return known[1]
+
+    def _forget(self, today: datetime.date) -> None:
+        """What is old, and of the rest what came first."""
+        now = self._clock()
+        fresh = sorted(
+            ((at, key, found) for key, (at, found) in self._known.items()
+             if key[1] == today and now - at < self._kept),
+            key=lambda each: each[0],
+        )  # fmt: skip
+        self._known = {key: (at, found) for at, key, found in fresh[-_MOST + 1 :]}
 
 
 def month_totals(
@@ -61,6 +71,31 @@ def spent_by_key(
         before = found.get(key, {})
         found[key] = {period: before.get(period, 0) + cost for period in _PERIODS}
     return found
+
+
+def totals_of_days(
+    db: apsw.Connection,
+    past: Past,
+    today: datetime.date,
+    by: str | None,
+    *,
+    since: datetime.date | None,
+    until: datetime.date | None,
+    token_id: int | None = None,
+    group_id: int | None = None,
+) -> list[dict[str, Any]]:
+    """`totals_by` of a group, or `totals` as a list of one."""
+    whose = {"token_id": token_id, "group_id": group_id}
+
+    def read(since: datetime.date | None, until: datetime.date | None) -> list[dict[str, Any]]:
+        if by is None:
+            return [totals(db, since=since, until=until, **whose)]
+        return totals_by(db, by, since=since, until=until, **whose)
+
+    if (since and since >= today) or (until and until <= today):
+        return read(since, until)
+    what = f"totals {by} {since} {token_id} {group_id}"
+    return added(by, past.of(what, today, lambda: read(since, today)), read(today, until))
 
 
 def last_uses_of_keys(db: apsw.Connection, past: Past, today: datetime.date) -> dict[int, float]:
