@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
+from contextlib import closing
 
+import pytest
+
+from airoxy.fleet import leases, sync
+from airoxy.store.fleet import leases as fleet_leases
 from airoxy.store.schema import run
+from airoxy.store.tokens import add_token
 from tests.fleet.conftest import eventually
+from tests.fleet.pair import Pair
 from tests.fleet.test_sharing import settled
 
 
@@ -66,47 +75,62 @@ def test_without_postgresql_nobody_refreshes(hosts, cluster, upstream):
         cluster.start()
 
 
-def test_a_lease_of_another_host_is_waited_for_and_never_taken(hosts, cluster, url, upstream):
-    a, b = hosts(2)
-    settled((a, b))
-    expired(a)
-    eventually(lambda: has_token(b))
-    name = url.partition("@/")[2].partition("?")[0]
-    cluster.sql(
-        name,
-        "INSERT INTO airoxy.leases (token_id, host, since)"
-        " SELECT 1, host, now() - interval '9 days' FROM airoxy.hosts WHERE name = 'a'",
-    )
-    refused = b.airoxy.run("token", "refresh")
-    assert "another host" in refused.stdout + refused.stderr
-    assert refreshes(upstream) == 0
-    # The holder itself may.
-    a.airoxy.cli("token", "refresh")
-    assert refreshes(upstream) == 1
-    assert eventually(lambda: cluster.sql(name, "SELECT count(*) FROM airoxy.leases") == [(0,)])
+@pytest.fixture
+def pair(tmp_path, url):
+    """Two hosts without agents, and the token 1 on both."""
+    with closing(Pair(tmp_path, url, requests_per_minute=1)) as pair:
+        add_token(
+            pair.dbs[0], name="login", type="oauth", token="sk-ant-oat01-one",
+            refresh_token="sk-ant-ort01-one", expires_at=1, now=time.time(),
+        )  # fmt: skip
+        sync.push(pair.dbs[0], pair.connections[0])
+        for each in zip(pair.dbs, pair.connections, strict=True):
+            sync.pull_all(*each)
+        yield pair
 
 
-def test_a_refresh_whose_process_was_killed_before_its_answer_is_tried_by_nobody_else(
-    hosts, cluster, url, upstream
-):
-    a, b = hosts(2)
-    settled((a, b))
-    expired(a)
-    eventually(lambda: has_token(b))
-    dead = a.airoxy.begin("version")
-    dead.wait(30)
-    with a.airoxy.opened() as db:
-        run(db, "INSERT INTO fleet_leases VALUES (1, ?, 'held')", (dead.pid,))
-        run(db, "UPDATE tokens SET refresh_asked_at = unixepoch()")
-    name = url.partition("@/")[2].partition("?")[0]
-    cluster.sql(
-        name,
-        "INSERT INTO airoxy.leases (token_id, host)"
-        " SELECT 1, host FROM airoxy.hosts WHERE name = 'a'",
-    )
-    eventually(lambda: cluster.sql(name, "SELECT interrupted FROM airoxy.leases") == [(True,)])
-    b.airoxy.run("token", "refresh")
-    assert refreshes(upstream) == 0
+def wants(pair, host, process):
+    """Whether this process of the host gets the lease."""
+    fleet_leases.want(pair.dbs[host], 1, process)
+    return serve(pair, host, process)
+
+
+def serve(pair, host, process):
+    """Whether the process has it after a look of the agent's."""
+    leases.serve(pair.dbs[host], pair.connections[host])
+    return fleet_leases.is_held(pair.dbs[host], 1, process)
+
+
+def test_a_lease_is_its_holders_until_he_gives_it_back_however_long_that_takes(pair):
+    process = os.getpid()
+    assert wants(pair, 0, process)
+    assert not wants(pair, 1, process)
+    pair.connections[0].run("UPDATE airoxy.leases SET since = now() - interval '9 days'")
+    assert not serve(pair, 1, process)
+    # The holder itself may try again.
+    assert wants(pair, 0, process)
+    fleet_leases.withdraw(pair.dbs[0], 1, process)
+    assert not serve(pair, 0, process)
+    assert serve(pair, 1, process)
+
+
+def test_a_refresh_whose_process_was_killed_before_its_answer_is_tried_by_nobody_else(pair):
+    with subprocess.Popen(["true"]) as dead:
+        pass
+    assert wants(pair, 0, dead.pid)
+    run(pair.dbs[0], "UPDATE tokens SET refresh_asked_at = unixepoch()")
+    serve(pair, 0, dead.pid)
+    assert pair.connections[0].run("SELECT interrupted FROM airoxy.leases") == [(True,)]
+    assert not wants(pair, 1, os.getpid())
+
+
+def test_a_refresh_whose_process_was_killed_before_it_asked_is_anybodys(pair):
+    with subprocess.Popen(["true"]) as dead:
+        pass
+    assert wants(pair, 0, dead.pid)
+    serve(pair, 0, dead.pid)  # which finds it dead
+    serve(pair, 0, dead.pid)
+    assert wants(pair, 1, os.getpid())
 
 
 def test_the_one_key_of_a_fleet_is_not_changed_by_one_host(hosts):
