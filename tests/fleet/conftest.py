@@ -6,11 +6,15 @@ import contextlib
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 
+from airoxy.fleet.join import Entry
+from airoxy.fleet.postgres import connected
 from airoxy.store.fleet.membership import membership
+from airoxy.store.schema import open_database
 from tests.fleet.postgresql import Cluster
 from tests.program import Airoxy
 
@@ -34,7 +38,10 @@ class Host:
     def __init__(self, airoxy: Airoxy, url: str, name: str, *, first: bool) -> None:
         self.airoxy, self.name, self.url = airoxy, name, url
         self.agent: subprocess.Popen[bytes] | None = None
-        self.join(*(["--first"] if first else []))
+        with closing(open_database(airoxy.database)) as db, connected(url, None) as postgres:
+            entry = Entry(db, postgres, url, name, first=first)
+            entry.prepare()
+            entry.carry_out(keep_days=31)
 
     def join(self, *words: str) -> str:
         return self.airoxy.cli("fleet", "join", self.url, "--name", self.name, *words)

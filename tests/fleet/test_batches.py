@@ -39,10 +39,11 @@ def batch(hosts, upstream):
     found = hosts(3, servers=True)
     settled(found)
     a = found[0].airoxy
-    a.cli("token", "add", "sk-ant-api03-shared", "--name", "work", "--no-check")
-    key = a.json("api-key", "add", "laptop")["key"]
+    a.token("sk-ant-api03-shared")
+    key = a.key("laptop")
     for host in found:
-        eventually(lambda host=host: len(host.airoxy.json("api-key", "list")) == 1)
+        with host.airoxy.opened() as db:
+            eventually(lambda db=db: run(db, "SELECT 1 FROM api_keys, tokens"))
     asked = {"model": OPUS, "max_tokens": 12, "messages": [{"role": "user", "content": "Hello"}]}
     requests = {"requests": [{"custom_id": str(n), "params": asked} for n in range(4)]}
     made = a.request("POST", "/v1/messages/batches", requests, key=key).json()["id"]
