@@ -12,6 +12,7 @@ from airoxy.console.pages.figures import request_lines
 from airoxy.console.routes import page
 from airoxy.console.visit import Rendered, Reply, Visit
 from airoxy.errors import AiroxyError
+from airoxy.store.fleet.membership import name_in_fleet
 from airoxy.store.usage import costs, requests
 
 _ON_A_PAGE = 100
@@ -58,6 +59,7 @@ def show_log(visit: Visit, patience: float = _PATIENCE) -> Reply:
         "follow": urlencode({**given, "follow": "1"}),
         "live": f"/api/live?{urlencode({'only': 'rows', **given})}",
         "oldest": costs.oldest_day(visit.db, visit.zone),
+        "fleet_host": name_in_fleet(visit.db),
     }
     return Rendered("log.html", values, 400 if trouble else 200)
 

@@ -17,6 +17,7 @@ from airoxy.core.billing.usage import PROMPT
 from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM
 from airoxy.core.limits.measures import DAY, MONTH
 from airoxy.store import keys
+from airoxy.store.fleet.membership import name_in_fleet
 from airoxy.store.groups import find_group
 from airoxy.store.limits import recorded_use
 from airoxy.store.tokens import list_tokens
@@ -55,6 +56,7 @@ def show(visit: Visit) -> Reply:
         "key_count": len(known),
         "failures": request_lines(visit, failed),
         "last": requests.last_id(visit.db),
+        "fleet_host": name_in_fleet(visit.db),
         **_doctor(visit),
     }
     return Rendered("overview.html", values)

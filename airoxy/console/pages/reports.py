@@ -12,6 +12,7 @@ from airoxy.console.api.records import chosen_month, month_report
 from airoxy.console.routes import page
 from airoxy.console.visit import Rendered, Reply, Visit
 from airoxy.core.report import remarks
+from airoxy.store.fleet.membership import name_in_fleet
 from airoxy.store.usage.daily import SHOWN, by_key_and_model, costs_by_day_and_model
 from airoxy.views.report.lines import key_name, model_name
 
@@ -55,7 +56,13 @@ def show_report(visit: Visit) -> Reply:
     values = past(f"report {month}", today, whole_month) if end <= today else so_far()
     return Rendered(
         "report.html",
-        {**values, "month": month, "months": _months(today), "complete": end <= today},
+        {
+            **values,
+            "month": month,
+            "months": _months(today),
+            "complete": end <= today,
+            "fleet_host": name_in_fleet(visit.db),
+        },
     )
 
 
