@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import apsw
 
-from airoxy.fleet.postgres import Postgres
+from airoxy.fleet.postgres import FleetError, Postgres
 from airoxy.store.fleet import claims, membership
 from airoxy.store.fleet.claims import Claim
 from airoxy.store.fleet.membership import Membership
@@ -22,7 +22,8 @@ _KEEP_DAYS = AGE // 86400 + 10
 
 
 def settle(db: apsw.Connection, postgres: Postgres) -> None:
-    """Have what was counted here decided, and take back what others have counted before."""
+    """Have what was counted here decided, and take back what others have counted before. Raises
+    FleetError, also where the fleet has forgotten this host: its requests will never be there."""
     member, wanted = membership.membership(db), claims.claims(db)
     if member is None or not wanted:
         return
@@ -30,6 +31,11 @@ def settle(db: apsw.Connection, postgres: Postgres) -> None:
         membership.note(db, synced=max(member.synced, wanted[-1].request))
     with postgres.transaction():
         _one_after_the_other(postgres)
+        if not postgres.run(
+            "SELECT 1 FROM airoxy.hosts WHERE host = %s AND nonce = %s AND left_at IS NULL",
+            (member.host, member.nonce),
+        ):
+            raise FleetError("The fleet does not know this host any more: airoxy fleet status")
         lost = [claim for claim in wanted if not _is_given(postgres, member, claim)]
         counted = dict(
             postgres.run(

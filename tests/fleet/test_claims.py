@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from airoxy.fleet import claims
-from airoxy.fleet.postgres import Postgres
+from airoxy.fleet.postgres import FleetError, Postgres
 from airoxy.fleet.ship import Shipper
 from airoxy.server.proxy.affinity import count_once
 from airoxy.server.proxy.request_log import ResultsSeen
@@ -122,6 +122,16 @@ def test_a_host_that_is_alone_asks_nobody(tmp_path):
     with closing(open_database(tmp_path / "alone.db")) as db:
         fetch(db, 0, 4, 70)
         assert run(db, "SELECT * FROM fleet_claims") == []
+
+
+def test_a_host_that_was_forgotten_keeps_no_other_from_counting(two):
+    fetch(two.a, 0, 4, 70)
+    fetch(two.b, 0, 4, 70)
+    two.of_b.run("UPDATE airoxy.hosts SET left_at = now() WHERE name = 'a'")
+    with pytest.raises(FleetError, match="does not know this host"):
+        claims.settle(two.a, two.of_a)
+    claims.settle(two.b, two.of_b)
+    assert costs(two.b) == [(70, 10)]
 
 
 def test_old_decisions_are_forgotten(two: Two):
