@@ -132,11 +132,11 @@ def test_only_what_takes_yaml_reads_it(fresh):
     assert (plain.status, "application/yaml" in plain.json()["detail"]) == (415, True)
 
 
-def test_a_thousand_keys_are_applied_at_once(fresh):
+def test_hundreds_of_keys_are_applied_at_once(fresh):
     fields = {"spend_per_day": 5, "requests_per_minute": 60, "models": ["claude-haiku-*"]}
-    body = {"keys": {f"laptop-{number:04}": fields for number in range(1000)}}
+    body = {"keys": {f"laptop-{number:04}": fields for number in range(300)}}
     done = fresh("POST", "/api/apply", body)
-    assert (done.status, len(done.json()["keys"])) == (200, 1000)
+    assert (done.status, len(done.json()["keys"])) == (200, 300)
     assert fresh("POST", "/api/apply", body).json()["changed"] is False
     large = fresh.headers | {"content-length": "600000"}
     assert fresh.console.ask("POST", "/api/apply", b"{", large).status == 413
