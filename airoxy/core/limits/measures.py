@@ -6,6 +6,7 @@ import datetime
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from airoxy import calendar
@@ -43,6 +44,12 @@ TOTAL = Period("total", "total", lambda _: calendar.EPOCH, lambda *_: math.inf, 
 PERIODS = (DAY, WEEK, MONTH, TOTAL)
 
 
+@lru_cache(maxsize=1024)
+def _whole(limit: int) -> HostShare:
+    """Of a host that is alone."""
+    return HostShare(limit, limit)
+
+
 class Use(NamedTuple):
     """What a key or a group has used and holds. `spent` is by the names of PERIODS; `requests` and
     `tokens` are those of each second of the last minute, the oldest first; `held` (nano-dollars)
@@ -63,7 +70,7 @@ class Use(NamedTuple):
     def share(self, measure: Measure, most: int) -> HostShare:
         """What this host may use of a limit of so much."""
         if not self.hosts:
-            return HostShare(most, most)
+            return _whole(most)
         found = self.shares.get(measure.name)
         if found is None:
             return HostShare(first_share(most, self.hosts, measure.least), most)
