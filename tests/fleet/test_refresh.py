@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -13,6 +14,7 @@ from airoxy.fleet import leases, sync
 from airoxy.store.fleet import leases as fleet_leases
 from airoxy.store.schema import run
 from airoxy.store.tokens import add_token
+from tests.fake_anthropic.api import OAUTH_PATH
 from tests.fleet.conftest import eventually
 from tests.fleet.pair import Pair
 from tests.fleet.test_sharing import settled
@@ -131,6 +133,28 @@ def test_a_refresh_whose_process_was_killed_before_it_asked_is_anybodys(pair):
     serve(pair, 0, dead.pid)  # which finds it dead
     serve(pair, 0, dead.pid)
     assert wants(pair, 1, os.getpid())
+
+
+def test_when_the_refreshing_process_is_killed_nobody_tries_again_and_doctor_says_so(
+    hosts, upstream
+):
+    """Between Anthropic's answer and the database, as far as anybody can know."""
+    a, b = hosts(2)
+    settled((a, b))
+    expired(a)
+    with a.airoxy.opened() as db:  # it still serves, but is due
+        run(db, "UPDATE tokens SET expires_at = ?", (int(time.time()) + 600,))
+    eventually(lambda: b.airoxy.json("token", "list"))
+    hold = upstream.script(path=OAUTH_PATH).hold()
+    holder = a.airoxy.begin("token", "refresh")
+    hold.wait_arrived(timeout=60)
+    holder.kill()
+    holder.wait()
+    for host in (b, a, b):
+        assert host.airoxy.run("token", "refresh").returncode != 0
+    assert refreshes(upstream) == 1
+    told = json.loads(a.airoxy.run("doctor", "--json").stdout)
+    assert any("was interrupted" in each["text"] for each in told)
 
 
 def test_the_one_key_of_a_fleet_is_not_changed_by_one_host(hosts):
