@@ -55,12 +55,13 @@ def _refuse_known(db: apsw.Connection, key: str) -> None:
             raise Conflict(f"That key is there already: {key_id} ({name}).")
 
 
-def list_keys(db: apsw.Connection) -> list[dict[str, Any]]:
-    """Those not removed, oldest first; times in Unix seconds, limits of several words as lists."""
+def list_keys(db: apsw.Connection, ids: Collection[int] | None = None) -> list[dict[str, Any]]:
+    """Those not removed (of these ids), oldest first; times in Unix seconds, limits of several
+    words as lists."""
     rows = run(
         db,
         f"SELECT {', '.join(_COLUMNS)}, (SELECT g.name FROM groups AS g WHERE g.id = group_id)"
-        " FROM api_keys WHERE removed_at IS NULL ORDER BY id",
+        f" FROM api_keys WHERE removed_at IS NULL AND {among(ids)} ORDER BY id",
     )
     columns = (*_COLUMNS, "group_name")
     return [_told(dict(zip(columns, row, strict=True))) for row in rows]
@@ -78,9 +79,8 @@ def _told(key: dict[str, Any]) -> dict[str, Any]:
 
 def find_key(db: apsw.Connection, key_id: int) -> dict[str, Any]:
     """The one with this id. Raises NotFound."""
-    for key in list_keys(db):
-        if key["id"] == key_id:
-            return key
+    for key in list_keys(db, (key_id,)):
+        return key
     raise no_key(key_id)
 
 
