@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -110,16 +110,18 @@ class Bench:
 
     def first_views(self) -> None:
         for page, figures in self.figures.items():
+            if page.is_filtered:  # of which nothing is kept
+                continue
             self.console.stop()
             self._start()
             with closing(self.visitor()) as visitor:
                 visitor.see("/account")
-                figures.first, figures.size = visitor.see(page.path)
+                figures.first, _ = visitor.see(page.path)
 
     def views(self, count: int, empty: int) -> None:
         with closing(self.visitor()) as visitor, closing(Visitor(empty)) as nothing:
-            for page in self.figures:
-                visitor.see(page.path)
+            for page, figures in self.figures.items():
+                _, figures.size = visitor.see(page.path)
             for _ in range(count):
                 for page, figures in self.figures.items():
                     before = machine.cpu_ns(self._pid)
@@ -152,9 +154,9 @@ class Bench:
             clicker.join()
 
     def close(self) -> None:
-        self.console.stop()
-        self.server.stop()
-        self._upstream.stop()
+        with ExitStack() as stack:  # all of them, whatever is wrong with one
+            for each in (self._upstream, self.server, self.console):
+                stack.callback(each.stop)
 
 
 def measure(database: Path, options: argparse.Namespace) -> str:
@@ -176,7 +178,7 @@ def measure(database: Path, options: argparse.Namespace) -> str:
     clients = dict(zip(("alone", "beside the console"), zip(*turns, strict=True), strict=True))
     return text(
         bench.figures, bench.empty, memory, clients, machine.description(), options,
-        clients=_CLIENTS, pause=_PAUSE,
+        count=_CLIENTS, pause=_PAUSE,
     )  # fmt: skip
 
 

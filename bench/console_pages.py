@@ -39,7 +39,11 @@ _STATS: Sequence[Mapping[str, str]] = (
 
 class Page(NamedTuple):
     path: str
-    budget: int = PAGE
+    is_filtered: bool = False
+
+    @property
+    def budget(self) -> int:
+        return FILTERED if self.is_filtered else PAGE
 
 
 @dataclass
@@ -47,7 +51,7 @@ class Figures:
     """Of one page: milliseconds of its first view and of each further one, milliseconds of CPU of
     all of these together, and its bytes."""
 
-    first: float = 0.0
+    first: float | None = None
     times: list[float] = field(default_factory=list)
     cpu: float = 0.0
     size: int = 0
@@ -64,8 +68,8 @@ def pages(month_before: str) -> list[Page]:
             found.append(Page(path))
     found.append(Page("/audit?before=0"))
     found += [Page(f"/reports{form}?month={month_before}") for form in ("", "/html", "/csv")]
-    found += [Page(f"/log?{urlencode(each)}", FILTERED) for each in _FILTERS]
-    found += [Page(f"/api/logs?{urlencode(each)}", FILTERED) for each in _FILTERS]
+    found += [Page(f"/log?{urlencode(each)}", is_filtered=True) for each in _FILTERS]
+    found += [Page(f"/api/logs?{urlencode(each)}", is_filtered=True) for each in _FILTERS]
     return found + [Page(f"/api/stats?{urlencode(each)}") for each in _STATS]
 
 
@@ -88,7 +92,7 @@ _CLIENTS = """
 
 ## Clients meanwhile
 
-{clients} clients with a request each {pause} ms, in milliseconds: alone, and beside somebody who
+{count} clients with a request each {pause} ms, in milliseconds: alone, and beside somebody who
 goes from page to page without a pause; medians of {turns} turns of {seconds:g} s each. The proxy
 has a core; load generator and upstream have the other. The console takes what is left of both,
 with the weight of its unit.
@@ -129,8 +133,9 @@ def text(
 def _line(name: str, figures: Figures, budget: int) -> str:
     p50, p99 = median(figures.times), quantiles(figures.times, n=100, method="inclusive")[98]
     marked = f"**{p50:.1f}**" if p50 > budget else f"{p50:.1f}"
+    first = "–" if figures.first is None else f"{figures.first:.0f}"
     return (
-        f"| {name} | {figures.first:.0f} | {marked} | {p99:.1f} |"
+        f"| {name} | {first} | {marked} | {p99:.1f} |"
         f" {figures.cpu / len(figures.times):.1f} | {figures.size / 1000:.0f} |"
     )
 
