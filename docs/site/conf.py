@@ -20,7 +20,7 @@ found = re.search(r'__version__ = "(.+?)"', (ROOT / "airoxy/__init__.py").read_t
 release = version = found[1] if found else ""
 
 root_doc = "docs/site/index"
-include_patterns = ["*.md", "docs/**", "bench/RESULTS.md"]
+include_patterns = ["*.md", "docs/**", "bench/RESULTS*.md"]
 exclude_patterns = [".*", "build", "dist"]
 
 extensions = ["myst_parser"]
