@@ -185,11 +185,11 @@ def _lease(
             if _fleet_agrees(db, token_id, clock):
                 return lease
             _in_hand.discard(lease.id)
-            leases.release_lease(db, token_id, None)
+            leases.return_lease(db, token_id, os.getpid())
             if membership(db) is not None and _is_as_before(db, token_id, secret):
                 return Outcome(token_id, state.name, False, _NO_FLEET)
         else:
-            leases.release_lease(db, token_id, None)
+            leases.return_lease(db, token_id, os.getpid())
 
 
 def _fleet_agrees(db: apsw.Connection, token_id: int, clock: Clock) -> bool:

@@ -118,13 +118,22 @@ def break_lease(db: apsw.Connection, token_id: int, owner: int, retry_at: float)
     return bool(found and found[0][0])
 
 
-def release_lease(db: apsw.Connection, token_id: int, retry_at: float | None) -> None:
-    """Nothing came of it: the next try may be made at `retry_at` (None: at once)."""
+def return_lease(db: apsw.Connection, token_id: int, owner: int) -> None:
+    """Nothing was sent under it. That an earlier refresh may have spent the refresh token stays
+    known, in a fleet to all hosts."""
+    run(
+        db,
+        "UPDATE tokens SET refreshing_until = NULL WHERE id = ? AND refreshing_by = ?",
+        (token_id, owner),
+    )
+
+
+def release_lease(db: apsw.Connection, token_id: int, retry_at: float) -> None:
+    """Nothing came of it: the next try may be made at `retry_at`."""
     run(
         db,
         "UPDATE tokens SET refreshing_until = NULL, refresh_asked_at = NULL,"
-        " retry_refresh_at = ?1,"
-        " refresh_pauses = refresh_pauses + (?1 IS NOT NULL) WHERE id = ?2",
+        " retry_refresh_at = ?1, refresh_pauses = refresh_pauses + 1 WHERE id = ?2",
         (retry_at, token_id),
     )
 

@@ -68,11 +68,15 @@ def test_without_postgresql_nobody_refreshes(hosts, cluster, upstream):
     (host,) = hosts(1)
     settled((host,))
     expired(host)
+    with host.airoxy.opened() as db:  # as a refresh that was interrupted on another host leaves it
+        run(db, "UPDATE tokens SET refresh_asked_at = 1")
     cluster.stop()
     try:
         refused = host.airoxy.run("token", "refresh")
         assert "is not renewed" in refused.stdout + refused.stderr
         assert refreshes(upstream) == 0
+        with host.airoxy.opened() as db:
+            assert run(db, "SELECT refresh_asked_at FROM tokens") == [(1,)]
     finally:
         cluster.start()
 

@@ -232,7 +232,7 @@ def test_a_refresh_that_may_have_only_the_old_key_is_waited_for(path: Path) -> N
         leases.lease_refresh(db, 1, 4e9, 60, os.getpid())
         turned = encryption.attach(db, path)
         assert not turned.finish()
-        leases.release_lease(db, 1, None)
+        leases.return_lease(db, 1, os.getpid())
         assert turned.finish()
 
 
