@@ -10,6 +10,7 @@ import datetime
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import apsw
@@ -26,32 +27,47 @@ _MOST = 24
 _PERIODS = tuple(period.name for period in PERIODS if period is not TOTAL)
 
 
+@dataclass
+class _Answer:
+    """Whoever reads it has its lock; `at` is when that began."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    at: float | None = None
+    found: Any = None
+
+
 class Past:
-    """Asked from several threads; of those that ask for the same at once, one reads it."""
+    """Asked from several threads; of those that ask for the same at once, one reads it, and nobody
+    waits for what others ask."""
 
     def __init__(self, kept: float = KEPT, clock: Callable[[], float] = time.monotonic) -> None:
         self._kept, self._clock = kept, clock
         self._lock = threading.Lock()
-        self._known: dict[tuple[str, datetime.date], tuple[float, Any]] = {}
+        self._known: dict[tuple[str, datetime.date], _Answer] = {}
 
     def of(self, what: str, today: datetime.date, read: Callable[[], Any]) -> Any:
         """What `read` says, or has said not long ago of the days before `today`."""
         with self._lock:
-            known = self._known.get((what, today))
-            if known is None or self._clock() - known[0] >= self._kept:
+            answer = self._known.get((what, today))
+            if answer is None:
                 self._forget(today)
-                known = self._known[what, today] = self._clock(), read()
-            return known[1]
+                answer = self._known[what, today] = _Answer()
+        with answer.lock:
+            now = self._clock()
+            if answer.at is None or now - answer.at >= self._kept:
+                answer.found, answer.at = read(), now
+            return answer.found
 
     def _forget(self, today: datetime.date) -> None:
         """What is old, and of the rest what came first."""
         now = self._clock()
-        fresh = sorted(
-            ((at, key, found) for key, (at, found) in self._known.items()
-             if key[1] == today and now - at < self._kept),
-            key=lambda each: each[0],
-        )  # fmt: skip
-        self._known = {key: (at, found) for at, key, found in fresh[-_MOST + 1 :]}
+        fresh = [
+            (now if answer.at is None else answer.at, key, answer)
+            for key, answer in self._known.items()
+            if key[1] == today and (answer.at is None or now - answer.at < self._kept)
+        ]
+        fresh.sort(key=lambda each: each[0])
+        self._known = {key: answer for _, key, answer in fresh[-_MOST + 1 :]}
 
 
 def month_totals(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import apsw
@@ -37,6 +39,23 @@ def test_of_many_answers_the_newest_are_kept() -> None:
         past.of(f"{number}", TODAY, lambda: next(reads))
     assert past.of("59", TODAY, lambda: next(reads)) == 60
     assert past.of("0", TODAY, lambda: next(reads)) == 61
+
+
+def test_who_asks_for_something_else_does_not_wait() -> None:
+    past, reads = Past(), count(1)
+    begun, end = threading.Event(), threading.Event()
+
+    def slow() -> int:
+        begun.set()
+        assert end.wait(60)
+        return next(reads)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = (pool.submit(past.of, "slow", TODAY, slow) for _ in range(2))
+        assert begun.wait(60)
+        assert past.of("quick", TODAY, lambda: "quick") == "quick"
+        end.set()
+        assert (first.result(), second.result()) == (1, 1)
 
 
 def used(chance: random.Random, days: int) -> Row:
