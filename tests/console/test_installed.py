@@ -27,3 +27,9 @@ def test_every_template_and_static_file_is_installed(tmp_path):
         names = {path.name for path in (HERE / folder).iterdir()}
         assert names
         assert {path.name for path in (installed / folder).iterdir()} == names
+
+
+def test_no_line_is_so_long_that_lintian_takes_it_for_a_programs():
+    files = [*(HERE / "templates").iterdir(), *(HERE / "static").iterdir()]
+    long = [each.name for each in files if max(map(len, each.read_bytes().splitlines())) > 512]
+    assert long == []
