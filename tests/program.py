@@ -150,6 +150,18 @@ class Airoxy:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
+            self._wait_unbound()
+
+    def _wait_unbound(self) -> None:
+        """Until its workers, which end a moment later, have left the port; whose sockets somebody
+        else has keeps it."""
+        deadline = time.monotonic() + 2
+        while time.monotonic() < deadline:
+            with socket.socket() as probe, contextlib.suppress(OSError):
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", self.port))
+                return
+            time.sleep(0.005)
 
     # The command line
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +24,12 @@ class Watched(Airoxy):
     module = "tests.reliability.instrumented"
 
     def held(self) -> dict[str, int]:
-        health = self.request("GET", "/health").json()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port)
+        connection.sock = self.connect(timeout=30)
+        with contextlib.closing(connection):
+            for _ in range(2):  # the first may come while the connection is still being accepted
+                connection.request("GET", "/health")
+                health = json.loads(connection.getresponse().read())
         status = Path(f"/proc/{health['pid']}/status").read_text()
         resident = int(status.split("VmRSS:")[1].split()[0]) * 1024
         return {key: health[key] for key in ("tasks", "descriptors")} | {"memory": resident}
