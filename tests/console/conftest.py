@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.console.browser import headless
-from tests.console.running import Console, Program
+from tests.console.running import Browser, Console, Program
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,12 @@ def make_console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 def console(make_console: Callable[..., Console]) -> Console:
     """A running one with the default settings; users and tokens are each test's own."""
     return make_console().start()
+
+
+@pytest.fixture(scope="module")
+def maria(console: Console) -> Browser:
+    """An admin who is logged in."""
+    return console.browser("maria")
 
 
 @pytest.fixture(scope="module")
