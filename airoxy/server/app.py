@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from os import environ
@@ -150,6 +151,8 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     )
     # So that no request waits until all keys and tokens are read.
     pool.snapshot.renew()
+    with suppress(apsw.Error):  # the writer reads it, too
+        pool.count_spent(db)
     # Prices are read now: the first request that is written may find no descriptor left.
     snapshot = pool.snapshot
     limiter = Limiter(

@@ -122,11 +122,12 @@ def list_tokens(db: apsw.Connection, now: float) -> list[dict[str, Any]]:
     fields = (*_LISTED, "refresh_interrupted_at")
     listed = [dict(zip(fields, row, strict=True)) for row in rows]
     windows = quota_windows(db, now)
+    limits = ("spend_per_day_nanousd", "spend_per_month_nanousd")
+    limited = {row["id"] for row in listed if any(row[limit] for limit in limits)}
+    sums = dict.fromkeys(limited, (0, 0)) | spent(db, now) if limited else {}
     for row in listed:
-        limited = row["spend_per_day_nanousd"] or row["spend_per_month_nanousd"]
         names = ("spent_today_nanousd", "spent_this_month_nanousd")
-        row |= zip(names, spent(db, row["id"], now) if limited else (None, None), strict=True)
-    for row in listed:
+        row |= zip(names, sums[row["id"]] if row["id"] in limited else (None, None), strict=True)
         row["quota"] = windows.get(row["id"], [])
         row["is_readable"] = readable
         row["is_active"] = bool(row["is_active"])
@@ -173,16 +174,16 @@ def _loaded(row: tuple[Any, ...]) -> Token:
     return replace(token, limits=limits) if any(each is not None for each in limits) else token
 
 
-def spent(db: apsw.Connection, token_id: int, now: float) -> tuple[int, int]:
-    """What the token's requests have cost today and this month, in nano-dollars."""
+def spent(db: apsw.Connection, now: float) -> dict[int, tuple[int, int]]:
+    """What the requests with each token have cost today and this month, in nano-dollars."""
     today = days.today(db, now)
-    ((of_today, of_month),) = run(
+    rows = run(
         db,
-        "SELECT ifnull(sum(cost_nanousd) FILTER (WHERE day = ?2), 0), ifnull(sum(cost_nanousd), 0)"
-        " FROM daily WHERE day BETWEEN ?1 AND ?2 AND token_id = ?3",
-        (day_number(today.replace(day=1)), day_number(today), token_id),
+        "SELECT token_id, ifnull(sum(cost_nanousd) FILTER (WHERE day = ?2), 0), sum(cost_nanousd)"
+        " FROM daily WHERE day BETWEEN ?1 AND ?2 GROUP BY token_id",
+        (day_number(today.replace(day=1)), day_number(today)),
     )
-    return of_today, of_month
+    return {token_id: (of_today, of_month) for token_id, of_today, of_month in rows}
 
 
 def names(db: apsw.Connection) -> dict[int, str]:

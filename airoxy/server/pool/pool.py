@@ -95,7 +95,7 @@ class Pool:
         self.writer = writer
         self.refresher = refresher
         self._leave_at = leave_at
-        self._is_limited = False
+        self._is_limited = self._counts_anew = False
         self._queues = Queues(snapshot.tokens.values, token_state, token_limits)
         snapshot.watch = self._changed
         snapshot.cooled = token_state.cool_as_stored
@@ -350,12 +350,19 @@ class Pool:
         self._queues.changed(token_id, token)
         if token is not None and token.limits is not None:
             self._is_limited = True
-            # Behind the rows that wait to be written, so that they are in the sums.
-            self.writer.do(partial(self._count_spent, token_id=token_id))
+            if not self._counts_anew:
+                self._counts_anew = True
+                # Behind the rows that wait to be written, so that they are in the sums.
+                self.writer.do(self.count_spent)
 
-    def _count_spent(self, db: apsw.Connection, token_id: int) -> None:
+    def count_spent(self, db: apsw.Connection) -> None:
+        """Read what the tokens with limits have spent until now."""
+        self._counts_anew = False
         now = time.time()
-        self._token_limits.begin_with(token_id, now, *tokens.spent(db, token_id, now))
+        spent = tokens.spent(db, now)
+        for token in list(self.snapshot.tokens.values()):
+            if token.limits is not None and token.id in spent:
+                self._token_limits.begin_with(token.id, now, *spent[token.id])
 
     def _cooling_until(self, token: Token, scope: Scope) -> float:
         return self.token_state.cooling_until(token, scope.model_class, scope.group)
