@@ -25,7 +25,8 @@ from tests.program import ROOT, environment
 
 #: Arguments for Python. As a module: beside a script, the folder http would hide the standard one.
 STUB = ("-m", "tests.server.stub_server")
-PATIENCE = 20.0
+#: A reload takes ten seconds and more where twenty processes want a processor.
+PATIENCE = 60.0
 
 
 class Service:

@@ -1,10 +1,12 @@
 """`airoxy serve` around an application for tests, as a program: stub_server.py CONFIG.
 
-With two descriptors behind it (a listening socket, a line to the parent) it is one worker. What it
-shall do beside serving stands in files next to the configuration: `broken` lets workers fail,
-`slow` lets them never get ready, `strict` lets nobody hang for long, `unloadable` is new code that
-cannot be imported, `spoil` spoils the configuration once the code has been found, `layout` is new
-code that lays the shared memory out differently.
+With two descriptors behind it (a listening socket, a line to the parent) it is one worker, with
+TLS where `tls.key` and `tls.pem` stand next to the configuration. What it shall do beside serving
+stands in files there: `broken` lets workers fail, `slow` lets them never get ready, `hasty` lets
+connections idle for no time when the worker leaves, `strict` lets nobody hang for long, `wary` has
+silent workers replaced as soon as usual, `unloadable` is new code that cannot be imported, `spoil`
+spoils the configuration once the code has been found, `layout` is new code that lays the shared
+memory out differently.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ import os
 import socket
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from airoxy.config.certificate import Certificate
 from airoxy.errors import AiroxyError, StoreError
 from airoxy.server.admission import Admission
 from airoxy.server.http.request import ClientLeft
@@ -94,18 +98,30 @@ def find_app() -> Any:
     return StubApp
 
 
+def solo() -> int:
+    """One worker."""
+    from airoxy.server.process.worker import DRAIN_DEADLINES, run
+
+    listener, line = (socket.socket(fileno=int(fd)) for fd in sys.argv[2:])
+    tls, deadlines = None, DRAIN_DEADLINES
+    if (HERE / "tls.pem").exists():
+        tls = Certificate((HERE / "tls.pem").read_bytes(), (HERE / "tls.key").read_bytes())
+    if (HERE / "hasty").exists():
+        deadlines = {how: replace(each, idle=0.1) for how, each in deadlines.items()}
+    app = partial(StubApp, None, None, 1)
+    return run(app, [listener], line, tls, drain_deadlines=deadlines)
+
+
 def main() -> int:
     if sys.argv[2:]:
-        from airoxy.server.process.worker import run
-
-        listener, line = (socket.socket(fileno=int(fd)) for fd in sys.argv[2:])
-        return run(partial(StubApp, None, None, 1), [listener], line)
+        return solo()
     # Short only where a test waits for the end of it: the machine may be a busy one.
-    start = 1.0 if (HERE / "slow").exists() else 30.0
-    silence = 2.0 if (HERE / "strict").exists() else 30.0
+    start = 1.0 if (HERE / "slow").exists() else 60.0
+    suspicion = 3.0 if (HERE / "wary").exists() else 60.0
+    silence = 2.0 if (HERE / "strict").exists() else 60.0
     other = Region("new", Record(field=1))
     layout = Layout(other, load.REGION) if (HERE / "layout").exists() else LAYOUT
-    timeouts = WorkerTimeouts(start=start, silence=silence, tick=0.2)
+    timeouts = WorkerTimeouts(start=start, suspicion=suspicion, silence=silence, tick=0.2)
     try:
         return serve(CONFIG, find_app=find_app, timeouts=timeouts, layout=layout)
     except AiroxyError as error:

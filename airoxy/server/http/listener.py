@@ -83,9 +83,14 @@ class HTTPServer:
         return len(self._state.connections)
 
     @property
-    def handshaking(self) -> bool:
-        """Whether there are accepted connections whose TLS handshake is not over."""
+    def connecting(self) -> bool:
+        """Whether there are accepted connections without a protocol: their TLS is not up."""
         return any(acceptor.connecting for acceptor in self._acceptors)
+
+    @property
+    def handshaking(self) -> bool:
+        """Whether the client of one of them has begun its handshake."""
+        return any(acceptor.handshakes for acceptor in self._acceptors)
 
     def expire_idle(self, seconds: float) -> None:
         """Close each connection once it has been idle for so long."""
@@ -134,7 +139,9 @@ class Acceptor:
         self._pause_timer: asyncio.TimerHandle | None = None
         #: Accepted connections that have no protocol yet, because of TLS.
         self.connecting: set[asyncio.Task[None]] = set()
-        self._handshakes = asyncio.Lock()
+        #: Of how many of these the client has spoken; uvloop gives each a minute then.
+        self.handshakes = 0
+        self._one_handshake = asyncio.Lock()
         sock.setblocking(False)
         self._listen()
 
@@ -183,9 +190,11 @@ class Acceptor:
     async def _connect(self, sock: socket.socket, newcomer: Newcomer) -> None:
         factory, connected = partial(self._factory, newcomer), False
         try:
-            if self._tls is not None:
+            if self._tls is None:
+                await self._loop.connect_accepted_socket(factory, sock)
+            else:
                 await self._first_word(sock)
-            await self._loop.connect_accepted_socket(factory, sock, ssl=self._tls)
+                await self._shake_hands(factory, sock, self._tls)
             connected = True
         except OSError:
             pass  # the client has left already, or its TLS has failed
@@ -194,8 +203,8 @@ class Acceptor:
                 newcomer.end()
 
     async def _first_word(self, sock: socket.socket) -> None:
-        """Wait until the client begins its handshake, and for a turn of the loop of its own. Where
-        it does not, its connection is closed. Raises TimeoutError."""
+        """Wait until the client begins its handshake. Where it does not, its connection is closed.
+        Raises TimeoutError."""
         spoken: asyncio.Future[None] = self._loop.create_future()
         sock.setblocking(False)
         self._loop.add_reader(sock, _settle, spoken, None)
@@ -208,8 +217,17 @@ class Acceptor:
         finally:
             timer.cancel()
             self._loop.remove_reader(sock)
-        async with self._handshakes:
-            await asyncio.sleep(0)
+
+    async def _shake_hands(
+        self, factory: Callable[[], asyncio.Protocol], sock: socket.socket, tls: ssl.SSLContext
+    ) -> None:
+        self.handshakes += 1
+        try:
+            async with self._one_handshake:
+                await asyncio.sleep(0)
+            await self._loop.connect_accepted_socket(factory, sock, ssl=tls)
+        finally:
+            self.handshakes -= 1
 
 
 def _settle(spoken: asyncio.Future[None], error: Exception | None) -> None:

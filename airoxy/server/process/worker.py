@@ -11,8 +11,9 @@ import faulthandler
 import gc
 import logging
 import math
+import signal
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -65,18 +66,21 @@ OpenServer = Callable[[Any, SharedMemory, int], Application]
 
 @dataclass(frozen=True)
 class DrainDeadline:
-    """Seconds in which an idle connection may still begin a request, and a request may last."""
+    """Seconds in which an idle connection may still begin a request, a TLS handshake that has begun
+    may come to its end, and a request may last."""
 
     idle: float
+    handshake: float
     running: float
 
 
-#: With LEAVE_LATER a successor accepts already. With LEAVE_SOON clients wait for the next start,
-#: and systemd kills what is left after 90 s (TimeoutStopSec).
+#: With LEAVE_LATER a successor accepts already, and a handshake may take as long as ever (uvloop
+#: gives it a minute). With LEAVE_SOON clients wait for the next start, and systemd kills what is
+#: left after 90 s (TimeoutStopSec).
 DRAIN_DEADLINES = {
-    LEAVE_LATER: DrainDeadline(30.0, 3600.0),
-    LEAVE_SOON: DrainDeadline(0.25, 75.0),
-    LEAVE_NOW: DrainDeadline(0.0, 0.0),
+    LEAVE_LATER: DrainDeadline(30.0, 120.0, 3600.0),
+    LEAVE_SOON: DrainDeadline(0.25, 2.0, 75.0),
+    LEAVE_NOW: DrainDeadline(0.0, 0.0, 0.0),
 }
 
 
@@ -87,6 +91,7 @@ def run(
     certificate: Certificate | None = None,
     *,
     shared: bool = False,
+    drain_deadlines: Mapping[signal.Signals, DrainDeadline] = DRAIN_DEADLINES,
 ) -> int:
     """Serve `sockets`, by TLS where there is a `certificate`, until a signal comes or `control` is
     closed; the exit status. `shared`: other workers serve them, too."""
@@ -95,7 +100,8 @@ def run(
     # Not asyncio.run: it would wait for threads that look names up.
     loop = uvloop.new_event_loop()
     tls = server_context(certificate) if certificate else None
-    loop.run_until_complete(_Serving(sockets, control, tls, shared).run(open_app))
+    serving = _Serving(sockets, control, tls, shared, drain_deadlines)
+    loop.run_until_complete(serving.run(open_app))
     return 0
 
 
@@ -106,13 +112,15 @@ class _Serving:
         control: socket.socket,
         tls: TLSContext | None,
         shared: bool,
+        drain_deadlines: Mapping[signal.Signals, DrainDeadline],
     ) -> None:
         self._shared = shared
+        self._drain_deadlines = drain_deadlines
         self._sockets = sockets
         self._control = control
         self._tls = tls
         self._leaving = asyncio.Event()
-        self._idle_limit = math.inf
+        self._idle_limit = self._handshake_limit = math.inf
         self._end = math.inf
         self._server: HTTPServer
 
@@ -143,7 +151,7 @@ class _Serving:
 
     def _watch_signals_and_parent(self) -> None:
         loop = asyncio.get_running_loop()
-        for signum, deadline in DRAIN_DEADLINES.items():
+        for signum, deadline in self._drain_deadlines.items():
             loop.add_signal_handler(signum, self._leave, deadline)
         self._control.setblocking(False)
         loop.add_reader(self._control, self._on_control)
@@ -155,11 +163,12 @@ class _Serving:
                 return
         asyncio.get_running_loop().remove_reader(self._control)
         log.warning("The parent is gone; this worker leaves too.")
-        self._leave(DRAIN_DEADLINES[LEAVE_SOON])
+        self._leave(self._drain_deadlines[LEAVE_SOON])
 
     def _leave(self, deadline: DrainDeadline) -> None:
         now = asyncio.get_running_loop().time()
         self._idle_limit = min(self._idle_limit, deadline.idle)
+        self._handshake_limit = min(self._handshake_limit, deadline.handshake)
         self._end = min(self._end, now + deadline.running)
         if self._leaving.is_set():
             self._report(b"deaf")  # perhaps to another parent than before
@@ -186,8 +195,9 @@ class _Serving:
         while loop.time() < self._end and (
             server.connections
             or server.running
-            # A handshake is waited for no longer than an idle connection.
-            or (server.handshaking and loop.time() - began < self._idle_limit)
+            or (server.handshaking and loop.time() - began < self._handshake_limit)
+            # Who has not said a word is waited for no longer than an idle connection.
+            or (server.connecting and loop.time() - began < self._idle_limit)
         ):
             server.expire_idle(self._idle_limit)
             await asyncio.sleep(0.02)

@@ -132,7 +132,10 @@ def test_a_hanging_worker_logs_where_and_is_replaced(begin: Begin, tmp_path: Pat
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_new_connections_do_not_wait_for_a_worker_that_hangs(begin: Begin, workers: int) -> None:
+def test_new_connections_do_not_wait_for_a_worker_that_hangs(
+    begin: Begin, tmp_path: Path, workers: int
+) -> None:
+    (tmp_path / "wary").touch()
     service = begin(workers=workers)
     hanging = service.worker()
     os.kill(hanging, signal.SIGSTOP)

@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from airoxy.server.process.child import LEAVE_LATER, LEAVE_NOW, LEAVE_SOON
 from tests.program import ROOT, environment
 from tests.server.service import PATIENCE, STUB
+from tests.upstream.certificates import Authority
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 
@@ -162,6 +164,36 @@ def test_leaving_now_breaks_off_and_writes_the_log_rows(worker: Solo, tmp_path: 
     worker.hear(b"bye")
     assert worker.process.wait(PATIENCE) == 0
     assert (tmp_path / "closed").exists()
+
+
+def test_a_handshake_may_take_longer_than_a_connection_may_idle(
+    tmp_path: Path, authority: Authority
+) -> None:
+    certificate, key = authority.files()
+    (tmp_path / "tls.pem").write_bytes(certificate.read_bytes())
+    (tmp_path / "tls.key").write_bytes(key.read_bytes())
+    (tmp_path / "hasty").touch()
+    with Solo(tmp_path) as worker:
+        idle, silent, slow = (worker.client() for _ in range(3))
+        idle = authority.trusting().wrap_socket(idle, server_hostname="localhost")
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        talk = authority.trusting().wrap_bio(incoming, outgoing, server_hostname="localhost")
+        with pytest.raises(ssl.SSLWantReadError):
+            talk.do_handshake()
+        slow.sendall(outgoing.read())
+        incoming.write(slow.recv(65536))
+        worker.leave(LEAVE_LATER)
+        with idle:
+            assert read_all(idle) == b""
+        for _ in range(2):  # it would say good-bye instead
+            assert worker.control.recv(64).startswith(b"beat ")
+        talk.do_handshake()
+        talk.write(REQUEST)
+        slow.sendall(outgoing.read())
+        incoming.write(read_all(slow))
+        assert b"\r\nconnection: close\r\n" in talk.read(65536)
+        assert worker.process.wait(PATIENCE) == 0
+        assert read_all(silent) == b""
 
 
 def test_it_leaves_with_its_parent(worker: Solo) -> None:
