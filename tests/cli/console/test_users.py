@@ -44,6 +44,13 @@ def test_a_user_is_changed_logged_out_and_removed(airoxy):
     assert airoxy.json("console", "user", "list") == []
 
 
+def test_a_passphrase_is_taken_away_by_a_command(airoxy):
+    with airoxy.opened() as db:
+        users.set_passphrase(db, users.add_user(db, "maria", users.VIEWER, 0), "kept")
+    changed = airoxy.json("console", "user", "set", "maria", "--no-passphrase")
+    assert (changed["role"], changed["has_passphrase"]) == ("viewer", False)
+
+
 def test_a_programs_token_is_shown_once_and_removed(airoxy):
     secret = airoxy.json("console", "token", "add", "grafana", "--expires-in", "7d")["token"]
     listed = airoxy.cli("console", "token", "list")
