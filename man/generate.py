@@ -8,6 +8,7 @@ shows where they go.
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from airoxy.cli.parsing.parser import Parser
     from airoxy.config import Setting
 
 _LINES = re.MULTILINE | re.DOTALL
@@ -32,11 +34,19 @@ def airoxy_1() -> str:
 
     from airoxy.cli import build_parser
 
-    page = str(Manpage(build_parser(), format="single-commands-section"))
+    page = str(Manpage(_unbroken(build_parser()), format="single-commands-section"))
     options, commands = re.findall(
         r"^\.SH ?\n?(?:OPTIONS|COMMANDS)\n(.*?)(?=^\.SH|\Z)", page, _LINES
     )
     return _fill("airoxy.1.in", options=options, commands=_tidy(commands), json=_json())
+
+
+def _unbroken(parser: Parser) -> Parser:
+    """With help in lines of any length: `man` breaks them to the width of the terminal."""
+    parser.formatter_class = argparse.HelpFormatter
+    for command in parser.commands_below().values():
+        _unbroken(command)
+    return parser
 
 
 def _json() -> str:

@@ -313,6 +313,7 @@ def given_words(args: argparse.Namespace) -> list[str]:
 
 
 def add_id(parser: argparse.ArgumentParser, what: str) -> None:
+    noun = what.removeprefix("api-")
     parser.add_argument(
-        "id", metavar="ID", help=f"the {what}'s id or name, as `airoxy {what} list` shows them"
+        "id", metavar="ID", help=f"the {noun}'s id or name, as `airoxy {what} list` shows them"
     )

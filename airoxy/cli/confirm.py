@@ -10,7 +10,7 @@ from airoxy.errors import EXIT_FAILED
 
 
 def add_yes(parser: ArgumentParser) -> None:
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
 def agreed(context: Context, args: Namespace, question: str) -> bool:

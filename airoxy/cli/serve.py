@@ -20,7 +20,7 @@ def _serve(context: Context, _: argparse.Namespace) -> int:
 COMMANDS = (
     Command(
         "serve",
-        "run the server in the foreground",
+        "Run the server in the foreground",
         _serve,
         description=(
             "Serve on the sockets that systemd passes, else on host and port of the configuration. "

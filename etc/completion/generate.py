@@ -20,7 +20,7 @@ from airoxy.cli import build_parser  # noqa: E402 - of this tree, not the one in
 
 HEAD = "# Completion of airoxy(1). Written by etc/completion/generate.py; do not edit.\n"
 #: Metavars of options whose value is a file's name.
-FILES = ("FILE", "FILE.deb", "PATH", "P")
+FILES = ("FILE", "FILE.deb")
 #: What `airoxy complete` offers as the value of an option.
 KINDS = {"--key": "keys", "--group": "groups", "--token": "tokens", "--models": "models",
          "--model": "models", "--month": "months"}  # fmt: skip

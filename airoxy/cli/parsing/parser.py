@@ -6,6 +6,7 @@ import argparse
 import difflib
 import re
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -15,11 +16,31 @@ _CHOICE = re.compile(r"argument (.+?): invalid choice: (.+?) \(choose from (.*)\
 _SECRET = re.compile(r"(sk-ant-|\bak-)\S*")
 
 
+#: Longer lines of help are hard to read, however wide the terminal is (columns).
+_WIDEST = 100
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    """Breaks no line at a hyphen: options and models are to be read as they are typed."""
+
+    def __init__(self, *args: Any, **given: Any) -> None:
+        super().__init__(*args, **given)
+        self._width = min(self._width, _WIDEST - 2)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n".join(indent + line for line in self._split_lines(text, width - len(indent)))
+
+
 class Parser(argparse.ArgumentParser):
     """Options are not abbreviated, so that a new one breaks no script."""
 
     def __init__(self, *args: Any, **given: Any) -> None:
-        super().__init__(*args, **{**given, "allow_abbrev": False})
+        super().__init__(
+            *args, **{**given, "allow_abbrev": False, "formatter_class": _HelpFormatter}
+        )
 
     def error(self, message: str) -> NoReturn:
         """One line, the nearest word, and where the usage is."""

@@ -125,7 +125,7 @@ def _update_arguments(parser: ArgumentParser) -> None:
 
 def _uninstall_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--purge", action="store_true", help="remove configuration and data, too")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
 COMMANDS = (

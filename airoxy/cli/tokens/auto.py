@@ -45,7 +45,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--path",
         type=Path,
-        metavar="P",
+        metavar="FILE",
         help="this credential file (default: root's and every user's in /home)",
     )
     add_json(parser)

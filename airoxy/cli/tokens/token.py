@@ -31,7 +31,10 @@ GROUP = Group(
             "Import the logins of Claude Code on this machine",
             auto.run,
             auto.add_arguments,
-            description=TERMS,
+            description=(
+                "Import the OAuth tokens that Claude Code has stored on this machine; one that is"
+                f" in the pool already is updated where its login is newer. {TERMS}"
+            ),
         ),
         Command("list", "List the tokens, masked, with their state", table.run_list, add_json),
         Command("show", "Show all there is to know of a token", table.run_show, _show_arguments),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airoxy.cli import main
+from airoxy.cli import build_parser, main
 from airoxy.views.formats import columns, cut, padded
 from tests.program import PYTHON, ROOT, Airoxy, environment
 
@@ -171,3 +171,17 @@ def test_a_terminal_without_the_letters_of_a_name_shows_it_all_the_same(airoxy: 
                           capture_output=True)  # fmt: skip
     assert (done.returncode, done.stderr) == (0, b"")
     assert rb"\u65e5\u672c" in done.stdout
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_help_ends_no_line_within_a_word_that_is_typed_and_has_no_line_too_long_to_read(
+    monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for command in ("fleet join", "api-key add", "stats"):
+        parser = build_parser()
+        for word in command.split():
+            parser = parser.commands_below()[word]
+        lines = parser.format_help().splitlines()
+        assert max(map(len, lines)) <= min(columns, 100)
+        assert not [line for line in lines if line.endswith("-")]
