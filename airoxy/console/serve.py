@@ -1,4 +1,4 @@
-"""The console's process: its sockets, its servers, and its end when nobody looks any more."""
+"""The console's process: its sockets, its servers, and its end once it is no longer used."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from airoxy.store.schema import GROUP
 
 log = logging.getLogger(__name__)
 
-#: Without a request for so long the process ends; systemd keeps its socket (seconds).
+#: Time without a request after which the process ends; systemd keeps its socket (seconds).
 IDLE = 600.0
 #: How long running answers may take at the end (seconds).
 _PATIENCE = 5.0
-#: What h11 lets through besides is nothing that Falcon takes.
+#: h11 accepts further versions, which Falcon does not.
 _VERSIONS = ("1.0", "1.1")
 _NO_BODY = [(b"content-length", b"0"), (b"connection", b"close")]
 

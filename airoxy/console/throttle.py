@@ -1,19 +1,19 @@
-"""Logins that are slowed down: for each user and each address, by what failed there before.
+"""Logins are slowed down for each user and each address, by the logins that have failed before.
 
-Invariant: while one waits, nothing is compared, so that guesses bring nothing.
+Invariant: during a wait no passphrase is compared, so that guesses are useless.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 
-#: So many failures cost nothing; each one more doubles the wait. Behind a proxy that does not name
-#: its clients all users have one address.
+#: Failures without a wait; each further one doubles it. Behind a proxy that does not name its
+#: clients all users have one address.
 FREE = {"user": 5, "address": 20}
 _LONGEST = 600.0
-#: Without a failure for so long everything is forgotten (seconds).
+#: Time without a failure after which earlier ones are forgotten (seconds).
 _FORGET = 3600.0
-#: So many users and addresses are remembered; then the oldest make way.
+#: Most users and addresses that are remembered; then the oldest are forgotten.
 _MOST = 10_000
 
 Name = tuple[str, str]
@@ -26,7 +26,7 @@ class LoginThrottle:
         self._failures: OrderedDict[Name, tuple[int, float]] = OrderedDict()
 
     def wait(self, names: tuple[Name, ...], now: float) -> float:
-        """How many seconds none of these may try; 0 where they may."""
+        """Seconds until a login by these may be tried; 0 for now."""
         return max((self._wait(name, now) for name in names), default=0.0)
 
     def failed(self, names: tuple[Name, ...], now: float) -> None:

@@ -34,7 +34,7 @@ _MOST_TOKENS, _MOST_USES = 10_000_000, 1000
 _SHORT = 64
 _LONGEST_MODEL = 200
 
-#: What is the client's own, of whatever it may speak.
+#: Members with the client's own text, in which the word "model" means nothing.
 _CONTENT = frozenset((
     "messages", "system", "metadata", "stop_sequences", "tool_choice", "thread", "diagnostics",
     "output_format", "output_config", "response_format", "functions",
@@ -42,9 +42,9 @@ _CONTENT = frozenset((
 #: What is read of a request that has one model.
 _OWN = (b"model", b"max_tokens", b"max_completion_tokens", b"speed")
 _SCHEMAS = frozenset(("input_schema", "input_examples", "parameters"))
-#: One is enough for the API.
+#: More models than the API takes in one request.
 _MOST_MODELS = 100
-#: So much is parsed at once, and in all (bytes); what is more is searched.
+#: Most that is parsed at once, and in all (bytes); anything beyond is searched for models instead.
 _PARSED, _PARSED_IN_ALL = 32 * 1024, 1024 * 1024
 
 

@@ -14,7 +14,7 @@ from airoxy.calendar import first_of_next_month
 
 Sums = dict[str, Any]
 
-#: What stands beside the sums of the month: the cost of the same in the month before.
+#: The field beside a month's sums with the cost of the month before.
 BEFORE = "cost_month_before_nanousd"
 
 
@@ -53,12 +53,12 @@ class Report:
 
     @property
     def remarks(self) -> list[str]:
-        """What is to be known of the figures, a sentence each."""
+        """Notes on the figures, a sentence each."""
         return remarks(bool(self.unpriced), self.totals)
 
 
 def remarks(has_unpriced: bool, totals: Mapping[str, Any]) -> list[str]:
-    """What is to be known of such figures, a sentence each."""
+    """Notes on such figures, a sentence each."""
     found = []
     if has_unpriced:
         found.append("* There is no price for this model, so its cost is a guess.")

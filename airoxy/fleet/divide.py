@@ -29,19 +29,19 @@ from airoxy.store.usage import days
 
 #: An advisory lock's number: hosts divide one after the other.
 _LOCK = 0x6169726F_7368
-#: What is left of the demand of a second ago, and where it is none any more.
+#: The part of a demand that is left after a second, and the demand that counts as none.
 _FADES, _NONE = 0.5, 0.05
-#: While it is asked for, a share becomes smaller by this part of what is left at the least.
+#: While there is demand, a share only shrinks by more than one part in so many of the rest.
 _LEAST = 50
-#: So long limits of rates and concurrency are divided after they were asked for (seconds): then
-#: nothing is left in the last minute, and every host has the same share.
+#: How long limits of rates and concurrency are divided after the last request (seconds): by then
+#: the last minute is empty, and every host has the same share.
 _LINGERS = 75.0
-#: So long a host's demand is heeded after it has told it (by PostgreSQL's clock).
+#: How long a host's demand counts after it was written (by PostgreSQL's clock).
 _FRESH = "interval '10 seconds'"
 
 
 class _Row(NamedTuple):
-    """Of `airoxy.shares`; `demand` is 0 where it was told long ago."""
+    """A row of `airoxy.shares`; `demand` is 0 if it was written long ago."""
 
     number: int
     measure: str

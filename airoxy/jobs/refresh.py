@@ -1,9 +1,9 @@
 """The refresh of OAuth tokens: by the timer, by a command, and by requests that meet a 401.
 
 Invariant: a refresh token works once, so it is only used under a lease in the database, and the new
-pair is stored before anything else happens. A process that waited for the lease has nothing to do.
-One that was sent by a process that then died may be spent: while the access token is good, only a
-person has it sent again.
+pair is stored before anything else happens. A process that waited for the lease finds the work
+done. A refresh token that was sent by a process that then died may be spent: while the access token
+is still valid, it is only sent again by a person's command.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Clock = Callable[[], float]
-#: With the refresh token, the clock, and what is to be called before the token is sent.
+#: Takes settings, refresh token, clock, and what to call before the token is sent.
 Ask = Callable[[OAuth, str, Clock, Callable[[], None]], Answer]
 
 #: Longer than the exchange can take (seconds), see upstream.refresh.
@@ -38,14 +38,14 @@ LEASE = 75.0
 _in_hand: set[int] = set()
 #: How often a process that waits for another's refresh looks again (seconds).
 LOOK = 0.1
-#: How long the agent of a fleet is waited for, and how long a token that the timer of one host has
-#: renewed is left alone by the timers of others (seconds).
+#: How long to wait for the agent of a fleet, and how long after one host's timer has renewed a
+#: token the timers of other hosts leave it alone (seconds).
 FLEET_PATIENCE, FRESH = 8.0, 1800.0
 _NO_FLEET = (
     "is not renewed: another host of the fleet is at it, or the fleet's PostgreSQL or this host's"
     " agent does not answer"
 )
-#: How long a pair that the database will not take is held on to (seconds).
+#: How long storing a new pair is tried if the database cannot be written (seconds).
 HOLD_ON = 600.0
 _INTERRUPTED = (
     "its last refresh was interrupted, and may have spent its refresh token; log in anew, or try it"
@@ -82,8 +82,8 @@ def ask_anthropic(
 def refresh_tokens(
     db: apsw.Connection, oauth: OAuth, clock: Clock, *, ask: Ask = ask_anthropic
 ) -> Iterator[Outcome]:
-    """Renew every active OAuth token; one's failure keeps no other from it. One whose refresh was
-    interrupted has its time."""
+    """Renew every active OAuth token, whether others fail or not. A token whose refresh was
+    interrupted is left until its access token expires."""
     for state in leases.refreshing(db):
         if _is_over(state, clock()):
             state = _take_back(db, state, clock())

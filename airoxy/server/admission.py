@@ -1,9 +1,9 @@
-"""Which connections are accepted: those on which no valid client key was shown yet have bounds, by
-address and in all.
+"""Which connections are accepted: connections that have not shown a valid client key yet are
+limited, by address and in all.
 
-Invariant: a connection with a valid key is not counted here, nor closed. An address of IPv6 is a
-/64, since whoever has one address there has all of that. Proxies that are trusted have no bounds:
-behind them are everybody's clients, for whom they keep connections.
+Invariant: a connection with a valid key is neither counted nor closed here. IPv6 addresses count by
+their /64, all of which belongs to one host or site. Trusted proxies are not limited, because their
+connections are shared by many clients.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from airoxy.core.request.addresses import Network, parsed_address
 
 log = logging.getLogger(__name__)
 
-#: An address may open the connections of so many seconds at once: an office whose clients come
-#: back together shows its keys only then.
+#: Seconds whose new connections an address may open at once, as the clients of an office do after
+#: an interruption; they show their keys only then.
 BURST = 10
-#: So many of those that wait longest are looked at for one that can be closed.
+#: How many of the oldest connections are tried for one that can be closed.
 _LOOKS = 8
-#: With more addresses than this, those of which nothing has to be remembered are forgotten.
+#: Above this number of addresses, those without connections and at their full rate are forgotten.
 _ADDRESSES = 4096
-#: In a minute (seconds) there are so many lines in the journal, and one for an address.
+#: Most lines in the journal in a minute (seconds); an address has one of them.
 _MINUTE, LINES = 60.0, 10
 
 #: Why a connection was not accepted, or closed before its time.
@@ -36,7 +36,7 @@ TOO_MANY_OPEN, TOO_MANY_NEW, NO_ROOM = REASONS = ("open", "new", "room")
 
 
 def _stay() -> bool:
-    """It cannot be closed."""
+    """A connection that cannot be closed."""
     return False
 
 
@@ -60,14 +60,14 @@ class Newcomer:
         self.give_way: Callable[[], bool] = _stay
 
     def identified(self) -> None:
-        """A valid key was shown: it does not count, nor did it."""
+        """A valid key was shown: the connection counts neither as open nor as new."""
         if self._admission is not None:
             if self._address is not None:
                 self._address.may_open += 1.0
             self.end()
 
     def end(self) -> None:
-        """It is closed."""
+        """The connection is closed, or no longer counted."""
         admission, self._admission, self.give_way = self._admission, None, _stay
         if admission is not None:
             admission.waiting.pop(self, None)

@@ -1,6 +1,6 @@
-"""How much memory a worker gives to request bodies that it collects, and how much to one key's.
+"""How much memory the request bodies that a worker collects may take, in all and of one key.
 
-Above the budget bodies are not read: they wait in the kernel, and their clients with them.
+Above the budget bodies are not read: they wait in the kernel.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from pathlib import Path
 
 from airoxy.errors import AiroxyError
 
-#: Bodies up to this size are not counted; that many requests at once need other limits (bytes).
+#: Bodies up to this size are not counted (bytes); the number of requests has limits of its own.
 UNCOUNTED = 16 * 1024
-#: For so long (seconds) a body waits for its share.
+#: How long a body may wait for its share (seconds).
 PATIENCE = 10.0
-#: When a client may come again (seconds).
+#: The `retry-after` of a body that has waited in vain (seconds).
 _RETRY_AFTER = "5"
 _CGROUPS = Path("/sys/fs/cgroup")
 

@@ -1,9 +1,9 @@
 """Turns of the event loop, shared fairly by the client keys that use it at the same time.
 
-Whatever is ready is handled in one turn of the loop, so a key with many requests would make
-everybody's wait for all of them. As long as other keys have requests, too, only a little of a key's
-work is done in one turn, and the rest in the next ones, first come, first served. Requests without
-a valid key are one key's in this.
+The loop handles everything that is ready in one turn, so that all clients would wait for a key with
+many requests. While other keys have requests, too, only a little of a key's work is done in one
+turn, and the rest in the next ones, first come, first served. Requests without a valid key count as
+those of one key.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 
-#: What a key may begin in one turn. One of it is a request, or a piece of an answer: some 75 µs.
+#: How much work a key may begin in one turn, in units of a request or a piece of an answer (75 µs).
 AT_ONCE = 2
 #: Seconds for which a request of another key is remembered.
 _SHARED = 1.0
-#: The key of all that have none.
+#: Stands for the key of all requests without a valid one.
 NOBODY = 0
 
 
@@ -116,12 +116,12 @@ class TurnsOfKey:
         self._turns.queue(self._key_id, go_on)
 
     async def pause(self) -> None:
-        """Between two steps of half a millisecond each: one in a turn, of all that the key has."""
+        """Wait between two steps of half a millisecond; a key takes one such step in a turn."""
         await asyncio.sleep(0)
         await self.turn()
 
     async def turn(self) -> None:
-        """Wait for a turn of the key's own, if others use the loop, too: for what many may go on
-        with at once."""
+        """Wait for a turn of the key's own, if other keys use the loop, too: for work that many
+        requests may continue with at once."""
         if self.limited:
             await self._turns.wait(self._key_id, AT_ONCE)

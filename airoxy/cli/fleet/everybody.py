@@ -25,7 +25,7 @@ def add_here(parser: ArgumentParser) -> None:
 
 
 def see_everybody(context: Context, *, here: bool) -> None:
-    """Where this host is one of a fleet, have the database tell the sums of all hosts."""
+    """In a fleet, let `context.database` give the sums of all hosts."""
     db = context.database
     member = None if here else membership(db)
     if member is None:
@@ -43,8 +43,8 @@ def see_everybody(context: Context, *, here: bool) -> None:
 
 
 class Everybody:
-    """The usage log of all hosts, or of this one: alone, with `here`, or where PostgreSQL cannot be
-    reached, which is said."""
+    """The usage log of all hosts; of this one alone outside a fleet, with `here` or, after a
+    warning, where PostgreSQL cannot be reached."""
 
     def __init__(self, context: Context, *, here: bool) -> None:
         self._context = context

@@ -1,7 +1,5 @@
-"""What the other hosts of a fleet do, for commands that go on: asked each second by a thread.
-
-Whoever reads it never waits for PostgreSQL.
-"""
+"""The requests of a fleet's other hosts, for commands that keep running: a thread asks each second,
+so that its reader never waits for PostgreSQL."""
 
 from __future__ import annotations
 
@@ -17,13 +15,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: How often the others are asked, and how often a PostgreSQL that cannot be reached (seconds).
+#: How often PostgreSQL is asked, and how often it is tried while it cannot be reached (seconds).
 _ASK, _TRY_AGAIN = 1.0, 2.0
 
 
 class OthersFeed(Generic[T]):
-    """Goes on where `log` is, or with a new connection. `tell` hears when PostgreSQL cannot be
-    reached any more, and with None when it can."""
+    """Continues `log`, or opens a connection of its own. `tell` is called with the error when
+    PostgreSQL can no longer be reached, and with None when it can again."""
 
     def __init__(
         self,
@@ -48,7 +46,7 @@ class OthersFeed(Generic[T]):
         return self._answers.popleft()
 
     def close(self) -> None:
-        """It is not waited for: PostgreSQL may hang."""
+        """Does not wait for the thread, since PostgreSQL may hang."""
         self._closed.set()
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""The doctor's last findings: he looks in a thread of his own, for which no page waits."""
+"""The last findings of `airoxy doctor`, renewed in a thread of their own that no page waits for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Examine = Callable[[], list[dict[str, Any]]]
 
 log = logging.getLogger(__name__)
 
-#: Findings are looked for again when they are so old (seconds).
+#: Age at which findings are renewed (seconds).
 FRESH = 10.0
 _BROKE_OFF = {
     "check": "doctor",
@@ -22,7 +22,7 @@ _BROKE_OFF = {
 
 
 class Findings(NamedTuple):
-    """What was found, when (Unix time; None: nothing yet), and whether the doctor looks again."""
+    """The findings, their time (Unix time, None before the first), whether checks run now."""
 
     found: list[dict[str, Any]]
     at: float | None
@@ -30,7 +30,7 @@ class Findings(NamedTuple):
 
 
 class Checkup:
-    """Invariant: there is never more than one thread that looks."""
+    """Invariant: there is never more than one thread that runs the checks."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -22,12 +22,11 @@ from airoxy.console.visit import Services
 from airoxy.errors import AiroxyError
 from airoxy.views.formats import dollars
 
-#: How often is looked (seconds).
+#: How often the database is read (seconds).
 PACE = 1.0
-#: How often those are told something to whom nothing has happened: proxies close a connection on
-#: which nothing comes (seconds).
+#: How often a view without news gets an empty event (seconds): proxies close silent connections.
 HEARTBEAT = 15.0
-#: Views of one session or API token, of the six connections that a browser has; and of all.
+#: Most views of one session or API token (a browser has six connections for a host), and in all.
 MOST_OF_ONE, MOST_OF_ALL = 4, 100
 log = logging.getLogger(__name__)
 

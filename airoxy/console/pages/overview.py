@@ -26,9 +26,10 @@ from airoxy.store.usage.daily import totals
 from airoxy.store.usage.past import month_totals, spent_by_key
 from airoxy.views.keys import Meter, by_field, meters
 
-#: Tokens, keys and failures that are shown.
+#: How many tokens, keys and failed requests are shown.
 _TOKENS, _KEYS, _FAILURES = 12, 8, 6
-#: Of the doctor's findings as many. He looks through the whole database: not for each view (s).
+#: How many of the doctor's findings are shown, and how old they may be (seconds): the checks read
+#: the whole database, which must not happen for each view.
 _FINDINGS, _FRESH = 6, 300.0
 
 
@@ -63,7 +64,7 @@ def show(visit: Visit) -> Reply:
 
 
 def _doctor(visit: Visit) -> dict[str, Any]:
-    """What he found last that is not as it should be, the worst first."""
+    """The doctor's last findings that are not ok, the worst first."""
     services = visit.services
     checkup = services.checkup.look(services.examine, services.clock, _FRESH)
     wrong = [each for kind in ("fail", "warn") for each in checkup.found if each["state"] == kind]
@@ -84,8 +85,8 @@ def _limits(visit: Visit) -> dict[str, Meter | None]:
 
 
 def _foremost(pool: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those of many that somebody has to look at first: which are not ready, then by how much of a
-    quota window is used."""
+    """The tokens that need attention first: those that are not ready, then those that have used
+    most of a quota window."""
     if len(pool) <= _TOKENS:
         return pool
 
@@ -97,7 +98,7 @@ def _foremost(pool: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _dearest(visit: Visit, known: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The keys by what they have spent today, each with the limit of which most is used."""
+    """The keys that have spent most today, each with its most used limit."""
     spent = spent_by_key(visit.db, visit.services.past, visit.today)
 
     def order(key: dict[str, Any]) -> tuple[int, int]:

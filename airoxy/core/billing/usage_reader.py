@@ -223,7 +223,8 @@ class UsageReader:
 
     def close(self) -> None:
         """The body is over, complete or not."""
-        # Who is told mostly holds this: without the circle nothing waits for a garbage collection.
+        # The owner of these callbacks mostly refers to this reader: without them there is no cycle,
+        # so that both are freed without the garbage collector.
         self.tell = self.copy = None
         if self._form == "json":
             body, self._body = b"".join(self._body), []

@@ -1,8 +1,8 @@
 """How the hosts of a fleet divide a limit among themselves: of money, rates, or concurrency.
 
-Invariant: the shares of all hosts together are never more than the limit and what was used. Nobody
-takes what another has, and who gives something up has stopped to use it before. Only where a limit
-is so small that not every host can have one request of it are there more.
+Invariant: the shares of all hosts together are never more than the limit and what was used. A host
+takes only what no other host has, and stops using what it gives up before it does. The one
+exception is a limit too small for one request on every host.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-#: What of the rest is divided equally, in hundredths, so that no host begins with nothing; the
-#: others are divided by demand.
+#: Percentage of the unused rest that is divided equally, so that every host has something to begin
+#: with; the remainder is divided by demand.
 _EQUALLY = 15
 
 
@@ -25,11 +25,11 @@ class HostShare(NamedTuple):
     first_day: int = 0
 
     def alone(self) -> HostShare:
-        """In a period in which nothing is known of the others."""
+        """The share in a new period, in which the use of the other hosts is not known yet."""
         return self._replace(others=0)
 
     def within(self, limit: int) -> int:
-        """The share of what has become of the limit; more of it comes with the next division."""
+        """The share after the limit was changed: reduced at once, raised by the next division."""
         return self.most if limit >= self.of else self.most * limit // self.of
 
 
@@ -42,13 +42,13 @@ class Part(NamedTuple):
 
 
 def first_share(limit: int, hosts: int, least: int = 0) -> int:
-    """Of a limit that has not been divided yet."""
+    """A host's share of a limit that has not been divided yet."""
     return max(least, limit // max(1, hosts))
 
 
 def divide(limit: int, hosts: int, mine: Part, others: Sequence[Part], least: int = 0) -> int:
-    """My new share. Of `hosts` some may have no part, and of the others some may be gone. Each has
-    `least` at the least."""
+    """My new share, `least` or more. Some of `hosts` may have no part yet, and some of the others
+    may have left."""
     left = rest(limit, mine, others)
     asked = mine.demand + sum(other.demand for other in others)
     parts = _EQUALLY / hosts + (100 - _EQUALLY) * mine.demand / asked if asked > 0 else 100 / hosts
@@ -60,5 +60,5 @@ def divide(limit: int, hosts: int, mine: Part, others: Sequence[Part], least: in
 
 
 def rest(limit: int, mine: Part, others: Sequence[Part]) -> int:
-    """What nobody has used."""
+    """What no host has used."""
     return max(0, limit - mine.used - sum(other.used for other in others))

@@ -19,20 +19,21 @@ Body = bytes | bytearray
 #: Of a longer body only so much is looked at from either end (bytes): what is searched for mostly
 #: stands in WINDOW, and elsewhere where tools or a system prompt of some length stand around it.
 WINDOW, _REACH = 8 * 1024, 64 * 1024
-#: Of a longer first message only its first text, and of that as much as this (bytes).
+#: Of a first message longer than the first number only the first text is read, and of that the
+#: second number (bytes).
 _MESSAGE, _TEXT = 16 * 1024, 2 * 1024
 
-#: Before which the first answer stands in a body that has one, behind all tools even (bytes).
+#: Offset before which the first answer begins in a body that has one, even behind many tools.
 _HISTORY = 256 * 1024
-#: Before which the messages of a body begin that has tools and a system prompt before them (bytes).
+#: Offset before which the messages of a body begin, even behind tools and a system prompt.
 _LONGEST_PROMPT = 1024 * 1024
 
 _CACHE = b'"cache_control"'
 _SHORT = 2 * 1024
 _RARE = b"_"
 _RARE_AT = _CACHE.index(_RARE)
-#: Looking at one of these letters takes as long as looking for the word in so many bytes, and some
-#: looks are afforded before they have to pay.
+#: Checking one occurrence of the letter takes as long as searching so many bytes for the word. The
+#: first checks are made in any case.
 _SAVED_BY, _AFFORDED = 1024, 2 * 1024
 _USER = b'"user_id"'
 #: Claude Code's form of `metadata.user_id`: JSON in a string.

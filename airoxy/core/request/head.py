@@ -18,7 +18,7 @@ from airoxy.errors import AiroxyError, InvalidInput
 LIMIT = 64 * 1024
 #: Most headers: as many take some 0.3 ms.
 MOST_LINES = 256
-#: With what a client begins that does not ask whether we speak HTTP/2 (RFC 9113, 3.4).
+#: The preface of a client that speaks HTTP/2 without asking first (RFC 9113, 3.4).
 _HTTP_2 = b"PRI * HTTP/2.0\r\n"
 
 #: RFC 9112, 3: no TRACE, which would send the token back; no CONNECT, which is for proxies.
@@ -34,7 +34,7 @@ _DECISIVE = re.compile(
 )
 _LINE = re.compile(rb"\r\n([^:\r]+):[ \t]*([^\r]*)")
 _TARGET = re.compile(rb"([A-Z-]+) (?:https?://[^/]+)?([^ ?]*)\??([^ ]*) HTTP/1\.([01])")
-#: What has a meaning somewhere; another word is more likely the middle of a body.
+#: The registered methods; any other word at this place is more likely the middle of a body.
 _METHODS = frozenset(
     b"ACL BIND CHECKOUT COPY DELETE GET HEAD LINK LOCK M-SEARCH MERGE MKACTIVITY MKCALENDAR MKCOL"
     b" MOVE NOTIFY OPTIONS PATCH POST PROPFIND PROPPATCH PURGE PUT QUERY REBIND REPORT SEARCH"
@@ -44,7 +44,7 @@ _HOST = re.compile(rb"[\w.:\[\]%~!$&'()*+,;=-]*", re.ASCII)
 #: 18 digits are below 2**63 for every parser.
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
-#: Of what comes in chunks, nobody knows the length before.
+#: The length of a body in chunks, which is not known before its end.
 CHUNKED = -1
 
 

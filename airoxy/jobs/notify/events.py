@@ -16,11 +16,11 @@ from airoxy.store.limits import limits_in_force, recorded_use
 from airoxy.store.usage import days
 from airoxy.views.formats import dollars
 
-#: A certificate or a key that ends so soon is told of (seconds).
+#: How long before its end a certificate or key is warned of (seconds).
 SOON = 14 * 86_400
 #: Refusals of a refresh in a row, or seconds left of a token that cannot be refreshed.
 _REPEATED, _AT_RISK = 2, 1800
-#: So long no token has been ready, or rows could not be written (seconds).
+#: How long no token was ready, or rows could not be written, before that is warned of (seconds).
 UNREADY, UNWRITTEN = 300, 60
 
 

@@ -34,8 +34,8 @@ from airoxy.server.http.states import (
 )  # fmt: skip
 # isort: on
 
-#: With more requests than that under way, answers wait for the end of the event loop's turn and go
-#: out one after the other, which takes less time in all; with fewer nobody gains by the waiting.
+#: With more running requests than this, answers are written together at the end of the event loop's
+#: turn, which takes less time in all; with fewer there is nothing to gain.
 _FEW = 3
 
 
@@ -139,16 +139,16 @@ class ClientConnection(asyncio.Protocol):
         )
 
     def write(self, data: bytes) -> None:
-        """Nobody hears it where the client has left."""
+        """Does nothing once the client has left."""
         if data and not self.transport.is_closing():
             self.transport.write(data)
 
     def send_continue(self) -> None:
-        """The body is welcome."""
+        """Tell the client to send its body."""
         self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def drop_body(self) -> None:
-        """Nobody needs what of the body may still come."""
+        """The rest of the body is not needed."""
         self._deadline.at = math.inf
         self.flow.resume_reading()
 
@@ -365,7 +365,7 @@ class ClientConnection(asyncio.Protocol):
                 self._deadline.set(min(self._deadline.at, self.loop.time() + seconds))
 
     def _expire(self) -> None:
-        """What has arrived in this moment is not to be lost."""
+        """Bytes that arrive in the same moment must not be lost."""
         if self.transport.is_closing():
             return
         state = self._cycle.state

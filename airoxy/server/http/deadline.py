@@ -1,4 +1,4 @@
-"""How long a client may take, and how much is read from it that nobody wants."""
+"""Time limits of a client's connection, and how much of a body that nobody needs is read."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-#: The rest of a body is read to its end, and the connection goes on, if there is no more of it than
-#: this: twice the largest body of a message (bytes).
+#: The longest rest of a body that is read to its end, so that the connection can be used again:
+#: twice the largest body of a message (bytes).
 MOST_REST = 64 * 1024 * 1024
-#: Of what has no end that is near so much is read, or as much again as was taken before (bytes).
+#: Of a longer rest, or one of unknown length, so much is read, or as much as was read of the body
+#: before, if that is more (bytes).
 LEAST_REST = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Timeouts:
-    """What a client may take its time for, in seconds."""
+    """How long a client may take, in seconds."""
 
     #: To begin its first request, and for any request's head.
     head: float = 60.0
@@ -26,8 +27,8 @@ class Timeouts:
     #: To begin its next request. The client should be the first to give a connection up, and Go's
     #: keeps one for 90.
     idle: float = 120.0
-    #: To send the rest of a body that nobody waits for, since it may only then look for the answer;
-    #: and to send more of it. These are nginx's, too.
+    #: To send the rest of a body that nobody needs (many clients read the answer only then), in all
+    #: and between two pieces. Both as in nginx.
     linger: float = 30.0
     linger_silence: float = 5.0
     #: To read what it was sent; Claude Code gives up after as much.
@@ -79,7 +80,7 @@ class Deadline:
 
 
 class Rest:
-    """How much of a body that nobody wants is still read, and for how long; begins with `wait`."""
+    """How much of a body that nobody needs is still read, and for how long; begins with `wait`."""
 
     __slots__ = ("_deadline", "_end", "_left", "_timeouts")
 
@@ -90,16 +91,16 @@ class Rest:
         self._end = 0.0
 
     def wait(self, now: float, left: int, taken: int) -> None:
-        """Of a body `left` bytes are to come, if that is known, and `taken` were wanted."""
+        """Begin: `left` bytes of the body are to come, if that is known; `taken` were used."""
         self._left = left if 0 < left <= MOST_REST else max(LEAST_REST, taken)
         self._end = now + self._timeouts.linger
         self.more(now)
 
     def more(self, now: float) -> None:
-        """Something has come, and more may."""
+        """A piece has come, and more may follow."""
         self._deadline.set(min(now + self._timeouts.linger_silence, self._end))
 
     def is_over(self, dropped: int) -> bool:
-        """Whether it is enough, after so many bytes more."""
+        """Whether to stop reading, after so many more bytes."""
         self._left -= dropped
         return self._left <= 0

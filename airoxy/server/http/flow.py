@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 from airoxy.server.turns import AT_ONCE, NOBODY, Turns
 
-#: A read that brings so much (bytes) is the only one of its key in a turn of the loop, where others
-#: use it, too: what many connections bring together takes as long as it is large.
+#: After a read of so many bytes a key reads nothing else in this turn of the loop, if other keys
+#: use the loop, too: large reads of many connections would make one long turn.
 LARGE = 32 * 1024
-#: How often it is looked whether a client has left whose bytes are not read (seconds).
+#: How often a connection that is not read is checked for its client's end (seconds).
 _LOOK = 1.0
 _LEFT = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 

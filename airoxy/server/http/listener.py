@@ -25,9 +25,9 @@ TIMEOUTS = Timeouts()
 #: Seconds between two accept(): far more than it takes another worker to wake, and far less than a
 #: client notices.
 PAUSE = 0.001
-#: So many connections are accepted in one turn of the loop.
+#: Most connections that are accepted in one turn of the loop.
 AT_ONCE = 4
-#: What closes a connection that is refused: it costs nothing more, and nobody waits for it.
+#: SO_LINGER of a refused connection: a reset, after which the kernel keeps nothing of it.
 _RESET = struct.pack("ii", 1, 0)
 #: Seconds between two accept() where descriptors or memory have run out; clients wait in the
 #: kernel's queue.
@@ -117,9 +117,9 @@ class Acceptor:
     all, and keep them for as long as their clients do. This works with any listening socket, one
     from systemd included.
 
-    In one turn of the loop a few connections are accepted, and one TLS handshake begins, for which
-    its client has spoken first: it takes about a millisecond, and what many clients begin together
-    must not hold up those who are in.
+    In one turn of the loop a few connections are accepted, and at most one TLS handshake begins,
+    once its client has sent something: a handshake takes about a millisecond, and those of many new
+    clients must not delay the requests of the others.
     """
 
     def __init__(

@@ -21,19 +21,19 @@ from airoxy.server.http.runner import Runner
 from airoxy.server.http.states import GONE, HAS_BODY, Cycle
 from airoxy.upstream.exchange import Exchange
 
-#: Of a body that nobody waits for at the moment so much is taken in (bytes).
+#: How much of a body is read while nothing is waiting for it (bytes).
 HIGH_WATER = 64 * 1024
-#: With each second of that, so much more: the end of a client that has left is behind what its
-#: kernel still has to send, 4 MiB as a rule. And the most in all (bytes).
+#: How much more is read with each second of that, and the most in all (bytes). The end of a client
+#: that has left only shows behind what its kernel still has to send, 4 MiB as a rule.
 _MORE_WATER, _MOST_WATER = 2 * 1024 * 1024, 32 * 1024 * 1024
-#: Up to this many bytes are put together when all are there, more as they come.
+#: Bodies up to this size are joined when they are complete, larger ones as they arrive (bytes).
 _SMALL = 1024 * 1024
-#: Of a body that is streamed through so much is handed on at once (bytes).
+#: Largest piece of a streamed body that is handed on at once (bytes).
 _PIECE = 256 * 1024
 
 
 class ClientLeft(Exception):
-    """The client has closed its connection; nobody's fault, and nobody is to be answered."""
+    """The client has closed its connection: no error, and there is nobody to answer."""
 
 
 class Inlet(Protocol):

@@ -15,7 +15,7 @@ from airoxy.server.http.errors import last_answer
 
 #: Of TLS 1.2 what Mozilla's "intermediate" has, less finite fields; TLS 1.3 has none that is weak.
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
-#: To who speaks plain HTTP here.
+#: The answer to a client that speaks plain HTTP on this port.
 HINT = "This port speaks TLS; begin the base URL with https://"
 
 
@@ -49,9 +49,9 @@ class Talk(ssl.SSLObject):
     _failure: ssl.SSLError | None = None
 
     def do_handshake(self) -> None:
-        """uvloop drops what is to be sent when this fails: OpenSSL's alert, and our hint. So it is
-        told to send and wait, and hears of the failure with the client's next word, or when time
-        is up."""
+        """When this raises, uvloop drops what is still to be sent: OpenSSL's alert, and our hint.
+        So the first failure asks for more input instead, which sends both; it is raised when the
+        client sends something more, or at the handshake's time limit."""
         if self._failure:
             raise self._failure
         try:
@@ -67,8 +67,8 @@ class Talk(ssl.SSLObject):
             raise ssl.SSLWantReadError from None
 
     def unwrap(self) -> Any:
-        """Our last word is said; a client with an idle connection would give its own only when it
-        looks there again, and the transport would wait for it."""
+        """Sends our close_notify and does not wait for the client's, which comes only when the
+        client uses its idle connection again."""
         try:
             return super().unwrap()
         except ssl.SSLWantReadError:

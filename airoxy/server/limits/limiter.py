@@ -2,11 +2,11 @@
 is chosen for them.
 
 Invariant: the most that a request can use is held for it before anything is sent, and replaced by
-what it did use before its client has the end of the answer, so that requests one after the other
-are never in each other's way. What was spent is what the database says and what is on its way
-there. The latter is read first: a row that arrives between the two reads is counted twice for a
-moment, and never missed. Nobody is refused for such a moment: while a cost is on its way, a refusal
-is decided anew.
+its real use before its client has the end of the answer, so that a request is never refused for
+the one before it. Spending is the sum of what the database has and what is still being written. The
+latter is read first: a row that is committed between the two reads is counted twice for a moment,
+and never missed. Such a moment refuses no request: while a cost is being written, a refusal is
+decided again.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ Body = bytes | bytearray | AsyncIterator[bytes]
 Headers = list[tuple[bytes, bytes]]
 T = TypeVar("T")
 
-#: How often a refusal is decided anew while a cost is on its way to the database, and how long
-#: after each other (s): together longer than the writer takes for a commit on a busy machine.
+#: How often a refusal is decided again while a cost is being written, and the pause between (s):
+#: together longer than the writer takes for a commit on a busy machine.
 LOOKS, LOOK_AGAIN = 50, 0.01
 
 _NOTHING: Mapping[str, int] = {each.name: 0 for each in PERIODS}

@@ -28,9 +28,9 @@ from airoxy.store.usage import requests
 
 log = logging.getLogger(__name__)
 
-#: A client is not kept waiting for a disk that does not answer (seconds).
+#: How long an answer may wait for the database to note an id (seconds).
 PATIENCE = 1.0
-#: So many ids are looked up at a stretch (a millisecond).
+#: Ids that are looked up in one step (about a millisecond).
 _AT_ONCE = 200
 
 

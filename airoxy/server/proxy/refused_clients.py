@@ -1,7 +1,7 @@
-"""Clients without a valid key, told in the journal so that fail2ban can shut them out.
+"""Clients without a valid key, noted in the journal so that fail2ban can shut them out.
 
-Invariant: nobody fills the journal by knocking: a worker writes at most LINES a minute for an
-address and MOST_LINES in all, and then how many it has left out.
+Invariant: nobody can fill the journal: a worker writes at most LINES a minute for an address and
+MOST_LINES in all, and then how many it has left out.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ log = logging.getLogger(__name__)
 
 LINES, MOST_LINES = 10, 100
 _MINUTE = 60.0
-#: So many addresses are remembered as they are told.
+#: Addresses that are remembered in the form in which they are written to the journal.
 _ADDRESSES = 4096
 
 
 @dataclass
 class RefusedClients:
-    """Behind a proxy that is trusted the client's address is what that proxy says. `count` is
-    called for each."""
+    """Behind a trusted proxy the client's address is the one that the proxy gives. `count` is
+    called for each refusal."""
 
     trusted: tuple[Network, ...]
     count: Callable[[], object]
