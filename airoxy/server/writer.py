@@ -108,9 +108,9 @@ class Writer:
             self.dropped += 1
             self._free([slot])
             return
-        self._queue.append(_Task(row, None, committed, slot))
         if not counted:
             self._uncounted.append((row, slot))
+        self._queue.append(_Task(row, None, committed, slot))
         self._wake()
 
     def used(self, token_id: int, now_ns: int) -> None:
@@ -151,8 +151,10 @@ class Writer:
             self._work.clear()
             if not self._stopping:
                 time.sleep(GATHER)
+            # Rows that come from now on have to wait: none is committed that is not counted.
+            ready = len(self._queue)
             self._count()
-            if self._commit():
+            if self._commit(ready):
                 pause = FIRST_PAUSE
             elif self._stopping and time.monotonic() > self._deadline:
                 log.error("%d log rows are lost: %s", self.backlog, self.trouble)
@@ -179,12 +181,13 @@ class Writer:
         if self._unwritten:
             self._unwritten.count([slot for _, slot in uncounted])
 
-    def _commit(self) -> bool:
-        """One transaction; False if the database refused for now and all of it must wait."""
+    def _commit(self, ready: int) -> bool:
+        """One transaction, of the first of what is `ready`; False if the database refused for now
+        and all of it must wait."""
         used, self._used = self._used, {}
         latest, self._latest = self._latest, {}
         try:
-            self._write(used, latest.values())
+            self._write(ready, used, latest.values())
         except _PASSING as error:
             self._used, self._latest = used | self._used, latest | self._latest
             self._in_trouble(f"The database cannot be written: {error}")
@@ -200,10 +203,10 @@ class Writer:
         self._out_of_trouble()
         return True
 
-    def _write(self, used: dict[int, int], latest: Iterable[Operation]) -> None:
+    def _write(self, ready: int, used: dict[int, int], latest: Iterable[Operation]) -> None:
         db = self._db
         # By index: others append meanwhile, and that ends an iteration over a deque.
-        batch = [self._queue[i] for i in range(min(self._at_once, len(self._queue)))]
+        batch = [self._queue[i] for i in range(min(self._at_once, ready))]
         with transaction(db):
             self._append([(task.row, task.slot) for task in batch if task.row])
             done = [self._operate(task) for task in batch if task.operation]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -200,6 +201,23 @@ def test_the_row_that_an_operation_has_written_is_counted_when_it_is_committed(
     writer.close()
     ((_, counts),) = [each for each in metric_counters.read() if each[1].requests]
     assert (counts.requests, counts.sums["cost_nanousd"]) == (1, 0)
+
+
+def test_a_row_that_comes_while_others_are_counted_is_not_committed_before_it_is_counted(path):
+    counted: list[Row] = []
+    late_was_counted: list[bool] = []
+    late = row(2)
+
+    def count_rows(rows: Sequence[Row], dropped: int) -> None:
+        if not counted:
+            writer.row(late, committed=lambda: late_was_counted.append(late in counted))
+        counted.extend(rows)
+
+    writer = Writer(connect(path), count=count_rows)
+    writer.row(row(1))
+    writer.close()
+    assert late_was_counted == [True]
+    assert counted == [row(1), late]
 
 
 def test_dropped_rows_are_counted(path, metric_counters, caplog):
