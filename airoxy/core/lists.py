@@ -1,4 +1,4 @@
-"""One list made of what several accounts have, in the API's order: the newest comes first."""
+"""Merges the lists of several accounts into one, in the API's order: the newest item first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote_plus
 
 from airoxy.errors import InvalidInput
 
-#: So many are asked of an account at least, because some of them may be another key's.
+#: Least number of items to ask an account for, because some may be another key's.
 _AT_ONCE = 100
 #: How many items a list has where the request does not say.
 DEFAULT_LIMIT = 20
@@ -67,7 +67,7 @@ def write_query(query: ListQuery) -> bytes:
 
 
 class Item(NamedTuple):
-    """One thing, and where it stands in its account: on which page, and as which of it."""
+    """An item of a list, and where its account has it: the page, and the place on that page."""
 
     document: Any
     id: str
@@ -78,7 +78,7 @@ class Item(NamedTuple):
 
 @dataclass
 class Source:
-    """What is known of one account's list: `items` are those to be shown, `next` is where the
+    """One account's list as far as it was read: `items` are to be shown, `next` is where the
     following page begins, and `done` says that there is none."""
 
     token_id: int

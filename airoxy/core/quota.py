@@ -14,12 +14,12 @@ from airoxy.core.answers.retry import unix_time
 
 _PREFIX = b"anthropic-ratelimit-unified-"
 _FIELD = re.compile(rb"([\w.-]{1,40})-(utilization|reset)")
-#: Behind it stands the family of models that a window such as 7d_opus is about.
+#: Separates a window's length from the family of models that it is about, as in 7d_opus.
 _FAMILY = "_"
 #: In `spare_until`: every model.
 EVERY_FAMILY = ""
 _MOST_WINDOWS = 16
-#: Of a model's name, which comes from a client.
+#: Most words of a model's name that are read, because names come from clients.
 _MOST_WORDS = 8
 
 
@@ -31,7 +31,7 @@ class QuotaWindow(NamedTuple):
 
 
 def read_windows(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, QuotaWindow]:
-    """By name: 5h, 7d, 7d_opus. Nothing where there are none."""
+    """The windows by name (5h, 7d, 7d_opus); empty if the headers have none."""
     told = tuple([header for header in headers if header[0].startswith(_PREFIX)])
     return _windows(told) if told else {}
 

@@ -1,9 +1,9 @@
-"""The tokens of a pool in the order in which they are used: what is next is found without looking
-at all of them.
+"""The tokens of a pool in the order of their use, so that the next one is found without looking at
+all of them.
 
 Invariant: `first` gives what `core.pool.choose` would choose of the ready tokens with the highest
-priority. An entry's time is only a lower limit for when its token was used last or will be ready,
-since other processes use tokens too; it is corrected when it comes to the front.
+priority. An entry's time is a lower limit of when its token was last used or will be ready, since
+other processes use tokens too; it is corrected when the entry comes to the front.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from itertools import count
 
 from airoxy.core.pool import Token, affinity
 
-#: A token that is not ready is looked at again after this at the latest (seconds): what it waits
-#: for may have been cleared.
+#: The longest time until a token that is not ready is checked again (seconds), since its cooldown
+#: may be cleared early.
 LONGEST_REST = 5.0
-#: So many of a conversation's tokens are remembered, for so many conversations.
+#: How many tokens are remembered for a conversation, and for how many conversations.
 _RANKED, _SESSIONS = 4, 4096
 
-#: When something last happened or will happen, the token's id, and the stamp of its latest entry.
+#: The time of the last use or of being ready, the token's id, and the stamp of its latest entry.
 _Entry = tuple[float, int, int]
 
 

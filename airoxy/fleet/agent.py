@@ -1,6 +1,6 @@
 """The agent: carries rows between this host's database and the fleet's PostgreSQL.
 
-It is a process of its own. What it is late with, or cannot do, delays no request.
+It is a process of its own, so that its delays and failures delay no request.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from airoxy.store.schema import data_version, transaction
 
 log = logging.getLogger(__name__)
 
-#: How often it looks whether something was changed here (seconds).
+#: How often this host's database is checked for changes (seconds).
 LOOK = 0.05
-#: How often rows are shipped, and how often shared rows are asked for without being told (seconds).
+#: How often rows are shipped, and how often shared rows are read without a notification (seconds).
 SHIP, POLL = 1.0, 5.0
 #: How often limits are divided (seconds).
 DIVIDE = 1.0

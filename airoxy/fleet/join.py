@@ -33,9 +33,9 @@ _PATIENCE = 15.0
 
 @dataclass
 class Entry:
-    """A host that is about to join: `first` makes the fleet; `key` is that of the fleet's tokens,
-    `own_key` that of this host's, where it is in no file; `anew` is for one that has another's
-    identity; `running` says whether its server runs."""
+    """A host that is about to join. `first` makes the fleet; `key` encrypts the fleet's tokens, and
+    `own_key` this host's, if that key is not in a file; `anew` is for a host that has the identity
+    of another one; `running` says whether its server runs."""
 
     db: apsw.Connection
     postgres: Postgres

@@ -1,7 +1,7 @@
-"""Leases of refreshes, from and to PostgreSQL: a row that only its holder gives back.
+"""Leases of refreshes in PostgreSQL: a row that only the host that holds it gives back.
 
-Invariant: a host gets one only when it has the token as the fleet has it, and gives it back only
-when the fleet has what came of it.
+Invariant: a host gets a lease only if it has the fleet's newest version of the token, and gives it
+back only once the fleet has the result.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def serve(db: apsw.Connection, postgres: Postgres) -> None:
-    """Get what is wanted, and give back what has ended."""
+    """Get the leases that are wanted, and give back those that have ended."""
     member = membership(db)
     for lease in leases.all_leases(db):
         if member is None:
@@ -32,7 +32,7 @@ def serve(db: apsw.Connection, postgres: Postgres) -> None:
         elif lease.state == "ended" and not leases.was_asked(db, lease.token_id):
             _give_back(db, postgres, member, lease)
         elif lease.state == "ended" or not _lives(lease.process):
-            _bury(db, postgres, member, lease)
+            _end_interrupted(db, postgres, member, lease)
 
 
 def _get(db: apsw.Connection, postgres: Postgres, member: Membership, lease: FleetLease) -> None:
@@ -51,9 +51,9 @@ def _get(db: apsw.Connection, postgres: Postgres, member: Membership, lease: Fle
         if newer:
             postgres.run("DELETE FROM airoxy.leases WHERE token_id = %s", (lease.token_id,))
     if newer:
-        sync.pull_all(db, postgres)  # who wants it sees that the token is another one now
+        sync.pull_all(db, postgres)  # the process that wants it sees that the token has changed
     elif given:
-        # Where nobody wants it any more it is `ended` by now, and given back in the next turn.
+        # If it is no longer wanted, it is `ended` by now, and given back in the next turn.
         leases.hold(db, lease)
 
 
@@ -69,9 +69,11 @@ def _give_back(
     leases.forget(db, lease)
 
 
-def _bury(db: apsw.Connection, postgres: Postgres, member: Membership, lease: FleetLease) -> None:
-    """Its process has died, or knows of no answer. If the refresh token may be spent, nobody else
-    may try it."""
+def _end_interrupted(
+    db: apsw.Connection, postgres: Postgres, member: Membership, lease: FleetLease
+) -> None:
+    """End a lease whose process has died or got no answer. If the refresh token may be spent, no
+    other host may try it."""
     if not leases.was_asked(db, lease.token_id):
         leases.withdraw(db, lease.token_id, lease.process)
         return

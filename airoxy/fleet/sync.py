@@ -1,7 +1,7 @@
 """Shared rows (keys, tokens, resources, cooldowns) on their way between a host and its fleet.
 
-Invariant: versions are given in the order of commits, under one lock, so that who has seen version
-n has seen all up to n.
+Invariant: versions are given in the order of commits, under one lock, so that a host that has seen
+version n has seen all up to n.
 """
 
 # ruff: noqa: S608  (the SQL is put together from this file's own words)
@@ -18,7 +18,7 @@ from airoxy.store.fleet import membership, shared
 from airoxy.store.fleet.shared import Arrived, Changed
 from airoxy.store.schema import snapshot, transaction
 
-#: Whose changes the audit trail has of what arrives here.
+#: Whom the audit trail names for changes that come from other hosts.
 OTHERS = Actor("fleet", via="another host")
 #: Rows of one transaction.
 AT_ONCE = 500

@@ -19,10 +19,11 @@ from airoxy.upstream.response import UpstreamResponse
 #: Above this much unread body the socket is left alone until the reader has caught up; one read
 #: of the event loop (256 KiB) may come on top.
 HIGH_WATER = 256 * 1024
-#: Where the loop is shared, so much of an answer is looked at at once (bytes). A stream's events in
-#: chunks of their own take some 10 ns a byte.
+#: How much of an answer is parsed at once while other keys use the loop, too (bytes). A stream's
+#: events in chunks of their own take some 10 ns a byte.
 SLICE = 32 * 1024
-#: And no more, where so much waits for its reader, who would take all of it in one turn (bytes).
+#: Nothing more is parsed while so much waits for the reader, which would take it all in one turn
+#: (bytes).
 _ENOUGH = 64 * 1024
 _UNIT = 8 * 1024
 

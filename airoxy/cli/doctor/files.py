@@ -1,7 +1,8 @@
 """Checks of the database's directory, files and disk: owners, modes, room.
 
 Invariant: nothing is repaired through a link, and outside the package's own directory only files in
-a directory that belongs to airoxy: a wrong path in the configuration must not cost a system file.
+a directory that belongs to airoxy, so that a wrong path in the configuration damages no system
+file.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from airoxy.cli.system.owner import user_name
 from airoxy.cli.system.system import ask
 from airoxy.errors import AiroxyError
 
-#: Above a day's log of a busy installation, and what SQLite needs to write anything at all (bytes).
+#: Free space that is warned of (more than a busy day's log), and that is a failure (SQLite needs it
+#: to write anything at all), in bytes.
 _LITTLE, _NEXT_TO_NOTHING = 500 << 20, 20 << 20
 
 

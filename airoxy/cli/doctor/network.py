@@ -16,8 +16,8 @@ from airoxy.config import UpstreamSettings
 from airoxy.errors import AiroxyError
 from airoxy.views.times import span
 
-#: A clock that is off by this much (seconds) is odd, and by that much makes tokens expire too late
-#: and certificates invalid.
+#: Differences of the clock (seconds) that are warned of, and that are a failure: tokens are
+#: refreshed too late, and certificates seem invalid.
 _ODD, _WRONG = 60, 300
 _TIMEOUT = 15.0
 

@@ -59,7 +59,7 @@ def _restart() -> str:
 
 
 def health(installation: Installation) -> Iterator[Finding]:
-    """The server answers, with this program's version, and has nothing to complain about."""
+    """The server answers, has this program's version, and reports no trouble."""
     own = own_server(installation.config.tls)
     if not installation.has_units:
         host = installation.config.hosts[0] if installation.config.hosts else "::"

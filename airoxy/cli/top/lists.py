@@ -13,15 +13,15 @@ from airoxy.views.times import local_time, span
 
 Row = Mapping[str, Any]
 _GAP = 2
-#: From this share on a limit is near.
+#: The used share at which a limit is coloured as near.
 _NEAR = 0.8
-#: Less than this has no room for a line of help.
+#: Below this height the line of help is left out.
 _LEAST_HEIGHT = 8
 
 
 class ListColumn(NamedTuple):
-    """`width` is negative for numbers, which are sorted downwards; with room it grows up to `most`.
-    What has the highest `rank` is left out first."""
+    """`width` is negative for numbers, which are sorted downwards; if there is room, it grows up to
+    `most`. Columns with the highest `rank` are left out first."""
 
     head: str
     width: int

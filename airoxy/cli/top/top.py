@@ -1,8 +1,8 @@
-"""`airoxy top`: what goes on, live, in the terminal.
+"""`airoxy top`: a live view of requests, keys and tokens in the terminal.
 
 Invariant: it changes nothing. The database is read when it has changed, and the server is asked in
-a thread of its own, so that a key that is typed is handled at once; a service that does not run is
-not asked, since that would start it.
+a thread of its own, so that a typed key takes effect at once; a service that does not run is not
+asked, since that would start it.
 """
 
 from __future__ import annotations
@@ -38,14 +38,15 @@ if TYPE_CHECKING:
 
 #: How often the screen is drawn, and the server asked (seconds).
 _DRAW, _ASK = 0.5, 1.0
-#: The rate is that of so many seconds.
+#: The span over which the rate is averaged (seconds).
 _WINDOW = 10.0
-#: What no commit tells, such as the end of a cooling, is seen after so many seconds.
+#: How often the database is read without a commit, for changes such as the end of a cooldown
+#: (seconds).
 _STALE = 5.0
-#: Errors are looked for among the last so many requests.
+#: Errors are looked for among this many of the last requests.
 _BACK = 5000
 _ERRORS = 50
-#: So many of the newest requests are listed.
+#: How many of the newest requests are listed.
 _REQUESTS = 1000
 
 _DESCRIPTION = (
@@ -84,7 +85,7 @@ def _run(context: Context, args: Namespace) -> None:
 
 
 class Watch:
-    """What the database has to show, as fresh as it is."""
+    """The part of the screen that comes from the database, read again when it has changed."""
 
     def __init__(self, context: Context, *, here: bool = False) -> None:
         self._context = context
@@ -105,7 +106,7 @@ class Watch:
         self._known: dict[str, Any] = {}
 
     def picture(self, health: HealthAnswer | None) -> Picture:
-        """This moment."""
+        """The present state, as it is to be shown."""
         if self._context.reopen_replaced():
             self._begin()
         now, version = self._context.now(), schema.data_version(self._context.database)

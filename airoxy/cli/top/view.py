@@ -1,7 +1,4 @@
-"""What `airoxy top` shows: lines of text that fit a terminal, each with a style.
-
-It does nothing but lay out what it is given, so that a test can read it.
-"""
+"""The overview of `airoxy top` as lines of text that fit a terminal, each with a style."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from airoxy.views.times import local_time, span, time_of_day
 HEAD, GOOD, WARN, BAD, SOFT = "head", "good", "warn", "bad", "soft"
 #: The headings of the tables, and a line before each.
 _FIXED = 6
-#: From this share on a limit is near.
+#: The used share at which a limit is coloured as near.
 _NEAR = 0.8
 
 Row = Mapping[str, Any]
@@ -32,9 +29,9 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Picture:
-    """One moment, shown in `zone`. `rate` is in requests per second; of tokens there is the `state`
-    in words; all sums are today's, and so is a key's `limit` (None: none). `health` is None until
-    somebody was asked."""
+    """Everything that the screen shows at one moment; times are in `zone`, `rate` is in requests
+    per second. Tokens have their `state` in words. Sums are today's, and so is a key's `limit`
+    (None: none). `health` is None until the server was asked."""
 
     now: float
     health: HealthAnswer | None
@@ -43,11 +40,11 @@ class Picture:
     tokens: Sequence[Row]
     keys: Sequence[Row]
     errors: Sequence[Row]
-    #: The newest, and all there is to know of the tokens.
+    #: The newest requests, and the full rows of the tokens, for the views of their own.
     requests: Sequence[Row] = ()
     token_rows: Sequence[Row] = ()
     zone: datetime.tzinfo = datetime.UTC
-    #: All but `health` is of all hosts of a fleet, unless they cannot be asked.
+    #: Everything but `health` is of all hosts of the fleet, unless they cannot be asked.
     is_fleet: bool = False
     fleet_trouble: str = ""
 

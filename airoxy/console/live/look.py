@@ -16,11 +16,12 @@ from airoxy.store import schema
 from airoxy.store.console import api_tokens, sessions
 from airoxy.store.usage import requests
 
-#: Rows of one look; of more the newest are told.
+#: Most rows of one look; of more than that only the newest are shown.
 MOST_ROWS = 200
-#: The rate is that of so many seconds.
+#: The span over which the rate is averaged (seconds).
 _WINDOW = 10.0
-#: What no commit tells, such as the end of a session or a new day, is seen after so many seconds.
+#: How often the database is read without a commit, for changes such as the end of a session or a
+#: new day (seconds).
 _STALE = 5.0
 
 
@@ -46,7 +47,7 @@ class Moment:
     #: Requests that ended in a second.
     rate: float | None = None
     today: Mapping[str, Any] | None = None
-    #: Who may look on.
+    #: The sessions and API tokens that are still valid.
     allowed: Watchers = _NOBODY
 
 
@@ -61,7 +62,7 @@ class Look:
         self._known: Moment | None = None
 
     def forget(self) -> None:
-        """Nobody has looked for a while."""
+        """Forget the last look, because there was no view for a while."""
         self._version = self._known = None
         self._ends.clear()
 

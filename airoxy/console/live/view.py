@@ -1,4 +1,4 @@
-"""A view of what goes on: whose it is, and what it shows."""
+"""One open view of the live feed: its owner, and what it shows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from airoxy.console.visitor import Visitor
 from airoxy.store.usage.requests import Filter
 
-#: Why a view ends; after the last one a browser does well to come again.
+#: Why a view ends; only after the last of these a browser should reconnect.
 LOGGED_OUT, REPLACED, CLOSING = "logged_out", "replaced", "closing"
 
 _ANY = Filter()
@@ -19,8 +19,8 @@ _ages = itertools.count()
 
 @dataclass(eq=False)
 class View:
-    """What one of them sees: `numbers`, and `rows` of the usage log that are `wanted`, those of
-    `missed` and then those after the id `position`. `over` says why it has ended."""
+    """`numbers`, and `rows` of the usage log that are `wanted`: first `missed`, then those after
+    the id `position`. `over` says why the view has ended."""
 
     visitor: Visitor
     numbers: bool = True

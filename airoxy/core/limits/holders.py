@@ -9,12 +9,12 @@ from airoxy.core.limits.table import Limits
 
 #: The built-in group that every key is in, besides its own.
 EVERYBODY = 1
-#: The number of a group among all whose use is counted: its id with this added. A key's is its id.
+#: Keys and groups are counted under one number: a key's id, or a group's id with this added.
 GROUPS_FROM = 1 << 40
 
 
 class Holder(NamedTuple):
-    """Whose use is counted, by its number; `subject` begins the sentence of a refusal."""
+    """A key or group whose use is counted under `number`; `subject` begins a refusal's sentence."""
 
     number: int
     subject: str
@@ -34,8 +34,8 @@ def of_group(group_id: int, name: str, limits: Limits) -> Holder:
 
 @dataclass(frozen=True, slots=True)
 class KeyLimits:
-    """All limits that hold for a key. `holders` have them, the key first; `metered` are those of
-    whom something is counted. Each of `networks` is a list of which a client must be in one."""
+    """All limits that apply to a key. `holders` have them, the key first; for `metered` something
+    is counted. The client must be in one network of each list in `networks`."""
 
     holders: tuple[Holder, ...]
     metered: tuple[Holder, ...]
@@ -46,7 +46,7 @@ class KeyLimits:
     #: Whether only certain models may be used, and whether there is something to hold.
     choose_models: bool
     hold: bool
-    #: Those of whom money is counted.
+    #: The holders with a limit on money.
     spending: tuple[Holder, ...]
 
     @classmethod

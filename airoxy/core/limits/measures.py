@@ -16,16 +16,16 @@ from airoxy.core.limits.units import moment
 
 #: The seconds of a minute, in which requests and tokens are counted.
 MINUTE = 60
-#: When to ask again where only running requests are in the way: nobody knows when they end (s).
+#: `retry-after` of a request that has to wait for running requests, whose end is unknown (seconds).
 SOON = 5
-#: And where this host waits for a larger share; what is left to a fleet is divided anew by then.
+#: The same while this host waits for a larger share: limits are divided again by then.
 SHARE_SOON = 2
 
 
 class Period(NamedTuple):
-    """A span of the calendar in which money is counted: the first day of the one that a day is in,
-    and the Unix time at which the one ends that a Unix time is in, in a time zone. `of` says of a
-    sum what it is for."""
+    """A calendar period in which money is counted. `first` gives the first day of the period that
+    a day is in, `end` the Unix time at which the period of a Unix time ends in a time zone. `of`
+    follows a sum in a sentence."""
 
     name: str
     present: str
@@ -46,7 +46,7 @@ PERIODS = (DAY, WEEK, MONTH, TOTAL)
 
 @lru_cache(maxsize=1024)
 def _whole(limit: int) -> HostShare:
-    """Of a host that is alone."""
+    """The share of a host that is not in a fleet."""
     return HostShare(limit, limit)
 
 
@@ -78,8 +78,8 @@ class Use(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """Why not, and until when (Unix time). `spent`: it is about money; `final`: no request that
-    ends can change it."""
+    """Why a request is refused, and until when (Unix time). `spent`: a limit on money is reached;
+    `final`: the end of running requests will not change that."""
 
     message: str
     until: float
@@ -88,9 +88,9 @@ class Refusal(NamedTuple):
 
 
 class Measure(Protocol):
-    """`name` is what the shares of a fleet's hosts are called, none of which is under `least`;
-    `field` is what the use is called in JSON, empty where the usage log does not tell it; `costs`:
-    it counts only for requests that cost something."""
+    """`name` names the shares of a fleet's hosts, each at least `least`; `field` is the name of the
+    use in JSON, empty if the usage log does not tell it; `costs`: only requests that cost something
+    are counted."""
 
     @property
     def name(self) -> str: ...

@@ -1,8 +1,8 @@
 """Whether one more request of a client key is within its limits, and those of its groups.
 
 Invariant: a request is let in while what is counted and what is held for others is below each
-limit. What is held is never less than what those requests will count, so however many come at
-once, a limit is passed by one request's worth at the most.
+limit. What is held is never less than what those requests will count, so a limit is exceeded by one
+request at most, however many come at once.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ _MEASURED = tuple((limit.name, limit.measure) for limit in LIMITS if limit.measu
 def refusal(
     limits: Limits, use: Use, now: float, *, costs: bool, rates: bool = True
 ) -> Refusal | None:
-    """Of the limits that are reached the one that opens last. `costs`: the request is one of those
-    that cost money and tokens; others are held against requests alone. Without `rates` it is among
-    the requests already. Its message has no subject."""
+    """The refusal by the limit that opens last, if any limit is reached; its message has no
+    subject. `costs`: the request costs money and tokens, otherwise only limits on requests apply.
+    Without `rates` these do not apply, because the request is counted already."""
     found: Refusal | None = None
     for name, measure in _MEASURED:
         most = getattr(limits, name)
         if most is None or not (costs if measure.costs else rates):
             continue
         refused = measure.refuse(most, use, now)
-        # Of two that open at the same time money says more, and of that the longer period.
+        # If two open at the same time, money goes first, and of money the longer period.
         if refused and (found is None or _rank(refused) >= _rank(found)):
             found = refused
     return found
@@ -37,7 +37,7 @@ def refusal(
 def first_refusal(
     holders: Iterable[Holder], decide: Callable[[Holder], Refusal | None]
 ) -> Refusal | None:
-    """Of what is decided of each the refusal that opens last, which names whose limit it is."""
+    """The refusal of a key or its groups that opens last; its message names whose limit it is."""
     found: Refusal | None = None
     for holder in holders:
         refused = decide(holder)

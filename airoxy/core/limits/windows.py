@@ -15,7 +15,7 @@ Headers = list[tuple[bytes, bytes]]
 
 UNIFIED = b"anthropic-ratelimit-unified-"
 _ORGANISATION = b"anthropic-organization-id"
-#: Shares of a limit from which on there is a warning.
+#: Used shares of a limit at which clients are warned.
 _THRESHOLDS = (0.95, 0.75)
 #: Claude Code knows two windows by their names: the shorter stands for a day, the longer for the
 #: nearest limit of a longer period.

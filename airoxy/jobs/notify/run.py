@@ -1,4 +1,4 @@
-"""One run: what holds now is noted if it is news, and what waits is sent."""
+"""One run of the timer: new warnings are noted in the database, and those that wait are sent."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from airoxy.views.times import rfc3339
 log = logging.getLogger(__name__)
 
 Send = Callable[[str, Notify, Document], "str | None"]
-#: While the database takes nothing, that is told so often (seconds).
+#: How often it is reported that the database cannot be written (seconds).
 _UNNOTED = 3600
 
 
 class Delivery(NamedTuple):
-    """By which way a warning went, and why not."""
+    """The way by which a warning was sent, and what went wrong (None: nothing)."""
 
     way: str
     trouble: str | None
@@ -40,8 +40,8 @@ def notify(
     send: Send = send,
     directory: Path | None = None,
 ) -> int:
-    """How many sendings have failed. Where the database takes nothing, `directory` remembers that
-    it was told."""
+    """How many sendings have failed. While the database cannot be written, a file in `directory`
+    remembers that this was reported."""
     ways = settings.ways
     try:
         notices.forget(db, ways, now)
@@ -61,7 +61,7 @@ def notify(
 def deliver(
     document: Document, settings: Notify, ways: Iterable[str], send: Send = send
 ) -> list[Delivery]:
-    """Send it by each of `ways`, whatever becomes of the others."""
+    """Send it by each of `ways`, even if another way fails."""
     deliveries = [Delivery(way, send(way, settings, told(document))) for way in ways]
     for way, trouble in deliveries:
         if trouble:

@@ -20,10 +20,10 @@ from airoxy.server.shared_memory import Record, Region, SharedMemory
 if TYPE_CHECKING:
     from airoxy.store.usage.requests import Row
 
-#: Models that Anthropic has never charged for, because clients make names up; and all that comes
-#: when there is no place left.
+#: The label of models that Anthropic has never charged for (clients make names up), and of
+#: everything that comes when the memory is full.
 OTHER = "other"
-#: Different models, and records (outcomes), that there is place for.
+#: How many models, and how many records (outcomes), the memory has room for.
 MODELS, RECORDS = 128, 8192
 #: Upper bounds of the times (milliseconds); one more bucket is for what takes longer.
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)

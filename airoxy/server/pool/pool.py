@@ -37,27 +37,27 @@ log = logging.getLogger(__name__)
 #: Seconds that a request waits in all for a token of its own or for an overloaded upstream; a
 #: first wait may be as long as SHORT_RETRY.
 PATIENCE = 4.0
-#: Clocks of sleeping and of cooldowns differ by less (seconds).
+#: The clock of sleeping and that of cooldowns differ by less than this (seconds).
 _MARGIN = 0.002
 
 
 @dataclass(slots=True)
 class Wanted:
-    """What a request asks of the pool, and what it has had already."""
+    """What a request asks of the pool, and which tokens it has tried already."""
 
     scope: Scope
     session: bytes | None = None
     pinned: int | None = None
-    #: A conversation was forked from one that this token has served.
+    #: The token that has served the conversation from which this one was forked.
     preferred: int | None = None
-    #: What to raise where the pinned token cannot serve.
+    #: What to raise if the pinned token cannot serve.
     unavailable: Callable[[], AiroxyError] | None = None
-    #: The only tokens are those of this pool; None is all of them.
+    #: Only tokens of this pool may be used; None allows all.
     pool: str | None = None
     tried: frozenset[int] = frozenset()
     refreshed: frozenset[int] = frozenset()
     waited: float = 0.0
-    #: The token with which it runs, where that has a limit of its own.
+    #: The token that is in use, if it has limits of its own.
     runs_with: Token | None = None
 
     @property

@@ -12,9 +12,9 @@ from airoxy.core.token_queue import TokenQueue
 from airoxy.server.pool.token_limits import TokenLimits
 from airoxy.server.pool.token_state import TokenState
 
-#: After so many tokens that are ready, but not for a scope, that scope gets a queue of its own.
+#: Passing over this many ready tokens gives a scope a queue of its own.
 _MOST_PASSED = 32
-#: So many scopes have one; their names may come from clients.
+#: Most scopes with a queue of their own; their names may come from clients.
 _MOST_QUEUES = 32
 
 _Name = tuple[str | None, Scope]

@@ -24,7 +24,7 @@ SLOTS = 4096
 _COOLDOWNS = 16
 #: Families of models for which a token can be spared at once.
 _SPARED = 4
-#: So long a deactivation holds without the database, and so long (ns) after it was written there:
+#: How long a deactivation holds before it is written to the database, and after that (nanoseconds):
 #: by then every worker has read it.
 _UNWRITTEN, _WRITTEN = 86_400 * 10**9, 10**9
 

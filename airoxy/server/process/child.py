@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 #: Finish what is running, soon: the service stops.
 LEAVE_SOON = signal.SIGTERM
-#: Finish what is running, at leisure: a successor accepts already.
+#: Finish what is running, without haste: new workers accept connections already.
 LEAVE_LATER = signal.SIGUSR1
 #: Break off what is running.
 LEAVE_NOW = signal.SIGUSR2

@@ -1,8 +1,8 @@
 """Workers whose parent was killed: what systemd has kept of them for the next parent.
 
-The parent stores the shared memory and the control sockets of its workers with systemd. So the
-workers do not notice that it was killed, and go on; the parent that systemd starts then takes them
-over as in a reload.
+The parent stores the shared memory and the control sockets of its workers with systemd. So its
+workers keep running when it is killed, and the parent that systemd starts next takes them over as
+in a reload.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MEMORY, _CONTROL = "memory-", "worker-"
 
 
 def memory_name(layout: str) -> str:
-    """For the memory whose layout has this fingerprint."""
+    """The stored name of a memory whose layout has this fingerprint."""
     return _MEMORY + layout
 
 
@@ -39,8 +39,8 @@ def take_memory(stored: MutableMapping[str, int], layout: Layout) -> SharedMemor
 def take_over(
     stored: MutableMapping[str, int], listeners: list[socket.socket], layout: Layout
 ) -> ParentState | None:
-    """What the parent that was killed has held, if workers of it live. What is not taken from
-    `stored` is closed, but for the memory."""
+    """The state of the parent that was killed, if any of its workers live. Other descriptors in
+    `stored` are closed, except those of memory."""
     workers: dict[int, Worker] = {}
     for name in [each for each in stored if not each.startswith(_MEMORY) or not listeners]:
         fd = stored.pop(name)

@@ -36,10 +36,10 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two signs of life to the parent.
 BEAT = 1.0
-#: So many new objects make the garbage collector look at them. A hundred requests have more than
-#: the usual 700 until they are written, and none leaves garbage: looking took 2 % of each.
+#: The garbage collector's threshold of new objects. A hundred requests have more than the usual 700
+#: until they are written, and leave no garbage: its runs took 2 % of each request.
 MOST_NEW = 3000
-#: Seconds that requests which were broken off have to end.
+#: How long requests that were broken off may take to end (seconds).
 _BREAK_OFF = 2.0
 
 

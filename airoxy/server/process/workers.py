@@ -1,6 +1,6 @@
-"""The workers of a parent as the parent sees them: started, heard, and killed where they hang.
+"""The workers as their parent sees them: started, watched, and killed if they hang.
 
-Invariant: what a worker and its parent tell each other holds between releases, because a reload
+Invariant: the messages between worker and parent mean the same in every release, because a reload
 puts a new parent over old workers. On its control socket a worker sends, one packet each, `ready`,
 `beat STREAMS CONNECTIONS WAITING` (a Load; other releases may send fewer or more figures), `deaf`
 (it accepts no more connections) and `bye` (it only writes its log rows). It leaves when the control

@@ -17,8 +17,8 @@ from airoxy.store.schema import run
 
 
 class Actor(NamedTuple):
-    """Who makes changes: a name; the user id of a person at a terminal; and by what, which is a
-    command, or where another process asks for them."""
+    """Who makes changes: a name, the user id of a person at a terminal, and the command or the
+    other process by which the change was made."""
 
     name: str
     uid: int | None = None

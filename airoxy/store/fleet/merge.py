@@ -1,7 +1,7 @@
-"""The keys and tokens of a host that joins a fleet, beside those that the fleet has.
+"""Merges the keys and tokens of a host that joins a fleet with those of the fleet.
 
-Invariant: a row is the fleet's where both have the same secret, or were made as one; everything
-else that is the host's own stays, with another id or name where the fleet has given it away.
+Invariant: rows with the same secret, or with the same origin, become the fleet's row; all others of
+the host stay, with another id or name if the fleet has it already.
 """
 
 # ruff: noqa: S608  (the SQL is put together from the tables' own words)
@@ -19,9 +19,9 @@ from airoxy.store.fleet.shared import COMMANDED, Fields
 from airoxy.store.limits import sum_spending
 from airoxy.store.schema import run
 
-#: How other tables call the id of a row of these.
+#: The columns by which other tables refer to these.
 _REFERENCES = {"groups": "group_id", "api_keys": "api_key_id", "tokens": "token_id"}
-#: What makes two rows the same one.
+#: The columns by which two rows are recognised as the same.
 _SECRETS = {"api_keys": ("digest",), "tokens": ("token_digest", "refresh_digest")}
 
 

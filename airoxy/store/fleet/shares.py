@@ -1,8 +1,8 @@
-"""What this host may use of each limit of money, rates and concurrency, and what its server has
-used of it, between the server and the agent of a fleet.
+"""This host's share of each limit on money, rates and concurrency, and what its server has used of
+it: the tables between the server and the agent of a fleet.
 
-Invariant: shares are made smaller here before the fleet is told; what the server held when it knew
-of that is in `fleet_held` once `fleet.reported` is `fleet.division`.
+Invariant: a share shrinks here before it shrinks in PostgreSQL. Once `fleet.reported` equals
+`fleet.division`, `fleet_held` has what the server held when it knew of the smaller share.
 """
 
 # ruff: noqa: S608  (the SQL is put together from the tables' own words)
@@ -23,19 +23,20 @@ from airoxy.store.schema import run
 _MEASURES = {limit.column: limit.measure for limit in LIMITS if limit.measure}
 #: The limits by the names of their measures.
 DIVIDED = {limit.measure.name: limit for limit in LIMITS if limit.measure}
-#: Those that are not of money, by their names; they have no period.
+#: The measures of rates and concurrency, by their names; they have no period.
 RATES = {each.name: each for each in _MEASURES.values() if not isinstance(each, Spend)}
 
 
 class DividedLimit(NamedTuple):
-    """Whose limit (the number as a Holder's), and of which measure, by its name."""
+    """A limit: the number of the key or group that has it (as in Holder), and its measure's
+    name."""
 
     number: int
     measure: str
 
     @property
     def least(self) -> int:
-        """What every host has of it."""
+        """The least share of any host."""
         return RATES[self.measure].least if self.measure in RATES else 0
 
 
@@ -50,7 +51,7 @@ class InMemory(NamedTuple):
     running: int = 0
 
     def used(self, measure: str) -> int:
-        """Of money only what is not in the sums."""
+        """The use of a measure; of money only what is not in the daily sums yet."""
         return int(getattr(self, measure if measure in RATES else "held"))
 
 
