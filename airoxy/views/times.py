@@ -82,12 +82,16 @@ def typed_moment(text: str, now: float, option: str, zone: datetime.tzinfo) -> f
     """The Unix time that is meant by `2h` (ago), `2026-11-22`, `2026-11-22T17:30` or `17:30`, all
     in `zone`. Raises InvalidInput."""
     if ago := _AGO.fullmatch(text):
-        return now - int(ago[1]) * UNITS[ago[2]]
+        return max(0.0, now - int(ago[1]) * UNITS[ago[2]])
     try:
         if _CLOCK.fullmatch(text):
             text = f"{day_of(now, zone)}T{text}"
         typed = datetime.datetime.fromisoformat(text)
-        return typed.replace(tzinfo=typed.tzinfo or zone).timestamp()
+        typed = typed.replace(tzinfo=typed.tzinfo or zone)
+        # Nothing is older or newer, and the clocks of every zone know these years.
+        first, last = (datetime.datetime(year, 1, 1, tzinfo=typed.tzinfo) for year in (1971, 9999))
+        typed = min(max(first, typed), last)
+        return typed.timestamp()
     except (ValueError, OverflowError):
         raise InvalidInput(
             f"{option} {text!r}: a moment looks like 2h (ago), 2026-11-22, 2026-11-22T17:30"

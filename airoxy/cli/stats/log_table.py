@@ -49,7 +49,7 @@ def _cost(row: Row) -> str:
 
 def _endpoint(row: Row) -> str:
     """Without what all have in common: "messages", "count_tokens", "batches/msgbatch_…"."""
-    path: str = row["endpoint"]
+    path: str = row["endpoint"].rstrip("/")
     return path.removeprefix("/v1/").removeprefix("messages/")
 
 

@@ -113,8 +113,10 @@ def _models(text: str) -> str:
 
 def _date(text: str) -> datetime.date:
     try:
-        return datetime.datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=datetime.UTC).date()
-    except ValueError:
+        day = datetime.datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=datetime.UTC).date()
+        _ = day + datetime.timedelta(1)
+        return day
+    except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError("a day looks like 2026-11-22") from None
 
 

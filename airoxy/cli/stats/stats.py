@@ -80,7 +80,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
 def _month(text: str) -> datetime.date:
     try:
         month = datetime.datetime.strptime(text, "%Y-%m").replace(tzinfo=datetime.UTC).date()
-        first_of_next_month(month)
+        if month.year < 1970 or not first_of_next_month(month):
+            raise ValueError(text)
         return month
     except ValueError:
         raise argparse.ArgumentTypeError("a month looks like 2026-11") from None

@@ -83,6 +83,11 @@ def test_a_message_cannot_speak_to_the_terminal(db: apsw.Connection, typed: Type
     assert {c for c in typed("logs") if not c.isprintable()} == {"\n"}
 
 
+def test_an_endpoint_that_ends_in_a_slash_is_named(db: apsw.Connection, typed: Typed) -> None:
+    append(db, row(endpoint="/v1/messages/"))
+    assert "  messages  " in typed("logs")
+
+
 def test_who_left_and_what_broke_off_is_seen(db: apsw.Connection, typed: Typed) -> None:
     append(db, row(ending="client_left", status_code=499))
     assert "499 left" in typed("logs")
@@ -128,6 +133,7 @@ def test_filters_choose_and_add_up(db: apsw.Connection, typed: Typed) -> None:
         ("--date", "yesterday"),
         ("--date", "2026-02-30"),
         ("--date", "22.11.2026"),
+        ("--date", "9999-12-31"),
         ("--today", "--date", "2026-11-22"),
         ("--status", "600"),
         ("--status", "429,"),

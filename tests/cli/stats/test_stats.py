@@ -226,6 +226,25 @@ def test_days_are_chosen_by_since_and_until(db: apsw.Connection, typed: Typed) -
     assert requests == [3, 2, 7, 3, 2, 10]
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        ("--since 0001-01-01", 3),
+        ("--since 999999w", 3),
+        ("--until 0001-01-01", 0),
+        ("--since 9999-12-31", 0),
+        ("--until 9999-12-31", 3),
+    ],
+)
+def test_days_before_and_after_all_time_choose_all_or_nothing(
+    db: apsw.Connection, clock: Clock, zone: str, words: str, count: int
+) -> None:
+    append(db, *[row(days_ago(n)) for n in range(3)])
+    typed = Typed(Path(db.filename), clock, timezone=zone)
+    assert typed.json("stats", *words.split())["requests"] == count
+
+
 @pytest.mark.parametrize(
     "words",
     ["--since 2h", "--since 10:30", "--report month --since 2d", "--by day --cache"],
@@ -235,7 +254,7 @@ def test_what_sums_cannot_say_is_an_error(typed: Typed, words: str) -> None:
         typed("stats", *words.split())
 
 
-@pytest.mark.parametrize("month", ["9999-12", "0000-01", "2026-13"])
+@pytest.mark.parametrize("month", ["9999-12", "0000-01", "0001-01", "2026-13"])
 def test_a_month_without_an_end_is_no_month(typed: Typed, month: str) -> None:
     with pytest.raises(SystemExit) as stop:
         typed("stats", "--month", month)
