@@ -23,6 +23,8 @@ _ADVICE = (
     ("another document", "remove the line that is only ---"),
     ("alias", "put a value that begins with * in quotes"),
 )
+#: Bytes of a file; a device in its place may have no end.
+_LARGEST = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,15 @@ def compose(document: Document) -> yaml.Node | None:
     """The file as YAML has it; None where it is empty, or not YAML, which is a mistake. Raises
     FileNotFoundError."""
     try:
-        data = document.path.read_bytes()
+        with document.path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
     except FileNotFoundError:
         raise
     except OSError as error:
         document.complain(None, None, f"cannot be read: {error.strerror}; {_READ_ADVICE}")
+        return None
+    if len(data) > _LARGEST:
+        document.complain(None, None, f"is larger than {_LARGEST >> 20} MiB; name another file")
         return None
     return compose_text(document, data)
 

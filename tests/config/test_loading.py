@@ -210,12 +210,18 @@ def test_a_named_file_that_is_not_there_is_an_error(tmp_path: Path, by: str) -> 
 def test_a_file_that_may_not_be_read_is_an_error(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, mode: str) -> bytes:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)  # root reads everything
+    path = write("")
+    monkeypatch.setattr(Path, "open", refuse)  # root reads everything
     with pytest.raises(ConfigError, match=r"cannot be read: Permission denied; make it a file"):
-        load_config(write(""))
+        load_config(path)
+
+
+def test_a_device_without_an_end_is_no_configuration() -> None:
+    with pytest.raises(ConfigError, match="/dev/zero: is larger than 16 MiB"):
+        load_config(Path("/dev/zero"))
 
 
 def test_a_directory_is_no_configuration(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from airoxy.cli.command import Context, add_json
 from airoxy.cli.tokens.add import free_name
 from airoxy.core.credentials import Credentials, parse
+from airoxy.core.names import printable
 from airoxy.errors import InvalidInput
 from airoxy.store import tokens
 from airoxy.views.terms import TERMS
@@ -56,7 +57,7 @@ def run(context: Context, args: Namespace) -> None:
         _ = context.database  # without rights to it, that is the first error
     files = [read(args.path)] if args.path else [read(path) for path in everywhere()]
     if args.path and files[0].skipped:
-        raise InvalidInput(f"{args.path} {files[0].skipped}.")
+        raise InvalidInput(f"{printable(str(args.path))} {files[0].skipped}.")
     if any(found.credentials for found in files):
         context.warn(TERMS)
     results = [_import(context, found, args.dry_run) for found in files]
@@ -89,10 +90,11 @@ def read(path: Path) -> Found:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         return Found(path, "", None, f"cannot be read: {error.strerror}")
+    found = os.fstat(file)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
+        os.close(file)
+        return Found(path, "", None, "is not a credential file")
     with os.fdopen(file, "rb") as opened:
-        found = os.fstat(opened.fileno())
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
-            return Found(path, "", None, "is not a credential file")
         user = _user(path, found.st_uid)
         if path.parent.name == FILE.parent.name:
             home = path.parent.parent.stat().st_uid

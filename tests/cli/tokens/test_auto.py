@@ -81,6 +81,7 @@ def test_a_link_a_fifo_and_a_huge_file_are_not_read(file, tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     assert auto.read(fifo).skipped == "is not a credential file"
+    assert auto.read(tmp_path).skipped == "is not a credential file"
     file.write_text(login(1) + " " * 2_000_000)
     assert auto.read(file).skipped == "is not a credential file"
 
