@@ -57,28 +57,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except AiroxyError as error:
-        for line in error.message.splitlines():
-            print(f"airoxy: {line}", file=sys.stderr)
+        _complain(*error.message.splitlines())
         return error.exit_status
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of the output (`| head`) has seen enough
         return _give_up_output()
     except UnicodeEncodeError:
-        print("airoxy: A word of the command line is not in UTF-8.", file=sys.stderr)
+        _complain("A word of the command line is not in UTF-8.")
         return EXIT_USAGE
     except OSError as error:
-        if error.filename is not None or error.errno != errno.ENOSPC:
+        if error.filename is not None:  # such as one whose name is too long
+            _complain(f"{os.fsdecode(error.filename)}: {error.strerror}.")
+            return EXIT_FAILED
+        if error.errno != errno.ENOSPC:
             raise
-        print(f"airoxy: The output cannot be written: {error.strerror}.", file=sys.stderr)
+        _complain(f"The output cannot be written: {error.strerror}.")
         return _give_up_output()
     except Exception as error:
         if type(error).__module__ != "apsw":
             raise
-        print(f"airoxy: {_of_the_database(context, error)}", file=sys.stderr)
+        _complain(_of_the_database(context, error))
         return EXIT_FAILED
     finally:
         _tell_changes(context)
+
+
+def _complain(*lines: str) -> None:
+    """With words of the command line and of files in them, which must not speak to a terminal."""
+    from airoxy.core.names import printable
+
+    for line in lines:
+        print(f"airoxy: {printable(line)}", file=sys.stderr)
 
 
 def _prepare_streams() -> None:

@@ -7,6 +7,7 @@ import difflib
 
 import apsw
 
+from airoxy.core.names import printable, without_secrets
 from airoxy.errors import NotFound
 from airoxy.store.schema import run
 
@@ -44,4 +45,5 @@ def _not_found(db: apsw.Connection, table: str, text: str) -> NotFound:
     names = [name for (name,) in run(db, f"SELECT name FROM {table} WHERE removed_at IS NULL")]
     near = difflib.get_close_matches(text, names, 1)
     hint = f"did you mean {near[0]}?" if near else f"`airoxy {command}` shows them."
-    return NotFound(f"There is no {noun} {text}; {hint}")
+    shown = without_secrets(printable(text))
+    return NotFound(f"There is no {noun} {shown}; {hint}")

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TextIO
 
+from airoxy.core.names import printable
+
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _CYAN, _PLAIN = "\033[36m", "\033[0m"
 
@@ -79,17 +81,12 @@ def padded(text: str, width: int, *, right: bool = False) -> str:
 
 def cut(text: str, width: int) -> str:
     """At most `width` columns, without what a terminal takes for a command."""
-    shown = "".join(letter if _is_shown(letter) else "?" for letter in text)
+    shown = printable(text)
     if columns(shown) <= width:
         return shown
     while columns(shown) > width - 1:
         shown = shown[: min(len(shown) - 1, width - 1)]
     return f"{shown}…"
-
-
-def _is_shown(letter: str) -> bool:
-    # Joiners and the like, of which emoji are made, turn no line round.
-    return letter.isprintable() or letter in "\u200d\u200c"
 
 
 def bar(share: float, width: int, out: TextIO) -> str:

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
+from airoxy.core.names import printable
 from airoxy.errors import EXIT_USAGE
 
 _CHOICE = re.compile(r"argument (.+?): invalid choice: (.+?) \(choose from (.*)\)", re.DOTALL)
@@ -44,7 +45,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """One line, the nearest word, and where the usage is."""
-        text = _SECRET.sub(r"\1…", " ".join(self._said(message).split()))
+        text = _SECRET.sub(r"\1…", printable(" ".join(self._said(message).split())))
         end = "" if text.endswith((".", "?", "!")) else "."
         print(f"{self.prog}: {text}{end} See `{self.prog} --help`.", file=sys.stderr)
         raise SystemExit(EXIT_USAGE)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
+from airoxy.core.names import printable
 from airoxy.errors import Conflict, NotFound
 from airoxy.store.schema import run, transaction
 
@@ -81,7 +82,8 @@ def user_id(db: apsw.Connection, name: str) -> int:
     """The id of the one with this name. Raises NotFound."""
     user = find_user(db, name)
     if user is None:
-        raise NotFound(f"There is no user {name}; `airoxy console user list` shows them.")
+        shown = printable(name)
+        raise NotFound(f"There is no user {shown}; `airoxy console user list` shows them.")
     return user.id
 
 

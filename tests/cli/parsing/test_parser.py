@@ -152,6 +152,12 @@ def test_columns_of_tables_align_whatever_the_names(airoxy: Airoxy) -> None:
         ("version 2>&-", 0, ""),
         ("version >/dev/full", 1, "The output cannot be written: No space left on device.\n"),
         ("api-key disable $'\\xff'", 2, "A word of the command line is not in UTF-8.\n"),
+        ("backup /" + "a" * 300, 1, "/" + "a" * 300 + ": File name too long.\n"),
+        ("api-key show $'\\e[31m\\n\\u202e'", 1,
+         "There is no key ?[31m??; `airoxy api-key list` shows them.\n"),
+        (f"api-key show {'ak-' + 'Abc0' * 10}", 1,
+         "There is no key ak-…; `airoxy api-key list` shows them.\n"),
+        ("config check $'/\\e[31m'", 78, "/?[31m: there is no such file; name one that exists\n"),
         ("token add <&-", 2, "Give the token on standard input, and its refresh token after it.\n"),
     ],
 )  # fmt: skip
