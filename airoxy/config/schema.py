@@ -10,24 +10,22 @@ from airoxy.config.default_limits import DefaultLimits
 from airoxy.config.kinds import (
     AbsolutePath,
     Choice,
-    DatabaseUrl,
     Directory,
     Host,
     Kind,
     Networks,
-    ProxyUrl,
     Seconds,
     Share,
     Switch,
     Text,
     Texts,
-    Url,
     Whole,
 )
 from airoxy.config.listen import Listen
 from airoxy.config.prices import Prices
 from airoxy.config.recipients import Addresses, Webhook
 from airoxy.config.time_zone import TimeZone
+from airoxy.config.urls import DatabaseUrl, ProxyUrl, Url
 from airoxy.journal import LEVELS
 
 
