@@ -119,7 +119,7 @@ def _tell_changes(context: Context) -> None:
 
 
 def _of_the_database(context: Context, error: Any) -> str:
-    from airoxy.store.schema import explain
+    from airoxy.store.file.access import explain
 
     return explain(context.database_path, error).message
 

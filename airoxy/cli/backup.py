@@ -50,7 +50,7 @@ def _copy(path: Path, target: Path, *, replace: bool) -> int:
 
     from airoxy.cli.system.owner import as_owner
     from airoxy.store.file import backup
-    from airoxy.store.schema import explain
+    from airoxy.store.file.access import explain
 
     backup.check_target(path, target, replace=replace)
     try:

@@ -29,7 +29,7 @@ from airoxy.console.threads import DatabaseThreads
 from airoxy.console.visit import AskHealth, Services
 from airoxy.errors import AiroxyError
 from airoxy.server.process.systemd import Notifier, passed_descriptors
-from airoxy.store.schema import GROUP
+from airoxy.store.file.access import GROUP
 
 log = logging.getLogger(__name__)
 

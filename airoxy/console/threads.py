@@ -12,7 +12,8 @@ from typing import TypeVar
 
 import apsw
 
-from airoxy.store.schema import explain, open_database, run
+from airoxy.store.file.access import explain
+from airoxy.store.schema import open_database, run
 
 #: A page that takes long must not keep others waiting.
 _THREADS = 4

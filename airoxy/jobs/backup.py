@@ -14,7 +14,7 @@ import apsw
 from airoxy.config import Backups
 from airoxy.errors import StoreError
 from airoxy.store.file import backup
-from airoxy.store.schema import explain
+from airoxy.store.file.access import explain
 
 #: The names of the copies that this job makes, and may remove.
 NAME = "airoxy-????-??-??.db"

@@ -20,7 +20,8 @@ from urllib.parse import quote
 import apsw
 
 from airoxy.errors import StoreError
-from airoxy.store.schema import explain, run
+from airoxy.store.file.access import explain
+from airoxy.store.schema import run
 
 _WAL_FORMAT = 2
 #: A number above this is no count of seconds: it would be in the year 5138.

@@ -8,10 +8,7 @@ they are, so that a writer can tell which of them pass; `explain` makes a senten
 from __future__ import annotations
 
 import contextlib
-import errno
-import grp
 import os
-import stat
 import time
 import weakref
 from collections.abc import Callable, Collection, Iterator
@@ -24,13 +21,12 @@ import apsw
 from airoxy.errors import StoreError
 from airoxy.store import encryption, migrations
 from airoxy.store.audit import triggers as audit
-from airoxy.store.file.backup import back_up, newest_backup
+from airoxy.store.file.access import explain, forbidden, make_file, writable
+from airoxy.store.file.backup import back_up
 from airoxy.store.usage import triggers
 
 #: "airo", by which another program's database is recognised.
 APPLICATION_ID = 0x6169726F
-#: Whose members may look at the package's database.
-GROUP = "airoxy"
 #: How long a lock is waited for (milliseconds).
 BUSY_TIMEOUT_MS = 5000
 
@@ -59,7 +55,7 @@ def open_database(
     path = path.absolute()
     try:
         if create and not readonly:
-            _make_file(path)
+            make_file(path)
         db = _connect(path, readonly=readonly)
         try:
             encryption.attach(db, path, key)
@@ -77,7 +73,7 @@ def _connect(path: Path, *, readonly: bool) -> apsw.Connection:
     if not readonly:
         return apsw.Connection(os.fspath(path), apsw.SQLITE_OPEN_READWRITE)
     flags = apsw.SQLITE_OPEN_READONLY
-    if path.with_name(f"{path.name}-wal").exists() or _writable(path.parent):
+    if path.with_name(f"{path.name}-wal").exists() or writable(path.parent):
         return apsw.Connection(os.fspath(path), flags)
     name = f"file:{quote(os.fspath(path))}?immutable=1"
     return apsw.Connection(name, flags | apsw.SQLITE_OPEN_URI)
@@ -182,106 +178,12 @@ def shrink(db: apsw.Connection, most: int) -> int:
     return int(spare)
 
 
-def explain(path: Path, error: apsw.Error) -> StoreError:
-    """What an administrator can do about `error`."""
-    if isinstance(error, apsw.NotADBError | apsw.CorruptError):
-        backup = newest_backup(path)
-        copy = f" {backup} is a copy from before an upgrade." if backup else ""
-        return StoreError(
-            f"{path} is damaged ({_message(error)}). Leave it where it is, stop the service and "
-            f"ask `airoxy doctor`, or put a backup in its place.{copy}"
-        )
-    if isinstance(error, apsw.BusyError | apsw.LockedError):
-        return StoreError(f"{path} is locked by another program; try again in a moment.")
-    if isinstance(error, apsw.FullError):
-        return StoreError(f"The disk of {path} is full; make room on it.")
-    if isinstance(error, apsw.CantOpenError | apsw.ReadOnlyError | apsw.PermissionsError):
-        return _forbidden(path)
-    return StoreError(f"{path} cannot be used: {_message(error)}.")
-
-
-def _message(error: apsw.Error) -> str:
-    return str(error).removeprefix(f"{type(error).__name__}: ")
-
-
-def _forbidden(path: Path) -> StoreError:
-    """Why SQLite could not open `path` or write to it."""
-    try:
-        path.stat()
-    except FileNotFoundError:
-        if path.parent.is_dir():
-            return StoreError(f"There is no database {path} yet; `airoxy serve` makes it.")
-        return StoreError(f"{path.parent} does not exist; create it, or set `database`.")
-    except OSError:
-        return StoreError(f"{path} may not be read; use sudo.")
-    if path.is_dir():
-        return StoreError(f"{path} is a directory; set `database` to a file's path.")
-    if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
-        return _read_only(path.parent)
-    if not _writable(path) or not _writable(path.parent):
-        return StoreError(f"{path} may not be written; use sudo.")
-    return StoreError(f"{path} cannot be opened or written; is its disk read-only or full?")
-
-
-def _read_only(directory: Path) -> StoreError:
-    return StoreError(
-        f"{directory} is read-only. Where it is so for the service only: with systemd that writes"
-        " below /var/lib/airoxy and nowhere else; `sudo airoxy doctor` names the units to edit"
-        f" (ReadWritePaths={directory})."
-    )
-
-
-def _writable(path: Path) -> bool:
-    return os.access(path, os.R_OK | os.W_OK, effective_ids=True)
-
-
-def _make_file(path: Path) -> None:
-    """An empty file that only its owner and the package's group may read. One that exists is not
-    even opened: closing it would take away the locks that this process has on it."""
-    try:
-        if not path.exists():
-            _refuse_leftovers(path)
-            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with open(file, "wb"):
-                os.fchmod(file, mode_of(path))
-    except FileExistsError:
-        pass  # somebody else made it just now
-    except PermissionError:
-        raise StoreError(f"{path} may not be read or made; use sudo.") from None
-    except FileNotFoundError:
-        raise _forbidden(path) from None
-    except OSError as error:
-        if error.errno == errno.EROFS:
-            raise _read_only(path.parent) from None
-        raise StoreError(f"{path} cannot be made: {error.strerror}.") from None
-
-
-def _refuse_leftovers(path: Path) -> None:
-    """SQLite would take the log of a database that is gone for that of the new one."""
-    wal = path.with_name(f"{path.name}-wal")
-    if wal.exists() and wal.stat().st_size:
-        raise StoreError(
-            f"{path} is gone, but {wal.name} is still there: put the database back, or move"
-            f" {wal.name} and {path.name}-shm away as well."
-        )
-
-
-def mode_of(path: Path) -> int:
-    """The mode of a database: in the package's directory its group may look at it."""
-    try:
-        found = path.parent.stat()
-        is_ours = grp.getgrgid(found.st_gid).gr_name == GROUP and found.st_mode & stat.S_IRGRP
-    except (KeyError, OSError):
-        return 0o600
-    return 0o640 if is_ours else 0o600
-
-
 def _prepare(db: apsw.Connection, path: Path, readonly: bool) -> None:
     run(db, f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     version = _recognise(db, path)
     if not readonly:
         if db.readonly("main"):
-            raise _forbidden(path)
+            raise forbidden(path)
         # Asking costs nothing; setting it again would wait for the write lock.
         if not version or run(db, "PRAGMA journal_mode")[0][0] != "wal":
             _into_wal(db)

@@ -17,6 +17,7 @@ import pytest
 
 from airoxy.errors import StoreError
 from airoxy.store import schema
+from airoxy.store.file.access import explain
 from airoxy.store.schema import open_database, run, transaction
 from tests.program import ROOT
 from tests.store.seed import add_key, add_token, append, row
@@ -272,7 +273,7 @@ def test_a_full_disk_leaves_nothing_half_done(db: apsw.Connection) -> None:
     run(db, f"PRAGMA max_page_count = {pages}")
     with pytest.raises(apsw.FullError) as raised:
         append(db, *[row()] * 1000)
-    assert "make room" in schema.explain(Path(db.filename), raised.value).message
+    assert "make room" in explain(Path(db.filename), raised.value).message
     run(db, "PRAGMA max_page_count = 100000")
     assert (
         run(db, "SELECT count(*) FROM requests") == run(db, "SELECT count(*) FROM daily") == [(0,)]
@@ -284,7 +285,7 @@ def test_a_lock_is_explained(db: apsw.Connection, other: apsw.Connection) -> Non
     other.setbusytimeout(0)
     with transaction(db), pytest.raises(apsw.BusyError) as raised:
         add_key(other, "one")
-    assert "locked by another program" in schema.explain(Path(db.filename), raised.value).message
+    assert "locked by another program" in explain(Path(db.filename), raised.value).message
 
 
 # What the request path asks

@@ -116,7 +116,7 @@ def _file_fault(installation: Installation, path: Path) -> Finding | None:
 
 def _mode(installation: Installation, path: Path) -> int:
     """What it should be: the package's group may look at the database, and at no copy or key."""
-    from airoxy.store.schema import mode_of
+    from airoxy.store.file.access import mode_of
 
     database = installation.database
     live = {database, *(database.with_name(database.name + end) for end in ("-wal", "-shm"))}

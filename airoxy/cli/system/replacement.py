@@ -44,7 +44,7 @@ def replace_database(
     `prepare` is given the copy before it has its name, as the owner, and refuses it by an
     AiroxyError: then nothing has changed.
     """
-    from airoxy.store.schema import mode_of
+    from airoxy.store.file.access import mode_of
 
     path = installation.database
     now = datetime.datetime.fromtimestamp(installation.context.now(), datetime.UTC)

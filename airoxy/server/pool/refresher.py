@@ -19,7 +19,7 @@ from airoxy.core.pool import Token
 from airoxy.errors import StoreError
 from airoxy.jobs.refresh import Outcome, refresh_token
 from airoxy.journal import about
-from airoxy.store.schema import explain
+from airoxy.store.file.access import explain
 
 log = logging.getLogger(__name__)
 

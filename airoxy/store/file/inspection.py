@@ -9,7 +9,8 @@ from pathlib import Path
 import apsw
 
 from airoxy.store import encryption
-from airoxy.store.schema import BUSY_TIMEOUT_MS, explain, run
+from airoxy.store.file.access import explain
+from airoxy.store.schema import BUSY_TIMEOUT_MS, run
 
 
 def open_as_it_is(path: Path, key: bytes | None = None) -> apsw.Connection:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from airoxy.cli.doctor.finding import FAIL, FIXED, WARN
-from airoxy.store import schema
+from airoxy.store.file import access
 from tests.cli.doctor.ward import Ward
 
 
@@ -36,7 +36,7 @@ def test_the_group_that_may_look_still_may_after_a_repair(
 ) -> None:
     """The group of the package's directory may read the database, and no copy of it."""
     group = grp.getgrgid(ward.database.parent.stat().st_gid).gr_name
-    monkeypatch.setattr(schema, "GROUP", group)
+    monkeypatch.setattr(access, "GROUP", group)
     wal, copy = (ward.database.with_name(f"airoxy.db{end}") for end in ("-wal", ".before-1"))
     for path in (ward.database, wal, copy):
         path.touch()

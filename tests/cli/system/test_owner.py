@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from airoxy.store import keys, schema, tokens
+from airoxy.store import keys, tokens
+from airoxy.store.file import access
 from airoxy.store.schema import open_database
 from tests.conftest import NOON
 from tests.program import ROOT, environment
@@ -93,7 +94,7 @@ def test_only_the_packages_database_is_for_a_group(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, expected: int
 ) -> None:
     for name, wanted in ((grp.getgrgid(os.getegid()).gr_name, expected), ("nobody-at-all", 0o600)):
-        monkeypatch.setattr(schema, "GROUP", name)
+        monkeypatch.setattr(access, "GROUP", name)
         directory = tmp_path / name
         directory.mkdir()
         directory.chmod(mode)
