@@ -18,6 +18,7 @@ from typing import Any
 
 from airoxy.core.request import json_scan
 from airoxy.core.request.json_scan import Body, Members, NotJson, Work
+from airoxy.core.request.memmem import SHORT, holds
 from airoxy.core.request.resource_ids import ids_in, may_name
 
 #: Below this many bytes either takes less than 3 ms, whatever is sent (above, it usually does).
@@ -89,13 +90,20 @@ def _at_a_glance(body: Body) -> Asked | None:
     first quote, and if no more than one brace closes then, it is the outermost object's.
     """
     front, back = _FRONT.match(body), _BACK.fullmatch(body, body.rfind(b"]") + 1)
-    if front is None or back is None or body.rfind(b'"model"') > front.start(1):
+    if front is None or back is None or _has(body, b'"model"', front.end()):
         return None
     if may_name(body):
         return None
-    if back[1] is None and body.rfind(b'"stream"') >= 0:
+    if back[1] is None and _has(body, b'"stream"', 0):
         return None
     return Asked(front[1].decode(), back[1] == b"true", ())
+
+
+def _has(body: Body, word: bytes, start: int) -> bool:
+    """Whether it stands in what begins there."""
+    if len(body) < SHORT:
+        return body.find(word, start) >= 0
+    return holds(body, word, start, len(body))
 
 
 def _parsed(body: Body) -> tuple[Any, bool]:

@@ -19,6 +19,8 @@ from collections.abc import Callable, Generator, Iterator
 from itertools import accumulate, islice
 from typing import NamedTuple, TypeVar
 
+from airoxy.core.request import memmem
+from airoxy.core.request.known_tails import note, place_in, tail_of
 from airoxy.errors import InvalidInput
 
 T = TypeVar("T")
@@ -49,15 +51,14 @@ _BEFORE_KEY = frozenset(b"{, \t\n\r")
 _SMALLEST, _PIECE = 64, 8 * 1024  # one of nothing but brackets takes a quarter millisecond
 _WINDOW = 128 * 1024  # bytes.rfind takes 0.1 ns for a byte, up to 0.8 for the nastiest text
 #: What looking at a place costs, and following the members from there, in bytes that are gone
-#: through meanwhile; and what is tried for small bodies, too.
-_LOOK, _ATTEMPT, _PATIENCE = 400, 4000, 100_000
+#: through meanwhile; what is tried for small bodies, too; and how many ends are hashed.
+_LOOK, _ATTEMPT, _PATIENCE, _MOST_HASHES = 400, 4000, 100_000, 4
 #: Estimated nanoseconds, of which half are real: with the two of a key that has limits, 30 MB take
 #: 0.3 s at the most. What clients write needs half of it, where all members are gone through.
 BUDGET = 300_000_000
 _MEMBER_NS, _SHORT_NS, _CONTAINER_NS = 12_000, 2500, 6000  # of calls and matches, at the least
 _SOON = 50_000  # what is short is told of together
 _PAUSE = 500_000  # a caller's turn of the loop costs a tenth of that
-
 
 #: An object or list of more is not gone through (14 µs a thousand, each time).
 MOST_MEMBERS = 100_000
@@ -130,6 +131,7 @@ class Members:
         #: Offsets at which a member is known to begin, or the object to end.
         self._known = [self.first, self.end]
         self._has_escapes: bool | None = None
+        self._may_hash = _MOST_HASHES
 
     def find(self, name: bytes) -> Work[Member | None]:
         """The member of that name; of several the last, as JSON readers have it.
@@ -146,15 +148,13 @@ class Members:
                 return (yield from self.walk(name)) if (yield from self.has_escapes()) else None
             if self.body[at - 1] in _BEFORE_KEY and _COLON.match(self.body, at + len(needle)):
                 try:
-                    here = yield from member(self.body, at)
-                    start, goal = self._way(here, at)
-                    stop = yield from self._follow(start, goal)
+                    here, gone = yield from self._at(at, name)
                 except NotJson:  # Perhaps a tool's own object with a key beyond all bounds.
                     break
-                if stop == goal:
+                if here is not None:
                     self._known.append(at)
                     return here
-                patience -= stop - min(start, at) + _ATTEMPT
+                patience -= gone + _ATTEMPT
             patience -= _LOOK
         return (yield from self.walk(name))
 
@@ -168,21 +168,32 @@ class Members:
     def has_escapes(self) -> Work[bool]:
         """Whether a letter might be spelled as \\u0061 or the like, anywhere."""
         if self._has_escapes is None:
-            last = yield from rfind(self.body, b"\\u00", self.end)
-            six = last >= 0 and (yield from rfind(self.body, b"\\u006", last + 6)) >= 0
-            seven = last >= 0 and (yield from rfind(self.body, b"\\u007", last + 6)) >= 0
-            self._has_escapes = six or seven
+            self._has_escapes = (yield from holds(self.body, b"\\u00")) and (
+                (yield from holds(self.body, b"\\u006")) or (yield from holds(self.body, b"\\u007"))
+            )
         return self._has_escapes
 
-    def _way(self, here: Member, at: int) -> tuple[int, int]:
-        """From where to where members must lead if `here`, at `at`, is one of this object.
-
-        Onwards, because the way from a key of an inner object soon ends; from the front if that
-        is much nearer.
-        """
+    def _at(self, at: int, name: bytes) -> Work[tuple[Member | None, int]]:
+        """The member whose key is at `at`, if it is one of this object; and how much was gone
+        through to find that out: onwards, because the way from a key of an inner object soon ends,
+        or is known; from the front if that is much nearer."""
         left = max(known for known in self._known if known <= at)
         right = min(known for known in self._known if known > at)
-        return (left, at) if 4 * (at - left) < right - at else (here.next, right)
+        is_nearer = 4 * (at - left) < right - at
+        tail = None
+        if self._may_hash and not is_nearer and (tail := tail_of(self.body, at, right)):
+            self._may_hash -= 1
+            yield tail.length // 2
+            if place := place_in(tail):
+                return Member(name, *(at + each for each in place)), 0
+        here = yield from member(self.body, at)
+        start, goal = (left, at) if is_nearer else (here.next, right)
+        stop = yield from self._follow(start, goal)
+        if stop != goal:
+            return None, stop - min(start, at)
+        if tail is not None:
+            note(tail, (here.start - at, here.end - at, here.next - at))
+        return here, 0
 
     def _follow(self, at: int, goal: int) -> Work[int]:
         while at < goal and self.body[at] != _CLOSING:
@@ -308,6 +319,16 @@ def rfind(body: Body, needle: bytes, end: int) -> Work[int]:
         if found >= 0 or start == 0:
             return found
         end = start + len(needle) - 1
+
+
+def holds(body: Body, word: bytes) -> Work[bool]:
+    """Whether `word` stands in it."""
+    for start in range(0, len(body), _WINDOW):
+        found = memmem.holds(body, word, start, start + _WINDOW + len(word) - 1)
+        yield 300 + min(_WINDOW, len(body)) // 2
+        if found:
+            return True
+    return False
 
 
 def _string_end(body: Body, at: int) -> Work[int]:

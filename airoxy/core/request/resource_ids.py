@@ -6,6 +6,7 @@ import re
 
 from airoxy.core.request import json_scan
 from airoxy.core.request.json_scan import Body, TooDear, Work
+from airoxy.core.request.memmem import SHORT, holds
 from airoxy.core.request.paths import ID
 from airoxy.errors import InvalidInput
 
@@ -34,18 +35,20 @@ _OF_MESSAGES = re.compile(
 
 def may_name(body: Body) -> bool:
     """Whether a Messages request might name something; said in microseconds."""
-    find = body.rfind
-    return find(_MARKS[0]) >= 0 or find(_MARKS[1]) >= 0 or find(b"\\u00") >= 0
+    if len(body) < SHORT:
+        find = body.rfind
+        return find(_MARKS[0]) >= 0 or find(_MARKS[1]) >= 0 or find(b"\\u00") >= 0
+    return any(holds(body, mark, 0, len(body)) for mark in (*_MARKS, b"\\u00"))
 
 
 def ids_in(body: Body, *, any_kind: bool) -> Work[tuple[str, ...]]:
     """Each string of `body` that has the form of an id, once: of those that a Messages request can
     use, or of `any_kind`. Raises InvalidInput."""
     found: dict[bytes, None] = {}
-    escapes = (yield from json_scan.rfind(body, b"\\u00", len(body))) >= 0
+    escapes = yield from json_scan.holds(body, b"\\u00")
     if not any_kind and not escapes:
         for mark in _MARKS:
-            if (yield from json_scan.rfind(body, mark, len(body))) >= 0:
+            if (yield from json_scan.holds(body, mark)):
                 break
         else:
             return ()

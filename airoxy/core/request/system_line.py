@@ -58,9 +58,11 @@ def splice_steps(body: Body, lines: Lines) -> Generator[None, None, Body]:
 def _splice(body: Body, lines: Lines) -> Work[Body]:
     try:
         members = Members(body)
-        find = members.walk if (yield from members.has_escapes()) else members.find
-        if (yield from _continues(body, (yield from find(b"thread")))):
-            return body
+        has_escapes = yield from members.has_escapes()
+        find = members.walk if has_escapes else members.find
+        if has_escapes or (yield from json_scan.holds(body, b'"thread"')):
+            if (yield from _continues(body, (yield from find(b"thread")))):
+                return body
         edits = yield from _edits(members, (yield from find(b"system")), lines)
     except NotJson:
         return body
