@@ -1,0 +1,128 @@
+"""`airoxy fleet join`: this host becomes one of a fleet."""
+
+from __future__ import annotations
+
+import socket
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airoxy.cli.command import Context, add_json
+from airoxy.cli.parsing.arguments import name_argument
+from airoxy.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from airoxy.cli.system.health import Own
+
+
+def join_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "url", metavar="URL", nargs="?",
+        help="postgresql://USER@HOST/DATABASE, without a password (default: fleet.database)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--first", action="store_true", help="make the fleet; this is its first host"
+    )
+    parser.add_argument(
+        "--name", type=name_argument, help="what the fleet calls this host (default: its host name)"
+    )
+    parser.add_argument(
+        "--password-file", type=Path, metavar="FILE",
+        help="where the password is; it is kept beside the database",
+    )  # fmt: skip
+    parser.add_argument(
+        "--token-key", type=Path, metavar="FILE",
+        help="where the key of the fleet's tokens is, as 64 digits",
+    )  # fmt: skip
+    parser.add_argument(
+        "--anew", action="store_true",
+        help="join as another host, where the database is a copy of one that was in the fleet",
+    )  # fmt: skip
+    parser.add_argument("--dry-run", action="store_true", help="only show what would change")
+    add_json(parser)
+
+
+def run_join(context: Context, args: Namespace) -> None:
+    from airoxy.cli.system.health import own_server
+    from airoxy.fleet import join
+    from airoxy.fleet.postgres import PASSWORD_FILE, checked_url, connected, read_password
+    from airoxy.store.fleet.membership import last_membership
+
+    # Read with the rights of who types it.
+    password, key = _first_line(args.password_file), _key(args.token_key)
+    own = own_server(context.config.tls)
+    db = context.database
+    before = last_membership(db)
+    url = args.url or context.config.fleet.database or (before.url if before else None)
+    if url is None:
+        raise InvalidInput("Say where the fleet meets: airoxy fleet join postgresql://…")
+    url = checked_url(url)
+    password = password or read_password(context.database_path, None)
+    with connected(url, password) as postgres:
+        entry = join.Entry(
+            db, postgres, url, args.name or _host_name(), first=args.first, anew=args.anew, key=key,
+            own_key=context.system_key, running=lambda: _answers(context, own),
+        )  # fmt: skip
+        entry.prepare()
+        lines = [line for each in entry.merges for line in each.lines()]
+        if args.dry_run:
+            return _tell_plan(context, args, entry.name, lines)
+        if args.password_file is not None and password is not None:
+            _keep(context.database_path.with_name(PASSWORD_FILE), password)
+        entry.carry_out(context.config.log_retention_days)
+    if args.json:
+        return context.json({"name": entry.name, "dry_run": False, "changes": lines})
+    for line in lines:
+        context.say(line)
+    context.say(f"This host is in the fleet as {entry.name}.")
+    context.say("Its agent has to run: sudo systemctl enable --now airoxy-fleet")
+    return None
+
+
+def _tell_plan(context: Context, args: Namespace, name: str, lines: list[str]) -> None:
+    if args.json:
+        return context.json({"name": name, "dry_run": True, "changes": lines})
+    for line in lines or ["Nothing of this host's own would change."]:
+        context.say(line)
+    return None
+
+
+def _answers(context: Context, own: Own) -> bool:
+    """Whether this host's server runs."""
+    from airoxy.cli.system.health import ask_server
+
+    config = context.config
+    return ask_server((config.hosts or ("::",))[0], config.port, own).status is not None
+
+
+def _first_line(path: Path | None) -> str | None:
+    return None if path is None else _text(path).rstrip("\n")
+
+
+def _key(path: Path | None) -> bytes | None:
+    from airoxy.store.key_file import parse_key
+
+    if path is None:
+        return None
+    key = parse_key(_text(path))
+    if key is None:
+        raise InvalidInput(f"{path} is no key: 64 hexadecimal digits.")
+    return key
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} cannot be read: {error}.") from None
+
+
+def _keep(path: Path, text: str) -> None:
+    from airoxy import files
+
+    with files.written(path) as unfinished:
+        unfinished.write_text(text + "\n")
+
+
+def _host_name() -> str:
+    return socket.gethostname().partition(".")[0]

@@ -1,0 +1,87 @@
+"""`airoxy fleet status`: the hosts of a fleet, what waits for it, and who holds which share."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+
+from airoxy.cli.command import Context
+from airoxy.cli.fleet.meeting import member_of, met
+from airoxy.cli.fleet.texts import amount
+from airoxy.core.limits.table import LIMITS
+from airoxy.errors import EXIT_FAILED, AiroxyError
+from airoxy.views.times import past, span, with_times
+
+
+def run_status(context: Context, args: Namespace) -> int | None:
+    """1 where PostgreSQL cannot be reached."""
+    from airoxy.fleet.overview.hosts import hosts, shares
+    from airoxy.store.fleet import shared
+    from airoxy.store.fleet.membership import waiting
+
+    member = member_of(context)
+    here: dict[str, Any] = {
+        "name": member.name,
+        "host": member.host,
+        "rows_waiting": waiting(context.database, member),
+        "changes_waiting": shared.waiting(context.database),
+        "contact_at": member.contact_at,
+        "trouble": member.trouble,
+    }
+    try:
+        with met(context, member) as postgres:
+            found, divided = hosts(postgres), shares(postgres)
+    except AiroxyError as error:
+        found, divided, here["trouble"] = [], [], here["trouble"] or error.message
+    if args.json:
+        rows = [with_times(row, ("joined_at", "seen_at")) for row in found]
+        here = with_times(here, ("contact_at",))
+        context.json({"here": here, "hosts": rows, "shares": divided})
+    else:
+        _show(context, here, found)
+        _show_shares(context, divided)
+    return None if found else EXIT_FAILED
+
+
+def _show(context: Context, here: dict[str, Any], found: list[dict[str, Any]]) -> None:
+    context.say(f"This host is {here['name']}.")
+    context.say(
+        f"  waiting      {here['rows_waiting']:,} rows, {here['changes_waiting']:,} changes"
+    )
+    context.say(f"  last contact {past(here['contact_at'], context.now())}")
+    if here["trouble"]:
+        context.say(f"  trouble      {here['trouble']}")
+    if not found:
+        return
+    context.say()
+    context.table(
+        (
+            (row["name"], row["airoxy"], f"{span(max(0.0, row['ago']))} ago", f"{row['waiting']:,}")
+            for row in found
+        ),
+        ("HOST", "AIROXY", "SEEN", "WAITING"),
+        right=("WAITING",),
+    )
+
+
+def _show_shares(context: Context, divided: list[dict[str, Any]]) -> None:
+    if not divided:
+        return
+    from airoxy.store import groups, keys
+
+    names = keys.names(context.database), groups.names(context.database)
+    options = {limit.column: limit.option.removeprefix("--") for limit in LIMITS}
+    context.say()
+    context.table(
+        (
+            (
+                names[0].get(row["key_id"], "") or f"group {names[1].get(row['group_id'], '?')}",
+                options[row["limit"]],
+                row["host"],
+                *(amount(row["limit"], row[name]) for name in ("share", "used")),
+            )
+            for row in divided
+        ),
+        ("LIMIT OF", "LIMIT", "HOST", "SHARE", "USED"),
+        right=("SHARE", "USED"),
+    )
