@@ -18,11 +18,13 @@ def _spelled(word: bytes) -> bytes:
 
 #: The keys `model` and `fallbacks`, however they are spelled.
 _KEY = re.compile(b'"(?:' + _spelled(b"model") + b"|(" + _spelled(b"fallbacks") + b'))"')
-#: What follows it: no value, as it was none but a string, or one that is a string or is not. Blanks
-#: and strings have bounds, so that each is one match; what exceeds them is not clear.
+#: What follows it: no value, as it was none but a string, or one that is a string, a list that
+#: begins with one, or something else. Blanks and strings have bounds, so that each is one match;
+#: what exceeds them is not clear.
 _VALUE = re.compile(
     rb"[ \t\n\r]{0,256}(?:[,}\]]|"
-    rb':[ \t\n\r]{0,256}(?:("(?:[^"\\]|\\.){0,400}")|[^ \t\n\r"]))',
+    rb':[ \t\n\r]{0,256}(?:("(?:[^"\\]|\\.){0,400}")|[^ \t\n\r"\[]|'
+    rb'\[[ \t\n\r]{0,256}(?:(")|[^ \t\n\r"])))',
     re.DOTALL,
 )
 #: More than the longest key, and the longest key with its value (bytes).
@@ -31,7 +33,7 @@ _LONGEST_KEY, _LONGEST_PAIR = 64, 2048
 
 class ModelScan:
     """The string of every `model` at any depth, since to know the depth is to parse it all; what a
-    tool calls so is among them. ANY for a string of `fallbacks`."""
+    tool calls so is among them. ANY for a string of `fallbacks`; a list of strings is not clear."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -50,5 +52,7 @@ class ModelScan:
             elif value[1]:
                 model = json_scan.string(data, *value.span(1), _LONGEST_MODEL)
                 found.append(ANY if key[1] else model)
+            elif key[1] and value[2]:
+                found.append(None)
         self._rest = data[-_LONGEST_KEY:]
         return found
