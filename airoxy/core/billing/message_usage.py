@@ -69,8 +69,9 @@ class MessageUsage:
             self.ended, self.refused = True, reason == "refusal"
         usage = holder.get("usage")
         if isinstance(usage, dict):
-            # A chat tells its usage once, at its end.
-            self.ended = self.ended or "prompt_tokens" in usage
+            # A chat tells its usage once, at its end, or with each piece of its text, too.
+            if "prompt_tokens" in usage and not _goes_on(holder.get("choices")):
+                self.ended = True
             self._whole.take(usage)
             # What a later usage says without iterations is a part of them, or their sum.
             if iterations := usage.get("iterations"):
@@ -184,6 +185,12 @@ def _from_chat(usage: Mapping[str, Any]) -> dict[str, Any]:
         "cache_read_input_tokens": cached,
         "output_tokens": usage.get("completion_tokens"),
     }
+
+
+def _goes_on(choices: object) -> bool:
+    """Whether a chunk of a chat brings text, and not the reason of its end."""
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return isinstance(first, dict) and bool(first.get("delta")) and not first.get("finish_reason")
 
 
 def bounded_text(value: object, length: int) -> str | None:

@@ -59,13 +59,14 @@ def form_of(path: str, status: int, content_type: str) -> str:
     "none" where nothing is counted. (What is not the API's is read as "page".)"""
     path = path.partition("?")[0].rstrip("/")
     kind = content_type.partition(";")[0].strip().lower()
+    is_json = kind == "application/json" or kind.endswith("+json")
     if status >= 400:
-        return "json" if kind == "application/json" or kind.endswith("+json") else "none"
+        return "json" if is_json else "none"
     if status == 200 and _RESULTS.fullmatch(path):
         return "jsonl"
     if kind == "text/event-stream":
         return _STREAMS.get(path, "none")
-    return "json" if kind == "application/json" and _DOCUMENTS.fullmatch(path) else "none"
+    return "json" if is_json and _DOCUMENTS.fullmatch(path) else "none"
 
 
 def is_document(path: str) -> bool:
@@ -298,7 +299,9 @@ class UsageReader:
             self._read(document)
         if lines[-1:] == [_DONE]:
             self.finished = True
-            self.is_whole = self._message.has_counts and self.error_message is None
+            if self._message.has_counts:
+                self._message.ended = True
+            self.is_whole = self._message.ended and self.error_message is None
 
     def _take_lines(self, block: bytes) -> None:
         for line in block.split(b"\n"):

@@ -192,6 +192,7 @@ def test_counted_tokens_are_no_usage() -> None:
         ("/v1/messages", 200, "Text/Event-Stream", "sse"),
         ("/v1/messages?beta=true", 200, "application/json", "json"),
         ("/v1/messages/", 200, "application/json; charset=utf-8", "json"),
+        ("/v1/messages", 200, "application/vnd.api+json", "json"),
         ("/v1/messages", 200, "text/plain", "none"),
         ("/v1/messages", 200, "", "none"),
         ("/v1/messages/batches/msgbatch_1/results", 200, "application/x-jsonl", "jsonl"),

@@ -74,11 +74,38 @@ DELTA = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage":
 STOP = {"type": "message_stop"}
 WHOLE = sse(START, delta("text_delta", text="Hello"), DELTA, STOP)
 
+
+def pieces_of_chat(*counts: int) -> bytes:
+    """Each with ten tokens of text, and with what has been used so far."""
+    pieces = (
+        {
+            "model": OPUS,
+            "choices": [{"index": 0, "delta": {"content": "x" * 40}, "finish_reason": None}],
+            "usage": {"prompt_tokens": 10, "completion_tokens": count},
+        }
+        for count in counts
+    )
+    return b"".join(b"data: " + json.dumps(piece).encode() + b"\n\n" for piece in pieces)
+
+
 # The path, the answer's headers and body; what the row says.
 CASES: dict[str, tuple[str, list[tuple[str, str]], bytes, dict[str, Any]]] = {
     "a message": (
         "/v1/messages", [JSON], message(model=OPUS, stop_reason="end_turn", usage=usage(10, 2)),
         {"input_tokens": 10, "cost_nanousd": 80_000, "ending": "complete", "is_estimate": False},
+    ),
+    "a message of another type of JSON": (
+        "/v1/messages", [("Content-Type", "application/vnd.api+json")],
+        message(model=OPUS, stop_reason="end_turn", usage=usage(10, 2)),
+        {"input_tokens": 10, "cost_nanousd": 80_000, "ending": "complete"},
+    ),
+    "a chat that counts with each piece": (
+        CHAT, [EVENTS], pieces_of_chat(1, 20, 50) + b"data: [DONE]\n\n",
+        {"input_tokens": 10, "output_tokens": 50, "ending": "complete", "is_estimate": False},
+    ),
+    "a chat that counts with each piece and breaks off": (
+        CHAT, [EVENTS], pieces_of_chat(1, 1, 1),
+        {"input_tokens": 10, "output_tokens": 30, "ending": "upstream_failed", "is_estimate": True},
     ),
     "a refusal without output": (
         "/v1/messages", [JSON], message(model=OPUS, stop_reason="refusal", usage=usage(10, 0)),
