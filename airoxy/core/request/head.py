@@ -11,6 +11,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from airoxy.core.request.client_keys import MOST_ESCAPES
 from airoxy.core.request.headers import Headers
 from airoxy.errors import AiroxyError, InvalidInput
 
@@ -50,7 +51,9 @@ CHUNKED = -1
 
 class Head(NamedTuple):
     """A head that has passed: `path` is `raw_path` with its escapes undone, the names of `headers`
-    are in lower case. `last`: the client sends nothing more on this connection, or cannot."""
+    are in lower case. `last`: the client sends nothing more on this connection, or cannot.
+    `expects`: it may be waiting to hear that its body is welcome, whatever its expectation is: Go's
+    client waits where 100-continue is any word of it."""
 
     method: str
     raw_path: bytes
@@ -68,6 +71,10 @@ def parse(head: bytes) -> Head:
     if found is None or found[1] not in _METHODS:
         raise InvalidInput("Invalid HTTP request: nobody knows this method.")
     method, raw_path, query, minor = found.groups()
+    if raw_path.count(b"%") + query.count(b"%") > MOST_ESCAPES:
+        raise InvalidInput(
+            f"Invalid HTTP request: its target has more than {MOST_ESCAPES:,} escapes."
+        )
     path = raw_path.decode("ascii")
     headers = header_lines(head)
     said = [value.lower() for name, value in headers if name == b"connection"]
@@ -80,7 +87,7 @@ def parse(head: bytes) -> Head:
         headers,
         minor == b"0",
         minor == b"0" or b"close" in options,
-        any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers),
+        minor == b"1" and any(name == b"expect" and value for name, value in headers),
     )
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import unquote_to_bytes
+from functools import lru_cache
 
 from airoxy.core.pool import Token
+from airoxy.core.request.client_keys import Needles, has_key, needles
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -20,26 +21,26 @@ _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authentication-info proxy-authorization "
     b"proxy-connection te trailer transfer-encoding upgrade".split()
 )
-#: What proxies add, beside `x-forwarded-…`: it tells where the client sits.
-_FORWARDING = b"x-forwarded-"
-_BY_PROXIES = frozenset(
-    b"forwarded via x-real-ip x-client-ip x-cluster-client-ip x-original-forwarded-for"
-    b" x-original-host true-client-ip cf-connecting-ip cf-connecting-ipv6 cf-pseudo-ipv4"
-    b" fastly-client-ip fly-client-ip x-azure-clientip x-azure-socketip x-appengine-user-ip"
-    b" x-envoy-external-address".split()
+#: What proxies add: where the client sits, who its user is, and by which way it came; `cf-aig-…` is
+#: for a gateway of Cloudflare's that may be the upstream.
+_BY_PROXIES = re.compile(
+    rb"(?:x-)?(?:original-)?forwarded(?:-.*)?|via|x-original-.*"
+    rb"|(?:.*-)?(?:client|connecting|connection|real|remote|true|user|proxyuser|originating|source"
+    rb"|src|viewer|peer|external|socket)-?(?:ipv?[46]?|addr(?:ess)?|port)"
+    rb"|x-ip|(?:cf(?!-aig-)|cdn|cloudfront|x-amz-cf|x-amzn|x-azure|x-appengine|x-envoy|x-vercel|x-nf|fastly|fly"
+    rb"|(?:x-)?akamai|incap|tailscale|x-auth-request|x-goog-authenticated-user|x-webauth"
+    rb"|(?:x-)?ssl-client|x-client-(?:cert|dn)|x-ms-client-principal)(?:-.*)?"
+    rb"|(?:x-)?remote-(?:user|name|email|groups?)"
 )
+#: A longer name is none of these (bytes).
+_LONGEST = 64
 #: Credentials and cookies are for airoxy; the body is framed anew; `expect` is answered already.
-_STAY_HERE = (
-    _HOP_BY_HOP
-    | _BY_PROXIES
-    | frozenset(
-        b"authorization cookie x-api-key content-length expect host x-airoxy-session".split()
-    )
+_STAY_HERE = _HOP_BY_HOP | frozenset(
+    b"authorization cookie x-api-key content-length expect host x-airoxy-session".split()
 )
 #: What a browser says of the page that asks, which would mean airoxy's address to Anthropic.
 _BY_BROWSERS = frozenset((b"origin", b"referer"))
 _FETCH = b"sec-fetch-"
-_CLIENT_KEY = re.compile(rb"(?<![A-Za-z0-9])ak-[A-Za-z0-9]{40}(?![A-Za-z0-9])")
 #: What `connection` usually says, and no header's name.
 _OPTIONS = frozenset((b"keep-alive", b"close"))
 
@@ -58,9 +59,7 @@ def passed_to_upstream(headers: Headers, token_type: str, *, browsers: bool = Fa
     """The client's own headers as they go with a token of that type; `browsers`: less what they
     say of their page."""
     passed = [
-        header
-        for header in headers
-        if header[0] not in _STAY_HERE and not header[0].startswith(_FORWARDING)
+        header for header in headers if header[0] not in _STAY_HERE and not _is_by_proxy(header[0])
     ]
     if browsers:
         passed = [
@@ -69,7 +68,9 @@ def passed_to_upstream(headers: Headers, token_type: str, *, browsers: bool = Fa
             if header[0] not in _BY_BROWSERS and not header[0].startswith(_FETCH)
         ]
     passed = _without(passed, _named_by_connection(headers))
-    passed = [header for header in passed if not _CLIENT_KEY.search(header[1])]
+    own = needles(credential(headers))
+    if has_key(b"\n".join([part for header in passed for part in header]), own):
+        passed = [header for header in passed if not has_key(b"\n".join(header), own)]
     return _as_claude_code(passed) if token_type == "oauth" else passed
 
 
@@ -83,7 +84,7 @@ def credential_for(token: Token, *, bearer: bool = False) -> tuple[bytes, bytes]
 
 def is_forwarded(headers: Headers) -> bool:
     """Whether a proxy says that it has this request from somebody else."""
-    return any(name in _BY_PROXIES or name.startswith(_FORWARDING) for name, _ in headers)
+    return any(_is_by_proxy(name) for name, _ in headers)
 
 
 def to_client(headers: Headers, named: Mapping[bytes, bytes] | None = None) -> Headers:
@@ -110,18 +111,16 @@ def credential(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
     return [key.decode("latin-1") for key in keys + bearers if key]
 
 
-def query_to_upstream(query: bytes) -> bytes:
+def query_to_upstream(query: bytes, own: Needles = ()) -> bytes:
     """The query as it came, but for parameters that have a client key in them."""
     parameters = query.split(b"&")
-    passed = [each for each in parameters if not _CLIENT_KEY.search(_unescaped(each))]
+    passed = [each for each in parameters if not has_key(each, own)]
     return query if len(passed) == len(parameters) else b"&".join(passed)
 
 
-def _unescaped(text: bytes) -> bytes:
-    """Whoever reads it may undo escapes more than once."""
-    for _ in range(3):
-        text = unquote_to_bytes(text)
-    return text
+@lru_cache(maxsize=256)  # there are few, and one can be as long as a head
+def _is_by_proxy(name: bytes) -> bool:
+    return len(name) <= _LONGEST and _BY_PROXIES.fullmatch(name) is not None
 
 
 def _named_by_connection(headers: Headers) -> set[bytes]:

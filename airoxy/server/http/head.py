@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from airoxy.core.keys import digest
+from airoxy.core.keys import KEY_LENGTH, digest
 from airoxy.core.request import head as request_head
+from airoxy.core.request.client_keys import has_key, needles
 from airoxy.core.request.head import CHUNKED
 from airoxy.core.request.headers import Headers, credential, query_to_upstream
 from airoxy.core.request.paths import (
@@ -52,16 +53,20 @@ class RequestHead:
         parsed = request_head.parse(head)
         self.method, self.raw_path, self.path, self.query, headers, *rest = parsed
         self.is_http_1_0, self.last, self.expects = rest
-        query = query_to_upstream(self.query) if self.query else b""
+        keys = credential(headers)
+        # Usually there is no room for a key.
+        own = needles(keys) if len(self.raw_path) + len(self.query) >= KEY_LENGTH else ()
+        query = query_to_upstream(self.query, own) if self.query else b""
         self.target = self.raw_path + b"?" + query if query else self.raw_path
-        self.is_api = is_api(self.raw_path)
+        # A client key in the path has no business upstream either.
+        self.is_api = is_api(self.raw_path) and not has_key(self.raw_path, own)
         self.cost = cost_of(self.method, self.path)
         self.group = endpoint_group(self.path)
         self.ids = ids_in_path(self.path) + ids_in_query(self.query)
         self.limit = limit_for(self.path)
         self.takes_system = takes_system(self.method, self.path)
         #: Of all keys that are offered.
-        self.digests = [_digest(key) for key in credential(headers)]
+        self.digests = [_digest(key) for key in keys]
         named = dict(headers)
         self.session = named.get(_SESSION) or named.get(_OWN_SESSION) or None
         #: A browser's page from another origin asks.

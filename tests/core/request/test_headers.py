@@ -1,9 +1,13 @@
+from base64 import b64encode
+
 import pytest
 
 from airoxy.core.pool import Token
+from airoxy.core.request.client_keys import needles
 from airoxy.core.request.headers import (
     credential,
     credential_for,
+    is_forwarded,
     passed_to_upstream,
     query_to_upstream,
     to_client,
@@ -207,11 +211,35 @@ def passed(*headers: tuple[bytes, bytes], browsers: bool = False) -> list[tuple[
     "name",
     [
         b"x-real-ip", b"cf-connecting-ip", b"true-client-ip", b"x-client-ip", b"fastly-client-ip",
-        b"x-forwarded-for", b"x-forwarded-prefix", b"forwarded", b"via",
+        b"x-forwarded-for", b"x-forwarded-prefix", b"x-forwarded", b"forwarded", b"forwarded-for",
+        b"via", b"client-ip", b"x-remote-addr", b"wl-proxy-client-ip", b"do-connecting-ip",
+        b"x-vercel-forwarded-for", b"x-nf-client-connection-ip", b"cloudfront-viewer-address",
+        b"x-arr-clientip", b"x-originating-ip", b"x-client-port", b"x-real-port", b"x-user-ip",
+        b"cf-ray", b"cf-ipcountry", b"cf-connecting-ipv6", b"cf-pseudo-ipv4", b"cdn-loop",
+        b"x-amzn-trace-id", b"fly-region", b"x-envoy-external-address", b"x-azure-socketip",
+        b"x-appengine-user-ip", b"x-original-forwarded-for", b"x-original-host", b"x-ip",
+        # Who its user is, as a proxy says that asks for a login.
+        b"remote-user", b"x-remote-user", b"x-auth-request-email", b"tailscale-user-login",
+        b"cf-access-authenticated-user-email", b"x-goog-authenticated-user-email",
+        b"ssl-client-cert", b"x-client-dn",
     ],
 )  # fmt: skip
 def test_where_a_client_sits_is_not_told(name: bytes) -> None:
     assert passed((name, b"192.0.2.1"), (b"accept", b"*/*")) == [(b"accept", b"*/*")]
+    assert is_forwarded([(name, b"192.0.2.1")])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"x-request-id", b"traceparent", b"x-client-name", b"x-stainless-os", b"x-app", b"x-source",
+        b"anthropic-user-profile-id", b"cf-aig-authorization", b"user-agent", b"x-ship", b"flying",
+        b"x-client-ip-" * 10_000,
+    ],
+)  # fmt: skip
+def test_what_only_sounds_like_a_proxys_header_passes(name: bytes) -> None:
+    assert passed((name, b"x")) == [(name, b"x")]
+    assert not is_forwarded([(name, b"x")])
 
 
 KEY = b"ak-" + b"x" * 40
@@ -225,6 +253,32 @@ def test_a_client_key_stays_here_in_whichever_header_it_stands(value: bytes) -> 
 @pytest.mark.parametrize("value", [b"peak-" + b"0" * 40, KEY + b"y", b"ak-short"])
 def test_what_only_looks_like_a_client_key_passes(value: bytes) -> None:
     assert passed((b"x-commit", value)) == [(b"x-commit", value)]
+
+
+OWN = (b"x-api-key", KEY)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        KEY + b"y", b"x" + KEY, KEY.replace(b"-", b"%2D"), b"%61" + KEY[1:], b"\\u0061" + KEY[1:],
+        KEY.replace(b"-", b"%2525252D"), b"Basic " + b64encode(KEY + b":"),
+        b"Basic " + b64encode(b"u:" + KEY), b"Basic " + b64encode(b"us:" + KEY),
+    ],
+)  # fmt: skip
+def test_a_clients_own_key_stays_here_whatever_it_stands_in(value: bytes) -> None:
+    assert passed(OWN, (b"x-a", value), (b"accept", b"*/*")) == [(b"accept", b"*/*")]
+    own = needles([KEY.decode()])
+    assert query_to_upstream(b"a=1&b=" + value.replace(b" ", b"+"), own) == b"a=1"
+
+
+def test_a_client_key_stays_here_as_the_name_of_a_header() -> None:
+    assert passed((KEY.lower(), b"x"), (b"x-" + KEY.lower(), b"x")) == []
+
+
+def test_what_a_client_offers_that_is_no_key_is_not_looked_for() -> None:
+    client = [(b"x-api-key", b"dummy"), (b"x-a", b"a dummy")]
+    assert passed(*client) == [(b"x-a", b"a dummy")]
 
 
 @pytest.mark.parametrize(

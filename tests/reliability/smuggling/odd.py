@@ -57,6 +57,7 @@ REFUSED = {
     "a space in the target": get(b"GET /v1/mod els HTTP/1.1"),
     "a tab in the target": get(b"GET /v1/mod\tels HTTP/1.1"),
     "a NUL in the target": get(b"GET /v1/mod\0els HTTP/1.1"),
+    "a target of escapes": get(b"GET /v1/models?a=" + b"%25" * 1001 + b" HTTP/1.1"),
     "a target that is not ASCII": get("GET /v1/modéls HTTP/1.1".encode()),
     "two spaces": get(b"GET  /v1/models HTTP/1.1"),
     "a space at the end of the line": get(b"GET /v1/models HTTP/1.1 "),

@@ -113,6 +113,9 @@ def ask(port: int, data: bytes) -> int:
 
 ATTACKS = {
     "a body that was not asked for": request("ak-" + "x" * 40, HELLO, headers=EXPECT),
+    "a body that was not asked for in other words": request(
+        "ak-" + "x" * 40, HELLO, headers=EXPECT.replace(b"\r\n", b", x\r\n")
+    ),
     "only the promise of a body": request("ak-" + "x" * 40, HELLO, headers=EXPECT)[: -len(HELLO)],
     "a request as a body": request("ak-" + "x" * 40, request("ak-" + "y" * 40), headers=EXPECT),
     "a large body": request("ak-" + "x" * 40, b"." * 300_000),

@@ -94,6 +94,41 @@ def test_the_connection_goes_on_behind_the_rest_of_a_body(site: Site) -> None:
 # Whoever was not told to send its body may send it, or the next request: nobody can know.
 
 
+@pytest.mark.parametrize(
+    "expectation",
+    [
+        b"100-Continue", b"100-continue, x", b"x 100-continue", b"100-continue;q=1", b"x",
+        b"x\r\nexpect: 100-continue",
+    ],
+)  # fmt: skip
+def test_whatever_a_client_expects_it_is_told_100_or_the_last_answer(
+    site: Site, expectation: bytes
+) -> None:
+    """Go's client waits where 100-continue is any word of it."""
+    airoxy, key, upstream = site
+    headers = b"expect: %b\r\n" % expectation
+    with Client(airoxy) as client:
+        client.send(request(WRONG, HELLO, headers=headers)[: -len(HELLO)])
+        answer = client.answer()
+        assert answer
+        assert (answer.status, answer.headers[b"connection"]) == (401, b"close")
+    with Client(airoxy) as client:
+        client.send(request(key, HELLO, headers=headers)[: -len(HELLO)])
+        assert client.more()
+        assert client.received.startswith(b"HTTP/1.1 100 ")
+        client.send(HELLO)
+        assert client.answer()
+    assert [seen.body for seen in upstream.requests] == [HELLO]
+
+
+def test_a_client_of_http_1_0_is_never_told_100(site: Site) -> None:
+    airoxy, key, _ = site
+    whole = request(key, headers=EXPECT).replace(b"HTTP/1.1", b"HTTP/1.0")
+    with Client(airoxy) as client:
+        client.send(whole)
+        assert client.rest().startswith(b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize("key", [WRONG, None])
 def test_an_answer_instead_of_100_is_the_last_of_its_connection(
     site: Site, key: str | None

@@ -23,6 +23,14 @@ def test_a_head_tells_what_the_proxy_asks():
     assert parsed.headers[-1] == (b"accept", b"*/*")
 
 
+@pytest.mark.parametrize("place", ["/v1/files/KEY", "/v1/KEY/messages", "/v1/files/x-KEYx"])
+def test_a_path_with_the_clients_own_key_is_none_of_the_api(place: str) -> None:
+    key = "ak-" + "x" * 40
+    lines = f"POST {place} HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\n\r\n"
+    assert RequestHead(lines.replace("KEY", "file_x").encode()).is_api
+    assert not RequestHead(lines.replace("KEY", key).encode()).is_api
+
+
 @pytest.mark.parametrize("length", [b"0", b"5", b"12345", b"0007", b"9" * 18])
 def test_another_length_is_recognised(length):
     parsed = RequestHead(head(b"31"))
