@@ -74,9 +74,9 @@ SCHEMA: tuple[Setting, ...] = (
         Whole(1, 1_000_000),
         1000,
         "How many connections one address may have open on which no valid client key was shown yet;"
-        " above that, new ones are reset. Each worker has an equal share of it, rounded up, and counts"
-        " for itself; those that a reload starts begin at 0. Of IPv6 a network of 64 bits counts as"
-        " one. Addresses of trusted_proxies are not counted.",
+        " above that, new ones are reset. Each worker has an equal share of it, rounded up, and"
+        " counts for itself; those that a reload starts begin at 0. Of IPv6 a network of 64 bits"
+        " counts as one. Addresses of trusted_proxies are not counted.",
         null="no bound",
     ),
     Setting(
@@ -84,8 +84,8 @@ SCHEMA: tuple[Setting, ...] = (
         Whole(1, 1_000_000),
         100,
         "How many such connections one address may begin in a second, on average; ten times as many"
-        " at once; of this, too, each worker has its share. A connection counts until a valid key is"
-        " shown on it.",
+        " at once; of this, too, each worker has its share. A connection counts until a valid key"
+        " is shown on it.",
         null="no bound",
     ),
     Setting(
