@@ -54,6 +54,9 @@ class TokenQueue:
         for token in tokens:
             self.put(token)
 
+    def __len__(self) -> int:
+        return len(self._of)
+
     def put(self, token: Token) -> None:
         """The token is new, or has changed."""
         self.drop(token.id)
@@ -75,18 +78,23 @@ class TokenQueue:
             del level.tokens[token_id], self._stamps[token_id]
             level.ranked.clear()
 
-    def at_once(self, session: bytes | None, now: float) -> Token | None:
+    def at_once(
+        self, session: bytes | None, now: float, is_ready: Callable[[Token], bool] | None = None
+    ) -> Token | None:
         """What `of_session`, or without a session `first`, gives as long as nothing but its expiry
         keeps a token from being used: nearly all requests are asked for so, and it takes a quarter
-        of the time."""
+        of the time. With `is_ready` also while something does, if the first token that is looked
+        at is ready; None if not."""
         level = self._highest
         if session is not None:
             ranked = level.ranked.get(session)
-            if ranked and not ranked[0].expired(now):
+            if ranked and not ranked[0].expired(now) and (is_ready is None or is_ready(ranked[0])):
                 return ranked[0]
+            if is_ready is not None:
+                return None
             return self.of_session(session, lambda token: not token.expired(now))
-        heap = level.ready
-        while heap and not level.resting:
+        heap, resting = level.ready, level.resting
+        while heap and not (resting and resting[0][0] <= now):
             used, token_id, stamp = heap[0]
             if self._stamps.get(token_id) != stamp:
                 heapq.heappop(heap)
@@ -94,11 +102,13 @@ class TokenQueue:
             token = level.tokens[token_id]
             if (actual := self._last_used(token)) != used:
                 heapq.heapreplace(heap, (actual, token_id, stamp))
-            elif token.expires_at is None or token.expires_at > now:
+            elif (token.expires_at is None or token.expires_at > now) and (
+                is_ready is None or is_ready(token)
+            ):
                 return token
             else:
                 break
-        return self.first(now, lambda _: False)
+        return None if is_ready is not None else self.first(now, lambda _: False)
 
     def first(self, now: float, passed_over: Callable[[Token], bool]) -> Token | None:
         """The least recently used token that is ready and not `passed_over`, of the highest

@@ -107,6 +107,10 @@ def test_it_chooses_what_a_look_at_all_would_choose(seed: int) -> None:
         session = b"%d" % rng.randint(0, 5)
         mine = world.queue.of_session(session, partial(world.is_able, now, tried))
         assert mine == world.expected(now, tried, session)
+        for each in (None, session):
+            is_ready = partial(world.is_able, now, frozenset())
+            at_front = world.queue.at_once(each, now, is_ready)
+            assert at_front in (None, world.expected(now, frozenset(), each))
         if all(until <= now for until in world.until.values()):
             for each in (None, session):
                 at_once = world.queue.at_once(each, now)
@@ -115,6 +119,20 @@ def test_it_chooses_what_a_look_at_all_would_choose(seed: int) -> None:
                     world.use(at_once.id)
         if rng.random() < 0.5:
             world.take(now, tried)
+
+
+def test_while_a_token_is_not_ready_those_in_turn_are_found_at_once() -> None:
+    world = World(5)
+    world.until[2] = 100.0
+    is_ready = partial(world.is_able, 0, frozenset())
+    found = []
+    for _ in range(9):
+        token = world.queue.at_once(None, 0, is_ready)
+        found.append(token and token.id)
+        world.use(token.id) if token else world.take()
+    # Once somebody has seen that it rests, and until somebody has to see whether it still does.
+    assert found == [1, None, 4, 5, 1, 3, 4, 5, 1]
+    assert world.queue.at_once(None, LONGEST_REST, is_ready) is None
 
 
 def test_a_token_that_is_ready_before_it_said_is_found_soon() -> None:

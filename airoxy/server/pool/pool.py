@@ -106,9 +106,10 @@ class Pool:
             return None
         state, now_ns = self.token_state, time.time_ns()
         with state.turn():
-            if not state.is_quiet(now_ns):
-                return None
-            token = self._queues.at_once(wanted.pool, wanted.session, now_ns / 1e9)
+            if state.is_quiet(now_ns):
+                token = self._queues.at_once(wanted.pool, wanted.session, now_ns / 1e9)
+            else:
+                token = self._queues.at_front(wanted.pool, wanted.session, wanted.scope, now_ns)
             if token is None:
                 return None
             used = state.mark_used(token.id, now_ns)

@@ -12,8 +12,11 @@ from airoxy.core.token_queue import TokenQueue
 from airoxy.server.pool.token_limits import TokenLimits
 from airoxy.server.pool.token_state import TokenState
 
-#: Passing over this many ready tokens gives a scope a queue of its own.
+#: Passing over this many ready tokens gives a scope a queue of its own; and so does passing over as
+#: many as there are in several requests: making it has paid then.
 _MOST_PASSED = 32
+#: Most scopes for which fewer are noted.
+_MOST_NOTED = 1024
 #: Most scopes with a queue of their own; their names may come from clients.
 _MOST_QUEUES = 32
 
@@ -31,6 +34,7 @@ class Queues:
     ) -> None:
         self._tokens, self._token_state, self._token_limits = tokens, token_state, token_limits
         self._queues: dict[_Name, TokenQueue] = {}
+        self._passed: dict[_Name, int] = {}
 
     def changed(self, token_id: int, token: Token | None) -> None:
         """A token is new, has changed, or is not active any more (None)."""
@@ -49,6 +53,18 @@ class Queues:
         (see TokenState) and no token has limits."""
         queue = self._queues.get((pool, EVERYTHING)) or self._queue(pool, EVERYTHING)
         return queue.at_once(session, now)
+
+    def at_front(
+        self, pool: str | None, session: bytes | None, scope: Scope, now_ns: int
+    ) -> Token | None:
+        """The same for one scope while it is not quiet, if the first token that is looked at is
+        ready: one that cools down costs the requests that do without it nothing."""
+        queue = self._queues.get((pool, scope)) if session is None else None
+        queue = queue or self._queues.get((pool, EVERYTHING))
+        if queue is None:
+            return None
+        is_ready = partial(self._token_state.is_free, scope, now_ns)
+        return queue.at_once(session, now_ns / 1e9, is_ready)
 
     def first(
         self, pool: str | None, scope: Scope, now: float, passed_over: Callable[[Token], bool]
@@ -80,9 +96,18 @@ class Queues:
         token = queue.first(
             now, lambda token: passed_over(token) or self._preferred_at(scope, token) > now
         )
-        if queue.passed > _MOST_PASSED:
-            self._queue(pool, scope)
+        if queue.passed:
+            self._note_passed((pool, scope), queue)
         return token
+
+    def _note_passed(self, name: _Name, queue: TokenQueue) -> None:
+        passed = self._passed.pop(name, 0) + queue.passed
+        if queue.passed > _MOST_PASSED or passed > len(queue):
+            self._queue(*name)
+        elif len(self._passed) < _MOST_NOTED:
+            self._passed[name] = passed
+        else:
+            self._passed.clear()
 
     def of_session(
         self, pool: str | None, session: bytes, scope: Scope, is_able: Callable[[Token], bool]

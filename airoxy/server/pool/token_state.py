@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 
-from airoxy.core.pool import EVERY_CLASS, EVERY_GROUP, Token
+from airoxy.core.pool import EVERY_CLASS, EVERY_GROUP, Scope, Token
 from airoxy.core.quota import families
 from airoxy.server.shared_memory import Record, Region, SharedMemory
 from airoxy.store.tokens import StoredCooldown
@@ -98,6 +98,28 @@ class TokenState:
             and words[_LATEST_SPARE] <= now_ns
             and words[_LATEST_INACTIVE] <= now_ns
         )
+
+    def is_free(self, scope: Scope, now_ns: int, token: Token) -> bool:
+        """Whether nothing keeps the token from requests of this scope, by one look. It errs on the
+        side of False: a reset of the token, or its new secret, may have undone what is noted."""
+        words, base = self._words, _base(token.id)
+        if words[base] != token.id:
+            return True
+        if words[base + _INACTIVE] > now_ns:
+            return False
+        if (
+            words[_LATEST_SPARE] > now_ns
+            and self.spare_until(token, scope.model_class) > now_ns / 1e9
+        ):
+            return False
+        scopes = _scopes(scope.group, scope.model_class)
+        for entry in _entries(base):
+            noted = words[entry]
+            if not noted:
+                break
+            if noted in scopes and words[entry + _UNTIL] > now_ns:
+                return False
+        return True
 
     def any_cools(self, now: float) -> bool:
         """Whether a look at the cooldowns is worth it: nearly always, there is none."""
