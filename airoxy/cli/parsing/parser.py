@@ -63,7 +63,7 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         found, rest = super().parse_known_args(args, namespace)
-        if rest:
+        if rest := [word for word in rest if word != "--"]:  # which ends the options
             self.error(self._too_much(rest))
         return found, rest
 

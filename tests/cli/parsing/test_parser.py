@@ -46,6 +46,11 @@ def test_wrong_usage_is_one_line_with_the_nearest_word_and_the_right_command(
     assert printed.endswith(f" See `{command} --help`.\n")
 
 
+def test_two_dashes_end_the_options_with_and_without_words_behind_them() -> None:
+    assert build_parser().parse_args(["logs", "-n", "7", "--"]).limit == 7
+    assert build_parser().parse_args(["api-key", "show", "--", "-laptop"]).id == "-laptop"
+
+
 @pytest.mark.parametrize("secret", ["sk-ant-api03-secret", "ak-" + "Secret0123" * 4])
 def test_wrong_usage_repeats_no_secret(capsys: pytest.CaptureFixture[str], secret: str) -> None:
     for words in (["token", "add", "a", "b", "c", secret], [secret], ["logs", f"--key={secret}x",
