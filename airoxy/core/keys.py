@@ -15,6 +15,7 @@ from airoxy.errors import InvalidInput
 KEY_PREFIX = "ak-"
 KEY_LENGTH = 40
 #: One of Anthropic's, long enough that 7 characters of it give nothing away.
+_CUT_OFF = re.compile(r"sk-ant-(?:(?:api|oat|ort)[0-9]*-?)?")
 _WHOLE_TOKEN = re.compile(r"(sk-ant-[a-z]+[0-9]*-)[\w-]{40}", re.ASCII)
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -47,8 +48,6 @@ def mask(secret: str) -> str:
 
 def token_type(secret: str) -> str:
     """ "oauth" or "api_key", told by Anthropic's prefixes; InvalidInput for anything else."""
-    if secret.startswith("sk-ant-oat"):
-        return "oauth"
     if secret.startswith("sk-ant-ort"):
         raise InvalidInput("That is a refresh token; give the access token (sk-ant-oat…) first.")
     if secret.startswith("sk-ant-admin"):
@@ -58,6 +57,20 @@ def token_type(secret: str) -> str:
         )
     if not secret.startswith("sk-ant-"):
         raise InvalidInput("An Anthropic access token begins with sk-ant-; this one does not.")
+    _check_copied(secret)
+    return "oauth" if secret.startswith("sk-ant-oat") else "api_key"
+
+
+def check_refresh_token(secret: str) -> None:
+    """Raises InvalidInput for what is none."""
+    if not secret.startswith("sk-ant-ort"):
+        raise InvalidInput("An OAuth token needs its refresh token, which begins with sk-ant-ort.")
+    _check_copied(secret)
+
+
+def _check_copied(secret: str) -> None:
+    """Raises InvalidInput where it has what cannot go upstream, or not more than its kind."""
     if not secret.isascii() or not secret.isprintable() or " " in secret:
         raise InvalidInput("The token holds a character that no token has; copy it once more.")
-    return "api_key"
+    if _CUT_OFF.fullmatch(secret):
+        raise InvalidInput("The token is cut off; copy it once more.")

@@ -3,7 +3,7 @@ import secrets
 
 import pytest
 
-from airoxy.core.keys import digest, mask, new_key, token_type
+from airoxy.core.keys import check_refresh_token, digest, mask, new_key, token_type
 from airoxy.errors import InvalidInput
 
 
@@ -52,6 +52,15 @@ def test_masks_tell_secrets_apart_that_begin_and_end_alike(kind):
 def test_the_type_is_told_by_the_prefix():
     assert token_type("sk-ant-api03-test") == "api_key"
     assert token_type("sk-ant-oat01-test") == "oauth"
+
+
+@pytest.mark.parametrize("kind", ["sk-ant-oat01-", "sk-ant-api03-", "sk-ant-ort01-"])
+@pytest.mark.parametrize("rest", ["", "a b", "é", "“test”", "a\nb", "\udcff"])
+def test_what_cannot_go_upstream_is_no_token_of_any_kind(kind, rest):
+    read = check_refresh_token if "ort" in kind else token_type
+    with pytest.raises(InvalidInput, match="copy it once more"):
+        read(kind + rest)
+    read(f"{kind}test")
 
 
 @pytest.mark.parametrize("secret", ["", "sk-test", "ak-test", "sk-ant-ort01-test", "sk-ant-a\nb"])

@@ -8,7 +8,7 @@ from itertools import count
 
 from airoxy.cli.command import Context, add_json, add_words, given_words
 from airoxy.cli.parsing.arguments import length_argument, name_argument
-from airoxy.core.keys import token_type
+from airoxy.core.keys import check_refresh_token, token_type
 from airoxy.core.pool import Token
 from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.store import tokens
@@ -100,7 +100,8 @@ def _given(context: Context, args: Namespace) -> tuple[str | None, str, str]:
     if not token and context.input.isatty():
         return name, _ask("Token (sk-ant-…): "), refresh
     if token in ("", "-") and not (words and token == ""):
-        words = context.input.read().split()
+        # Editors begin a file with a mark.
+        words = context.input.read().removeprefix("\ufeff").split()
         if not 1 <= len(words) <= 2:
             raise InvalidInput("Give the token on standard input, and its refresh token after it.")
         token, refresh = words[0], words[1] if len(words) == 2 else refresh
@@ -111,8 +112,7 @@ def _refresh_token(context: Context, given: str) -> str:
     refresh = given
     if not refresh and context.input.isatty():
         refresh = _ask("Refresh token (sk-ant-ort…): ")
-    if not refresh.startswith("sk-ant-ort"):
-        raise InvalidInput("An OAuth token needs its refresh token, which begins with sk-ant-ort.")
+    check_refresh_token(refresh)
     return refresh
 
 

@@ -9,7 +9,7 @@ from airoxy.console.api.operation import Entity, Operation, check_etag, fields_o
 from airoxy.console.api.paging import PAGE, page
 from airoxy.console.api.values import TOKEN_FIELDS, token_changes
 from airoxy.console.visit import JsonReply, Visit
-from airoxy.core.keys import token_type
+from airoxy.core.keys import check_refresh_token, token_type
 from airoxy.core.names import read_name
 from airoxy.core.pool import Token
 from airoxy.errors import AiroxyError, Conflict, InvalidInput
@@ -50,9 +50,9 @@ def add_token(visit: Visit, given: Mapping[str, Any]) -> tuple[int, str, str]:
     name, secret = read_name(text_field(given, "name")), text_field(given, "token").strip()
     refresh = text_field({"r": given.get("refresh_token") or ""}, "r").strip()
     kind = token_type(secret)
-    if kind == "oauth" and not refresh.startswith("sk-ant-ort"):
-        raise InvalidInput("An OAuth token needs its refresh token, which begins with sk-ant-ort.")
-    if kind != "oauth" and refresh:
+    if kind == "oauth":
+        check_refresh_token(refresh)
+    elif refresh:
         raise InvalidInput("An API key has no refresh token; leave that out.")
     lifetime = given.get("expires_in") or _LIFETIME
     if isinstance(lifetime, bool) or not isinstance(lifetime, int) or not 0 < lifetime < 10**9:

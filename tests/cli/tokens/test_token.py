@@ -50,7 +50,7 @@ def test_expires_in_is_taken(airoxy):
     assert refused.returncode == 2
 
 
-@pytest.mark.parametrize("words", [(KEY,), (OAUTH, REFRESH)])
+@pytest.mark.parametrize("words", [(KEY,), (OAUTH, REFRESH), (f"\ufeff{KEY}\r",)])
 def test_standard_input_keeps_secrets_out_of_the_process_list(airoxy, words):
     airoxy.cli("token", "add", "-", "--name", "one", stdin="\n".join(words) + "\n")
     assert len(airoxy.json("token", "list")) == 1
