@@ -116,46 +116,16 @@ class Entry:
         db, postgres = self.db, self.postgres
         act_as(db, sync.OTHERS)
         schema.prepare(postgres, db)
-        before, first = membership.last_membership(db), 0
-        host = before.host if before and not self.anew else identity.new_id()
+        before = membership.last_membership(db)
         encryption = self._encryption()
-        with membership.on_disk(db), transaction(db):
-            if self.anew and before is not None:
-                first = _fork(db, postgres, before.host)
-                forget_copied(db, first)
-                usage.take_baseline(db, first)
-            shared.unwatch(db)
-            membership.forget_rows(db)
-            if self.key is not None:
-                encryption.adopt(self.key)
-            merge.carry_out(db, self.merges)
-            nonce = identity.new_id()
-            membership.enter(
-                db, host=host, name=self.name, url=self.url, nonce=nonce, now=time.time(),
-                first=first,
-            )  # fmt: skip
+        member = self._enter_here(before, encryption)
         if self.key is not None:
             write_key_file(encryption.file, self.key)
             encryption.finish()
-        if self.anew and before is not None:
-            # The other one of this identity goes on, if there is one; only the name is ours.
-            postgres.run(
-                "UPDATE airoxy.hosts SET left_at = now() WHERE host = %s AND name = %s",
-                (before.host, self.name),
-            )
-        postgres.run(
-            "INSERT INTO airoxy.hosts (host, name, nonce, shipped) VALUES (%s, %s, %s, %s)"
-            " ON CONFLICT (host) DO UPDATE SET name = excluded.name, nonce = excluded.nonce,"
-            " left_at = NULL",
-            (host, self.name, nonce, first),
-        )
-        postgres.run(
-            "UPDATE airoxy.fleet SET token_key = %s WHERE token_key IS NULL",
-            (name_of(encryption.key()).hex(),),
-        )
+        self._enter_there(before if self.anew else None, member, encryption.key())
         identity.assume(db, postgres, keep_days=keep_days)
         claims.settle(db, postgres)
-        claims.tell_counted(db, postgres, host)
+        claims.tell_counted(db, postgres, member.host)
         sync.pull_all(db, postgres)
         with transaction(db):
             if not self.first:
@@ -167,6 +137,49 @@ class Entry:
         with transaction(db):
             membership.note_hosts(db, len(hosts(postgres)))
         postgres.run("NOTIFY airoxy")
+
+    def _enter_here(self, before: Membership | None, encryption: Encryption) -> Membership:
+        """What changes in this host's database, all at once; `before` is its last membership."""
+        db, first = self.db, 0
+        host = before.host if before and not self.anew else identity.new_id()
+        with membership.on_disk(db), transaction(db):
+            if self.anew and before is not None:
+                first = _fork(db, self.postgres, before.host)
+                forget_copied(db, first)
+                usage.take_baseline(db, first)
+            shared.unwatch(db)
+            membership.forget_rows(db)
+            if self.key is not None:
+                encryption.adopt(self.key)
+            merge.carry_out(db, self.merges)
+            membership.enter(
+                db, host=host, name=self.name, url=self.url, nonce=identity.new_id(),
+                now=time.time(), first=first,
+            )  # fmt: skip
+        member = membership.membership(db)
+        assert member is not None
+        return member
+
+    def _enter_there(self, copied: Membership | None, member: Membership, key: bytes) -> None:
+        """The fleet has this host and, from its first one, the name of the tokens' key; `copied` is
+        the membership of the host whose database this one's is a copy of."""
+        postgres = self.postgres
+        if copied is not None:
+            # The other host keeps its identity, if it still runs; only the name is taken over.
+            postgres.run(
+                "UPDATE airoxy.hosts SET left_at = now() WHERE host = %s AND name = %s",
+                (copied.host, self.name),
+            )
+        postgres.run(
+            "INSERT INTO airoxy.hosts (host, name, nonce, shipped) VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT (host) DO UPDATE SET name = excluded.name, nonce = excluded.nonce,"
+            " left_at = NULL",
+            (member.host, self.name, member.nonce, member.first),
+        )
+        postgres.run(
+            "UPDATE airoxy.fleet SET token_key = %s WHERE token_key IS NULL",
+            (name_of(key).hex(),),
+        )
 
 
 def _fork(db: apsw.Connection, postgres: Postgres, host: str) -> int:
