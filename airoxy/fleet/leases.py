@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 
 import apsw
 
@@ -17,6 +16,7 @@ from airoxy.fleet.postgres import Postgres
 from airoxy.store.fleet import leases
 from airoxy.store.fleet.leases import FleetLease
 from airoxy.store.fleet.membership import Membership, membership
+from airoxy.store.leases import lives
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def serve(db: apsw.Connection, postgres: Postgres) -> None:
             _get(db, postgres, member, lease)
         elif lease.state == "ended" and not leases.was_asked(db, lease.token_id):
             _give_back(db, postgres, member, lease)
-        elif lease.state == "ended" or not _lives(lease.process):
+        elif lease.state == "ended" or not lives(lease.process):
             _end_interrupted(db, postgres, member, lease)
 
 
@@ -86,13 +86,3 @@ def _end_interrupted(
             "A refresh of token %d was interrupted on this host. No other host tries it.",
             lease.token_id,
         )
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

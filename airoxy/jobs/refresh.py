@@ -22,7 +22,7 @@ from airoxy.core.oauth import Answer, Refreshed, Refused, Unavailable, pause
 from airoxy.store import leases
 from airoxy.store.fleet import leases as fleet_leases
 from airoxy.store.fleet.membership import membership, on_disk
-from airoxy.store.leases import Lease, Refreshing
+from airoxy.store.leases import Lease, Refreshing, lives
 
 log = logging.getLogger(__name__)
 
@@ -251,7 +251,7 @@ def _is_over(state: Refreshing, now: float) -> bool:
     if state.until is None or state.by is None:
         return False
     is_left = state.by == os.getpid() and state.id not in _in_hand
-    return is_left or state.until <= now or not _lives(state.by)
+    return is_left or state.until <= now or not lives(state.by)
 
 
 def _take_back(db: apsw.Connection, state: Refreshing, now: float) -> Refreshing:
@@ -274,13 +274,3 @@ def _take_back(db: apsw.Connection, state: Refreshing, now: float) -> Refreshing
 def _may_be_spent(state: Refreshing, now: float) -> bool:
     """Whether its refresh token was sent, no answer is known, and there is something to lose."""
     return state.asked_at is not None and max(state.expires_at or 0, state.retry_at or 0) > now
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # somebody else's, but alive
-    return True

@@ -11,7 +11,7 @@ import apsw
 from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM, Holder, of_group
 from airoxy.core.limits.table import GROUP_LIMITS, Limits
 from airoxy.errors import Conflict, InvalidInput, NotFound
-from airoxy.store.limits import sum_spending
+from airoxy.store.limits import change_row, packed, sum_spending
 from airoxy.store.schema import run, transaction
 
 #: The fields of a group as they are shown: its own, then its limits.
@@ -44,19 +44,11 @@ def add_group(
 def set_group(db: apsw.Connection, group_id: int, changes: Mapping[str, Any]) -> None:
     """Change those of SETTABLE that are named; None takes one away. Raises NotFound, Conflict,
     InvalidInput."""
-    values = {name: changes[name] for name in SETTABLE if name in changes}
-    for name, value in values.items():
-        if name in _LIMITS and value is not None:
-            values[name] = _LIMITS[name].unit.pack(value)
+    values = packed(changes, SETTABLE)
     with transaction(db):
         if "name" in values:
             _check_name(db, values["name"], group_id)
-        assignments = ", ".join(f"{name} = ?" for name in values)
-        if not run(
-            db,
-            f"UPDATE groups SET {assignments} WHERE id = ? AND removed_at IS NULL RETURNING 1",
-            (*values.values(), group_id),
-        ):
+        if not change_row(db, "groups", group_id, values):
             raise no_group(group_id)
         if any(value is not None for name, value in values.items() if name.startswith("spend_")):
             sum_spending(db, group_id + GROUPS_FROM)

@@ -7,6 +7,7 @@ before it does, and stores the answer in one statement.
 # ruff: noqa: S608  (the SQL is put together from this file's own words)
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 import apsw
@@ -186,3 +187,14 @@ def count_refusal(
         (final, REFUSALS, reason, int(now), token_id, retry_at),
     )
     return bool(found and found[0][0])
+
+
+def lives(process: int) -> bool:
+    """Whether the process that has taken a lease still runs."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it is another user's, but alive
+    return True

@@ -8,7 +8,7 @@ costs were computed anew.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apsw
@@ -45,10 +45,7 @@ class SecondOfUse(NamedTuple):
 
 def set_limits(db: apsw.Connection, key_id: int, changes: Mapping[str, Any]) -> None:
     """Change those of SETTABLE that are named; None takes one away. Raises NotFound, Conflict."""
-    values = {name: changes[name] for name in SETTABLE if name in changes}
-    for name, value in values.items():
-        if name in _LIMITS and value is not None:
-            values[name] = _LIMITS[name].unit.pack(value)
+    values = packed(changes, SETTABLE)
     with transaction(db):
         if "name" in values and run(
             db,
@@ -56,15 +53,26 @@ def set_limits(db: apsw.Connection, key_id: int, changes: Mapping[str, Any]) -> 
             (values["name"], key_id),
         ):
             raise Conflict(f"Another key is named {values['name']!r}; choose another name.")
-        assignments = ", ".join(f"{name} = ?" for name in values)
-        if not run(
-            db,
-            f"UPDATE api_keys SET {assignments} WHERE id = ? AND removed_at IS NULL RETURNING 1",
-            (*values.values(), key_id),
-        ):
+        if not change_row(db, "api_keys", key_id, values):
             raise no_key(key_id)
         if values.get("spend_total_nanousd") is not None:
             sum_spending(db, key_id)
+
+
+def packed(changes: Mapping[str, Any], settable: Iterable[str]) -> dict[str, Any]:
+    """The changes of `settable` columns, with limits as the database has them."""
+    values = {name: changes[name] for name in settable if name in changes}
+    for name, value in values.items():
+        if name in _LIMITS and value is not None:
+            values[name] = _LIMITS[name].unit.pack(value)
+    return values
+
+
+def change_row(db: apsw.Connection, table: str, row_id: int, values: Mapping[str, Any]) -> bool:
+    """Set these columns of a key or group; False if it is not there, or removed."""
+    assignments = ", ".join(f"{name} = ?" for name in values)
+    sql = f"UPDATE {table} SET {assignments} WHERE id = ? AND removed_at IS NULL RETURNING 1"
+    return bool(run(db, sql, (*values.values(), row_id)))
 
 
 def limits_in_force(db: apsw.Connection, ids: Collection[int] | None = None) -> dict[int, Limits]:

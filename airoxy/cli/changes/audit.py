@@ -10,7 +10,7 @@ import apsw
 
 from airoxy import journal
 from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.parsing.arguments import count_argument
+from airoxy.cli.parsing.arguments import add_limit
 from airoxy.store.audit.trail import read_trail, take_recorded
 from airoxy.views.changes import by, document, in_words, line, visible
 from airoxy.views.times import rfc3339, typed_moment
@@ -26,14 +26,7 @@ _DESCRIPTION = (
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "-n",
-        "--limit",
-        type=count_argument,
-        default=50,
-        metavar="N",
-        help="how many, the newest (default: %(default)s)",
-    )
+    add_limit(parser, "how many, the newest")
     parser.add_argument(
         "--since", metavar="TIME", help="only from then on (30d ago, 2026-11-22T17:30, 17:30)"
     )

@@ -10,8 +10,15 @@ from airoxy.errors import InvalidInput
 from airoxy.views.times import UNITS
 
 
-def count_argument(text: str) -> int:
-    """How many rows to show."""
+def add_limit(parser: argparse.ArgumentParser, text: str) -> None:
+    """How many rows to show: 50 where it is not said."""
+    parser.add_argument(
+        "-n", "--limit", type=_count, default=50, metavar="N",
+        help=f"{text} (default: %(default)s)",
+    )  # fmt: skip
+
+
+def _count(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= 10**9:
         raise argparse.ArgumentTypeError("a number from 1 on")
     return int(text)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airoxy.calendar import start_ms
 from airoxy.cli.command import Command, Context, add_json
 from airoxy.cli.fleet.everybody import Everybody, add_here, merged
-from airoxy.cli.parsing.arguments import count_argument
+from airoxy.cli.parsing.arguments import add_limit
 from airoxy.cli.stats.log_table import LogTable
 from airoxy.core.statuses import typed_statuses
 from airoxy.errors import AiroxyError, InvalidInput
@@ -45,14 +45,7 @@ _DESCRIPTION = (
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "-n",
-        "--limit",
-        type=count_argument,
-        default=50,
-        metavar="N",
-        help="how many (default: %(default)s)",
-    )
+    add_limit(parser, "how many")
     day = parser.add_mutually_exclusive_group()
     day.add_argument("--today", action="store_true", help="only today's")
     day.add_argument("--date", type=_date, metavar="DATE", help="only this day's (2026-11-22)")
