@@ -222,7 +222,7 @@ class Proxy:
             )
         elif head.method == "DELETE":
             affinity.forget(head.path, answer.status, self.pool.writer)
-        if head.ids and head.path.endswith("/results"):
+        if head.ids and head.path.rstrip("/").endswith("/results"):
             request_log.counted_results = self.pool.snapshot.counted_results(head.ids[0])
         if names_results(head.path, answer):
             base = self._public.of(head.headers, request.client)

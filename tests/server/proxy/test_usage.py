@@ -260,11 +260,17 @@ def results(*inputs: int) -> bytes:
 
 
 def fetch(
-    served: Airoxy, fake: FakeAnthropic, key: str, batch: str, *answer: Any, method: str = "GET"
+    served: Airoxy,
+    fake: FakeAnthropic,
+    key: str,
+    batch: str,
+    *answer: Any,
+    method: str = "GET",
+    end: str = "",
 ) -> dict[str, Any]:
     before, path = count(served), f"/v1/messages/batches/{batch}/results"
-    fake.script(path=path).answer(*answer)
-    served.request(method, path, key=key)
+    fake.script(when=lambda seen: seen.path.startswith(path)).answer(*answer)
+    served.request(method, path + end, key=key)
     return last(served, before)
 
 
@@ -327,10 +333,12 @@ def test_a_head_claims_no_results(served: Airoxy, fake: FakeAnthropic, key: str)
     assert row["input_tokens"] == 1000
 
 
+@pytest.mark.parametrize("end", ["", "/", "?beta=true"])
 def test_what_a_broken_fetch_has_seen_is_counted_and_the_rest_by_the_next(
-    served: Airoxy, fake: FakeAnthropic, key: str
+    served: Airoxy, fake: FakeAnthropic, key: str, end: str
 ) -> None:
-    before, path = count(served), "/v1/messages/batches/msgbatch_broken/results"
+    batch = f"msgbatch_broken{len(end)}"
+    before, path = count(served), f"/v1/messages/batches/{batch}/results"
     whole = results(1000, 2000, 4000)
     fake.script(path=path).raw(
         b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
@@ -340,10 +348,10 @@ def test_what_a_broken_fetch_has_seen_is_counted_and_the_rest_by_the_next(
         served.request("GET", path, key=key)
     row = last(served, before)
     assert (row["input_tokens"], row["ending"]) == (1000, "upstream_failed")
-    assert fetch(served, fake, key, "msgbatch_broken", 200, [], whole)["input_tokens"] == 6000
-    assert fetch(served, fake, key, "msgbatch_broken", 200, [], whole)["input_tokens"] == 0
+    assert fetch(served, fake, key, batch, 200, [], whole, end=end)["input_tokens"] == 6000
+    assert fetch(served, fake, key, batch, 200, [], whole, end=end)["input_tokens"] == 0
     with served.opened() as db:
-        assert resources.counted_results(db, "msgbatch_broken") == 3
+        assert resources.counted_results(db, batch) == 3
 
 
 # Who asked
