@@ -57,7 +57,8 @@ async def remember(
     """Read `answer`, if it may tell of something new, and note whose that is."""
     headers = dict(answer.headers)
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if kind != b"application/json" or not _is_short(headers.get(b"content-length")):
+    is_json = kind == b"application/json" or kind.endswith(b"+json")
+    if not is_json or not _is_short(headers.get(b"content-length")):
         return answer
     held = await hold_if_short(answer)
     made = _id_of(held.text()) if isinstance(held, Held) else None

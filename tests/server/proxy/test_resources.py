@@ -17,6 +17,7 @@ from airoxy.store import groups, keys
 from airoxy.store.limits import set_limits
 from airoxy.store.schema import open_database, transaction
 from tests.fake_anthropic import FakeAnthropic
+from tests.fake_anthropic.encodings import encode
 from tests.program import Airoxy, ended
 
 ONE, TWO = "sk-ant-api-test-one", "sk-ant-api-test-two"
@@ -98,6 +99,26 @@ def test_a_thing_is_found_again_with_the_token_that_made_it(airoxy, fake, collec
             assert answer.status == 200, (method, rest)
         airoxy.request("GET", "/v1/models", key=key)  # so that the tokens do not just alternate
         airoxy.request("DELETE", path, key=key)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "encoding"),
+    [
+        (201, "application/json; charset=utf-8", None),
+        (200, "application/vnd.api+json", None),
+        (202, "application/json", "gzip"),
+    ],
+)
+def test_a_thing_is_its_keys_however_the_answer_tells_of_it(airoxy, fake, status, kind, encoding):
+    key, other = make_key(airoxy), make_key(airoxy)
+    made = f"agent_{next(numbers):06}"
+    headers = [("Content-Type", kind), *([("Content-Encoding", encoding)] if encoding else [])]
+    told = encode(encoding, json.dumps({"config": {"id": "agent_none"}, "id": made}).encode())
+    fake.script(path="/v1/agents").answer(status, headers, told)
+    assert airoxy.request("POST", "/v1/agents", {}, key=key).status == status
+    fake.script(path=f"/v1/agents/{made}").json({"id": made})
+    assert airoxy.request("GET", f"/v1/agents/{made}", key=other).status == 404
+    assert airoxy.request("GET", f"/v1/agents/{made}", key=key).status == 200
 
 
 def test_ids_in_the_body_select_the_token_and_must_be_ones_own(airoxy, fake):
