@@ -84,11 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(*lines: str) -> None:
-    """With words of the command line and of files in them, which must not speak to a terminal."""
-    from airoxy.core.names import printable
+    """With words of the command line and of files in them, which must not speak to a terminal, and
+    may be secrets in the wrong place."""
+    from airoxy.core.names import printable, without_secrets
 
     for line in lines:
-        print(f"airoxy: {printable(line)}", file=sys.stderr)
+        print(f"airoxy: {without_secrets(printable(line))}", file=sys.stderr)
 
 
 def _prepare_streams() -> None:

@@ -162,6 +162,8 @@ def test_columns_of_tables_align_whatever_the_names(airoxy: Airoxy) -> None:
          "There is no key ?[31m??; `airoxy api-key list` shows them.\n"),
         (f"api-key show {'ak-' + 'Abc0' * 10}", 1,
          "There is no key ak-…; `airoxy api-key list` shows them.\n"),
+        (f"apply - <<< 'keys: {{{'ak-' + 'Abc0' * 10}: {{}}}}'", 78,
+         "/dev/stdin:1: keys.ak-…: this is a secret and not a name, which everybody sees\n"),
         ("config check $'/\\e[31m'", 78, "/?[31m: there is no such file; name one that exists\n"),
         ("token add <&-", 2, "Give the token on standard input, and its refresh token after it.\n"),
     ],
