@@ -299,8 +299,7 @@ class UsageReader:
             self._read(document)
         if lines[-1:] == [_DONE]:
             self.finished = True
-            if self._message.has_counts:
-                self._message.ended = True
+            self._message.ended |= self._message.has_counts
             self.is_whole = self._message.ended and self.error_message is None
 
     def _take_lines(self, block: bytes) -> None:
