@@ -26,7 +26,7 @@ PYTEST_FLAGS ?= -n $(shell expr $$(nproc) \* 3 / 2) --timeout 180
 # Root installs what is missing, and runs the tests that boot a system.
 IS_ROOT := $(filter 0,$(shell id -u))
 
-.PHONY: help up deb repo docs screenshots test lint newest demo bench bench-peer bench-soak bench-console bench-fleet soak chaos fuzz clean test-debian test-newest test-clients test-system unbooted needs
+.PHONY: help up deb repo docs screenshots test lint newest demo bench bench-peer bench-soak bench-console bench-fleet soak figures chaos fuzz clean test-debian test-newest test-clients test-system unbooted needs
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -103,6 +103,12 @@ SOAK_SECONDS ?= 3600
 
 soak: needs  ## SOAK_SECONDS of load with all kinds of trouble: nothing grows, every token is counted
 	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m tests.soak
+
+# Ten minutes on a machine that does nothing else.
+figures: needs  ## what docs/reliability.md says in figures
+	AIROXY_LOCKED=60 $(PYTHON) -m pytest -qs tests/reliability/test_machine_faults.py -k "database_that_is_held"
+	$(PYTHON) -m pytest -qs tests/reliability -k "idle_connections or never_reads or line_end or bomb or longer_than_an_error"
+	SOAK_SECONDS=300 $(PYTHON) -m tests.soak
 
 # With the faults of the machine, which root can do more of. CHAOS_SEED=… repeats a run's faults.
 CHAOS_SECONDS ?= 3600

@@ -55,6 +55,12 @@ class Load:
                 self.airoxy.errors,
             )
 
+    def spread(self) -> str:
+        """How long the requests took, for a figure."""
+        took = [1000 * each for each in sorted(self.durations)]
+        half, most = took[len(took) // 2], took[len(took) * 99 // 100]
+        return f"{len(took):,} requests, {half:.1f}, {most:.1f} and {took[-1]:.0f} ms"
+
     def slow(self) -> float:
         """What 99 of 100 requests took at the most (seconds); the last one is the machine's."""
         return sorted(self.durations)[len(self.durations) * 99 // 100]
@@ -92,6 +98,11 @@ class Load:
         assert (b"message_stop" if b'"stream"' in body else b'"end_turn"') in answer.body
         self.request_ids.add(answer.headers[b"request-id"].decode())
         return "whole"
+
+
+def figure(text: str) -> None:
+    """For docs/reliability.md: `make figures` shows it."""
+    print(f"\nfigure: {text}")
 
 
 def worker(airoxy: Watched) -> int:

@@ -20,7 +20,7 @@ import pytest
 
 from tests.fake_anthropic import FakeAnthropic
 from tests.reliability.conftest import TOKEN, Watched
-from tests.reliability.load import Load, integrity, logged, opened, wait, worker
+from tests.reliability.load import Load, figure, integrity, logged, opened, wait, worker
 
 KILLS = int(os.environ.get("AIROXY_KILLS", "20"))
 
@@ -103,5 +103,4 @@ def test_the_parent_is_killed_at_any_moment(airoxy: Watched, key: str) -> None:
 
 
 def report(what: str, load: Load, killed: int) -> None:
-    """For docs/reliability.md; shown with `pytest -s`."""
-    print(f"\n{what}: {dict(load.outcomes)}, broken off by a kill: {killed}")
+    figure(f"{what}: {dict(load.outcomes)}, broken off by a kill: {killed}")
