@@ -22,7 +22,7 @@ from airoxy.core.request.json_scan import (
     TooManyMembers,
     Work,
 )
-from airoxy.core.request.model_scan import ANY, ModelScan
+from airoxy.core.request.search.model_scan import ANY, ModelScan
 
 #: No text has more tokens than one in so many bytes.
 BYTES_PER_TOKEN = 2

@@ -8,7 +8,7 @@ from airoxy.core import estimate as module
 from airoxy.core.estimate import ADVISOR_TOKENS, ADVISOR_USES, Call, Estimate, read_estimate
 from airoxy.core.request import json_scan
 from airoxy.core.request.json_scan import MOST_MEMBERS, TooManyMembers
-from airoxy.core.request.model_scan import ANY
+from airoxy.core.request.search.model_scan import ANY
 
 LONG = "x" * 20_000
 OWN, OTHER = "claude-haiku-4-5", "claude-fable-5-2"

@@ -224,8 +224,7 @@ class UsageReader:
 
     def close(self) -> None:
         """The body is over, complete or not."""
-        # The owner of these callbacks mostly refers to this reader: without them there is no cycle,
-        # so that both are freed without the garbage collector.
+        # Without these callbacks into its owner nothing has to wait for the garbage collector.
         self.tell = self.copy = None
         if self._form == "json":
             body, self._body = b"".join(self._body), []

@@ -18,8 +18,8 @@ from typing import Any
 
 from airoxy.core.request import json_scan
 from airoxy.core.request.json_scan import Body, Members, NotJson, Work
-from airoxy.core.request.memmem import SHORT, holds
 from airoxy.core.request.resource_ids import ids_in, may_name
+from airoxy.core.request.search.memmem import SHORT, holds
 
 #: Below this many bytes either takes less than 3 ms, whatever is sent (above, it usually does).
 LARGE = 8 * 1024

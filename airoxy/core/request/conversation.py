@@ -12,7 +12,7 @@ import re
 from hashlib import blake2b
 from typing import NamedTuple
 
-from airoxy.core.request.memmem import holds
+from airoxy.core.request.search.memmem import holds
 
 Body = bytes | bytearray
 

@@ -19,8 +19,8 @@ from collections.abc import Callable, Generator, Iterator
 from itertools import accumulate, islice
 from typing import NamedTuple, TypeVar
 
-from airoxy.core.request import memmem
-from airoxy.core.request.known_tails import note, place_in, tail_of
+from airoxy.core.request.search import memmem
+from airoxy.core.request.search.known_tails import note, place_in, tail_of
 from airoxy.errors import InvalidInput
 
 T = TypeVar("T")

@@ -6,8 +6,8 @@ import re
 
 from airoxy.core.request import json_scan
 from airoxy.core.request.json_scan import Body, TooDear, Work
-from airoxy.core.request.memmem import SHORT, holds
 from airoxy.core.request.paths import ID
+from airoxy.core.request.search.memmem import SHORT, holds
 from airoxy.errors import InvalidInput
 
 #: What has ids in a Messages request or a batch: files, and containers with their skills.

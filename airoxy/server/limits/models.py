@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from itertools import product
 
 from airoxy.core.limits.holders import KeyLimits
-from airoxy.core.request.model_scan import ANY, ModelScan
+from airoxy.core.request.search.model_scan import ANY, ModelScan
 from airoxy.errors import Forbidden
 
 #: Of a collected batch so much is looked through at once (bytes).

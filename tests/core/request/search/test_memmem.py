@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airoxy.core.request import memmem
-from airoxy.core.request.memmem import holds
+from airoxy.core.request.search import memmem
+from airoxy.core.request.search.memmem import holds
 from tests.core.request import json_texts as texts
 
 LETTERS = st.binary(max_size=60).map(lambda text: bytes(b"ab\0_"[letter % 4] for letter in text))

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airoxy.core.request import json_scan, known_tails
+from airoxy.core.request import json_scan
 from airoxy.core.request.json_scan import Members, NotJson, run
+from airoxy.core.request.search import known_tails
 from tests.core.request import json_texts as texts
 
 TOOLS = json.dumps([{"name": f"tool{number}", "a": {"b": ["}]"]}} for number in range(200)])

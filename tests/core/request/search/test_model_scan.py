@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airoxy.core.request.model_scan import ANY, ModelScan
+from airoxy.core.request.search.model_scan import ANY, ModelScan
 
 
 def scanned(*pieces: bytes) -> list[str | None]:
