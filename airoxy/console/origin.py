@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from airoxy.config import Config
-from airoxy.core.request.addresses import parsed_address
+from airoxy.core.limits.addresses import parsed_address
 
 
 class OwnOrigin:

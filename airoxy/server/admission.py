@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from airoxy.config import Config
-from airoxy.core.request.addresses import Network, parsed_address
+from airoxy.core.limits.addresses import Network, parsed_address
 
 log = logging.getLogger(__name__)
 

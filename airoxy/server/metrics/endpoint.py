@@ -16,8 +16,8 @@ from typing import Any
 
 import apsw
 
+from airoxy.core.limits.addresses import Network, parsed_address
 from airoxy.core.pool import Scope
-from airoxy.core.request.addresses import Network, parsed_address
 from airoxy.core.request.headers import is_forwarded
 from airoxy.errors import Forbidden, StoreError
 from airoxy.server.metrics.counters import MetricCounters

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from airoxy.core.request.addresses import Network, parsed_address
+from airoxy.core.limits.addresses import Network, parsed_address
 from airoxy.errors import Unauthorized
 from airoxy.journal import about
 from airoxy.server.http.head import RequestHead
