@@ -14,10 +14,6 @@ def token(number: int, expires_at: int | None = None) -> Token:
     return Token(number, f"token {number}", "api_key", f"sk-ant-api-{number}", expires_at, 0)
 
 
-def never_cooling(_: Token) -> float:
-    return 0
-
-
 @pytest.mark.parametrize(
     ("model", "limits"),
     [

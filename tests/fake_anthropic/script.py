@@ -104,10 +104,6 @@ class Script:
         """A message that asks the client to use a tool."""
         return self.message(text, tool=(name, given))
 
-    def ok(self) -> Script:
-        """The usual answer; for one that stands between two others."""
-        return self.do(self._fake.api.answer)
-
     def answer(
         self,
         status: int,

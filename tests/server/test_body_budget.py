@@ -8,8 +8,6 @@ import pytest
 
 from airoxy.server.body_budget import BodyBudget, available_memory
 
-KIB = 1024
-
 
 def test_a_key_has_a_quarter_and_all_keys_have_the_whole() -> None:
     budget = BodyBudget(100, 1.0)

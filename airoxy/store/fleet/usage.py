@@ -59,11 +59,6 @@ def touched_sums(
     )
 
 
-def own_sums(db: apsw.Connection) -> list[tuple[Any, ...]]:
-    """All sums of this host, as they stand."""
-    return _less_baseline(db, run(db, _ALL))
-
-
 def sums_of_days(db: apsw.Connection, days: Collection[int]) -> list[tuple[Any, ...]]:
     """All sums of these days."""
     found = [row for day in sorted(days) for row in run(db, f"{_ALL} WHERE day = ?", (day,))]
