@@ -1,4 +1,5 @@
-"""Secrets as text: a client key's form and digest, a token's type, and the mask that may be shown.
+"""Secrets as text: a client key's form and digest, whether one stands in another text, a token's
+type, and the mask that may be shown.
 
 Invariant: a secret that is shown, logged or stored for showing has gone through `mask`.
 """
@@ -8,16 +9,31 @@ from __future__ import annotations
 import hashlib
 import re
 import string
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from urllib.parse import unquote_to_bytes
 
 from airoxy.errors import InvalidInput
 
 KEY_PREFIX = "ak-"
 KEY_LENGTH = 40
-#: One of Anthropic's, long enough that 7 characters of it give nothing away.
 _CUT_OFF = re.compile(r"sk-ant-(?:(?:api|oat|ort)[0-9]*-?)?")
+#: One of Anthropic's, long enough that 7 characters of it give nothing away.
 _WHOLE_TOKEN = re.compile(r"(sk-ant-[a-z]+[0-9]*-)[\w-]{40}", re.ASCII)
 _ALPHABET = string.ascii_letters + string.digits
+
+#: What makes a text search of a key: its random part, as it is and in Base64.
+Needles = tuple[bytes, ...]
+
+_PREFIX = KEY_PREFIX.encode()
+_RANDOM = b"[A-Za-z0-9]{%d}" % KEY_LENGTH
+_KEY = re.compile(rb"(?<![A-Za-z0-9])%b%b(?![A-Za-z0-9])" % (_PREFIX, _RANDOM))
+_OFFERED = re.compile(KEY_PREFIX + _RANDOM.decode())
+#: Whoever reads a text may undo its escapes more than once.
+_LEVELS = 8
+#: With more of them a text takes a millisecond and more; no client has so many.
+MOST_ESCAPES = 1000
 
 
 def new_key(choice: Callable[[str], str]) -> str:
@@ -35,6 +51,37 @@ def given_key(text: str) -> str:
 def digest(key: str | bytes) -> bytes:
     """SHA-256 of a client key. The key is 238 random bits, so neither salt nor stretching adds."""
     return hashlib.sha256(key.encode() if isinstance(key, str) else key).digest()
+
+
+def needles(offered: Iterable[str]) -> Needles:
+    """What the keys that a request offers are found by."""
+    return tuple(each for key in offered if _OFFERED.fullmatch(key) for each in _spellings(key))
+
+
+def has_key(text: bytes, own: Needles = ()) -> bool:
+    """Whether something of the form of a client key stands in `text` by itself, or one of the
+    request's own keys, whatever it stands in."""
+    for _ in range(_LEVELS):
+        for each in own:
+            if each in text:
+                return True
+        if _PREFIX in text and _KEY.search(text):
+            return True
+        if not 0 < text.count(b"%") <= MOST_ESCAPES:
+            return False
+        text, escaped = unquote_to_bytes(text), text
+        if text == escaped:
+            return False
+    return False
+
+
+@lru_cache(maxsize=1024)
+def _spellings(key: str) -> Needles:
+    """In Base64 a text is spelled in one of three ways, by where it begins; the characters at both
+    ends depend on what is around it."""
+    random = key[len(KEY_PREFIX) :].encode()
+    shifted = (b64encode(b"." * before + random) for before in range(3))
+    return random, *(each[4:-4] for each in shifted)
 
 
 def mask(secret: str) -> str:

@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from airoxy.core.request.client_keys import MOST_ESCAPES
+from airoxy.core.keys import MOST_ESCAPES
 from airoxy.core.request.headers import Headers
 from airoxy.errors import AiroxyError, InvalidInput
 

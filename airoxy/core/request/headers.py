@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+from airoxy.core.keys import Needles, has_key, needles
 from airoxy.core.pool import Token
-from airoxy.core.request.client_keys import Needles, has_key, needles
 
 Headers = list[tuple[bytes, bytes]]
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from airoxy.core.keys import KEY_LENGTH, digest
+from airoxy.core.keys import KEY_LENGTH, digest, has_key, needles
 from airoxy.core.request import head as request_head
-from airoxy.core.request.client_keys import has_key, needles
 from airoxy.core.request.head import CHUNKED
 from airoxy.core.request.headers import Headers, credential, query_to_upstream
 from airoxy.core.request.paths import (

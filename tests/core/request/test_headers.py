@@ -2,8 +2,8 @@ from base64 import b64encode
 
 import pytest
 
+from airoxy.core.keys import needles
 from airoxy.core.pool import Token
-from airoxy.core.request.client_keys import needles
 from airoxy.core.request.headers import (
     credential,
     credential_for,
