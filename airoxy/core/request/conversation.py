@@ -57,11 +57,10 @@ _decode = json.JSONDecoder().raw_decode
 
 
 class Thread(NamedTuple):
-    """A request of a message thread: `previous` is the message that it continues, and
-    `is_continuation` says that it makes no sense to another account."""
+    """A request of a message thread. `previous` is the message that it continues, or asks about:
+    only the account that has made that message knows it."""
 
     previous: bytes | None
-    is_continuation: bool
 
 
 def tells_nothing(body: Body) -> bool:
@@ -136,9 +135,9 @@ def thread_in(body: Body) -> Thread | None:
     """What the body says of a message thread (beta message-threads-2026-08-12)."""
     for part in _windows(body, _REACH):
         if found := _member(part, _THREAD, _OBJECT):
-            return Thread(found[1], found[1] is not None)
+            return Thread(found[1])
         if (found := _member(part, _DIAGNOSTICS, _OBJECT)) and found[1]:
-            return Thread(found[1], False)
+            return Thread(found[1])
     return None
 
 

@@ -173,12 +173,12 @@ def test_a_body_with_an_answer_has_a_history():
 @pytest.mark.parametrize(
     ("members", "thread"),
     [
-        ({"thread": {"type": "create"}}, Thread(None, False)),
+        ({"thread": {"type": "create"}}, Thread(None)),
         (
             {"thread": {"type": "continue", "previous_message_id": "msg_1"}},
-            Thread(b"msg_1", True),
+            Thread(b"msg_1"),
         ),
-        ({"diagnostics": {"previous_message_id": "msg_1"}}, Thread(b"msg_1", False)),
+        ({"diagnostics": {"previous_message_id": "msg_1"}}, Thread(b"msg_1")),
         ({"diagnostics": {}}, None),
         ({"system": 'Say "thread": {"type": "create"}'}, None),
         ({}, None),
@@ -191,7 +191,7 @@ def test_a_thread_is_found(members, thread):
 
 def test_a_thread_is_found_before_many_tools():
     sent = {"messages": _TURNS, "thread": {"type": "create"}, "tools": _tools(40_000)}
-    assert thread_in(json.dumps(sent).encode()) == Thread(None, False)
+    assert thread_in(json.dumps(sent).encode()) == Thread(None)
 
 
 def test_the_id_of_a_message_is_found_in_an_answer_of_either_kind():
