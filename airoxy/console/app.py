@@ -36,6 +36,7 @@ from airoxy.console.visitor import Visitor
 from airoxy.errors import AiroxyError, Forbidden, InvalidInput, NotFound, Unauthorized
 from airoxy.store.audit.trail import act_as, take_recorded
 from airoxy.store.console.sessions import LIFETIME
+from airoxy.store.fleet.membership import name_in_fleet
 from airoxy.views.changes import line
 
 log = logging.getLogger(__name__)
@@ -179,6 +180,7 @@ def _bytes(reply: Reply, visit: Visit) -> bytes:
             "zone": visit.zone,
             "path": visit.path,
             "query": visit.query,
+            "fleet_host": name_in_fleet(visit.db),
         }
         return render(reply.template, {**known, **reply.values}).encode()
     if isinstance(reply, JsonReply):
@@ -194,6 +196,9 @@ async def _events(events: AsyncIterator[LiveEvent]) -> AsyncIterator[SSEvent | N
 
 def _send(request: Request, response: Response, reply: Reply, body: bytes) -> None:
     response.data = body
+    if isinstance(reply, (JsonReply, Download)) and reply.warning:
+        text = " ".join(reply.warning.split())
+        response.set_header("airoxy-warning", text.encode("ascii", "replace").decode())
     if isinstance(reply, SeeOther):
         response.status = "303 See Other"
         response.set_header("location", reply.location)

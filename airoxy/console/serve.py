@@ -22,6 +22,7 @@ from airoxy.config import Config
 from airoxy.config.certificate import read_certificate
 from airoxy.config.listen import endpoints
 from airoxy.console.app import create_app
+from airoxy.console.hosts.others import OtherHosts
 from airoxy.console.live.checkup import Examine
 from airoxy.console.live.feed import Feed
 from airoxy.console.origin import origin_of
@@ -91,6 +92,7 @@ def serve_console(
     examine: Examine,
     share: Callable[[apsw.Connection], None],
     say: Callable[[str], None],
+    others: OtherHosts | None = None,
     environ: MutableMapping[str, str] = os.environ,
     idle: float = IDLE,
 ) -> None:
@@ -100,7 +102,7 @@ def serve_console(
     notifier = Notifier(environ)
     passed = passed_descriptors(environ).listeners
     sockets = passed or bind_sockets(config)
-    services = Services(config, time.time, ask_health, examine, share)
+    services = Services(config, time.time, ask_health, examine, share, others=others)
     threads = DatabaseThreads(config.database)
     # One thread, so that one connection sees what others have committed since its last look.
     looking = DatabaseThreads(config.database, 1)

@@ -14,6 +14,8 @@ import apsw
 
 from airoxy.calendar import day_of
 from airoxy.config import Config
+from airoxy.console.hosts.others import OtherHosts
+from airoxy.console.hosts.pasts import Pasts
 from airoxy.console.live.checkup import Checkup, Examine
 from airoxy.console.live.view import View
 from airoxy.console.throttle import LoginThrottle
@@ -28,7 +30,8 @@ AskHealth = Callable[[], tuple[int | None, Mapping[str, Any]]]
 @dataclass(frozen=True)
 class Services:
     """What pages and API work with beside the database. `examine` gives the doctor's findings;
-    `share` has what is changed next committed for a whole fleet, or not at all."""
+    `share` has what is changed next committed for a whole fleet, or not at all; `others` are the
+    hosts of the fleet, and None where nobody asks them."""
 
     config: Config
     clock: Callable[[], float]
@@ -36,7 +39,9 @@ class Services:
     examine: Examine
     share: Callable[[apsw.Connection], None] = lambda _: None
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
+    others: OtherHosts | None = None
     past: Past = field(default_factory=Past)
+    pasts: Pasts = field(default_factory=Pasts)
     checkup: Checkup = field(default_factory=Checkup)
 
 
@@ -117,24 +122,26 @@ class SeeOther:
 
 @dataclass(frozen=True)
 class Download:
-    """A file to be saved."""
+    """A file to be saved. `warning`: what a reader has to know of it."""
 
     name: str
     content_type: str
     body: bytes
     etag: str | None = None
+    warning: str = ""
 
 
 @dataclass(frozen=True)
 class JsonReply:
     """What the API answers; `etag` names this state of what was asked for, and `following` is where
-    the next page of a list is."""
+    the next page of a list is. `warning`: what a reader has to know of it."""
 
     document: Any
     status: int = 200
     etag: str | None = None
     location: str | None = None
     following: str | None = None
+    warning: str = ""
 
 
 @dataclass(frozen=True)

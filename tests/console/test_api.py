@@ -170,6 +170,8 @@ def test_documents_have_the_fields_that_the_manual_describes(program):
     with program.console.opened() as db:
         append(db, [log_row()])
     for each in api.OPERATIONS:
+        if each.path == "/api/fleet":
+            continue  # tests/fleet has one
         if each.method == "GET" and each.document and each.status == 200:
             answer = program("GET", re.sub("{.*}", "described", each.path)).json()
             if "{id}" in each.path and "logs" in each.path:

@@ -6,15 +6,8 @@ import http.client
 import json
 import time
 
-from airoxy.config import load_config
-from airoxy.console.pages import overview
-from airoxy.console.pages.log import show_log
-from airoxy.console.pages.reports import show_report
-from airoxy.console.templates import render
-from airoxy.console.visit import Services, Visit
 from airoxy.store.console.api_tokens import add_api_token
 from airoxy.store.console.users import ADMIN
-from airoxy.store.fleet.membership import enter
 from airoxy.store.keys import list_keys
 from tests.fleet.conftest import eventually
 from tests.fleet.test_sharing import settled
@@ -61,20 +54,3 @@ def test_a_key_made_in_the_console_is_in_the_fleet_and_without_postgresql_it_is_
     finally:
         process.terminate()
         process.wait(30)
-
-
-def test_the_pages_of_usage_say_that_they_are_of_one_host(db, clock, tmp_path):
-    file = tmp_path / "airoxy.yaml"
-    file.write_text(json.dumps({"database": db.filename}))
-    visit = Visit(db, Services(load_config(file, {}), clock, lambda: (None, {}), list), None)
-
-    def said():
-        known = {"zone": visit.zone, "now": visit.now, "path": "/", "query": {}, "visitor": None}
-        for show in (overview.show, show_log, show_report):
-            page = show(visit)
-            text = render(page.template, {**known, **page.values})
-            yield "this host of the fleet" in text and "office-a" in text
-
-    assert list(said()) == [False] * 3
-    enter(db, host="uuid", name="office-a", url="postgresql:///x", nonce="n", now=clock())
-    assert list(said()) == [True] * 3

@@ -31,6 +31,7 @@ def _run(context: Context, _: Namespace) -> None:
     from airoxy.console.serve import serve_console
     from airoxy.fleet.agent import connector
     from airoxy.fleet.commit import commit_on_both
+    from airoxy.fleet.overview.others import FleetOthers
 
     config = context.config
     journal.set_up(config.log_level)
@@ -56,9 +57,14 @@ def _run(context: Context, _: Namespace) -> None:
         context.say(text)
         context.out.flush()
 
-    serve_console(
-        config, ask_health=ask_health, examine=lambda: _examine(context), share=share, say=say
-    )
+    others = FleetOthers(connect)
+    try:
+        serve_console(
+            config, ask_health=ask_health, examine=lambda: _examine(context), share=share, say=say,
+            others=others,
+        )  # fmt: skip
+    finally:
+        others.close()
 
 
 def _examine(context: Context) -> list[dict[str, Any]]:

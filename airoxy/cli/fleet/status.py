@@ -10,33 +10,22 @@ from airoxy.cli.fleet.meeting import member_of, met
 from airoxy.cli.fleet.texts import amount
 from airoxy.core.limits.table import LIMITS
 from airoxy.errors import EXIT_FAILED, AiroxyError
-from airoxy.views.times import past, span, with_times
+from airoxy.views.times import past, span
 
 
 def run_status(context: Context, args: Namespace) -> int | None:
     """1 where PostgreSQL cannot be reached."""
-    from airoxy.fleet.overview.hosts import hosts, shares
-    from airoxy.store.fleet import shared
-    from airoxy.store.fleet.membership import waiting
+    from airoxy.fleet.overview import hosts
 
-    member = member_of(context)
-    here: dict[str, Any] = {
-        "name": member.name,
-        "host": member.host,
-        "rows_waiting": waiting(context.database, member),
-        "changes_waiting": shared.waiting(context.database),
-        "contact_at": member.contact_at,
-        "trouble": member.trouble,
-    }
+    member, trouble = member_of(context), None
     try:
         with met(context, member) as postgres:
-            found, divided = hosts(postgres), shares(postgres)
+            found, divided = hosts.hosts(postgres), hosts.shares(postgres)
     except AiroxyError as error:
-        found, divided, here["trouble"] = [], [], here["trouble"] or error.message
+        found, divided, trouble = [], [], error.message
+    here = hosts.here(context.database, member, trouble)
     if args.json:
-        rows = [with_times(row, ("joined_at", "seen_at")) for row in found]
-        here = with_times(here, ("contact_at",))
-        context.json({"here": here, "hosts": rows, "shares": divided})
+        context.json(hosts.document(here, found, divided))
     else:
         _show(context, here, found)
         _show_shares(context, divided)

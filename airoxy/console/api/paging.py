@@ -56,6 +56,6 @@ def number(visit: Visit, name: str) -> int | None:
     return int(text)
 
 
-def following(visit: Visit, **cursor: int) -> str:
+def following(visit: Visit, **cursor: int | str) -> str:
     """Where the next page is."""
     return f"{visit.path.partition('?')[0]}?{urlencode({**visit.query, **cursor})}"

@@ -14,6 +14,7 @@ from airoxy.config import load_config
 from airoxy.console.api.operation import Operation, fields_of, text_field
 from airoxy.console.api.paging import PAGE_OF_NEWEST, following, limit, number
 from airoxy.console.filters import moment, named
+from airoxy.console.hosts.sight import HOST, Sight, with_sums
 from airoxy.console.visit import Download, JsonReply, Reply, Visit
 from airoxy.core.report import Report
 from airoxy.errors import ConfigError, InvalidInput
@@ -31,25 +32,31 @@ _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])", re.ASCII)
 
 def month_report(visit: Visit) -> Reply:
     """As JSON, or to be saved as HTML or CSV."""
-    made, form = read_report(visit), visit.query.get("format") or "json"
-    name = f"airoxy-{made.month:%Y-%m}"
+    form = visit.query.get("format") or "json"
+    if form not in ("json", "html", "csv"):
+        raise InvalidInput(f"format: {form[:20]!r} is none of json, html, csv.")
+    made, sight = read_report(visit)
+    # A file is read far from the page that has said whose usage it is.
+    whose = re.sub(r"[^A-Za-z0-9._-]", "-", f"-{sight.of}") if sight.of else ""
+    name = f"airoxy-{made.month:%Y-%m}{whose}"
     if form == "html":
         body = page(made, visit.now, visit.zone).encode()
-        return Download(f"{name}.html", "text/html; charset=utf-8", body)
+        return Download(f"{name}.html", "text/html; charset=utf-8", body, warning=sight.trouble)
     if form == "csv":
         out = io.StringIO(newline="")
         lines.write_csv(made, out)
-        return Download(f"{name}.csv", "text/csv; charset=utf-8", out.getvalue().encode())
-    if form != "json":
-        raise InvalidInput(f"format: {form[:20]!r} is none of json, html, csv.")
-    return JsonReply(lines.document(made, visit.now))
+        body = out.getvalue().encode()
+        return Download(f"{name}.csv", "text/csv; charset=utf-8", body, warning=sight.trouble)
+    return JsonReply(lines.document(made, visit.now), warning=sight.trouble)
 
 
-def read_report(visit: Visit) -> Report:
-    """That on the month of the query. Raises InvalidInput."""
-    return lines.read_report(
-        visit.db, visit.config.pricing, chosen_month(visit), visit.today, visit.services.past
-    )
+def read_report(visit: Visit) -> tuple[Report, Sight]:
+    """That on the month of the query, and of which hosts it is. Raises InvalidInput."""
+    month = chosen_month(visit)
+    before = (month - datetime.timedelta(1)).replace(day=1)
+    with with_sums(visit, before) as (seen, sight):
+        past = seen.services.past
+        return lines.read_report(visit.db, visit.config.pricing, month, visit.today, past), sight
 
 
 def chosen_month(visit: Visit) -> datetime.date:
@@ -147,7 +154,7 @@ _SUBJECTS = {
 }
 OPERATIONS = (
     Operation("GET", "/api/report", month_report, "A month's usage by key and model",
-              query={"month": "2026-11 (this one)", "format": "json, html or csv"},
+              query={"month": "2026-11 (this one)", "format": "json, html or csv", **HOST},
               other_types=("text/html", "text/csv")),
     Operation("GET", "/api/prices", price_table, "The prices in force, and models without one",
               PRICE_TABLE),

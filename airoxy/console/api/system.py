@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from airoxy.console.api.operation import Operation
+from airoxy.console.hosts.sight import others_of
 from airoxy.console.visit import JsonReply, Visit
+from airoxy.errors import NotFound
+from airoxy.store.fleet.membership import membership
 from airoxy.views.json_documents import document_of
 
 
@@ -18,6 +21,16 @@ def doctor(visit: Visit) -> JsonReply:
     return JsonReply(visit.services.examine())
 
 
+def fleet(visit: Visit) -> JsonReply:
+    """As `airoxy fleet status --json` has it; without PostgreSQL there are no hosts. Raises
+    NotFound."""
+    member = membership(visit.db)
+    if member is None:
+        raise NotFound("This host is in no fleet.")
+    document, trouble = others_of(visit).status(visit.db, member)
+    return JsonReply(document, warning=trouble)
+
+
 OPERATIONS = (
     Operation("GET", "/api/health", health, "The server's health"),
     Operation(
@@ -27,5 +40,12 @@ OPERATIONS = (
         "What is wrong, and what to do",
         document_of("doctor"),
         is_list=True,
+    ),
+    Operation(
+        "GET",
+        "/api/fleet",
+        fleet,
+        "The hosts of the fleet, and how limits are divided among them",
+        document_of("fleet status"),
     ),
 )

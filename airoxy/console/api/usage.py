@@ -7,7 +7,9 @@ from typing import Any
 
 from airoxy.console.api.operation import Operation
 from airoxy.console.api.paging import PAGE_OF_NEWEST, following, limit, number
-from airoxy.console.filters import find_request, is_true, log_filter, moment, whose
+from airoxy.console.filters import is_true, log_filter, moment, whose
+from airoxy.console.hosts.log import hours, log_page, one_of_log
+from airoxy.console.hosts.sight import HOST, sight_of, with_sums
 from airoxy.console.visit import JsonReply, Visit
 from airoxy.errors import InvalidInput
 from airoxy.store.usage import requests
@@ -21,17 +23,15 @@ from airoxy.views.times import typed_day, with_times
 
 def log(visit: Visit) -> JsonReply:
     """The newest requests; `before` is the id of the last one on the page before."""
-    most = limit(visit)
-    rows = requests.newest(
-        visit.db, limit=most + 1, wanted=log_filter(visit), before_id=number(visit, "before")
-    )
-    shown = rows[:most]
-    more = following(visit, before=shown[-1]["id"]) if len(rows) > most else None
-    return JsonReply(shown, following=more)
+    sight = sight_of(visit)
+    before = number(visit, "before")
+    found = log_page(visit, sight, limit(visit), log_filter(visit), before=before)
+    more = following(visit, **found.following) if found.following else None
+    return JsonReply(found.requests, following=more, warning=sight.trouble)
 
 
 def one_request(visit: Visit) -> JsonReply:
-    return JsonReply(find_request(visit, visit.params["id"]))
+    return JsonReply(one_of_log(visit, visit.params["id"]))
 
 
 def stats(visit: Visit) -> JsonReply:
@@ -40,14 +40,15 @@ def stats(visit: Visit) -> JsonReply:
     if by and cache:
         raise InvalidInput("cache is about all together; leave by out.")
     if by == HOUR:
-        return JsonReply(_by_hour(visit))
+        return _by_hour(visit)
     wanted: dict[str, Any] = {**_days(visit), **whose(visit)}
     if by is not None and by not in GROUPS:
         raise InvalidInput(f"by: {by[:20]!r} is none of {', '.join((*GROUPS, HOUR))}.")
-    rows = _sums(visit, by, wanted)
-    if cache:
-        rows[0] |= cache_effect(visit.db, visit.config.pricing, **wanted)
-    return JsonReply(rows)
+    with with_sums(visit, wanted["since"]) as (seen, sight):
+        rows = _sums(seen, by, wanted)
+        if cache:
+            rows[0] |= cache_effect(visit.db, visit.config.pricing, **wanted)
+    return JsonReply(rows, warning=sight.trouble)
 
 
 def _sums(visit: Visit, by: str | None, wanted: dict[str, Any]) -> list[dict[str, Any]]:
@@ -60,7 +61,7 @@ def _sums(visit: Visit, by: str | None, wanted: dict[str, Any]) -> list[dict[str
     return requests.totals_by(visit.db, by, **wanted)
 
 
-def _by_hour(visit: Visit) -> list[dict[str, Any]]:
+def _by_hour(visit: Visit) -> JsonReply:
     since, until = (moment(visit, name) for name in ("since", "until"))
     ids = whose(visit)
     wanted = requests.Filter(
@@ -70,8 +71,8 @@ def _by_hour(visit: Visit) -> list[dict[str, Any]]:
         since_ms=None if since is None else round(since * 1000),
         until_ms=None if until is None else round(until * 1000),
     )
-    rows = requests.totals_by_hour(visit.db, wanted, zone=visit.zone)
-    return [with_times(row, (HOUR,)) for row in rows]
+    rows, sight = hours(visit, wanted)
+    return JsonReply([with_times(row, (HOUR,)) for row in rows], warning=sight.trouble)
 
 
 def _days(visit: Visit) -> dict[str, datetime.date | None]:
@@ -100,14 +101,16 @@ FILTERS = {
     "request": "with this request id",
     "q": "a request id, the name of a key, token or group, or a part of the model's",
 }
+_OTHERS = {"others": "in a fleet, the same for the other hosts, as the Link header has it"}
 OPERATIONS = (
     Operation("GET", "/api/logs", log, "The newest requests", json_fields.REQUEST, is_list=True,
-              query={**FILTERS, **PAGE_OF_NEWEST}),
-    Operation("GET", "/api/logs/{id}", one_request, "One request", json_fields.REQUEST),
+              query={**FILTERS, **HOST, **PAGE_OF_NEWEST, **_OTHERS}),
+    Operation("GET", "/api/logs/{id}", one_request, "One request", json_fields.REQUEST,
+              query={"host": "the host of the fleet that it was on (this one)"}),
     Operation("GET", "/api/stats", stats, "Sums of usage, whole or divided", json_fields.TOTALS,
               is_list=True,
               query={
-                  **_PERIOD, **_WHOSE,
+                  **_PERIOD, **_WHOSE, **HOST,
                   "by": f"divided by one of {', '.join((*GROUPS, HOUR))}, whose fields come first",
                   "cache": "true for what the prompt cache did: cache_read_share and"
                   " cache_saved_nanousd",

@@ -28,9 +28,14 @@ class Chart(NamedTuple):
     names: list[str]
 
 
+def first_of_chart(today: datetime.date) -> datetime.date:
+    """The first day of the 30."""
+    return today - datetime.timedelta(_DAYS - 1)
+
+
 def by_model(visit: Visit, *, key_id: int | None = None) -> Chart | None:
     """What was spent by day and model; None where nothing was."""
-    first = visit.today - datetime.timedelta(_DAYS - 1)
+    first = first_of_chart(visit.today)
     days = [(first + datetime.timedelta(n)).isoformat() for n in range(_DAYS)]
     amounts: dict[str, list[int]] = {}
     for day, model, cost in _costs(visit, first, key_id):

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 from urllib.parse import urlencode
 
-from airoxy.console.filters import find_request, log_filter
+from airoxy.console.filters import log_filter
 from airoxy.console.forms import number_of
+from airoxy.console.hosts.log import LogPage, log_page, one_of_log
+from airoxy.console.hosts.sight import Sight, sight_of
 from airoxy.console.pages.figures import request_lines
 from airoxy.console.routes import page
 from airoxy.console.visit import Rendered, Reply, Visit
 from airoxy.errors import AiroxyError
-from airoxy.store.fleet.membership import name_in_fleet
-from airoxy.store.usage import costs, requests
+from airoxy.store.usage import costs
 
 _ON_A_PAGE = 100
 #: So long is looked for what is rare; then the page says how far it has got (seconds).
 _PATIENCE = 0.2
 #: The filters, as they stand in the URL.
-FILTERS = ("q", "key", "token", "group", "model", "status", "since", "until")
+FILTERS = ("host", "q", "key", "token", "group", "model", "status", "since", "until")
 _STATUSES = (("", "Any status"), ("failed", "Failed"), ("2xx", "200 to 299"),
              ("4xx", "400 to 499"), ("429", "429"), ("5xx", "500 to 599"))  # fmt: skip
 _SINCE = (("", "Any time"), ("1h", "Last hour"), ("24h", "Last 24 hours"), ("7d", "Last 7 days"))
@@ -29,46 +29,45 @@ def show_log(visit: Visit, patience: float = _PATIENCE) -> Reply:
     """The newest requests that the filters let through, a page of them."""
     typed = {name: visit.query.get(name, "").strip() for name in FILTERS}
     given = {name: text for name, text in typed.items() if text}
-    trouble, further = "", None
-    rows: list[dict[str, Any]] = []
-    end = time.monotonic() + patience
+    trouble, found, sight = "", LogPage([]), Sight()
     try:
+        sight = sight_of(visit)
         before = visit.query.get("before")
-        rows, further = requests.search(
-            visit.db,
-            limit=_ON_A_PAGE + 1,
-            wanted=log_filter(visit),
-            before_id=number_of(before, "request") if before else None,
-            give_up=lambda: time.monotonic() >= end,
-        )
+        found = log_page(
+            visit, sight, _ON_A_PAGE, log_filter(visit),
+            before=number_of(before, "request") if before else None, patience=patience,
+        )  # fmt: skip
     except AiroxyError as error:
         trouble = error.message
-    shown = rows[:_ON_A_PAGE]
-    older = shown[-1]["id"] if len(rows) > _ON_A_PAGE else further
     values = {
-        "requests": request_lines(visit, shown),
+        "requests": request_lines(visit, found.requests),
         "typed": typed,
         "given": given,
         "statuses": _STATUSES,
         "periods": _SINCE,
         "trouble": trouble,
-        "older": urlencode({**given, "before": older}) if older else "",
-        "searched": None if further is None else requests.came_at(visit.db, further),
+        "older": urlencode({**given, **found.following}) if found.following else "",
+        "searched": found.searched_from,
         "newest": urlencode(given) if visit.query.get("before") else "",
         "following": "follow" in visit.query,
         "follow": urlencode({**given, "follow": "1"}),
-        "live": f"/api/live?{urlencode({'only': 'rows', **given})}",
+        "live": f"/api/live?{urlencode({'only': 'rows', **_without_host(given)})}",
         "oldest": costs.oldest_day(visit.db, visit.zone),
-        "fleet_host": name_in_fleet(visit.db),
+        "sight": sight,
     }
     return Rendered("log.html", values, 400 if trouble else 200)
 
 
 def show_request(visit: Visit) -> Reply:
     """All that the row of one request says."""
-    row = find_request(visit, visit.params["number"])
+    row = one_of_log(visit, visit.params["number"])
     (line,) = request_lines(visit, [row])
     return Rendered("request.html", {"request": line, "facts": _facts(row)})
+
+
+def _without_host(given: dict[str, str]) -> dict[str, str]:
+    """What goes on is told of this host."""
+    return {name: text for name, text in given.items() if name != "host"}
 
 
 def _facts(row: dict[str, Any]) -> list[tuple[str, Any]]:

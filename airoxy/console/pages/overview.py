@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from airoxy.calendar import start_ms
+from airoxy.console.hosts.log import log_page
+from airoxy.console.hosts.sight import Sight, with_sums
 from airoxy.console.pages.figures import (
     by_model,
+    first_of_chart,
     request_lines,
     with_meters,
 )
@@ -14,15 +18,13 @@ from airoxy.console.pages.tokens import shown
 from airoxy.console.routes import page
 from airoxy.console.visit import Rendered, Reply, Visit
 from airoxy.core.billing.usage import PROMPT
-from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM
-from airoxy.core.limits.measures import DAY, MONTH
+from airoxy.core.limits.holders import EVERYBODY
+from airoxy.core.limits.measures import DAY, MONTH, PERIODS, Use
 from airoxy.store import keys
-from airoxy.store.fleet.membership import name_in_fleet
 from airoxy.store.groups import find_group
-from airoxy.store.limits import recorded_use
 from airoxy.store.tokens import list_tokens
-from airoxy.store.usage import requests
 from airoxy.store.usage.daily import totals
+from airoxy.store.usage.filter import Filter
 from airoxy.store.usage.past import month_totals, spent_by_key
 from airoxy.views.keys import Meter, by_field, meters
 
@@ -31,24 +33,31 @@ _TOKENS, _KEYS, _FAILURES = 12, 8, 6
 #: How many of the doctor's findings are shown, and how old they may be (seconds): the checks read
 #: the whole database, which must not happen for each view.
 _FINDINGS, _FRESH = 6, 300.0
+_PERIODS = tuple(period.name for period in PERIODS)
 
 
 def show(visit: Visit) -> Reply:
     """What goes on, today, this month, tokens, keys and what failed last."""
+    first = min(visit.today.replace(day=1), first_of_chart(visit.today))
+    with with_sums(visit, first) as (seen, sight):
+        return Rendered("overview.html", _values(seen, sight))
+
+
+def _values(visit: Visit, sight: Sight) -> dict[str, Any]:
     today = visit.today
     of_today = totals(visit.db, since=today)
     of_month = month_totals(visit.db, visit.services.past, visit.today, of_today)
-    failed = requests.newest(
-        visit.db, limit=_FAILURES,
-        wanted=requests.Filter(failed=True, since_ms=start_ms(today, visit.zone)),
-    )  # fmt: skip
+    wanted = Filter(failed=True, since_ms=start_ms(today, visit.zone))
+    failed = log_page(visit, sight, _FAILURES, wanted).requests
     prompt = sum(of_month[name] for name in PROMPT)
     pool = [shown(visit, row) for row in list_tokens(visit.db, visit.now)]
     known = keys.list_keys(visit.db)
-    values = {
+    return {
+        "sight": sight,
+        "hosts": _by_host(visit, sight, of_today),
         "today": of_today,
         "month": of_month,
-        "limits": _limits(visit),
+        "limits": _limits(visit, of_today, of_month),
         "cached": of_month["cache_read_tokens"] / prompt if prompt else None,
         "chart_of_days": by_model(visit),
         "tokens": _foremost(pool),
@@ -56,11 +65,25 @@ def show(visit: Visit) -> Reply:
         "keys": _dearest(visit, known),
         "key_count": len(known),
         "failures": request_lines(visit, failed),
-        "last": requests.last_id(visit.db),
-        "fleet_host": name_in_fleet(visit.db),
         **_doctor(visit),
     }
-    return Rendered("overview.html", values)
+
+
+def _by_host(
+    visit: Visit, sight: Sight, of_all: Mapping[str, Any]
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """What each host of all has had today, the busiest first."""
+    if sight.shown is None or sight.chosen is not None:
+        return []
+    found = sight.shown.by_host(visit.today)
+    rest = {
+        name: count - sum(each[name] for each in found.values()) for name, count in of_all.items()
+    }
+    # One that has left may have had the same name.
+    rest = {name: count + found.get(sight.own, {}).get(name, 0) for name, count in rest.items()}
+    idle = dict.fromkeys(of_all, 0)
+    rows = {**{name: found.get(name, idle) for name in (*sight.names, *found)}, sight.own: rest}
+    return sorted(rows.items(), key=lambda row: (-row[1]["cost_nanousd"], row[0]))
 
 
 def _doctor(visit: Visit) -> dict[str, Any]:
@@ -71,15 +94,17 @@ def _doctor(visit: Visit) -> dict[str, Any]:
     return {"checkup": checkup, "wrong": wrong[:_FINDINGS], "more_wrong": wrong[_FINDINGS:]}
 
 
-def _limits(visit: Visit) -> dict[str, Meter | None]:
+def _limits(
+    visit: Visit, today: Mapping[str, Any], month: Mapping[str, Any]
+) -> dict[str, Meter | None]:
     """What all keys together may spend, and have: today's limit and the month's, by `day` and
     `month`; None where there is none."""
     group = find_group(visit.db, EVERYBODY)
     found: dict[str, Meter | None] = {DAY.name: None, MONTH.name: None}
-    for period in (DAY, MONTH):
+    for period, sums in ((DAY, today), (MONTH, month)):
         limit = {f"spend_per_{period.name}_nanousd": group[f"spend_per_{period.name}_nanousd"]}
         if None not in limit.values():
-            use = recorded_use(visit.db, EVERYBODY + GROUPS_FROM, visit.now)
+            use = Use({**dict.fromkeys(_PERIODS, 0), period.name: sums["cost_nanousd"]})
             (found[period.name],) = meters({**limit, **by_field(use)}, visit.zone)
     return found
 

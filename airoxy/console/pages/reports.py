@@ -9,10 +9,10 @@ from typing import Any
 
 from airoxy.calendar import first_of_next_month
 from airoxy.console.api.records import chosen_month, month_report
+from airoxy.console.hosts.sight import with_sums
 from airoxy.console.routes import page
 from airoxy.console.visit import Rendered, Reply, Visit
 from airoxy.core.report import remarks
-from airoxy.store.fleet.membership import name_in_fleet
 from airoxy.store.usage.daily import SHOWN, by_key_and_model, costs_by_day_and_model
 from airoxy.views.report.lines import key_name, model_name
 
@@ -30,6 +30,11 @@ _Cost = tuple[str, "str | None", int]
 
 def show_report(visit: Visit) -> Reply:
     """A month by client key and model."""
+    with with_sums(visit, chosen_month(visit)) as (seen, sight):
+        return Rendered("report.html", {**_values(seen), "sight": sight})
+
+
+def _values(visit: Visit) -> dict[str, Any]:
     month = chosen_month(visit)
     end, today, db = first_of_next_month(month), visit.today, visit.db
     knows = visit.config.pricing.knows
@@ -54,16 +59,7 @@ def show_report(visit: Visit) -> Reply:
 
     # Of a month that is over only what is shown is kept: there are many of them.
     values = past(f"report {month}", today, whole_month) if end <= today else so_far()
-    return Rendered(
-        "report.html",
-        {
-            **values,
-            "month": month,
-            "months": _months(today),
-            "complete": end <= today,
-            "fleet_host": name_in_fleet(visit.db),
-        },
-    )
+    return {**values, "month": month, "months": _months(today), "complete": end <= today}
 
 
 def _shown(rows: Sequence[Sums], unpriced: Collection[str | None]) -> Mapping[str, Any]:

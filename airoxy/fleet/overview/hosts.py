@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import apsw
+
 from airoxy.core.limits.holders import GROUPS_FROM
 from airoxy.fleet.postgres import Postgres
+from airoxy.store.fleet import shared
+from airoxy.store.fleet.membership import Membership, waiting
 from airoxy.store.fleet.shares import DIVIDED
+from airoxy.views.times import with_times
+
+Rows = list[dict[str, Any]]
 
 
-def shares(postgres: Postgres) -> list[dict[str, Any]]:
+def shares(postgres: Postgres) -> Rows:
     """How each limit is divided now: `limit` is its name in JSON, which says the unit; `key_id` or
     `group_id` is None."""
     rows = postgres.run(
@@ -33,7 +40,7 @@ def shares(postgres: Postgres) -> list[dict[str, Any]]:
     ]
 
 
-def hosts(postgres: Postgres) -> list[dict[str, Any]]:
+def hosts(postgres: Postgres) -> Rows:
     """Those of the fleet, by name; times are Unix seconds by PostgreSQL's clock."""
     names = ("host", "name", "airoxy", "shipped", "waiting", "joined_at", "seen_at", "ago")
     rows = postgres.run(
@@ -43,3 +50,24 @@ def hosts(postgres: Postgres) -> list[dict[str, Any]]:
         " FROM airoxy.hosts WHERE left_at IS NULL ORDER BY name"
     )
     return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def here(db: apsw.Connection, member: Membership, trouble: str | None = None) -> dict[str, Any]:
+    """This host; `trouble` is that of whoever has just asked PostgreSQL."""
+    return {
+        "name": member.name,
+        "host": member.host,
+        "rows_waiting": waiting(db, member),
+        "changes_waiting": shared.waiting(db),
+        "contact_at": member.contact_at,
+        "trouble": member.trouble or trouble,
+    }
+
+
+def document(this: dict[str, Any], found: Rows, divided: Rows) -> dict[str, Any]:
+    """The status of a fleet in JSON."""
+    return {
+        "here": with_times(this, ("contact_at",)),
+        "hosts": [with_times(row, ("joined_at", "seen_at")) for row in found],
+        "shares": divided,
+    }

@@ -8,7 +8,7 @@ found without an index of their own.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import apsw
@@ -45,14 +45,27 @@ class OthersLog:
         #: Up to which request each host's log is known; by its UUID, as `names`.
         self.marks: dict[str, int] = {}
         self.names: dict[str, str] = {}
-        self._look()
+        self.searched_from: int | None = None
+        #: What each had given when this was made.
+        self.given = self._look()
 
-    def newest(self, limit: int, wanted: Filter) -> list[Shipped]:
-        """The newest `limit` of all, perhaps with some that are older, in no order."""
-        marks = self.marks = self._look()
+    def newest(
+        self,
+        limit: int,
+        wanted: Filter,
+        marks: Mapping[str, int] | None = None,
+        give_up: Callable[[], bool] = lambda: False,
+    ) -> list[Shipped]:
+        """The newest `limit` of all, perhaps with some that are older, in no order; with `marks`
+        those of these hosts, up to these ids. Where it is given up, `searched_from` is from when on
+        all have been found (milliseconds)."""
+        given = self._look()
+        marks = self.marks = given if marks is None else {**marks}
         where, values = _conditions(wanted)
         found: list[Shipped] = []
-        for day in self._days(wanted)[::-1] if marks else ():
+        self.searched_from = None
+        days = self._days(wanted) if marks else []
+        for day in days[::-1]:
             found += self._postgres.run(
                 "SELECT r.* FROM unnest(%s::uuid[], %s::bigint[]) AS h (host, mark),"
                 f" LATERAL (SELECT r.host, {_LISTED} FROM airoxy.requests AS r"
@@ -62,7 +75,18 @@ class OthersLog:
             )
             if len(found) >= limit:
                 break
+            if day > days[0] and give_up():
+                self.searched_from = day * DAY_MS
+                break
         return found
+
+    def one(self, hosts: Collection[str], number: int) -> list[Shipped]:
+        """The request of one of these hosts that has this id, if it is there."""
+        return self._postgres.run(
+            f"SELECT r.host, {_LISTED} FROM airoxy.requests AS r"
+            " WHERE r.host = ANY(%s::uuid[]) AND r.id = %s ORDER BY r.day DESC LIMIT 1",
+            (list(hosts), number),
+        )
 
     def later(self, limit: int, wanted: Filter) -> list[Shipped]:
         """The next that each host has given since, at most so many of each. A host that has come
@@ -84,9 +108,13 @@ class OthersLog:
             found += rows
         return found
 
-    def quarters(self, wanted: Filter) -> list[Shipped]:
-        """The sums of TOTALS for each quarter of an hour, which comes first, in Unix time."""
+    def quarters(self, wanted: Filter, hosts: Collection[str] | None = None) -> list[Shipped]:
+        """The sums of TOTALS for each quarter of an hour, which comes first, in Unix time; of these
+        hosts, or of all others."""
         where, values = _conditions(wanted)
+        whose, value = (
+            ("host <> %s", self._own) if hosts is None else ("host = ANY(%s::uuid[])", [*hosts])
+        )
         sums = ", ".join(_COUNTED.get(name, f"sum({name})::bigint") for name in TOTALS)
         return [
             row
@@ -94,8 +122,8 @@ class OthersLog:
             for row in self._postgres.run(
                 f"SELECT requested_at / {QUARTER * 1000} * {QUARTER} AS quarter, {sums}"
                 " FROM airoxy.requests AS r"
-                f" WHERE day = %s AND host <> %s AND {where} GROUP BY quarter",
-                (day, self._own, *values),
+                f" WHERE day = %s AND {whose} AND {where} GROUP BY quarter",
+                (day, value, *values),
             )
         ]
 
@@ -116,7 +144,7 @@ class OthersLog:
 
     def _days(self, wanted: Filter) -> list[int]:
         first = None if wanted.since_ms is None else wanted.since_ms // DAY_MS
-        last = None if wanted.until_ms is None else wanted.until_ms // DAY_MS
+        last = None if wanted.until_ms is None else (wanted.until_ms - 1) // DAY_MS
         return [
             day
             for day in schema.days(self._postgres)

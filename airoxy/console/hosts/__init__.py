@@ -1,0 +1,1 @@
+"""What the console shows of the other hosts of a fleet."""

@@ -1,0 +1,215 @@
+"""The other hosts of a fleet for the web console: their sums, their log, and how they are."""
+
+# ruff: noqa: S608  (the SQL is put together from the tables' own words)
+from __future__ import annotations
+
+import datetime
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+
+from airoxy.calendar import day_number
+from airoxy.console.hosts.others import FoundRows, LogSums
+from airoxy.errors import AiroxyError, NotFound
+from airoxy.fleet.overview import hosts
+from airoxy.fleet.overview.everybody import names_of_sums
+from airoxy.fleet.overview.line import PATIENCE, PatientLine
+from airoxy.fleet.overview.log import OthersLog, as_told
+from airoxy.fleet.overview.mirror import Mirror
+from airoxy.fleet.postgres import Postgres
+from airoxy.store.fleet.membership import Membership
+from airoxy.store.fleet.usage import BASELINE, GROUP, columns
+from airoxy.store.schema import run
+from airoxy.store.usage.daily import SUMS, TOTALS
+from airoxy.store.usage.filter import Filter
+from airoxy.views.times import span
+
+#: The mirror, as a connection that reads it calls it.
+_SCHEMA = "others"
+_SECONDS_OLD = 10.0
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """`OtherHosts.sums`, of these hosts by their names."""
+
+    db: apsw.Connection
+    names: Mapping[str, str]
+    version: int
+    trouble: str
+
+    def by_host(self, since: datetime.date) -> dict[str, dict[str, int]]:
+        rows = run(
+            self.db,
+            f"SELECT host, {SUMS} FROM {_SCHEMA}.sums WHERE day >= ? GROUP BY host",
+            (day_number(since),),
+        )
+        found: dict[str, dict[str, int]] = {}
+        for host, *values in rows:
+            name = self.names.get(host, host)
+            before = found.get(name, dict.fromkeys(TOTALS, 0))
+            found[name] = {
+                each: value + before[each] for each, value in zip(TOTALS, values, strict=True)
+            }
+        return found
+
+
+class FleetOthers:
+    """Two lines, because the sums of years take a while to come. `patience` is in seconds."""
+
+    def __init__(
+        self, connect: Callable[[Membership], Postgres], patience: float = PATIENCE
+    ) -> None:
+        self._sums, self._log = PatientLine(connect, patience), PatientLine(connect, patience)
+        self._lock = threading.Lock()
+        self._mirror: tuple[Membership, Mirror] | None = None
+        self._names: dict[str, str] = {}
+
+    @contextmanager
+    def sums(
+        self,
+        db: apsw.Connection,
+        member: Membership,
+        host: str | None,
+        since: datetime.date | None,
+        today: datetime.date,
+    ) -> Iterator[_Shown]:
+        mirror, trouble = self._mirror_of(db, member), ""
+        first, last = day_number(since) if since else 0, day_number(today)
+
+        def refresh(postgres: Postgres) -> None:
+            self._names = OthersLog(postgres, member.host).names
+            mirror.refresh(postgres, first, last)
+
+        try:
+            self._sums.ask(member, refresh)
+        except AiroxyError as error:
+            if mirror.covered is None or first < mirror.covered:
+                raise
+            age = time.time() - mirror.at
+            if age > _SECONDS_OLD:
+                trouble = f"What other hosts have used is as of {span(age)} ago. {error.message}"
+        whose = None if host is None else _ids(self._names, host)
+        _attach(db, mirror)
+        run(db, f"CREATE TEMP VIEW daily AS {_view(db, whose)}")
+        try:
+            yield _Shown(db, self._names, mirror.version, trouble)
+        finally:
+            run(db, "DROP VIEW temp.daily")
+
+    def log(
+        self,
+        db: apsw.Connection,
+        member: Membership,
+        host: str | None,
+        limit: int,
+        wanted: Filter,
+        marks: Mapping[str, int] | None,
+        give_up: Callable[[], bool],
+    ) -> FoundRows:
+        def search(postgres: Postgres) -> tuple[OthersLog, list[tuple[Any, ...]]]:
+            log = OthersLog(postgres, member.host)
+            known = log.given if marks is None else _in_full(marks, log.given)
+            if host is not None:
+                known = {each: known[each] for each in _ids(log.names, host) if each in known}
+            return log, log.newest(limit, wanted, known, give_up)
+
+        log, rows = self._log.ask(member, search)
+        divided: dict[str, list[tuple[Any, ...]]] = {}
+        for row in sorted(rows, key=lambda row: -row[1]):
+            divided.setdefault(row[0], []).append(row)
+        found = [as_told(db, each, log.names) for each in divided.values()]
+        for rows_of_host, each in zip(found, divided, strict=True):
+            for row in rows_of_host:
+                row["of"] = each
+        return FoundRows(found, log.marks, log.searched_from)
+
+    def request(
+        self, db: apsw.Connection, member: Membership, host: str, number: int
+    ) -> dict[str, Any] | None:
+        def find(postgres: Postgres) -> tuple[list[tuple[Any, ...]], dict[str, str]]:
+            log = OthersLog(postgres, member.host)
+            return log.one(_ids(log.names, host), number), log.names
+
+        found = as_told(db, *self._log.ask(member, find))
+        return found[0] if found else None
+
+    def quarters(self, member: Membership, host: str | None, wanted: Filter) -> LogSums:
+        def add(postgres: Postgres) -> list[tuple[Any, ...]]:
+            log = OthersLog(postgres, member.host)
+            return log.quarters(wanted, None if host is None else _ids(log.names, host))
+
+        return self._log.ask(member, add)
+
+    def status(self, db: apsw.Connection, member: Membership) -> tuple[dict[str, Any], str]:
+        found: hosts.Rows = []
+        divided: hosts.Rows = []
+        trouble = ""
+        try:
+            found, divided = self._log.ask(
+                member, lambda postgres: (hosts.hosts(postgres), hosts.shares(postgres))
+            )
+        except AiroxyError as error:
+            trouble = error.message
+        here = hosts.here(db, member, trouble or None)
+        return hosts.document(here, found, divided), trouble
+
+    def close(self) -> None:
+        """Once nobody asks any more."""
+        self._sums.close()
+        self._log.close()
+        if self._mirror is not None:
+            self._mirror[1].remove()
+
+    def _mirror_of(self, db: apsw.Connection, member: Membership) -> Mirror:
+        """Another one where the host has joined another fleet."""
+        with self._lock:
+            if self._mirror is None or self._mirror[0][:3] != member[:3]:
+                self._mirror = member, Mirror(db, member.host)
+            return self._mirror[1]
+
+
+def _ids(names: Mapping[str, str], name: str) -> list[str]:
+    """Of the hosts that are called so, also of those that have left. Raises NotFound."""
+    found = [host for host, each in names.items() if each == name]
+    if not found:
+        raise NotFound(f"There is no host {name[:60]!r} in the fleet.")
+    return found
+
+
+def _in_full(marks: Mapping[str, int], known: Mapping[str, int]) -> dict[str, int]:
+    """Marks of hosts that are said by the beginning of their ids."""
+    return {host: mark for start, mark in marks.items() for host in known if host.startswith(start)}
+
+
+def _attach(db: apsw.Connection, mirror: Mirror) -> None:
+    attached = {name: path for _, name, path in run(db, "PRAGMA database_list")}
+    if attached.get(_SCHEMA) == str(mirror.path):
+        return
+    with suppress(apsw.SQLError):
+        run(db, f"DETACH {_SCHEMA}")
+    run(db, f"ATTACH ? AS {_SCHEMA}", (str(mirror.path),))
+
+
+def _view(db: apsw.Connection, whose: Collection[str] | None) -> str:
+    """The sums of this host and of all others, or only of some others."""
+    names = names_of_sums(db)
+    listed = ", ".join(names)
+    others = f"SELECT {listed} FROM {_SCHEMA}.sums"
+    if whose is not None:
+        return f"{others} WHERE host IN ({', '.join(map(_quoted, whose))})"
+    parts = [f"SELECT {listed} FROM main.daily", others]
+    before = {column.name for column in columns(db, BASELINE)}
+    if before:  # which is another host's, and in its sums
+        less = (n if n in GROUP else f"-{n}" if n in before else "0" for n in names)
+        parts.append(f"SELECT {', '.join(less)} FROM main.{BASELINE}")
+    return " UNION ALL ".join(parts)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
