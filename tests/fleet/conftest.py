@@ -81,7 +81,7 @@ def hosts(install: Callable[..., Airoxy], url: str) -> Iterator[Callable[..., li
             host.stop_agent()
 
 
-def eventually(holds: Callable[[], Any], within: float = 15.0) -> Any:
+def eventually(holds: Callable[[], Any], within: float = 60.0) -> Any:
     """What `holds` gives once that is true; nothing tells of another process's commit."""
     deadline = time.monotonic() + within
     while not (found := holds()):

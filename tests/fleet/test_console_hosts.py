@@ -7,7 +7,7 @@ import http.client
 import json
 import re
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from urllib.parse import parse_qsl
 
 import pytest
@@ -21,17 +21,16 @@ from airoxy.console.pages.reports import show_report
 from airoxy.console.templates import render
 from airoxy.console.visit import Services, Visit
 from airoxy.errors import NotFound, StoreError
-from airoxy.fleet.agent import connector
+from airoxy.fleet.agent import Session, connector
 from airoxy.fleet.overview.others import FleetOthers
-from airoxy.fleet.postgres import connected
+from airoxy.fleet.postgres import Postgres
 from airoxy.store import keys
 from airoxy.store.console.api_tokens import add_api_token
 from airoxy.store.console.users import VIEWER
 from airoxy.store.schema import run, transaction
 from airoxy.store.usage import requests
 from airoxy.views.json_documents import document_of
-from tests.fleet.conftest import eventually, shipped
-from tests.fleet.test_sharing import settled
+from tests.fleet.conftest import eventually
 from tests.fleet.test_ship import row
 from tests.ports import free_port
 
@@ -39,19 +38,43 @@ from tests.ports import free_port
 PATIENCE = 30.0
 
 
+class Pair:
+    """The hosts a and b, whose agents do in this process what they are told."""
+
+    def __init__(self, hosts):
+        self.hosts = dict(zip("ab", hosts(2, agents=False), strict=True))
+        self._open = ExitStack()
+        self._sessions = {}
+        for name, host in self.hosts.items():
+            db = self._open.enter_context(host.airoxy.opened())
+            postgres = self._open.enter_context(closing(Postgres(host.url)))
+            self._sessions[name] = Session(db, postgres, keep_days=3)
+
+    def add(self, name, *rows):
+        """They are in the log of this host, and in the fleet."""
+        with self.hosts[name].airoxy.opened() as db, transaction(db):
+            requests.append(db, rows)
+        self._sessions[name].ship_all()
+
+    def meet(self):
+        """Each agent has a turn, so that each host knows of the other."""
+        for session in self._sessions.values():
+            session.turn()
+
+    def close(self):
+        self._open.close()
+
+
 @pytest.fixture
 def pair(hosts):
-    """Two, whose rows are 1 second apart: b has the newest."""
-    a, b = hosts(2)
-    settled((a, b))
+    """Rows of theirs are 1 second apart: b has the newest."""
+    pair = Pair(hosts)
+    pair.meet()
     now = int(time.time()) * 1000
-    for host, ages in ((a, (5, 3)), (b, (4, 2, 1))):
-        with host.airoxy.opened() as db, transaction(db):
-            requests.append(db, [request(now, age) for age in ages])
-    for host in (a, b):
-        eventually(lambda host=host: shipped(host.airoxy))
-        eventually(lambda host=host: len(hosts_known(host)) == 2)
-    return a, b
+    for name, ages in (("a", (5, 3)), ("b", (4, 2, 1))):
+        pair.add(name, *(request(now, age) for age in ages))
+    yield pair
+    pair.close()
 
 
 def request(now, age, **changes):
@@ -59,15 +82,10 @@ def request(now, age, **changes):
     return row(now / 1000 - age, age * 10**9)._replace(request_id=f"req_{age}", **changes)
 
 
-def hosts_known(host):
-    with host.airoxy.opened() as db:
-        return run(db, "SELECT name FROM fleet_hosts")
-
-
 @pytest.fixture
 def look(pair):
     """`look(handler, **query)` is what the console of host a replies."""
-    a, _ = pair
+    a = pair.hosts["a"]
     others = FleetOthers(connector(a.airoxy.database, None), PATIENCE)
     services = Services(
         load_config(a.airoxy.config, {}), time.time, lambda: (None, {}), list, others=others
@@ -111,18 +129,13 @@ def test_what_is_kept_of_days_that_are_over_is_kept_for_each_host(look, pair):
 
     assert [spent(), spent(host="a"), spent(host="b")] == [15, 8, 7]
     assert [spent(), spent(host="a"), spent(host="b")] == [15, 8, 7]
-    _, b = pair
-    with b.airoxy.opened() as db, transaction(db):
-        requests.append(
-            db, [request(int(time.time()) * 1000, 2 * 86400)._replace(cost_nanousd=10**9)]
-        )
-    eventually(lambda: shipped(b.airoxy))
+    pair.add("b", request(int(time.time()) * 1000, 2 * 86400)._replace(cost_nanousd=10**9))
     # What was of an older day comes when the days are compared again, in some minutes.
     assert spent() in (15, 16)
 
 
 def test_sums_reports_and_hours_are_those_that_the_commands_tell(look, pair):
-    a, _ = pair
+    a = pair.hosts["a"]
     month = f"{datetime.datetime.now(datetime.UTC):%Y-%m}"
     for by in ("day", "model", "key", "token", "hour"):
         assert look(usage.stats, by=by).document == a.airoxy.json("stats", "--by", by)
@@ -170,14 +183,11 @@ def test_the_log_is_of_all_hosts_with_their_names_and_filters_go_for_all(look):
 
 
 def test_pages_of_the_log_have_each_request_of_each_host_once(look, pair):
-    a, b = pair
     now = int(time.time()) * 1000
-    for host, start in ((a, 100), (b, 103)):
-        with host.airoxy.opened() as db, transaction(db):
-            # Some ended before others that were written earlier.
-            rows = [request(now, age + (n % 3) * 2) for n, age in enumerate(range(start, 60, -5))]
-            requests.append(db, rows)
-        eventually(lambda host=host: shipped(host.airoxy))
+    for name, start in (("a", 100), ("b", 103)):
+        # Some ended before others that were written earlier.
+        ages = [age + (n % 3) * 2 for n, age in enumerate(range(start, 60, -5))]
+        pair.add(name, *(request(now, age) for age in ages))
     for size in ("1", "3", "7"):
         seen, query = [], {}
         while True:
@@ -186,16 +196,15 @@ def test_pages_of_the_log_have_each_request_of_each_host_once(look, pair):
             if reply.following is None:
                 break
             if not query:  # what comes meanwhile moves nothing
-                with b.airoxy.opened() as db, transaction(db):
-                    requests.append(db, [request(now, 50)])
+                pair.add("b", request(now, 50))
             query = dict(parse_qsl(reply.following.partition("?")[2]))
             query.pop("limit", None)
         assert len(seen) == len(set(seen))
         everything = {
             (host.name, number)
-            for host in pair
+            for host in pair.hosts.values()
             for (number,) in ids(host)
-            if (host.name, number) not in {("b", newest) for newest in late(b)}
+            if (host.name, number) not in {("b", newest) for newest in late(pair.hosts["b"])}
         }
         assert everything - set(seen) == set()
 
@@ -214,14 +223,10 @@ def late(host):
 
 
 def test_a_search_that_is_given_up_goes_on_from_there_on_all_hosts(look, pair):
-    a, b = pair
     now = int(time.time()) * 1000
     day = 86_400_000
-    for n, host in enumerate((a, b, b, a)):
-        with host.airoxy.opened() as db, transaction(db):
-            requests.append(db, [request(now - (4 - n) * day, 1)._replace(request_id=f"old_{n}")])
-    for host in pair:
-        eventually(lambda host=host: shipped(host.airoxy))
+    for n, name in enumerate("abba"):
+        pair.add(name, request(now - (4 - n) * day, 1)._replace(request_id=f"old_{n}"))
     found, query = [], {"status": "2xx"}
     pages = 0
     while pages < 50:
@@ -257,7 +262,7 @@ def test_without_postgresql_it_shows_what_is_here_and_says_so(look, cluster):
 
 
 def test_what_was_fetched_before_is_shown_as_of_then(pair, cluster):
-    a, _ = pair
+    a = pair.hosts["a"]
     connect = connector(a.airoxy.database, None)
     services = Services(
         load_config(a.airoxy.config, {}), time.time, lambda: (None, {}), list,
@@ -276,7 +281,7 @@ def test_what_was_fetched_before_is_shown_as_of_then(pair, cluster):
 
 
 def test_a_page_does_not_wait_for_a_postgresql_that_hangs(pair, cluster):
-    a, _ = pair
+    a = pair.hosts["a"]
     others = FleetOthers(connector(a.airoxy.database, None), 0.3)
     services = Services(
         load_config(a.airoxy.config, {}), time.time, lambda: (None, {}), list, others=others
@@ -285,20 +290,19 @@ def test_a_page_does_not_wait_for_a_postgresql_that_hangs(pair, cluster):
     try:
         with a.airoxy.opened() as db:
             pages = [text_of(overview.show(Visit(db, services, None))) for _ in range(3)]
-        assert all("has not answered within 0.3 seconds" in page for page in pages)
+        assert all("has not answered" in page for page in pages)
     finally:
         cluster.hang(go_on=True)
     with a.airoxy.opened() as db:
         eventually(
-            lambda: overview.show(Visit(db, services, None)).values["month"]["requests"] == 5, 40
+            lambda: overview.show(Visit(db, services, None)).values["month"]["requests"] == 5
         )
     others.close()
 
 
-def test_the_api_has_the_status_of_the_fleet_for_viewers(hosts, cluster, url):
+def test_the_api_has_the_status_of_the_fleet_for_viewers(hosts, cluster):
     port = free_port()
-    a, b = hosts(2, console={"listen": [f"127.0.0.1:{port}"]})
-    settled((a, b))
+    a, _ = hosts(2, agents=False, console={"listen": [f"127.0.0.1:{port}"]})
     with a.airoxy.opened() as db:
         secret = add_api_token(db, "program", VIEWER, int(time.time()) + 600, time.time())[1]
     process = a.airoxy.begin("console")
@@ -314,14 +318,12 @@ def test_the_api_has_the_status_of_the_fleet_for_viewers(hosts, cluster, url):
                 return None
 
     try:
-        status, headers, told = eventually(lambda: ask("/api/fleet"), 40)
+        status, headers, told = eventually(lambda: ask("/api/fleet"))
         assert status == 200
         assert set(told) == set(document_of("fleet status").fields)
         assert [each["name"] for each in told["hosts"]] == ["a", "b"]
         assert told["here"]["name"] == "a"
         assert "airoxy-warning" not in headers
-        with connected(url, None) as postgres:
-            assert len(postgres.run("SELECT 1 FROM airoxy.hosts")) == 2
         cluster.stop()
         try:
             status, headers, told = ask("/api/fleet")
