@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import subprocess
 import time
@@ -9,6 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from airoxy.cli.command import Context
+from airoxy.cli.fleet.everybody import see_everybody
 from airoxy.cli.top.controls import REQUESTS, Controls
 from airoxy.cli.top.lists import frame
 from airoxy.cli.top.top import Watch
@@ -16,7 +18,7 @@ from airoxy.cli.top.view import lines
 from airoxy.fleet.overview.log import OthersLog, as_told
 from airoxy.fleet.postgres import Postgres
 from airoxy.store.fleet.membership import membership
-from airoxy.store.schema import transaction
+from airoxy.store.schema import run, transaction
 from airoxy.store.usage import requests
 from tests.cli.terminal import Screen
 from tests.fleet.conftest import eventually, shipped
@@ -45,6 +47,23 @@ def test_stats_tell_of_all_hosts_of_one_alone_and_say_when_they_could_see_no_oth
         assert '"cost_nanousd": 1000000000' in alone.stdout
     finally:
         cluster.start()
+
+
+def test_stats_fetch_no_other_sums_than_those_of_the_days_that_they_are_about(hosts):
+    a, b = hosts(2)
+    settled((a, b))
+    now, day = int(time.time()) * 1000, 86_400_000
+    with b.airoxy.opened() as db, transaction(db):
+        requests.append(db, [at(now - age * day, 1) for age in range(4)])
+    eventually(lambda: shipped(b.airoxy))
+    today = datetime.datetime.fromtimestamp(now / 1000, datetime.UTC).date()
+    for since, until, count in ((None, None, 4), (2, None, 3), (3, 1, 2), (None, 0, 3)):
+        context = Context(config_path=a.airoxy.config)
+        first, end = (n if n is None else today - datetime.timedelta(n) for n in (since, until))
+        see_everybody(context, here=False, since=first, until=end)
+        fetched = run(context.database, "SELECT sum(requests) FROM temp.others")
+        assert fetched == [(count,)], (since, until)
+        context.database.close()
 
 
 def test_a_host_alone_tells_of_itself_without_a_word(airoxy):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airoxy.calendar import day_number
 from airoxy.cli.command import Context
 from airoxy.cli.fleet.feed import OthersFeed
 from airoxy.errors import AiroxyError
@@ -24,8 +26,11 @@ def add_here(parser: ArgumentParser) -> None:
     parser.add_argument("--here", action="store_true", help="of a fleet only this host")
 
 
-def see_everybody(context: Context, *, here: bool) -> None:
-    """In a fleet, let `context.database` give the sums of all hosts."""
+def see_everybody(
+    context: Context, *, here: bool, since: datetime.date | None, until: datetime.date | None
+) -> None:
+    """In a fleet, let `context.database` give the sums of all hosts, from the day `since` on and
+    before `until`."""
     db = context.database
     member = None if here else membership(db)
     if member is None:
@@ -35,7 +40,8 @@ def see_everybody(context: Context, *, here: bool) -> None:
     try:
         postgres = _connect(context, member)
         try:
-            show_everybody(db, postgres, member.host)
+            days = day_number(since) if since else 0, day_number(until) if until else None
+            show_everybody(db, postgres, member.host, days)
         finally:
             postgres.close()
     except AiroxyError as error:

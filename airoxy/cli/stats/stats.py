@@ -89,8 +89,6 @@ def _month(text: str) -> datetime.date:
 
 def _run(context: Context, args: Namespace) -> None:
     today = context.today()
-    if args.by != HOUR:
-        see_everybody(context, here=args.here)
     if args.report:
         return _report(context, args, today)
     if args.format:
@@ -106,6 +104,7 @@ def _run(context: Context, args: Namespace) -> None:
         groups = Everybody(context, here=args.here).hours(wanted_rows)
     else:
         since, until = _days(context, args)
+        see_everybody(context, here=args.here, since=since, until=until)
         wanted: dict[str, Any] = {"since": since, "until": until, **whose}
         if not args.by:
             totals = requests.totals(db, **wanted)
@@ -179,6 +178,8 @@ def _report(context: Context, args: Namespace, today: datetime.date) -> None:
     args.month = args.month or _THIS_MONTH
     month, _ = _days(context, args)
     assert month
+    before = (month - datetime.timedelta(1)).replace(day=1)  # which is shown beside it
+    see_everybody(context, here=args.here, since=before, until=first_of_next_month(month))
     write_report(context, month, today, args.format or ("json" if args.json else "text"))
 
 

@@ -13,25 +13,28 @@ from airoxy.store.fleet.usage import BASELINE, GROUP
 from airoxy.store.schema import run
 
 Sums = list[tuple[Any, ...]]
+#: From this day (since 1970) on, and before that one, or to the last.
+Days = tuple[int, "int | None"]
 
 
-def show_everybody(db: apsw.Connection, postgres: Postgres, own: str) -> None:
-    """From now on the sums that this connection reads are those of all hosts. Those of this host,
-    whose UUID is `own`, are as they stand here."""
-    show_others(db, sums_of_others(postgres, names_of_sums(db), own))
+def show_everybody(db: apsw.Connection, postgres: Postgres, own: str, days: Days) -> None:
+    """From now on the sums of these days that this connection reads are those of all hosts. Those
+    of this host, whose UUID is `own`, are as they stand here."""
+    show_others(db, sums_of_others(postgres, names_of_sums(db), own, days))
 
 
 def names_of_sums(db: apsw.Connection) -> list[str]:
     return [column.name for column in usage.columns(db, "daily")]
 
 
-def sums_of_others(postgres: Postgres, names: list[str], own: str, since: int = 0) -> Sums:
-    """The sums of all hosts but one, from a day (since 1970) on."""
+def sums_of_others(postgres: Postgres, names: list[str], own: str, days: Days) -> Sums:
+    """The sums of all hosts but one."""
     group = ", ".join(GROUP)
     columns = ", ".join(name if name in GROUP else f"sum({name})::bigint" for name in names)
     return postgres.run(
-        f"SELECT {columns} FROM airoxy.daily WHERE host <> %s AND day >= %s GROUP BY {group}",
-        (own, since),
+        f"SELECT {columns} FROM airoxy.daily WHERE host <> %s AND day >= %s"
+        f" AND (%s::int IS NULL OR day < %s::int) GROUP BY {group}",
+        (own, days[0], days[1], days[1]),
     )
 
 

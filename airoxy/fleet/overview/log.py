@@ -129,7 +129,7 @@ class OthersLog:
 
     def sums(self, names: list[str], since: int) -> Sums:
         """Those of a day (since 1970) and after it."""
-        return sums_of_others(self._postgres, names, self._own, since)
+        return sums_of_others(self._postgres, names, self._own, (since, None))
 
     def close(self) -> None:
         self._postgres.close()
