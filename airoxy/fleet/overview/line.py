@@ -63,7 +63,8 @@ class PatientLine:
 
     def _late(self) -> FleetError:
         return FleetError(
-            f"The fleet's PostgreSQL has not answered within {self._patience:g} seconds."
+            f"The fleet's PostgreSQL has not answered within {self._patience:g} seconds; it is"
+            " still being asked, so try again in a moment."
         )
 
     def _start(self) -> None:
