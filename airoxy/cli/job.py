@@ -14,8 +14,9 @@ from airoxy.errors import EXIT_FAILED, AiroxyError, InvalidInput
 def _tidy_log(context: Context, _args: Namespace) -> int:
     """Also the nightly copy, if there is to be one; without it the log is tidied all the same."""
     from airoxy.jobs.backup import back_up_nightly
+    from airoxy.jobs.roll_up import roll_up
     from airoxy.jobs.tidy import tidy_audit, tidy_log
-    from airoxy.store.usage.days import settle
+    from airoxy.store.usage import days
 
     config, db, failed = context.config, context.database, False
     try:
@@ -25,10 +26,11 @@ def _tidy_log(context: Context, _args: Namespace) -> int:
         context.warn(f"No backup: {error.message}")
         failed = True
     if forgotten := tidy_audit(db, config.audit_retention_days, context.now()):
-        days = config.audit_retention_days
-        context.say(f"{forgotten:,} audit entries of more than {days} days ago deleted.")
+        kept = config.audit_retention_days
+        context.say(f"{forgotten:,} audit entries of more than {kept} days ago deleted.")
     now, keep_rows = context.now(), config.fleet.keep_rows
-    settle(db, config.timezone, now)
+    days.settle(db, config.timezone, now)
+    roll_up(db, days.today(db, now))
     tidied = tidy_log(db, config.log_retention_days, now, zone=config.timezone, keep_rows=keep_rows)
     context.say(str(tidied))
     return EXIT_FAILED if failed else 0

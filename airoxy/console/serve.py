@@ -25,6 +25,7 @@ from airoxy.console.app import create_app
 from airoxy.console.hosts.others import OtherHosts
 from airoxy.console.live.checkup import Examine
 from airoxy.console.live.feed import Feed
+from airoxy.console.live.rolling_up import RollingUp
 from airoxy.console.origin import origin_of
 from airoxy.console.threads import DatabaseThreads
 from airoxy.console.visit import AskHealth, Services
@@ -107,6 +108,7 @@ def serve_console(
     # One thread, so that one connection sees what others have committed since its last look.
     looking = DatabaseThreads(config.database, 1)
     feed = Feed(services, looking)
+    rolling_up: RollingUp | None = None
     try:
         # The certificate first: it may be a credential, or for this user alone.
         context = _tls(config, environ)
@@ -114,7 +116,9 @@ def serve_console(
         where = f"The console is at {' and '.join(config.console.addresses)}; Ctrl-C ends it."
 
         def ready() -> None:
+            nonlocal rolling_up
             notifier.ready()
+            rolling_up = RollingUp(config.database)
             if not passed:
                 say(where)
 
@@ -122,6 +126,8 @@ def serve_console(
         asyncio.run(_serve(activity, feed, sockets, context, ready, limit))
         notifier.stopping()
     finally:
+        if rolling_up:
+            rolling_up.close()
         threads.close()
         looking.close()
         for each in sockets:

@@ -14,6 +14,7 @@ from airoxy.store.console.tables import CONSOLE
 from airoxy.store.fleet.tables import CLAIMS, FLEET, HOSTS, SHARES
 from airoxy.store.usage.first_tables import REQUESTS
 from airoxy.store.usage.group_tables import GROUPS
+from airoxy.store.usage.rollups.tables import HORIZON
 
 _KEYS_AND_TOKENS = """
 CREATE TABLE api_keys (
@@ -370,6 +371,7 @@ MIGRATIONS: tuple[str, ...] = (
     CLAIMS,
     HOSTS,
     _FAILED,
+    HORIZON,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apsw
 
-from airoxy.core.billing.pricing import PriceSpans, PriceTable, cost_nanousd
+from airoxy.core.billing.pricing import PriceTable, cost_nanousd
 from airoxy.core.billing.usage import PROMPT, Usage
-from airoxy.store.usage.priced import by_price, prompts_of_tiered
+from airoxy.store.usage.priced import BY_MODEL, by_price, prompts_of_tiered
+from airoxy.store.usage.rollups.source import Chosen
 
 
 def cache_effect(
@@ -26,14 +27,12 @@ def cache_effect(
     """The fields that `stats --cache` adds. Saved is what the same prompts would have cost as plain
     input, at standard service, less what they did cost; it is negative where writes were not read.
     """
-    spans = prices.spans(since, until)
-    whose: dict[str, Any] = {"token_id": token_id, "key_id": key_id, "group_id": group_id}
-    rows = by_price(db, spans, since, until, **whose)
-    tiered = prompts_of_tiered(db, spans, since, until, **whose)
+    chosen = Chosen(since, until, token_id, key_id, group_id)
+    rows = by_price(db, prices.spans(since, until), chosen, BY_MODEL)
     read, prompt = (sum(row[name] for row in rows for name in names) for names in (_READ, PROMPT))
     return {
         "cache_read_share": round(read / prompt, 4) if prompt else 0.0,
-        "cache_saved_nanousd": sum(saved_by(rows, tiered, spans, prices, ("model",))),
+        "cache_saved_nanousd": sum(saved_by(db, prices, chosen, rows, BY_MODEL)),
     }
 
 
@@ -41,18 +40,19 @@ _READ: Sequence[str] = ("cache_read_tokens",)
 
 
 def saved_by(
-    rows: Sequence[Mapping[str, Any]],
-    tiered: Iterable[Mapping[str, Any]],
-    spans: PriceSpans,
+    db: apsw.Connection,
     prices: PriceTable,
+    chosen: Chosen,
+    rows: Sequence[Mapping[str, Any]],
     fields: Sequence[str],
 ) -> Iterator[int]:
-    """What the prompt cache saved of each of the rows `by_price`, whose `fields` tell them apart;
-    `tiered` are `prompts_of_tiered`. What rows of one model have in common is told of the first."""
+    """What the prompt cache saved of each of the rows `by_price`, whose `fields` tell them apart.
+    What rows have in common is told of the first."""
+    spans = prices.spans(chosen.since, chosen.until)
     found: dict[tuple[Any, ...], int] = {}
-    for row in tiered:
-        key = tuple(row[field] for field in fields)
-        found[key] = found.get(key, 0) + saved(row, prices)
+    for part in prompts_of_tiered(db, spans, chosen, fields):
+        key = tuple(part[field] for field in fields)
+        found[key] = found.get(key, 0) + saved(part, prices)
     for row in rows:
         if (row["model"] or "").startswith(spans.tiered):
             yield found.pop(tuple(row[field] for field in fields), 0)

@@ -9,6 +9,7 @@ import apsw
 
 from airoxy.calendar import DAY_SECONDS
 from airoxy.store.fleet import membership
+from airoxy.store.schema import run
 from tests.cli.terminal import Typed
 from tests.conftest import Clock
 from tests.store.seed import append, days_ago, row
@@ -21,6 +22,7 @@ def test_the_log_is_tidied_and_the_totals_stay(db: apsw.Connection, clock: Clock
     assert typed("job", "tidy-log").startswith("Nothing to tidy")
     assert len(typed.json("logs")) == 4
     assert typed.json("stats")["requests"] == 10
+    assert run(db, "SELECT sum(requests) FROM usage_by_model") == [(9,)]
 
 
 def test_how_long_rows_are_kept_is_configured(db: apsw.Connection, clock: Clock) -> None:

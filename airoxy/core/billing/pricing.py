@@ -84,10 +84,18 @@ _WEB_SEARCH = Fraction(10)
 
 class PriceSpans(NamedTuple):
     """The days, in order, on which a price of some model begins to hold; and how the names of those
-    models begin whose price goes by the size of a prompt."""
+    models begin whose price goes by the size of a prompt, none of them that of another one's, with
+    the sizes (tokens) at which one of them changes."""
 
     starts: tuple[date, ...]
     tiered: tuple[str, ...]
+    sizes: tuple[int, ...]
+
+    def divided(
+        self, since: date | None, until: date | None
+    ) -> list[tuple[date | None, date | None]]:
+        """From when to before when one price of each model holds."""
+        return list(zip((since, *self.starts), (*self.starts, until), strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +142,13 @@ class PriceTable:
         within = {
             day for day in starts if (not since or day > since) and (not until or day < until)
         }
-        tiered = {price.model.rstrip("*") for price in self.prices.values() if price.tiers}
-        return PriceSpans(tuple(sorted(within)), tuple(sorted(tiered)))
+        tiered: list[str] = []
+        names = {price.model.rstrip("*") for price in self.prices.values() if price.tiers}
+        for name in sorted(names):
+            if not (tiered and name.startswith(tiered[-1])):
+                tiered.append(name)
+        sizes = {over for price in self.prices.values() for over, _ in price.tiers}
+        return PriceSpans(tuple(sorted(within)), tuple(tiered), tuple(sorted(sizes)))
 
     def search_price(self, on: date) -> Fraction:
         """Dollars per 1,000 web searches."""

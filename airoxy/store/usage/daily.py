@@ -13,9 +13,10 @@ from typing import Any
 
 import apsw
 
-from airoxy.calendar import day_number, numbered_day
+from airoxy.calendar import numbered_day
 from airoxy.core.billing.usage import COUNTED
 from airoxy.store.schema import run
+from airoxy.store.usage.rollups.source import Chosen, by_model, by_span, one_moment
 
 #: What is counted of a request.
 COUNTS = (*COUNTED, "cost_nanousd")
@@ -30,6 +31,8 @@ SHOWN = (
     *("cost_nanousd", "estimated", "uncounted"),
 )
 
+#: Those of TOTALS that are columns.
+ADDED = tuple(name for name in TOTALS if name != "successful")
 #: The columns of TOTALS.
 SUMS = ", ".join(
     f"ifnull(sum({'requests - failed' if name == 'successful' else name}), 0)" for name in TOTALS
@@ -68,8 +71,9 @@ def totals(
     group_id: int | None = None,
 ) -> dict[str, Any]:
     """The sums of TOTALS over the days from `since` to before `until`."""
-    where, values = where_used(since, until, token_id, key_id, group_id)
-    (row,) = run(db, f"SELECT {SUMS} FROM daily WHERE {where}", values)
+    chosen = Chosen(since, until, token_id, key_id, group_id)
+    with one_moment(db):
+        (row,) = run(db, f"SELECT {SUMS} FROM {_source(db, None, chosen)}")
     return dict(zip(TOTALS, row, strict=True))
 
 
@@ -85,17 +89,24 @@ def totals_by(
 ) -> list[dict[str, Any]]:
     """The same for each of a group (GROUPS): days as they follow, the others by cost."""
     fields, columns, order = _GROUPS[group]
-    where, values = where_used(since, until, token_id, key_id, group_id)
-    rows = run(
-        db,
-        f"SELECT {columns}, {SUMS} FROM daily WHERE {where} GROUP BY 1 ORDER BY {order}",
-        values,
-    )
+    chosen = Chosen(since, until, token_id, key_id, group_id)
+    with one_moment(db):
+        source = _source(db, group, chosen)
+        rows = run(db, f"SELECT {columns}, {SUMS} FROM {source} GROUP BY 1 ORDER BY {order}")
     groups = [dict(zip((*fields, *TOTALS), row, strict=True)) for row in rows]
     if group == "day":
         for row in groups:
             row["day"] = numbered_day(row["day"]).isoformat()
     return groups
+
+
+def _source(db: apsw.Connection, group: str | None, chosen: Chosen) -> str:
+    """Where the fewest rows have to be read."""
+    if chosen.of_all and group not in ("token", "key"):
+        return by_model(db, chosen, ("day", "model", "group_id", *ADDED))
+    if group == "day":
+        return f"(SELECT * FROM daily WHERE {chosen.where})"
+    return by_span(db, chosen, ("api_key_id", "token_id", "model", "group_id", *ADDED))
 
 
 def added(
@@ -125,14 +136,13 @@ def by_day_key_and_model(
     group_id: int | None = None,
 ) -> list[dict[str, Any]]:
     """The sums of TOTALS for each day, client key, group and model: what a report is made from."""
-    where, values = where_used(since, until, token_id, key_id, group_id)
+    chosen = Chosen(since, until, token_id, key_id, group_id)
     rows = run(
         db,
         "SELECT day, nullif(api_key_id, 0), (SELECT name FROM api_keys WHERE id = api_key_id),"
         " nullif(group_id, 0), (SELECT name FROM groups WHERE id = group_id),"
-        f" nullif(model, ''), {SUMS} FROM daily WHERE {where}"
+        f" nullif(model, ''), {SUMS} FROM daily WHERE {chosen.where}"
         " GROUP BY day, api_key_id, group_id, model",
-        values,
     )
     fields = ("day", "api_key_id", "api_key_name", "group_id", "group_name", "model", *TOTALS)
     groups = [dict(zip(fields, row, strict=True)) for row in rows]
@@ -146,13 +156,14 @@ def by_key_and_model(
 ) -> list[dict[str, Any]]:
     """The sums of SHOWN for each client key, group and model."""
     sums = ", ".join(f"sum({name})" for name in SHOWN)
-    rows = run(
-        db,
-        "SELECT nullif(api_key_id, 0), (SELECT name FROM api_keys WHERE id = api_key_id), group_id,"
-        f" nullif(model, ''), {sums} FROM daily WHERE day >= ? AND day < ?"
-        " GROUP BY api_key_id, group_id, model",
-        (day_number(since), day_number(until)),
-    )
+    with one_moment(db):
+        source = by_span(db, Chosen(since, until), ("api_key_id", "group_id", "model", *SHOWN))
+        rows = run(
+            db,
+            "SELECT nullif(api_key_id, 0), (SELECT name FROM api_keys WHERE id = api_key_id),"
+            f" group_id, nullif(model, ''), {sums} FROM {source}"
+            " GROUP BY api_key_id, group_id, model",
+        )
     fields = ("api_key_id", "api_key_name", "group_id", "model", *SHOWN)
     return [dict(zip(fields, row, strict=True)) for row in rows]
 
@@ -165,15 +176,17 @@ def costs_by_day_and_model(
     key_id: int | None = None,
 ) -> list[tuple[str, str | None, int]]:
     """Day, model and what it has cost, of the days from `since` to before `until`."""
-    days = ", ".join(map(str, range(day_number(since), day_number(until))))
-    # The days one by one, because the sums are in the order of days and then of keys.
-    where, values = ("", ()) if key_id is None else (" AND api_key_id = ?", (key_id,))
-    rows = run(
-        db,
-        "SELECT day, nullif(model, ''), sum(cost_nanousd) FROM daily"
-        f" WHERE day IN ({days}){where} GROUP BY day, model",
-        values,
-    )
+    chosen = Chosen(since, until, key_id=key_id)
+    with one_moment(db):
+        source = (
+            by_model(db, chosen, ("day", "model", "cost_nanousd"))
+            if chosen.of_all
+            else f"(SELECT day, model, cost_nanousd FROM daily WHERE {chosen.where})"
+        )
+        rows = run(
+            db,
+            f"SELECT day, nullif(model, ''), sum(cost_nanousd) FROM {source} GROUP BY day, model",
+        )
     return [(numbered_day(day).isoformat(), model, cost) for day, model, cost in rows]
 
 
@@ -181,16 +194,15 @@ def costs_by_key(
     db: apsw.Connection, firsts: Sequence[datetime.date], until: datetime.date
 ) -> dict[int, tuple[int, ...]]:
     """What each client key has cost from each of these days on to before `until`."""
-    sums = ", ".join(
-        f"ifnull(sum(cost_nanousd) FILTER (WHERE day >= {day_number(first)}), 0)"
-        for first in firsts
-    )
-    rows = run(
-        db,
-        f"SELECT api_key_id, {sums} FROM daily WHERE day >= ? AND day < ? GROUP BY api_key_id",
-        (day_number(min(firsts)), day_number(until)),
-    )
-    return {row[0]: row[1:] for row in rows}
+    found: dict[int, list[int]] = {}
+    with one_moment(db):
+        for n, first in enumerate(firsts):
+            source = by_span(db, Chosen(first, until), ("api_key_id", "cost_nanousd"))
+            for key, cost in run(
+                db, f"SELECT api_key_id, sum(cost_nanousd) FROM {source} GROUP BY api_key_id"
+            ):
+                found.setdefault(key, [0] * len(firsts))[n] = cost
+    return {key: tuple(costs) for key, costs in found.items()}
 
 
 def conditions(wanted: Mapping[str, Any]) -> tuple[str, list[Any]]:
@@ -200,33 +212,3 @@ def conditions(wanted: Mapping[str, Any]) -> tuple[str, list[Any]]:
     for value in given.values():
         values += value if isinstance(value, tuple) else (value,)
     return " AND ".join(given) or "1", values
-
-
-#: A key's sums are found by looking for it in each day, because they are in the order of days and
-#: then of keys.
-_EACH_DAY = (
-    "day IN (WITH RECURSIVE each_day (day) AS (SELECT max(ifnull(?, 0), min(day)) FROM daily"
-    " UNION ALL SELECT day + 1 FROM each_day WHERE day < (SELECT max(day) FROM daily))"
-    " SELECT day FROM each_day)"
-)
-
-
-def where_used(
-    since: datetime.date | None,
-    until: datetime.date | None,
-    token_id: int | None = None,
-    key_id: int | None = None,
-    group_id: int | None = None,
-) -> tuple[str, list[int]]:
-    """The SQL and the values of the condition for these sums."""
-    first = day_number(since) if since else None
-    return conditions(
-        {
-            "day >= ?": first if key_id is None else None,
-            _EACH_DAY: None if key_id is None else (first,),
-            "day < ?": day_number(until) if until else None,
-            "token_id = ?": token_id,
-            "api_key_id = ?": key_id,
-            "group_id = ?": group_id,
-        }
-    )

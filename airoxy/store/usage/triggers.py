@@ -14,6 +14,7 @@ import apsw
 from airoxy.calendar import DAY_MS
 from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM
 from airoxy.store.usage.first_tables import BLOCK
+from airoxy.store.usage.rollups import tables as rollups
 
 #: The sums of models that Anthropic has never charged for, because clients make names up.
 OTHER_MODELS = "other"
@@ -51,7 +52,10 @@ def derive(db: apsw.Connection) -> None:
     values = _group(group, requests, _day(cursor))
     sql = _written(group, values, daily) + _recosted(group, values)
     sql += _uncounted(group, values, [name for name in daily if name in requests])
-    cursor.execute(sql + _view(requests) + (_SPENDING if has_groups else ""))
+    cursor.execute(sql + _view(requests))
+    rolled_up = rollups.derive(db)
+    if has_groups:
+        cursor.execute(_spending(rolled_up))
 
 
 def _day(cursor: apsw.Cursor) -> str:
@@ -149,25 +153,27 @@ LEFT JOIN tokens AS t ON t.id = r.token_id
 """
 
 
-def _spending() -> str:
-    """Whatever changes a cost of the daily sums changes the sums of those whose spending is."""
+def _spending(rolled_up: str) -> str:
+    """Whatever changes a cost of the daily sums changes the sums of those whose spending is, and
+    `rolled_up` is done where the rollups have what changes."""
     sql = ""
     for event, change in (
         ("INSERT", "NEW.cost_nanousd"),
-        ("UPDATE OF cost_nanousd", "NEW.cost_nanousd - OLD.cost_nanousd"),
+        ("UPDATE", "NEW.cost_nanousd - OLD.cost_nanousd"),
     ):
-        name = f"daily_spent_{event.partition(' ')[0].lower()}"
-        # Without any spender this takes no time that can be measured.
+        name = f"daily_spent_{event.lower()}"
+        when, more = "EXISTS (SELECT 1 FROM spenders)", ""
+        if event == "UPDATE" and rolled_up:
+            when += f" OR ({rollups.IS_ROLLED_UP})"
+            more = f"\n    {rolled_up} WHERE {rollups.IS_ROLLED_UP};"
+        # Without any spender, and today, this takes no time that can be measured.
         sql += f"""
 DROP TRIGGER IF EXISTS {name};
-CREATE TRIGGER {name} AFTER {event} ON daily WHEN EXISTS (SELECT 1 FROM spenders)
+CREATE TRIGGER {name} AFTER {event} ON daily WHEN {when}
 BEGIN
     INSERT INTO spending SELECT id, NEW.day, {change} FROM spenders
     WHERE id IN (NEW.api_key_id, NEW.group_id + {GROUPS_FROM}, {EVERYBODY + GROUPS_FROM})
-    ON CONFLICT DO UPDATE SET cost_nanousd = cost_nanousd + excluded.cost_nanousd;
+    ON CONFLICT DO UPDATE SET cost_nanousd = cost_nanousd + excluded.cost_nanousd;{more}
 END;
 """
     return sql
-
-
-_SPENDING = _spending()

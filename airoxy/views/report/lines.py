@@ -16,7 +16,8 @@ from airoxy.core.report import BEFORE, Report, build
 from airoxy.store import groups, keys
 from airoxy.store.usage.daily import TOTALS, by_key_and_model
 from airoxy.store.usage.past import Past
-from airoxy.store.usage.priced import by_price, prompts_of_tiered
+from airoxy.store.usage.priced import BY_DAY, BY_KEY, by_price
+from airoxy.store.usage.rollups.source import Chosen, one_moment
 from airoxy.views.cache import saved_by
 from airoxy.views.formats import cut
 from airoxy.views.times import rfc3339
@@ -83,13 +84,13 @@ def _sums(
     db: apsw.Connection, prices: PriceTable, since: date, until: date
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """By client key, group and model; and by day and model."""
-    spans = prices.spans(since, until)
-    tiered = prompts_of_tiered(db, spans, since, until)
+    chosen = Chosen(since, until)
     found = []
-    for by_day, fields in ((False, ("api_key_id", "group_id", "model")), (True, ("day", "model"))):
-        rows = by_price(db, spans, since, until, by_day=by_day, by_key=not by_day)
-        amounts = saved_by(rows, tiered, spans, prices, fields)
-        found.append([row | {SAVED: saved} for row, saved in zip(rows, amounts, strict=True)])
+    with one_moment(db):
+        for fields in (BY_KEY, BY_DAY):
+            rows = by_price(db, prices.spans(since, until), chosen, fields)
+            amounts = saved_by(db, prices, chosen, rows, fields)
+            found.append([row | {SAVED: saved} for row, saved in zip(rows, amounts, strict=True)])
     return found[0], found[1]
 
 
