@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,20 @@ def headless(profile: Path, *, scripts: bool = True) -> Any:
     return webdriver.Chrome(service=Service(need("chromedriver")), options=options)
 
 
-def log_in(driver: Any, console: Console, name: str) -> None:
-    """As a new user of this name, by a link."""
+def turn(driver: Any, act: Callable[[], None]) -> None:
+    """Do what loads another page, and wait until it is there whole."""
+    from selenium.webdriver.support.expected_conditions import staleness_of
     from selenium.webdriver.support.ui import WebDriverWait
 
+    page = driver.find_element("css selector", "html")
+    act()
+    WebDriverWait(driver, 60).until(staleness_of(page))
+    WebDriverWait(driver, 60).until(
+        lambda _: driver.execute_script("return document.readyState") == "complete"
+    )
+
+
+def log_in(driver: Any, console: Console, name: str) -> None:
+    """As a new user of this name, by a link."""
     driver.get(console.origin + console.user(name))
-    driver.find_element("css selector", "button.main").click()
-    WebDriverWait(driver, 30).until(lambda _: driver.find_elements("css selector", "nav"))
+    turn(driver, driver.find_element("css selector", "button.main").click)

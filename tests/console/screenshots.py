@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.console.browser import headless
+from tests.console.browser import headless, log_in
 from tests.console.running import Console, beside
 from tests.console.seed import fill
 from tests.fake_anthropic import FakeAnthropic
@@ -40,8 +40,7 @@ def main() -> None:
 
 
 def _take(driver: Any, console: Console) -> None:
-    driver.get(console.origin + console.user("maria"))
-    driver.find_element("css selector", "button.main").click()
+    log_in(driver, console, "maria")
     for name, page, height in SHOWN:
         driver.set_window_size(WIDTH, height)
         driver.get(console.origin + page)

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.console.browser import log_in, turn
 from tests.console.running import beside
 
 selenium = pytest.importorskip("selenium", reason="python3-selenium is not installed")
@@ -25,18 +26,17 @@ def test_an_operator_does_the_whole_way(tmp_path, install, upstream, chromium):
     console = beside(airoxy, tmp_path / "console")
     console.start()
     try:
-        chromium.get(console.origin + console.user("maria"))
-        find("button.main").click()
+        log_in(chromium, console, "maria")
         assert find("h1").text == "maria"
         chromium.get(f"{console.origin}/tokens")
         find("input[name=name]").send_keys("work")
         find("input[name=token]").send_keys(SECRET)
-        find("input[name=token]").submit()
+        turn(chromium, find("input[name=token]").submit)
         assert "work" in chromium.page_source
         assert SECRET not in chromium.page_source
         chromium.get(f"{console.origin}/keys")
         find("main form[method=post] input[name=name]").send_keys("laptop")
-        find("main form[method=post] input[name=name]").submit()
+        turn(chromium, find("main form[method=post] input[name=name]").submit)
         secret = next(
             each.text for each in chromium.find_elements(By.CSS_SELECTOR, "pre")
             if each.text.startswith("ak-")
@@ -71,7 +71,7 @@ def test_an_operator_does_the_whole_way(tmp_path, install, upstream, chromium):
 
         chromium.get(f"{console.origin}/keys/1")
         find("input[name=spend_per_day]").send_keys("0.000001")
-        find("input[name=spend_per_day]").submit()
+        turn(chromium, find("input[name=spend_per_day]").submit)
         becomes(429, secret)
 
         def is_logged(status: str) -> bool:
@@ -81,13 +81,13 @@ def test_an_operator_does_the_whole_way(tmp_path, install, upstream, chromium):
         # The log is written behind the answers.
         WebDriverWait(chromium, 20).until(lambda _: is_logged("429"))
         find("input[name=spend_per_day]").clear()
-        find("input[name=spend_per_day]").submit()
+        turn(chromium, find("input[name=spend_per_day]").submit)
         becomes(200, secret)
-        find("select[name=overlap]").submit()
+        turn(chromium, find("select[name=overlap]").submit)
         rotated = find("#secret").text
         becomes(200, rotated)
         becomes(200, secret)
-        find("input[name=action][value=disable]").submit()
+        turn(chromium, find("input[name=action][value=disable]").submit)
         becomes(401, rotated)
         chromium.get(f"{console.origin}/audit")
         told = find("main table").text

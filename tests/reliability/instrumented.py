@@ -1,7 +1,8 @@
 """airoxy with shorter time limits, whose /health also tells what it holds: `python3 -m` this.
 
 AIROXY_TEST_TIMEOUTS is a JSON object of fields of airoxy.server.http.deadline.Timeouts;
-AIROXY_TEST_MEMORY is how many bytes the machine seems to have, where bodies wait for a second only;
+AIROXY_TEST_MEMORY is how many bytes the machine seems to have, and AIROXY_TEST_PATIENCE for how
+many seconds bodies wait there for room (1 without it);
 AIROXY_TEST_CLOCK is a file with the seconds by which the wall clock is wrong.
 """
 
@@ -56,7 +57,7 @@ def main() -> int:
     listener.TIMEOUTS = Timeouts(**json.loads(os.environ.get("AIROXY_TEST_TIMEOUTS", "{}")))
     if memory := os.environ.get("AIROXY_TEST_MEMORY"):
         body_budget.available_memory = lambda: int(memory)
-        body_budget.PATIENCE = 1.0
+        body_budget.PATIENCE = float(os.environ.get("AIROXY_TEST_PATIENCE", "1"))
     Health.read = _read  # type: ignore[method-assign]
     from airoxy.cli import main
 

@@ -21,6 +21,13 @@ def small(install, monkeypatch):
     return airoxy
 
 
+@pytest.fixture
+def patient(monkeypatch, request):
+    """The small one, whose bodies wait for a minute."""
+    monkeypatch.setenv("AIROXY_TEST_PATIENCE", "60")
+    return request.getfixturevalue("small")
+
+
 def half(key: str, size: int) -> bytes:
     return request(key, HELLO + b" " * size)[: -size // 2]
 
@@ -53,10 +60,10 @@ def test_a_body_that_finds_no_room_is_told_when_to_come_again(small, upstream):
     assert not upstream.requests
 
 
-def test_a_body_that_waits_is_read_as_soon_as_there_is_room(small, upstream):
-    key = small.key()
+def test_a_body_that_waits_is_read_as_soon_as_there_is_room(patient, upstream):
+    key = patient.key()
     large = request(key, HELLO + b" " * (16 * MIB - 50_000))
-    with Client(small) as holder, Client(small) as client:
+    with Client(patient) as holder, Client(patient) as client:
         holder.send(large[:-1])
         client.send(request(key, HELLO + b" " * 100_000))
         assert not select.select([client.socket], [], [], 0.3)[0]
