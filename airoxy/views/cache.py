@@ -10,7 +10,7 @@ import apsw
 
 from airoxy.core.billing.pricing import PriceTable, cost_nanousd
 from airoxy.core.billing.usage import PROMPT, Usage
-from airoxy.store.usage.priced import BY_MODEL, by_price, prompts_of_tiered
+from airoxy.store.usage.priced import BY_MODEL, apart, by_price, prompts_apart
 from airoxy.store.usage.rollups.source import Chosen
 
 
@@ -49,12 +49,13 @@ def saved_by(
     """What the prompt cache saved of each of the rows `by_price`, whose `fields` tell them apart.
     What rows have in common is told of the first."""
     spans = prices.spans(chosen.since, chosen.until)
+    special = apart(spans, chosen, fields)
     found: dict[tuple[Any, ...], int] = {}
-    for part in prompts_of_tiered(db, spans, chosen, fields):
+    for part in prompts_apart(db, spans, chosen, fields):
         key = tuple(part[field] for field in fields)
         found[key] = found.get(key, 0) + saved(part, prices)
     for row in rows:
-        if (row["model"] or "").startswith(spans.tiered):
+        if (row["model"] or "").startswith(special):
             yield found.pop(tuple(row[field] for field in fields), 0)
         else:
             yield saved(row, prices)

@@ -83,11 +83,12 @@ _WEB_SEARCH = Fraction(10)
 
 
 class PriceSpans(NamedTuple):
-    """The days, in order, on which a price of some model begins to hold; and how the names of those
-    models begin whose price goes by the size of a prompt, none of them that of another one's, with
-    the sizes (tokens) at which one of them changes."""
+    """The days, in order, on which a price of some model begins to hold, and how the names of those
+    models begin; how those begin whose price goes by the size of a prompt, with the sizes (tokens)
+    at which one of them changes. No beginning is that of another one."""
 
     starts: tuple[date, ...]
+    changed: tuple[str, ...]
     tiered: tuple[str, ...]
     sizes: tuple[int, ...]
 
@@ -96,6 +97,20 @@ class PriceSpans(NamedTuple):
     ) -> list[tuple[date | None, date | None]]:
         """From when to before when one price of each model holds."""
         return list(zip((since, *self.starts), (*self.starts, until), strict=True))
+
+    @property
+    def special(self) -> tuple[str, ...]:
+        """How the names of all those models begin."""
+        return _beginnings((*self.changed, *self.tiered))
+
+
+def _beginnings(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of which none begins with another one."""
+    found: list[str] = []
+    for name in sorted(names):
+        if not (found and name.startswith(found[-1])):
+            found.append(name)
+    return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,17 +153,20 @@ class PriceTable:
 
     def spans(self, since: date | None, until: date | None) -> PriceSpans:
         """Of the days from `since` to before `until`: within a span each model has one price."""
-        starts = {price.since for price in self.prices.values() if price.since}
-        within = {
-            day for day in starts if (not since or day > since) and (not until or day < until)
-        }
-        tiered: list[str] = []
-        names = {price.model.rstrip("*") for price in self.prices.values() if price.tiers}
-        for name in sorted(names):
-            if not (tiered and name.startswith(tiered[-1])):
+        starts: dict[date, list[str]] = {}
+        tiered = []
+        for price in self.prices.values():
+            day, name = price.since, price.model.rstrip("*")
+            if day and (not since or day > since) and (not until or day < until):
+                starts.setdefault(day, []).append(name)
+            if price.tiers:
                 tiered.append(name)
-        sizes = {over for price in self.prices.values() for over, _ in price.tiers}
-        return PriceSpans(tuple(sorted(within)), tuple(tiered), tuple(sorted(sizes)))
+        return PriceSpans(
+            tuple(sorted(starts)),
+            _beginnings(name for names in starts.values() for name in names),
+            _beginnings(tiered),
+            tuple(sorted({over for price in self.prices.values() for over, _ in price.tiers})),
+        )
 
     def search_price(self, on: date) -> Fraction:
         """Dollars per 1,000 web searches."""

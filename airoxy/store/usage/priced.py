@@ -8,7 +8,7 @@ from typing import Any
 
 import apsw
 
-from airoxy.calendar import day_number, numbered_day
+from airoxy.calendar import numbered_day
 from airoxy.core.billing.pricing import PriceSpans
 from airoxy.core.billing.usage import PROMPT
 from airoxy.store.schema import run
@@ -25,11 +25,15 @@ _LAST = "\U0010ffff"
 def by_price(
     db: apsw.Connection, spans: PriceSpans, chosen: Chosen, fields: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """The sums of TOTALS for these `fields`, for each of `spans`, with its first day as `day`."""
-    make = by_model if chosen.of_all and "api_key_id" not in fields else by_span
+    """The sums of TOTALS for these `fields`, with a day as `day` on which their price holds, but
+    for the models that `apart` tells of."""
     rows = []
     with one_moment(db):
-        for span, day in _divided(spans, chosen, fields):
+        if _of_keys(chosen, fields):
+            divided, make = [(chosen, _first(chosen))], by_span
+        else:
+            divided, make = list(_divided(spans, chosen, fields)), by_model
+        for span, day in divided:
             source = make(db, span, (*fields, *ADDED))
             rows += run(
                 db,
@@ -39,26 +43,36 @@ def by_price(
     return _named((*fields, "day", *TOTALS), rows)
 
 
-def prompts_of_tiered(
+def apart(spans: PriceSpans, chosen: Chosen, fields: Sequence[str]) -> tuple[str, ...]:
+    """How the names of those models begin whose sums `by_price` are not of one price."""
+    return spans.special if _of_keys(chosen, fields) else spans.tiered
+
+
+def prompts_apart(
     db: apsw.Connection, spans: PriceSpans, chosen: Chosen, fields: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """The prompts of those models whose price goes by their size, in the same way, and in rows of
+    """The prompts of those models for each of `spans`, with its first day as `day`, and in rows of
     like size: that of the mean prompt of a client key, group and model on a day."""
     prompt = " + ".join(PROMPT)
-    tier = " + ".join(f"({prompt} > {size} * max(requests, 1))" for size in spans.sizes)
-    listed, sums = ", ".join(fields), ", ".join(f"sum({name})" for name in PROMPTS)
+    tiers = [f"({prompt} > {size} * max(requests, 1))" for size in spans.sizes]
+    sums = ", ".join(f"sum({name})" for name in PROMPTS)
     rows = []
     with one_moment(db):
         for span, day in _divided(spans, chosen, fields):
             source = by_prompt(db, span, "model >= ?1 AND model < ?2")
-            for model in spans.tiered:
+            for model in apart(spans, chosen, fields):
                 rows += run(
                     db,
-                    f"SELECT {listed}, {day} AS day, {sums} FROM {source}"
-                    f" GROUP BY {listed}, {tier}",
+                    f"SELECT {', '.join(fields)}, {day} AS day, {sums} FROM {source}"
+                    f" GROUP BY {', '.join((*fields, *tiers))}",
                     (model, model + _LAST),
                 )
     return _named((*fields, "day", *PROMPTS), rows)
+
+
+def _of_keys(chosen: Chosen, fields: Sequence[str]) -> bool:
+    """Whether client keys are told apart: then years and months are read, which prices divide."""
+    return not chosen.of_all or "api_key_id" in fields
 
 
 def _divided(
@@ -69,8 +83,13 @@ def _divided(
         yield chosen, "day"
         return
     for since, until in spans.divided(chosen.since, chosen.until):
-        # A plus, because a number alone would be that of a column.
-        yield chosen._replace(since=since, until=until), f"+{day_number(since) if since else 0}"
+        span = chosen._replace(since=since, until=until)
+        yield span, _first(span)
+
+
+def _first(span: Chosen) -> str:
+    """Its first day; a plus, because a number alone would be that of a column."""
+    return f"+{span.first}"
 
 
 def _named(fields: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:

@@ -158,15 +158,16 @@ class _Horizon(NamedTuple):
         begin = stop = at = max(first, self.oldest)
         if first <= self.oldest:  # all that there is of its year
             at = day_number(numbered_day(at).replace(month=1, day=1))
-        while at <= self.day:
+        rolled_up = self.day + (self.key > 0)
+        while at < rolled_up:
             day = numbered_day(at)
             year, month = day.replace(month=1, day=1), day.replace(day=1)
             next_year, next_month = (
                 day_number(each) for each in (year.replace(year.year + 1), first_of_next_month(day))
             )
-            if day == year and (next_year <= end or end > self.day):
+            if day == year and (next_year <= end or rolled_up <= end):
                 name, after = year.year, next_year
-            elif day == month and (next_month <= end or end > self.day):
+            elif day == month and (next_month <= end or rolled_up <= end):
                 name, after = year.year * 100 + day.month, next_month
             elif found:
                 break
