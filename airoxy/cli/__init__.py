@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return EXIT_FAILED
         if error.errno != errno.ENOSPC:
             raise
-        _complain(f"The output cannot be written: {error.strerror}.")
+        _complain(f"The output cannot be written: {error.strerror}. Changes that it made are kept.")
         return _give_up_output()
     except Exception as error:
         if type(error).__module__ != "apsw":

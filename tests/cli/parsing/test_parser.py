@@ -155,7 +155,8 @@ def test_columns_of_tables_align_whatever_the_names(airoxy: Airoxy) -> None:
     [
         ("version >&-", 0, ""),
         ("version 2>&-", 0, ""),
-        ("version >/dev/full", 1, "The output cannot be written: No space left on device.\n"),
+        ("version >/dev/full", 1, "The output cannot be written: No space left on device."
+         " Changes that it made are kept.\n"),
         ("api-key disable $'\\xff'", 2, "A word of the command line is not in UTF-8.\n"),
         ("backup /" + "a" * 300, 1, "/" + "a" * 300 + ": File name too long.\n"),
         ("api-key show $'\\e[31m\\n\\u202e'", 1,
