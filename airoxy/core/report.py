@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from operator import itemgetter
+from typing import Any, TypeVar
 
 from airoxy.calendar import first_of_next_month
 
 Sums = dict[str, Any]
+_Row = TypeVar("_Row", bound=Mapping[str, Any])
 
 #: The field beside a month's sums with the cost of the month before.
 BEFORE = "cost_month_before_nanousd"
@@ -98,30 +100,30 @@ def build(
 
     def model(group: Sequence[Mapping[str, Any]]) -> Sums:
         name = group[0]["model"]
-        return {"model": name, "priced": priced.get(name, True), **_sums(group, counts)}
+        return {"model": name, "priced": priced.get(name, True), **sums(group, counts)}
 
     def key(group: Sequence[Mapping[str, Any]]) -> Sums:
-        models = _dearest([model(part) for part in _divided(group, "model")])
+        models = _dearest([model(part) for part in divided(group, "model")])
         named = {name: group[0][name] for name in ("api_key_id", "api_key_name")}
-        return {**named, **_group(group), **_sums(models, counts), "models": models}
+        return {**named, **_group(group), **sums(models, counts), "models": models}
 
     def in_group(group: Sequence[Mapping[str, Any]]) -> Sums:
-        return {**_group(group), **_sums(group, counts)}
+        return {**_group(group), **sums(group, counts)}
 
-    keys = _dearest([key(group) for group in _divided(rows, "api_key_id", "group_id")])
-    groups = _dearest([in_group(group) for group in _divided(keys, "group_id")])
+    keys = _dearest([key(group) for group in divided(rows, "api_key_id", "group_id")])
+    groups = _dearest([in_group(group) for group in divided(keys, "group_id")])
     parts = [part for each in keys for part in each["models"]]
-    on_day = {group[0]["day"]: group for group in _divided(by_day, "day")}
+    on_day = {group[0]["day"]: group for group in divided(by_day, "day")}
     last = min(end, max(today + timedelta(1), month))
     days = [(month + timedelta(n)).isoformat() for n in range((last - month).days)]
     return Report(
         month=month,
         complete=today >= end,
-        totals=_sums(groups, counts),
+        totals=sums(groups, counts),
         groups=sorted(groups, key=lambda group: group["group_id"] is None),
         keys=keys,
-        models=_dearest([model(group) for group in _divided(parts, "model")]),
-        days=[{"day": day, **_sums(on_day.get(day, ()), counts[:-1])} for day in days],
+        models=_dearest([model(group) for group in divided(parts, "model")]),
+        days=[{"day": day, **sums(on_day.get(day, ()), counts[:-1])} for day in days],
     )
 
 
@@ -138,22 +140,23 @@ def _priced(
     return priced
 
 
-def _divided(
-    rows: Iterable[Mapping[str, Any]], *fields: str
-) -> Iterable[Sequence[Mapping[str, Any]]]:
-    found: dict[Any, list[Mapping[str, Any]]] = {}
+def divided(rows: Iterable[_Row], *fields: str) -> list[list[_Row]]:
+    """The rows that have the same in these fields, together, in the order of the first of each."""
+    found: dict[Any, list[_Row]] = {}
+    values = itemgetter(*fields)
     for row in rows:
-        found.setdefault(tuple(row[field] for field in fields), []).append(row)
-    return found.values()
+        found.setdefault(values(row), []).append(row)
+    return list(found.values())
+
+
+def sums(rows: Iterable[Mapping[str, Any]], counts: Sequence[str]) -> Sums:
+    """Each of the counts, of which there are two or more, over all rows."""
+    columns = zip(*map(itemgetter(*counts), rows), strict=True)
+    return dict.fromkeys(counts, 0) | dict(zip(counts, map(sum, columns), strict=False))
 
 
 def _group(rows: Sequence[Mapping[str, Any]]) -> Sums:
     return {name: rows[0][name] for name in ("group_id", "group_name")}
-
-
-def _sums(rows: Iterable[Mapping[str, Any]], counts: Sequence[str]) -> Sums:
-    rows = list(rows)
-    return {name: sum(row[name] for row in rows) for name in counts}
 
 
 def _dearest(groups: list[Sums]) -> list[Sums]:

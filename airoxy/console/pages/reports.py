@@ -12,7 +12,7 @@ from airoxy.console.api.records import chosen_month, month_report
 from airoxy.console.hosts.sight import with_sums
 from airoxy.console.routes import page
 from airoxy.console.visit import Rendered, Reply, Visit
-from airoxy.core.report import remarks
+from airoxy.core.report import divided, remarks, sums
 from airoxy.store.usage.daily import SHOWN, by_key_and_model, costs_by_day_and_model
 from airoxy.views.report.lines import key_name, model_name
 
@@ -63,17 +63,17 @@ def _values(visit: Visit) -> dict[str, Any]:
 
 
 def _shown(rows: Sequence[Sums], unpriced: Collection[str | None]) -> Mapping[str, Any]:
-    keys, others = _dearest(_divided(rows, "api_key_id", "group_id"), MOST_KEYS, "keys")
+    keys, others = _dearest(divided(rows, "api_key_id", "group_id"), MOST_KEYS, "keys")
     found = []
     for parts in keys:
-        models, rest = _dearest(_divided(parts, "model"), MOST_MODELS, "models")
+        models, rest = _dearest(divided(parts, "model"), MOST_MODELS, "models")
         lines = [
             {**_sums(each), "name": model_name({"model": name, "priced": name not in unpriced})}
             for each in models
             for name in (each[0]["model"],)
         ]
         found.append({**_sums(parts), "name": key_name(parts[0]), "models": [*lines, *rest]})
-    totals = _sums(rows)
+    totals = _sums([*found, *others])
     return {"keys": found, "others": others, "totals": totals,
             "remarks": remarks(bool(unpriced), totals)}  # fmt: skip
 
@@ -98,15 +98,8 @@ def _unpriced(
     }
 
 
-def _divided(rows: Iterable[Sums], *fields: str) -> list[list[Sums]]:
-    found: dict[Any, list[Sums]] = {}
-    for row in rows:
-        found.setdefault(tuple(row[field] for field in fields), []).append(row)
-    return list(found.values())
-
-
-def _sums(rows: Sequence[Sums]) -> Sums:
-    return {name: sum(row[name] for row in rows) for name in SHOWN}
+def _sums(rows: Iterable[Sums]) -> Sums:
+    return sums(rows, SHOWN)
 
 
 def _dearest(groups: list[list[Sums]], most: int, what: str) -> tuple[list[list[Sums]], list[Sums]]:
