@@ -156,12 +156,13 @@ def test_two_at_once_do_the_work_together(db: apsw.Connection) -> None:
 
 
 def test_freed_space_is_given_back_and_a_part_kept_for_tomorrow(db: apsw.Connection) -> None:
+    empty = run(db, "PRAGMA page_count")[0][0]
     append(db, *[row(days_ago(9))] * 20_000, row())
     before = run(db, "PRAGMA page_count")[0][0]
     tidied = tidy_log(db, 3, NOON, no_pause)
     pages = run(db, "PRAGMA page_count")[0][0]
     assert tidied.freed == (before - pages) * 4096
-    assert pages < before / 5
+    assert pages < before / 5 + empty
     run(db, "PRAGMA wal_checkpoint(TRUNCATE)")
     assert Path(db.filename).stat().st_size == pages * 4096
 
