@@ -25,6 +25,8 @@ def roll_up(db: apsw.Connection, today: datetime.date, limit: int) -> int:
         " ORDER BY day, api_key_id LIMIT ?",
         (day, key, end, limit),
     )
+    if not rows:
+        return 0  # and nothing is written
     following = (rows[-1][0], rows[-1][1] + 1) if len(rows) == limit else (end, 0)
     names = [name for (name,) in run(db, f"SELECT name FROM pragma_table_info('{BY_MODEL.table}')")]
     for statement in rolling(names[len(BY_MODEL.group) :]):
