@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import shutil
 import sqlite3
 from pathlib import Path
@@ -47,6 +48,19 @@ def test_what_was_backed_up_is_there_again_and_what_came_later_is_kept_aside(air
     assert states(airoxy) == {"work": True, "login": True}
     assert "1 of its tokens are OAuth tokens" in told
     (kept,) = airoxy.database.parent.glob("airoxy.db.replaced-????????-??????")
+    with contextlib.closing(sqlite3.connect(kept)) as db:
+        assert db.execute("SELECT count(*) FROM api_keys").fetchall() == [(2,)]
+
+
+def test_two_in_one_second_keep_both_databases(airoxy, backup):
+    airoxy.key("later")
+    begun = datetime.datetime.now(datetime.UTC)
+    for second in range(120):  # as if another had just kept its own
+        name = f"airoxy.db.replaced-{begun + datetime.timedelta(seconds=second):%Y%m%d-%H%M%S}"
+        airoxy.database.with_name(name).write_bytes(b"kept before")
+    airoxy.cli("restore", str(backup))
+    assert names(airoxy) == ["laptop"]
+    (kept,) = airoxy.database.parent.glob("airoxy.db.replaced-*-2")
     with contextlib.closing(sqlite3.connect(kept)) as db:
         assert db.execute("SELECT count(*) FROM api_keys").fetchall() == [(2,)]
 

@@ -7,6 +7,7 @@ moment is the database's place empty, for a new and empty one to appear there.
 from __future__ import annotations
 
 import datetime
+import itertools
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,7 +49,7 @@ def replace_database(
 
     path = installation.database
     now = datetime.datetime.fromtimestamp(installation.context.now(), datetime.UTC)
-    kept = path.with_name(f"{path.name}.{old}-{now:%Y%m%d-%H%M%S}")
+    kept = _unused(path.with_name(f"{path.name}.{old}-{now:%Y%m%d-%H%M%S}"))
     try:
         opened = source.open("rb")  # before root's rights are given up: it may be root's alone
     except OSError as error:
@@ -67,6 +68,12 @@ def replace_database(
 
         installation.as_owner(swap)
     return kept
+
+
+def _unused(path: Path) -> Path:
+    """That, or with a number behind it: there may be two in one second."""
+    names = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    return next(each for each in itertools.chain([path], names) if not each.exists())
 
 
 def _fit(backup: Path, copy: Path) -> None:
