@@ -385,17 +385,29 @@ def test_addresses_are_not_kept_where_that_is_not_wanted(install: Callable[..., 
 # All of it together
 
 
-def test_log_statistics_and_metrics_agree_to_the_nano_dollar(served: Airoxy) -> None:
-    rows, sums = served.json("logs", "--limit", "1000"), served.json("stats")
+@pytest.fixture(scope="module")
+def used(served: Airoxy, fake: FakeAnthropic, key: str) -> Airoxy:
+    """With every case in its log, whichever of the tests above have run in this process."""
+    before = count(served)
+    for path, headers, body, _ in CASES.values():
+        fake.script(path=path).answer(200, headers, body)
+        served.request("POST", path, ASKED, key=key)
+    fetch(served, fake, key, "msgbatch_all", 200, [], results(1000))
+    served.wait_logs(before + len(CASES) + 1)
+    return served
+
+
+def test_log_statistics_and_metrics_agree_to_the_nano_dollar(used: Airoxy) -> None:
+    rows, sums = used.json("logs", "--limit", "1000"), used.json("stats")
     assert len(rows) > len(CASES)
     for name in ("input_tokens", "output_tokens", "cache_read_tokens", "web_search_requests"):
         assert sums[name] == sum(row[name] for row in rows)
     assert sums["cost_nanousd"] == sum(row["cost_nanousd"] for row in rows) > 0
     assert sums["estimated"] == sum(row["is_estimate"] for row in rows) > 3
-    assert sums["uncounted"] == sum(row["uncounted"] for row in rows) == 1
+    assert sums["uncounted"] == sum(row["uncounted"] for row in rows) > 0
     deadline = time.monotonic() + 10
     while True:
-        text = served.request("GET", "/metrics").body.decode()
+        text = used.request("GET", "/metrics").body.decode()
         found = re.findall(r"^airoxy_(\w+)_total\{.*\} (\S+)$", text, re.MULTILINE)
         metrics: dict[str, float] = {}
         for name, value in found:
@@ -409,6 +421,6 @@ def test_log_statistics_and_metrics_agree_to_the_nano_dollar(served: Airoxy) -> 
     assert metrics["usage_tokens"] == tokens
 
 
-def test_computing_costs_again_changes_none(served: Airoxy) -> None:
-    done = served.json("prices", "--recost", "--since", "2020-01-01")
+def test_computing_costs_again_changes_none(used: Airoxy) -> None:
+    done = used.json("prices", "--recost", "--since", "2020-01-01")
     assert (done["changed"], done["unknown"]) == (0, 0)
