@@ -6,7 +6,7 @@ import http.client
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -352,34 +352,6 @@ def test_what_a_broken_fetch_has_seen_is_counted_and_the_rest_by_the_next(
     assert fetch(served, fake, key, batch, 200, [], whole, end=end)["input_tokens"] == 0
     with served.opened() as db:
         assert resources.counted_results(db, batch) == 3
-
-
-# Who asked
-
-
-@pytest.mark.parametrize(
-    ("headers", "address"),
-    [
-        ({}, "127.0.0.1"),
-        ({"X-Forwarded-For": "203.0.113.9"}, "203.0.113.9"),
-        ({"X-Forwarded-For": "198.51.100.7, 2001:db8::9"}, "2001:db8::9"),
-        ({"X-Forwarded-For": "nobody"}, "127.0.0.1"),
-    ],
-)
-def test_the_address_of_the_client_is_in_the_row(
-    served: Airoxy, key: str, headers: dict[str, str], address: str
-) -> None:
-    before = count(served)
-    served.request("POST", "/v1/messages", ASKED, headers, key=key)
-    assert last(served, before)["client_address"] == address
-
-
-def test_addresses_are_not_kept_where_that_is_not_wanted(install: Callable[..., Airoxy]) -> None:
-    airoxy = install(log_client_addresses=False)
-    airoxy.token("sk-ant-api-test-one")
-    airoxy.start().request("POST", "/v1/messages", ASKED, key=airoxy.key())
-    (row,) = airoxy.wait_logs(1)
-    assert row["client_address"] is None
 
 
 # All of it together
