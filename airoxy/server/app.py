@@ -172,7 +172,8 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     load = partial(read_load, memory)
     health = Health(pool, time.monotonic(), load, database)
     read = partial(open_database, config.database, create=False, readonly=True)
-    metrics = MetricsEndpoint(config.metrics.allow, pool, metric_counters, read, load)
+    models = config.pricing.models
+    metrics = MetricsEndpoint(config.metrics.allow, pool, metric_counters, read, load, models)
     usage = UsageEndpoint(proxy.identify, read, config.timezone)
     answer = create_app(proxy, health, metrics, usage, browsers=config.browsers, turns=proxy.turns)
     shares = ShareReport(limit_counters, db, writer)

@@ -143,6 +143,11 @@ class PriceTable:
         """This table with the rows of `other`, which win where model and first day are the same."""
         return PriceTable({**self.prices, **other.prices}, {**self.searches, **other.searches})
 
+    @property
+    def models(self) -> frozenset[str]:
+        """The models that have a row of their own, not one for all names that begin alike."""
+        return frozenset(model for model, _ in self.prices if not model.endswith("*"))
+
     def price_for(self, model: str | None, on: date) -> Price | None:
         """The newest row in force of the longest name that is the model's."""
         return _price_for(self, model, on) if model else None

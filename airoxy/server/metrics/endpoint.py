@@ -17,7 +17,7 @@ from typing import Any
 import apsw
 
 from airoxy.core.limits.addresses import Network, parsed_address
-from airoxy.core.pool import Scope
+from airoxy.core.pool import Scope, model_class
 from airoxy.core.request.headers import is_forwarded
 from airoxy.errors import Forbidden, StoreError
 from airoxy.server.metrics.counters import MetricCounters
@@ -46,7 +46,7 @@ def may_ask(scope: Mapping[str, Any], allowed: Collection[Network]) -> bool:
 
 class MetricsEndpoint:
     """`allow` is networks as CIDR; `connect` opens the database for reading, `load` is what all
-    workers are at."""
+    workers are at, `models` are those that have a price."""
 
     def __init__(
         self,
@@ -55,8 +55,10 @@ class MetricsEndpoint:
         metric_counters: MetricCounters,
         connect: Callable[[], apsw.Connection],
         load: Callable[[], Load],
+        models: Collection[str],
     ) -> None:
         self._load = load
+        self._classes = frozenset(map(model_class, models))
         self._networks = networks(allow)
         self._pool = pool
         self._metric_counters = metric_counters
@@ -91,6 +93,7 @@ class MetricsEndpoint:
             ready=ready,
             stored=self._stored,
             exhausted=exhausted,
+            classes=self._classes,
         )
         return exposition.render(readings, accept)
 

@@ -8,7 +8,7 @@ takes 1.4 MB of a worker, and most installations are never asked.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -175,7 +175,7 @@ class _Families(Collector):
         yield from self._service()
         yield from fleet_metrics(self._readings.stored)
         yield from self._tokens()
-        classes = {model_class(outcome.model) for outcome, _ in counted}
+        classes = self._readings.classes.union(model_class(each.model) for each, _ in counted)
         yield self._cooling(classes)
         yield self._cooldowns(classes)
         yield self._exhausted(classes)
@@ -257,7 +257,7 @@ class _Families(Collector):
                 family.add_metric([token["name"], window["window"]], window[field])
         return family
 
-    def _cooling(self, classes: set[str]) -> Metric:
+    def _cooling(self, classes: Collection[str]) -> Metric:
         """The metric that 1.0 had."""
         family = GaugeMetricFamily(
             _COOLING,
@@ -272,7 +272,7 @@ class _Families(Collector):
             family.add_metric(labels, end)
         return family
 
-    def _cooldowns(self, classes: set[str]) -> Metric:
+    def _cooldowns(self, classes: Collection[str]) -> Metric:
         family = GaugeMetricFamily(
             _COOLDOWN,
             "Until when the token cools down for an endpoint group and a class of models (Unix"
@@ -286,16 +286,16 @@ class _Families(Collector):
             family.add_metric(labels, end)
         return family
 
-    def _cooldown_ends(self, classes: set[str]) -> Iterator[tuple[str, str, str, float]]:
+    def _cooldown_ends(self, classes: Collection[str]) -> Iterator[tuple[str, str, str, float]]:
         """Token, endpoint group, class of models, end. Some client may have made up the class of
-        any but the models that are known."""
+        any but the models that have a price or were charged for."""
         for token in self._readings.stored.tokens:
             for cooling in token["coolings"]:
                 named = cooling["model_class"]
                 named = named if named in classes or named == EVERY_CLASS else OTHER
                 yield token["name"], cooling["group"], named, cooling["until"]
 
-    def _exhausted(self, classes: set[str]) -> Metric:
+    def _exhausted(self, classes: Collection[str]) -> Metric:
         family = GaugeMetricFamily(
             "airoxy_all_tokens_cooling",
             "1 while every token cools down for this, so that such requests are refused.",

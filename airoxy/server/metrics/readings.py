@@ -38,5 +38,7 @@ class Readings:
     stored: Stored
     #: What every token is cooling down for.
     exhausted: Collection[Scope] = ()
+    #: The classes of the models that have a price: no client made them up.
+    classes: frozenset[str] = frozenset()
     #: Connections without a valid key that were refused or closed, by reason.
     refused_connections: Mapping[str, int] = field(default_factory=dict)

@@ -68,6 +68,26 @@ def test_a_model_for_which_every_token_cools_down_is_told_and_others_are_served(
     assert airoxy.request("POST", "/v1/messages", haiku, key=key).status == 200
 
 
+def test_a_model_that_nobody_was_charged_for_yet_is_told_by_its_name_where_it_has_a_price(
+    install: Callable[..., Airoxy], upstream: FakeAnthropic
+) -> None:
+    """A name that a client made up would be one more series of metrics."""
+    airoxy = install().start()
+    airoxy.token("sk-ant-api-test-one")
+    key = airoxy.key()
+    for model in ("claude-opus-5-5", "claude-made-up-1"):
+        upstream.script().limit(retry_after=300)
+        request = HELLO | {"model": model}
+        assert airoxy.request("POST", "/v1/messages", request, key=key).status == 429
+    wait_cooling(airoxy)
+    text = airoxy.request("GET", "/metrics").body.decode()
+    cooling = [line for line in text.splitlines() if line.startswith("airoxy_all_tokens_cooling{")]
+    assert cooling == [
+        'airoxy_all_tokens_cooling{scope="claude-opus-5-5"} 1.0',
+        'airoxy_all_tokens_cooling{scope="other"} 1.0',
+    ]
+
+
 def wait_cooling(airoxy: Airoxy) -> dict[str, Any]:
     deadline = time.monotonic() + 20
     while "cooling" not in (health := airoxy.request("GET", "/health").json()):
