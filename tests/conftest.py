@@ -22,6 +22,22 @@ NOON = 1795348800.0
 
 
 def pytest_configure() -> None:
+    _let_signals_end_programs()
+    _draw_the_same_examples()
+
+
+def _draw_the_same_examples() -> None:
+    """Hypothesis draws the same each time, or a change would be blamed for what chance has found,
+    and waits for a busy machine. `--hypothesis-profile random` draws others each time."""
+    from hypothesis import HealthCheck, settings  # not at the top: others import this module
+
+    slow = [HealthCheck.too_slow]
+    settings.register_profile("random", deadline=None, suppress_health_check=slow)
+    settings.register_profile("same", settings.get_profile("random"), derandomize=True)
+    settings.load_profile("same")
+
+
+def _let_signals_end_programs() -> None:
     """A job in the background ignores these signals, and so would what is started here."""
     for number, handler in (
         (signal.SIGINT, signal.default_int_handler),
