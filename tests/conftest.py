@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.fake_anthropic import FakeAnthropic
+from tests.midnight import wait_past_midnight
 from tests.program import Airoxy, ended
 from tests.upstream.certificates import Authority
 
@@ -46,6 +47,11 @@ def _let_signals_end_programs() -> None:
     ):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+def pytest_runtest_setup() -> None:
+    """No test begins at one day and ends at another: see tests/midnight.py."""
+    wait_past_midnight()
 
 
 class Clock:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
-import time
 
 import pytest
 
@@ -98,5 +98,6 @@ def test_costs_computed_anew_are_what_was_spent(airoxy):
             {"model": OPUS, "input": 40, "write_5m": 50, "write_1h": 80, "read": 2, "output": 200}
         ]
     )
-    assert "1 of 1" in airoxy.cli("prices", "--recost", "--since", time.strftime("%Y-%m-01"))
+    today = datetime.datetime.now(datetime.UTC).date()
+    assert "1 of 1" in airoxy.cli("prices", "--recost", "--since", str(today.replace(day=1)))
     refused(ask(airoxy, key), "billing_error")

@@ -12,6 +12,7 @@ from airoxy.calendar import next_day, next_month
 from airoxy.core.limits.measures import Use
 from airoxy.core.limits.refusal import refusal
 from airoxy.core.limits.table import Limits
+from tests.midnight import wait_past_midnight
 from tests.server.limits.asking import COST, ask, dollars, limited, refused
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -37,6 +38,8 @@ def test_a_limit_opens_at_midnight_on_the_days_on_which_clocks_change(now, until
 @pytest.mark.parametrize(("name", "abbreviation"), [("Pacific/Kiritimati", "+14"), ("UTC", "UTC")])
 def test_a_budget_is_of_the_days_of_the_zone(install, name, abbreviation):
     """Fourteen hours ahead, which is another day than in UTC for most of it."""
+    zone = ZoneInfo(name)
+    wait_past_midnight(zone)
     airoxy = install(timezone=name)
     airoxy.token("sk-ant-api-test-one")
     airoxy.start()
@@ -44,7 +47,6 @@ def test_a_budget_is_of_the_days_of_the_zone(install, name, abbreviation):
     assert ask(airoxy, key).status == 200
     told, wait = refused(ask(airoxy, key), "billing_error")
     assert f"00:00 {abbreviation}" in told
-    zone = ZoneInfo(name)
     assert abs(next_day(time.time(), zone) - time.time() - wait) < 30
     (row,) = airoxy.json("stats", "--by", "day")
     assert row["day"] == datetime.now(zone).date().isoformat()
@@ -53,7 +55,9 @@ def test_a_budget_is_of_the_days_of_the_zone(install, name, abbreviation):
 
 
 def test_a_token_of_the_pool_rests_until_midnight_of_the_zone(install):
-    airoxy = install(timezone="Pacific/Kiritimati")
+    zone = ZoneInfo("Pacific/Kiritimati")
+    wait_past_midnight(zone)
+    airoxy = install(timezone=zone.key)
     airoxy.token("sk-ant-api-test-one")
     airoxy.cli("token", "set", "1", "--spend-per-month", dollars(COST))
     airoxy.start()
@@ -61,6 +65,6 @@ def test_a_token_of_the_pool_rests_until_midnight_of_the_zone(install):
     while (answer := ask(airoxy, key)).status == 200:
         pass  # what the first has cost is counted when it has ended
     assert answer.status == 429
-    left = next_month(time.time(), ZoneInfo("Pacific/Kiritimati")) - time.time()
+    left = next_month(time.time(), zone) - time.time()
     assert int(answer.headers["retry-after"]) <= left + 1
     assert left - int(answer.headers["retry-after"]) < 30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import time
 from collections.abc import Callable
@@ -67,7 +68,7 @@ class Accounts:
 
     def check(self, *, stream: bool) -> None:
         """One request that is answered as the row says, and then some that are not."""
-        row = self.row
+        row, begun = self.row, time.time()
         answer = self.ask(stream=stream, conversation=row.conversation, path=row.path)
         assert answer.status == row.status, answer
         if row.status == 200 and row.path == "/v1/messages":
@@ -76,12 +77,14 @@ class Accounts:
         letters = dict(zip(dict.fromkeys(asked), "ABCDEF", strict=False))
         assert "".join(letters[each] for each in asked) == row.asked, asked
         self._over = True
-        self._check_use(asked[0])
-        self._check_state(asked[0])
+        self._check_use(asked[0], begun)
+        self._check_state(asked[0], begun if row.cools else time.time())
 
-    def _check_use(self, first: str) -> None:
-        """Which requests go to the token that was asked first, by any worker."""
+    def _check_use(self, first: str, begun: float) -> None:
+        """Which requests go to the token that was asked first, by any worker; nothing is known of
+        those that end when it may be ready again."""
         row = self.row
+        ready = begun + row.seconds() if row.cools else math.inf
         everything = row.dead or row.cools == ALL
         for model, rests in (
             ("claude-opus-5-5", everything or row.cools is not None),
@@ -92,18 +95,20 @@ class Accounts:
             before = len(self.asked())
             for _ in range(row.tokens + 1):
                 assert self.ask(model=model).status == 200
-            assert (first in self.asked()[before:]) != rests, model
+            if not rests or time.time() < ready:
+                assert (first in self.asked()[before:]) != rests, model
 
-    def _check_state(self, first: str) -> None:
+    def _check_state(self, first: str, now: float) -> None:
+        """As it was `now`, so that a cooldown that is over meanwhile is still seen."""
         row = self.row
         if row.dead:
-            state = self._wait(first, lambda state: not state["is_active"])
+            state = self._wait(first, now, lambda state: not state["is_active"])
             assert "401" in state["inactive_reason"]
         elif row.cools is not None:
-            (cooling,) = self._wait(first, lambda state: state["coolings"])["coolings"]
+            (cooling,) = self._wait(first, now, lambda state: state["coolings"])["coolings"]
             assert (cooling["group"], cooling["model_class"]) == row.cools
             assert abs(cooling["until"] - time.time() - row.seconds()) < 90
-        for name, state in self._states().items():
+        for name, state in self._states(now).items():
             if name != first or not (row.dead or row.cools):
                 assert state["is_active"], name
                 assert not state["coolings"], name
@@ -116,15 +121,17 @@ class Accounts:
         said = re.compile(r"Token \d+ \((\S+)\) (?:cools down|is deactivated).*$", re.MULTILINE)
         return [found[0] for found in said.finditer(self.airoxy.errors) if found[1] in self.ids]
 
-    def _states(self) -> dict[str, dict[str, Any]]:
+    def _states(self, now: float) -> dict[str, dict[str, Any]]:
         with self.airoxy.opened() as db:
-            listed = tokens.list_tokens(db, time.time())
+            listed = tokens.list_tokens(db, now)
         return {state["name"]: state for state in listed if state["name"] in self.ids}
 
-    def _wait(self, name: str, holds: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    def _wait(
+        self, name: str, now: float, holds: Callable[[dict[str, Any]], Any]
+    ) -> dict[str, Any]:
         """The token's state, once the writer has brought it."""
-        deadline = time.monotonic() + 10
-        while not holds(state := self._states()[name]):
+        deadline = time.monotonic() + 30
+        while not holds(state := self._states(now)[name]):
             assert time.monotonic() < deadline, state
             time.sleep(0.01)
         return state

@@ -1,0 +1,28 @@
+"""Midnight, which no test that goes by the machine's clock is to meet by chance.
+
+What happens at midnight is tested by a clock that a test sets. A test that starts a program takes
+what it does to be of one day, and one month: one that began a moment before midnight would find
+its budget new, or what it has just written to be of yesterday.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+
+from airoxy.calendar import next_day
+
+#: A test that begins so long before midnight is over by then, and one that begins so long after it
+#: has no row of yesterday where it makes some that are a few seconds old (seconds).
+BEFORE, AFTER = 60, 10
+
+
+def wait_past_midnight(zone: datetime.tzinfo = datetime.UTC) -> None:
+    """If it is about midnight in this zone, return when the new day has begun."""
+    time.sleep(seconds_left(time.time(), zone))
+
+
+def seconds_left(now: float, zone: datetime.tzinfo) -> float:
+    """How long it is about midnight yet; nothing, most of the day."""
+    end = next_day(now - AFTER, zone) + AFTER
+    return max(0.0, end - now) if end - now <= BEFORE + AFTER else 0.0
