@@ -69,6 +69,10 @@ DOCUMENTS = (
         ("api-key add",), {"id": "its number", "name": "whom it is for", "key": "the key itself"}
     ),
     KEY,
+    JsonDocument(
+        ("api-key show --as-command",),
+        {"command": "what adds the key to another host, where it reads the key on standard input"},
+    ),
     JsonDocument(("group add",), {"id": "its number", "name": "what it is called"}),
     GROUP,
     JsonDocument(

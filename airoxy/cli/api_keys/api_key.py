@@ -147,7 +147,8 @@ def _show(context: Context, args: Namespace) -> None:
     key = keys.find_key(context.database, context.key_id(args.id))
     if args.as_command:
         words = ("airoxy", "api-key", "add", "--name", key["name"], *cli_limits.options(key), "-")
-        return context.say(shlex.join(words))
+        command = shlex.join(words)
+        return context.json({"command": command}) if args.json else context.say(command)
     return _tell(context, key, json=args.json)
 
 

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from airoxy.cli.command import Command, Context, add_json
 from airoxy.cli.confirm import add_yes, remove_agreed
 from airoxy.cli.parsing.arguments import name_argument
-from airoxy.errors import ConfigError
+from airoxy.errors import ConfigError, InvalidInput
 from airoxy.store.console import users
 from airoxy.store.schema import transaction
 from airoxy.views.times import moment, past, with_times
@@ -90,6 +90,8 @@ def _set_arguments(parser: ArgumentParser) -> None:
 
 
 def _set(context: Context, args: Namespace) -> None:
+    if not (args.role or args.no_passphrase):
+        raise InvalidInput("Say what to change: `airoxy console user set --help` lists it.")
     db = context.database
     user = users.user_id(db, args.name)
     if args.role:

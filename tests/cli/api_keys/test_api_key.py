@@ -92,6 +92,7 @@ def test_a_key_without_limits_is_shown_as_a_short_command(airoxy):
     airoxy.key("laptop")
     told = airoxy.cli("api-key", "show", "1", "--as-command")
     assert told == "airoxy api-key add --name laptop -\n"
+    assert airoxy.json("api-key", "show", "1", "--as-command") == {"command": told.strip()}
 
 
 @pytest.mark.parametrize("command", ["remove", "toggle"])

@@ -44,6 +44,13 @@ def test_a_user_is_changed_logged_out_and_removed(airoxy):
     assert airoxy.json("console", "user", "list") == []
 
 
+def test_a_change_of_nothing_asks_what_to_change(airoxy):
+    airoxy.cli("console", "user", "add", "maria")
+    refused = airoxy.run("console", "user", "set", "maria")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("airoxy: Say what to change")
+
+
 def test_a_passphrase_is_taken_away_by_a_command(airoxy):
     with airoxy.opened() as db:
         users.set_passphrase(db, users.add_user(db, "maria", users.VIEWER, 0), "kept")
