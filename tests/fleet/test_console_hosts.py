@@ -24,7 +24,7 @@ from airoxy.errors import NotFound, StoreError
 from airoxy.fleet.agent import Session, connector
 from airoxy.fleet.overview.others import FleetOthers
 from airoxy.fleet.postgres import Postgres
-from airoxy.store import keys
+from airoxy.store import keys, tokens
 from airoxy.store.console.api_tokens import add_api_token
 from airoxy.store.console.users import VIEWER
 from airoxy.store.schema import run, transaction
@@ -136,14 +136,33 @@ def test_what_is_kept_of_days_that_are_over_is_kept_for_each_host(look, pair):
 
 def test_sums_reports_and_hours_are_those_that_the_commands_tell(look, pair):
     a = pair.hosts["a"]
+    with a.airoxy.opened() as db:
+        keys.add_key(db, "k", "ak-1", 0)
+        tokens.add_token(
+            db, name="t", type="api_key", token="sk-ant-api03-fleet", refresh_token=None,
+            expires_at=None, now=0,
+        )  # fmt: skip
     month = f"{datetime.datetime.now(datetime.UTC):%Y-%m}"
     for by in ("day", "model", "key", "token", "hour"):
         assert look(usage.stats, by=by).document == a.airoxy.json("stats", "--by", by)
         here = a.airoxy.json("stats", "--by", by, "--here")
         assert look(usage.stats, by=by, host="a").document == here
     assert look(usage.stats).document == [a.airoxy.json("stats")]
-    with a.airoxy.opened() as db:
-        keys.add_key(db, "k", "ak-1", 0)
+    for filters in ({}, {"since": "2d"}, {"until": "2d"}, {"token": "t"}, {"key": "k"}):
+        words = [word for name, value in filters.items() for word in (f"--{name}", value)]
+        for more, query in (
+            (("--here",), {"host": "a"}),
+            (("--host", "b"), {"host": "b"}),
+            ((), {}),
+        ):
+            told = a.airoxy.json("stats", "--by", "host", *words, *more)
+            assert look(usage.stats, by="host", **filters, **query).document == told
+            if filters == {}:
+                costs = {each["host"]: each["cost_nanousd"] // 10**9 for each in told}
+                dear = {"a": 8, "b": 7}
+                assert costs == {name: dear[name] for name in query.get("host", "ab")}
+    with pytest.raises(NotFound):
+        look(usage.stats, by="host", host="nobody")
     assert look(usage.stats, key="k").document[0]["requests"] == 5
     of_b = look(usage.stats, by="hour", host="b").document
     assert sum(hour["requests"] for hour in of_b) == 3

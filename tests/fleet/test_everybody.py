@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import socket
 import subprocess
 import time
 from contextlib import closing
@@ -69,6 +70,82 @@ def test_stats_fetch_no_other_sums_than_those_of_the_days_that_they_are_about(ho
 def test_a_host_alone_tells_of_itself_without_a_word(airoxy):
     told = airoxy.run("stats")
     assert told.stderr == ""
+
+
+def by_host(told):
+    return [(each["host"], each["requests"], each["cost_nanousd"]) for each in told]
+
+
+def test_usage_by_host_is_that_of_each_and_without_the_others_of_this_one(hosts, cluster):
+    a, b, c = hosts(3)
+    settled((a, b, c))
+    append(a.airoxy, 10**9)
+    append(b.airoxy, 2 * 10**9, 4 * 10**9)
+    for host in (a, b):
+        eventually(lambda host=host: shipped(host.airoxy))
+    each = [("b", 2, 6 * 10**9), ("a", 1, 10**9)]  # c has not had any
+    for host in (a, b, c):
+        assert by_host(host.airoxy.json("stats", "--by", "host")) == each
+    assert by_host(b.airoxy.json("stats", "--by", "host", "--here")) == each[:1]
+    assert by_host(c.airoxy.json("stats", "--by", "host", "--host", "a")) == each[1:]
+    assert c.airoxy.json("stats", "--by", "host", "--until", "24h ago") == []
+    head, *lines = a.airoxy.cli("stats", "--by", "host").splitlines()
+    assert head.split()[:2] == ["HOST", "REQUESTS"]
+    assert [line.split()[:2] for line in lines] == [["b", "2"], ["a", "1"], ["total", "3"]]
+    cluster.stop()
+    try:
+        alone = a.airoxy.run("stats", "--by", "host", "--json")
+        assert alone.returncode == 0
+        assert "this host only" in alone.stderr
+        assert by_host(json.loads(alone.stdout)) == each[1:]
+    finally:
+        cluster.start()
+
+
+def test_a_host_alone_has_a_name_in_its_usage_by_host(airoxy):
+    assert airoxy.json("stats", "--by", "host") == []
+    append(airoxy, 5)
+    name = socket.gethostname().partition(".")[0]
+    assert by_host(airoxy.json("stats", "--by", "host")) == [(name, 1, 5)]
+    assert by_host(airoxy.json("stats", "--by", "host", "--here")) == [(name, 1, 5)]
+
+
+def test_stats_and_logs_of_one_other_host_are_that_ones_or_say_why_not(hosts, cluster):
+    a, b, c = hosts(3)
+    settled((a, b, c))
+    for host, cost in ((a, 1), (b, 2), (c, 4)):
+        append(host.airoxy, cost * 10**9)
+        eventually(lambda host=host: shipped(host.airoxy))
+    assert a.airoxy.json("stats", "--host", "b")["cost_nanousd"] == 2 * 10**9
+    assert a.airoxy.json("stats", "--host", "a")["cost_nanousd"] == 10**9
+    for by in ("day", "model", "key", "hour"):
+        (group,) = a.airoxy.json("stats", "--by", by, "--host", "c")
+        assert group["cost_nanousd"] == 4 * 10**9
+    report = a.airoxy.json("stats", "--report", "month", "--host", "b")
+    assert report["totals"]["cost_nanousd"] == 2 * 10**9
+    assert log_of(a, "--host", "b") == [("b", 2)]
+    assert log_of(a, "--host", "a") == [("a", 1)]
+    unknown = a.airoxy.run("stats", "--host", "nobody")
+    assert (unknown.returncode != 0, "no host 'nobody'" in unknown.stderr) == (True, True)
+    both = a.airoxy.run("logs", "--host", "b", "--here")
+    assert both.returncode == 2
+    cluster.stop()
+    try:
+        for words in (("stats",), ("logs",), ("stats", "--by", "host"), ("stats", "--by", "hour")):
+            away = a.airoxy.run(*words, "--host", "b")
+            assert away.returncode == 1
+            assert away.stdout == ""
+            assert "PostgreSQL" in away.stderr
+            assert a.airoxy.run(*words, "--host", "a").returncode == 0
+    finally:
+        cluster.start()
+
+
+def test_no_other_host_can_be_meant_outside_a_fleet(airoxy):
+    for command in ("stats", "logs"):
+        told = airoxy.run(command, "--host", "b")
+        assert told.returncode == 1
+        assert "in no fleet" in told.stderr
 
 
 def log_of(host, *words):
@@ -178,7 +255,10 @@ def test_who_follows_the_log_sees_the_other_hosts_and_goes_on_without_postgresql
     settled((a, b))
     append(b.airoxy, 1)
     eventually(lambda: shipped(b.airoxy))
-    follower = a.airoxy.begin("logs", "--follow", "--json", output=subprocess.PIPE)
+    follower, of_b = (
+        a.airoxy.begin("logs", "--follow", "--json", *words, output=subprocess.PIPE)
+        for words in ((), ("--host", "b"))
+    )
 
     def told():
         found = json.loads(follower.stdout.readline())
@@ -190,6 +270,11 @@ def test_who_follows_the_log_sees_the_other_hosts_and_goes_on_without_postgresql
         assert told() == ("b", 2)
         append(a.airoxy, 3)
         assert told() == ("a", 3)
+        costs = [json.loads(of_b.stdout.readline())["cost_nanousd"] for _ in range(2)]
+        assert costs == [1, 2]
+        append(b.airoxy, 4)
+        assert told() == ("b", 4)
+        assert json.loads(of_b.stdout.readline())["cost_nanousd"] == 4  # and not a's
         cluster.stop()
         try:
             append(b.airoxy, 4)
@@ -203,8 +288,9 @@ def test_who_follows_the_log_sees_the_other_hosts_and_goes_on_without_postgresql
         assert told() == ("b", 6)
         assert "all hosts" in follower.stderr.readline().decode()
     finally:
-        follower.terminate()
-        follower.communicate(timeout=30)
+        for process in (follower, of_b):
+            process.terminate()
+            process.communicate(timeout=30)
 
 
 def test_top_shows_all_hosts_and_says_when_it_cannot(hosts, cluster):

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airoxy.calendar import day_number
 from airoxy.cli.command import Context
 from airoxy.cli.fleet.feed import OthersFeed
-from airoxy.errors import AiroxyError
-from airoxy.store.fleet.membership import Membership, membership
+from airoxy.errors import AiroxyError, NotFound
+from airoxy.store.fleet.hosts import added_own, as_groups
+from airoxy.store.fleet.membership import Membership, membership, name_of_host
 from airoxy.store.usage import requests
+from airoxy.store.usage.rollups.source import Chosen
 
 if TYPE_CHECKING:
+    import apsw
+
     from airoxy.fleet.overview.log import OthersLog
     from airoxy.fleet.postgres import Postgres
 
@@ -23,17 +27,33 @@ Requests = list[dict[str, Any]]
 
 
 def add_here(parser: ArgumentParser) -> None:
-    parser.add_argument("--here", action="store_true", help="of a fleet only this host")
+    parser.add_argument("--here", action="store_true", help=_HERE)
+
+
+def add_hosts(parser: ArgumentParser) -> None:
+    """Of which hosts something is shown."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--here", action="store_true", help=_HERE)
+    which.add_argument("--host", metavar="NAME", help="of a fleet only the host of this name")
+
+
+_HERE = "of a fleet only this host"
 
 
 def see_everybody(
-    context: Context, *, here: bool, since: datetime.date | None, until: datetime.date | None
+    context: Context,
+    *,
+    here: bool,
+    host: str | None = None,
+    since: datetime.date | None,
+    until: datetime.date | None,
 ) -> None:
-    """In a fleet, let `context.database` give the sums of all hosts, from the day `since` on and
-    before `until`."""
+    """In a fleet, let `context.database` give the sums of all hosts, or of one of them, from the
+    day `since` on and before `until`. Raises AiroxyError where only another host is meant that
+    cannot be asked."""
     db = context.database
-    member = None if here else membership(db)
-    if member is None:
+    member, here, only = _meant(db, here=here, host=host)
+    if member is None or here:
         return
     from airoxy.fleet.overview.everybody import show_everybody
 
@@ -41,42 +61,87 @@ def see_everybody(
         postgres = _connect(context, member)
         try:
             days = day_number(since) if since else 0, day_number(until) if until else None
-            show_everybody(db, postgres, member.host, days)
+            show_everybody(db, postgres, member.host, days, only)
         finally:
             postgres.close()
     except AiroxyError as error:
-        _tell_alone(context, error)
+        _tell_alone(context, error, only)
+
+
+def _meant(
+    db: apsw.Connection, *, here: bool, host: str | None
+) -> tuple[Membership | None, bool, str | None]:
+    """This host as one of a fleet; whether only this one is meant; the name of the only one of the
+    others that is. Raises NotFound."""
+    member = membership(db)
+    if host is None:
+        return member, here, None
+    if member is None:
+        raise NotFound("This host is in no fleet; leave --host out.")
+    return (member, True, None) if host == member.name else (member, False, host)
 
 
 class Everybody:
-    """The usage log of all hosts; of this one alone outside a fleet, with `here` or, after a
-    warning, where PostgreSQL cannot be reached."""
+    """The usage log of all hosts, or of the one that is called `host`; of this one alone outside a
+    fleet, with `here` or, after a warning, where PostgreSQL cannot be reached. Raises AiroxyError
+    where only another host is meant that cannot be asked."""
 
-    def __init__(self, context: Context, *, here: bool) -> None:
+    def __init__(self, context: Context, *, here: bool, host: str | None = None) -> None:
         self._context = context
-        self._member = membership(context.database)
+        self._member, here, self._only = _meant(context.database, here=here, host=host)
         self.is_shared = self._member is not None and not here
         self._log: OthersLog | None = None
 
     def newest(self, limit: int, wanted: requests.Filter) -> Requests:
         """The newest first."""
         rows, names = self._ask(lambda log: (log.newest(limit, wanted), log.names)) or ([], {})
-        own = requests.newest(self._context.database, limit=limit, wanted=wanted)
+        own = (
+            requests.newest(self._context.database, limit=limit, wanted=wanted)
+            if self._only is None
+            else []
+        )
         return merged([*self.own(own), *self.told(rows, names)])[:limit]
 
     def hours(self, wanted: requests.Filter) -> Requests:
         """The sums of TOTALS for each hour."""
         others = self._ask(lambda log: log.quarters(wanted)) or ()
+        db = self._context.database
         first = self._member.first if self._member and self.is_shared else None
+        if self._only is not None:
+            first = requests.last_id(db)  # nothing of this host's
         return requests.totals_by_hour(
-            self._context.database, wanted, zone=self._context.zone, after_id=first, others=others
+            db, wanted, zone=self._context.zone, after_id=first, others=others
         )
 
+    def by_host(self, chosen: Chosen) -> Requests:
+        """The sums of TOTALS of each host that has any, the dearest first; outside a fleet this
+        host has a name as well."""
+        db, member, only = self._context.database, self._member, self._only
+        others: dict[str, dict[str, int]] = {}
+        if member is not None and self.is_shared:
+            from airoxy.fleet.overview.everybody import show_others, totals_of_others
+
+            try:
+                postgres = _connect(self._context, member)
+                try:
+                    others = totals_of_others(postgres, member.host, chosen, only)
+                finally:
+                    postgres.close()
+                show_others(db, [])  # without what is in the sums of another, too
+            except AiroxyError as error:
+                _tell_alone(self._context, error, only)
+        if only is None:
+            own = requests.totals(db, **chosen._asdict())
+            others = added_own(own, others, name_of_host(db))
+        return as_groups(others)
+
     def own(self, rows: Requests) -> Requests:
-        """This host's, but for those that another one has too, as whose copy it began. In a fleet
-        the host is said."""
+        """This host's, but for those that another one has too, as whose copy it began; none where
+        only another one is meant. In a fleet the host is said."""
         if (member := self._member) is None:
             return rows
+        if self._only is not None:
+            return []
         first = member.first if self.is_shared else 0
         return [{"host": member.name, **row} for row in rows if row["id"] > first]
 
@@ -100,7 +165,7 @@ class Everybody:
         assert self._member
         postgres = _connect(self._context, self._member)
         try:
-            return OthersLog(postgres, self._member.host)
+            return OthersLog(postgres, self._member.host, self._only)
         except BaseException:
             postgres.close()
             raise
@@ -113,7 +178,7 @@ class Everybody:
             self._log = self._log or self._connect()
             return question(self._log)
         except AiroxyError as error:
-            _tell_alone(self._context, error)
+            _tell_alone(self._context, error, self._only)
             self._log = None
             return None
 
@@ -134,5 +199,7 @@ def _connect(context: Context, member: Membership) -> Postgres:
     return connector(context.database_path, credentials, context.config.fleet.database)(member)
 
 
-def _tell_alone(context: Context, error: AiroxyError) -> None:
+def _tell_alone(context: Context, error: AiroxyError, only: str | None) -> None:
+    if only is not None:
+        raise error
     context.warn(f"airoxy: This is the usage of this host only. {error.message}")

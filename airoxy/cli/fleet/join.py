@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,9 @@ from airoxy.errors import InvalidInput
 
 if TYPE_CHECKING:
     from airoxy.cli.system.health import Own
+
+#: Bytes of a file with a secret: a device may be endless.
+_LARGEST = 4096
 
 
 def join_arguments(parser: ArgumentParser) -> None:
@@ -46,7 +49,7 @@ def run_join(context: Context, args: Namespace) -> None:
     from airoxy.cli.system.health import own_server
     from airoxy.fleet import join
     from airoxy.fleet.postgres import PASSWORD_FILE, checked_url, connected, read_password
-    from airoxy.store.fleet.membership import last_membership
+    from airoxy.store.fleet.membership import host_name, last_membership
 
     # Read with the rights of who types it.
     password, key = _first_line(args.password_file), _key(args.token_key)
@@ -60,7 +63,7 @@ def run_join(context: Context, args: Namespace) -> None:
     password = password or read_password(context.database_path, None)
     with connected(url, password) as postgres:
         entry = join.Entry(
-            db, postgres, url, args.name or _host_name(), first=args.first, anew=args.anew, key=key,
+            db, postgres, url, args.name or host_name(), first=args.first, anew=args.anew, key=key,
             own_key=context.system_key, running=lambda: _answers(context, own),
         )  # fmt: skip
         entry.prepare()
@@ -112,7 +115,15 @@ def _key(path: Path | None) -> bytes | None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        # O_NONBLOCK: a FIFO to which nobody writes is empty, and must not hold us. To one that a
+        # shell has made (<(pass db)) somebody is going to write.
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.set_blocking(file, True)
+        with os.fdopen(file, "rb") as opened:
+            text = opened.read(_LARGEST + 1)
+        if len(text) > _LARGEST:
+            raise InvalidInput(f"{path} is longer than {_LARGEST} bytes; name another file.")
+        return text.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} cannot be read: {error}.") from None
 
@@ -122,7 +133,3 @@ def _keep(path: Path, text: str) -> None:
 
     with files.written(path) as unfinished:
         unfinished.write_text(text + "\n")
-
-
-def _host_name() -> str:
-    return socket.gethostname().partition(".")[0]

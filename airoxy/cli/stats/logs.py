@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airoxy.calendar import start_ms
 from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.fleet.everybody import Everybody, add_here, merged
+from airoxy.cli.fleet.everybody import Everybody, add_hosts, merged
 from airoxy.cli.parsing.arguments import add_limit
 from airoxy.cli.stats.log_table import LogTable
 from airoxy.core.statuses import typed_statuses
@@ -86,7 +86,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-f", "--follow", action="store_true", help="go on with those that come, until Ctrl-C"
     )
-    add_here(parser)
+    add_hosts(parser)
     add_json(parser)
 
 
@@ -115,7 +115,7 @@ def _date(text: str) -> datetime.date:
 
 def _run(context: Context, args: Namespace) -> None:
     wanted = _filter(context, args)
-    everybody = Everybody(context, here=args.here)
+    everybody = Everybody(context, here=args.here, host=args.host)
     if args.follow:
         return _follow(context, args, wanted, everybody)
     rows = everybody.newest(args.limit, wanted)

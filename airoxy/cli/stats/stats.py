@@ -9,13 +9,15 @@ from typing import Any
 
 from airoxy.calendar import first_of_next_month, start_ms
 from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.fleet.everybody import Everybody, add_here, see_everybody
+from airoxy.cli.fleet.everybody import Everybody, add_hosts, see_everybody
 from airoxy.cli.stats.tables import Totals, show_groups
 from airoxy.core.billing.usage import USAGE
 from airoxy.errors import InvalidInput
+from airoxy.store.fleet.hosts import HOST
 from airoxy.store.usage import requests
 from airoxy.store.usage.daily import GROUPS
 from airoxy.store.usage.requests import HOUR
+from airoxy.store.usage.rollups.source import Chosen
 from airoxy.views.cache import cache_effect
 from airoxy.views.formats import dollars
 from airoxy.views.times import typed_day, typed_moment, with_times
@@ -63,9 +65,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--by",
-        choices=(*GROUPS, HOUR),
-        help="divided by day, model, token, client key or group; by hour where there are detailed"
-        " rows",
+        choices=(*GROUPS, HOST, HOUR),
+        help="divided by day, model, token, client key, group or host of the fleet; by hour where"
+        " there are detailed rows",
     )
     parser.add_argument(
         "--report", choices=("month",), help="the report on --month (default: this one)"
@@ -73,7 +75,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=FORMATS, help="how the report is written (default: text)"
     )
-    add_here(parser)
+    add_hosts(parser)
     add_json(parser)
 
 
@@ -101,11 +103,12 @@ def _run(context: Context, args: Namespace) -> None:
     if args.by == HOUR:
         since_ms, until_ms = _milliseconds(context, args)
         wanted_rows = requests.Filter(token_id, key_id, since_ms, until_ms, group_id=group_id)
-        groups = Everybody(context, here=args.here).hours(wanted_rows)
+        groups = Everybody(context, here=args.here, host=args.host).hours(wanted_rows)
     else:
         since, until = _days(context, args)
-        see_everybody(context, here=args.here, since=since, until=until)
         wanted: dict[str, Any] = {"since": since, "until": until, **whose}
+        if args.by != HOST:
+            see_everybody(context, here=args.here, host=args.host, since=since, until=until)
         if not args.by:
             totals = requests.totals(db, **wanted)
             if args.cache:
@@ -113,7 +116,10 @@ def _run(context: Context, args: Namespace) -> None:
             return context.json(totals) if args.json else _show(context, totals)
         if args.cache:
             raise InvalidInput("--cache is about all together; leave --by out.")
-        groups = requests.totals_by(db, args.by, **wanted)
+        if args.by == HOST:
+            groups = Everybody(context, here=args.here, host=args.host).by_host(Chosen(**wanted))
+        else:
+            groups = requests.totals_by(db, args.by, **wanted)
     if args.json:
         return context.json([with_times(group, (HOUR,)) for group in groups])
     if not groups:
@@ -179,7 +185,9 @@ def _report(context: Context, args: Namespace, today: datetime.date) -> None:
     month, _ = _days(context, args)
     assert month
     before = (month - datetime.timedelta(1)).replace(day=1)  # which is shown beside it
-    see_everybody(context, here=args.here, since=before, until=first_of_next_month(month))
+    see_everybody(
+        context, here=args.here, host=args.host, since=before, until=first_of_next_month(month)
+    )
     write_report(context, month, today, args.format or ("json" if args.json else "text"))
 
 

@@ -72,6 +72,7 @@ _NAMES: dict[str, Callable[[Context, Totals], str]] = {
     "token": lambda _, row: _name(row["token_id"], row["token_name"]),
     "key": lambda _, row: _name(row["api_key_id"], row["api_key_name"]),
     "group": lambda _, row: _name(row["group_id"], row["group_name"]),
+    "host": lambda _, row: row["host"],
 }
 
 

@@ -14,7 +14,7 @@ from airoxy.config import load_config
 from airoxy.console.api.operation import Operation, fields_of, text_field
 from airoxy.console.api.paging import PAGE_OF_NEWEST, following, limit, number
 from airoxy.console.filters import moment, named
-from airoxy.console.hosts.sight import HOST, Sight, with_sums
+from airoxy.console.hosts.sight import WHICH_HOST, Sight, with_sums
 from airoxy.console.visit import Download, JsonReply, Reply, Visit
 from airoxy.core.report import Report
 from airoxy.errors import ConfigError, InvalidInput
@@ -154,7 +154,7 @@ _SUBJECTS = {
 }
 OPERATIONS = (
     Operation("GET", "/api/report", month_report, "A month's usage by key and model",
-              query={"month": "2026-11 (this one)", "format": "json, html or csv", **HOST},
+              query={"month": "2026-11 (this one)", "format": "json, html or csv", **WHICH_HOST},
               other_types=("text/html", "text/csv")),
     Operation("GET", "/api/prices", price_table, "The prices in force, and models without one",
               PRICE_TABLE),

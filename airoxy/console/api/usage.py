@@ -9,16 +9,21 @@ from airoxy.console.api.operation import Operation
 from airoxy.console.api.paging import PAGE_OF_NEWEST, following, limit, number
 from airoxy.console.filters import is_true, log_filter, moment, whose
 from airoxy.console.hosts.log import hours, log_page, one_of_log
-from airoxy.console.hosts.sight import HOST, sight_of, with_sums
+from airoxy.console.hosts.sight import WHICH_HOST, Sight, sight_of, with_sums
 from airoxy.console.visit import JsonReply, Visit
 from airoxy.errors import InvalidInput
+from airoxy.store.fleet.hosts import HOST, as_groups, with_own
+from airoxy.store.fleet.membership import name_of_host
 from airoxy.store.usage import requests
 from airoxy.store.usage.daily import GROUPS
 from airoxy.store.usage.past import totals_of_days
 from airoxy.store.usage.requests import HOUR
+from airoxy.store.usage.rollups.source import Chosen, one_moment
 from airoxy.views import json_fields
 from airoxy.views.cache import cache_effect
 from airoxy.views.times import typed_day, with_times
+
+_BY = (*GROUPS, HOST, HOUR)
 
 
 def log(visit: Visit) -> JsonReply:
@@ -42,10 +47,10 @@ def stats(visit: Visit) -> JsonReply:
     if by == HOUR:
         return _by_hour(visit)
     wanted: dict[str, Any] = {**_days(visit), **whose(visit)}
-    if by is not None and by not in GROUPS:
-        raise InvalidInput(f"by: {by[:20]!r} is none of {', '.join((*GROUPS, HOUR))}.")
+    if by is not None and by not in _BY:
+        raise InvalidInput(f"by: {by[:20]!r} is none of {', '.join(_BY)}.")
     with with_sums(visit, wanted["since"]) as (seen, sight):
-        rows = _sums(seen, by, wanted)
+        rows = _by_host(seen, sight, wanted) if by == HOST else _sums(seen, by, wanted)
         if cache:
             rows[0] |= cache_effect(visit.db, visit.config.pricing, **wanted)
     return JsonReply(rows, warning=sight.trouble)
@@ -59,6 +64,15 @@ def _sums(visit: Visit, by: str | None, wanted: dict[str, Any]) -> list[dict[str
     if by is None:
         return [requests.totals(visit.db, **wanted)]
     return requests.totals_by(visit.db, by, **wanted)
+
+
+def _by_host(visit: Visit, sight: Sight, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+    with one_moment(visit.db):
+        found = requests.totals(visit.db, **wanted)
+        if sight.chosen is not None:
+            return as_groups({sight.chosen: found})
+        others = sight.shown.by_host(Chosen(**wanted)) if sight.shown else {}
+    return as_groups(with_own(found, others, name_of_host(visit.db)))
 
 
 def _by_hour(visit: Visit) -> JsonReply:
@@ -104,14 +118,14 @@ FILTERS = {
 _OTHERS = {"others": "in a fleet, the same for the other hosts, as the Link header has it"}
 OPERATIONS = (
     Operation("GET", "/api/logs", log, "The newest requests", json_fields.REQUEST, is_list=True,
-              query={**FILTERS, **HOST, **PAGE_OF_NEWEST, **_OTHERS}),
+              query={**FILTERS, **WHICH_HOST, **PAGE_OF_NEWEST, **_OTHERS}),
     Operation("GET", "/api/logs/{id}", one_request, "One request", json_fields.REQUEST,
               query={"host": "the host of the fleet that it was on (this one)"}),
     Operation("GET", "/api/stats", stats, "Sums of usage, whole or divided", json_fields.TOTALS,
               is_list=True,
               query={
-                  **_PERIOD, **_WHOSE, **HOST,
-                  "by": f"divided by one of {', '.join((*GROUPS, HOUR))}, whose fields come first",
+                  **_PERIOD, **_WHOSE, **WHICH_HOST,
+                  "by": f"divided by one of {', '.join(_BY)}, whose fields come first",
                   "cache": "true for what the prompt cache did: cache_read_share and"
                   " cache_saved_nanousd",
               }),

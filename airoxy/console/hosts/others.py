@@ -15,6 +15,7 @@ import apsw
 
 from airoxy.store.fleet.membership import Membership
 from airoxy.store.usage.filter import Filter
+from airoxy.store.usage.rollups.source import Chosen
 
 LogRows = Sequence[dict[str, Any]]
 
@@ -39,8 +40,8 @@ class ShownSums(Protocol):
     @property
     def trouble(self) -> str: ...
 
-    def by_host(self, since: datetime.date) -> dict[str, dict[str, int]]:
-        """The sums of each of the others that has any, from this day on, by its name."""
+    def by_host(self, chosen: Chosen) -> dict[str, dict[str, int]]:
+        """The sums of TOTALS of each of the others that has any, by its name."""
 
 
 class OtherHosts(Protocol):

@@ -16,7 +16,7 @@ from airoxy.store.fleet.hosts import fleet_hosts
 from airoxy.store.fleet.membership import Membership, membership
 
 #: What the API takes.
-HOST = {"host": "of this host of the fleet only, by its name (all hosts)"}
+WHICH_HOST = {"host": "of this host of the fleet only, by its name (all hosts)"}
 
 
 @dataclass

@@ -21,11 +21,13 @@ from airoxy.core.billing.usage import PROMPT
 from airoxy.core.limits.holders import EVERYBODY
 from airoxy.core.limits.measures import DAY, MONTH, PERIODS, Use
 from airoxy.store import keys
+from airoxy.store.fleet.hosts import with_own
 from airoxy.store.groups import find_group
 from airoxy.store.tokens import list_tokens
 from airoxy.store.usage.daily import totals
 from airoxy.store.usage.filter import Filter
 from airoxy.store.usage.past import month_totals, spent_by_key
+from airoxy.store.usage.rollups.source import Chosen
 from airoxy.views.keys import Meter, by_field, meters
 
 #: How many tokens, keys and failed requests are shown.
@@ -75,14 +77,9 @@ def _by_host(
     """What each host of all has had today, the busiest first."""
     if sight.shown is None or sight.chosen is not None:
         return []
-    found = sight.shown.by_host(visit.today)
-    rest = {
-        name: count - sum(each[name] for each in found.values()) for name, count in of_all.items()
-    }
-    # One that has left may have had the same name.
-    rest = {name: count + found.get(sight.own, {}).get(name, 0) for name, count in rest.items()}
+    found = with_own(of_all, sight.shown.by_host(Chosen(visit.today)), sight.own)
     idle = dict.fromkeys(of_all, 0)
-    rows = {**{name: found.get(name, idle) for name in (*sight.names, *found)}, sight.own: rest}
+    rows = {name: found.get(name, idle) for name in (*sight.names, *found)}
     return sorted(rows.items(), key=lambda row: (-row[1]["cost_nanousd"], row[0]))
 
 

@@ -15,7 +15,7 @@ import apsw
 
 from airoxy.calendar import DAY_MS
 from airoxy.fleet import schema
-from airoxy.fleet.overview.everybody import Sums, sums_of_others
+from airoxy.fleet.overview.everybody import Sums, ids_of, sums_of_others
 from airoxy.fleet.postgres import Postgres
 from airoxy.store.schema import run
 from airoxy.store.usage.daily import TOTALS, conditions
@@ -38,10 +38,11 @@ Shipped = tuple[Any, ...]
 
 
 class OthersLog:
-    """What the hosts but `own` have given. What `newest` and `later` tell is told once."""
+    """What the hosts but `own` have given, or `only` the one of them that is called so. What
+    `newest` and `later` tell is told once. Raises NotFound."""
 
-    def __init__(self, postgres: Postgres, own: str) -> None:
-        self._postgres, self._own = postgres, own
+    def __init__(self, postgres: Postgres, own: str, only: str | None = None) -> None:
+        self._postgres, self._own, self._only = postgres, own, only
         #: Up to which request each host's log is known; by its UUID, as `names`.
         self.marks: dict[str, int] = {}
         self.names: dict[str, str] = {}
@@ -112,6 +113,8 @@ class OthersLog:
         """The sums of TOTALS for each quarter of an hour, which comes first, in Unix time; of these
         hosts, or of all others."""
         where, values = _conditions(wanted)
+        if hosts is None and self._only is not None:
+            hosts = self.names
         whose, value = (
             ("host <> %s", self._own) if hosts is None else ("host = ANY(%s::uuid[])", [*hosts])
         )
@@ -140,7 +143,9 @@ class OthersLog:
             "SELECT host, name, shipped FROM airoxy.hosts WHERE host <> %s", (self._own,)
         )
         self.names = {host: name for host, name, _ in rows}
-        return {host: shipped for host, _, shipped in rows}
+        if self._only is not None:
+            self.names = dict.fromkeys(ids_of(self.names, self._only), self._only)
+        return {host: shipped for host, _, shipped in rows if host in self.names}
 
     def _days(self, wanted: Filter) -> list[int]:
         first = None if wanted.since_ms is None else wanted.since_ms // DAY_MS

@@ -15,9 +15,9 @@ import apsw
 
 from airoxy.calendar import day_number
 from airoxy.console.hosts.others import FoundRows, LogSums
-from airoxy.errors import AiroxyError, NotFound
+from airoxy.errors import AiroxyError
 from airoxy.fleet.overview import hosts
-from airoxy.fleet.overview.everybody import names_of_sums
+from airoxy.fleet.overview.everybody import by_name, ids_of, names_of_sums
 from airoxy.fleet.overview.line import PATIENCE, PatientLine
 from airoxy.fleet.overview.log import OthersLog, as_told
 from airoxy.fleet.overview.mirror import Mirror
@@ -25,8 +25,9 @@ from airoxy.fleet.postgres import Postgres
 from airoxy.store.fleet.membership import Membership
 from airoxy.store.fleet.usage import BASELINE, GROUP, columns
 from airoxy.store.schema import run
-from airoxy.store.usage.daily import SUMS, TOTALS
+from airoxy.store.usage.daily import SUMS
 from airoxy.store.usage.filter import Filter
+from airoxy.store.usage.rollups.source import Chosen
 from airoxy.views.times import span
 
 #: The mirror, as a connection that reads it calls it.
@@ -43,20 +44,14 @@ class _Shown:
     version: int
     trouble: str
 
-    def by_host(self, since: datetime.date) -> dict[str, dict[str, int]]:
+    def by_host(self, chosen: Chosen) -> dict[str, dict[str, int]]:
         rows = run(
             self.db,
-            f"SELECT host, {SUMS} FROM {_SCHEMA}.sums WHERE day >= ? GROUP BY host",
-            (day_number(since),),
+            f"SELECT host, {SUMS} FROM {_SCHEMA}.sums"
+            f" WHERE day >= ? AND day < ? AND {chosen.whose} GROUP BY host",
+            (chosen.first, chosen.end),
         )
-        found: dict[str, dict[str, int]] = {}
-        for host, *values in rows:
-            name = self.names.get(host, host)
-            before = found.get(name, dict.fromkeys(TOTALS, 0))
-            found[name] = {
-                each: value + before[each] for each, value in zip(TOTALS, values, strict=True)
-            }
-        return found
+        return by_name(self.names, rows)
 
 
 class FleetOthers:
@@ -94,7 +89,7 @@ class FleetOthers:
             age = time.time() - mirror.at
             if age > _SECONDS_OLD:
                 trouble = f"What other hosts have used is as of {span(age)} ago. {error.message}"
-        whose = None if host is None else _ids(self._names, host)
+        whose = None if host is None else ids_of(self._names, host)
         _attach(db, mirror)
         run(db, f"CREATE TEMP VIEW daily AS {_view(db, whose)}")
         try:
@@ -116,7 +111,7 @@ class FleetOthers:
             log = OthersLog(postgres, member.host)
             known = log.given if marks is None else _in_full(marks, log.given)
             if host is not None:
-                known = {each: known[each] for each in _ids(log.names, host) if each in known}
+                known = {each: known[each] for each in ids_of(log.names, host) if each in known}
             return log, log.newest(limit, wanted, known, give_up)
 
         log, rows = self._log.ask(member, search)
@@ -134,7 +129,7 @@ class FleetOthers:
     ) -> dict[str, Any] | None:
         def find(postgres: Postgres) -> tuple[list[tuple[Any, ...]], dict[str, str]]:
             log = OthersLog(postgres, member.host)
-            return log.one(_ids(log.names, host), number), log.names
+            return log.one(ids_of(log.names, host), number), log.names
 
         found = as_told(db, *self._log.ask(member, find))
         return found[0] if found else None
@@ -142,7 +137,7 @@ class FleetOthers:
     def quarters(self, member: Membership, host: str | None, wanted: Filter) -> LogSums:
         def add(postgres: Postgres) -> list[tuple[Any, ...]]:
             log = OthersLog(postgres, member.host)
-            return log.quarters(wanted, None if host is None else _ids(log.names, host))
+            return log.quarters(wanted, None if host is None else ids_of(log.names, host))
 
         return self._log.ask(member, add)
 
@@ -172,14 +167,6 @@ class FleetOthers:
             if self._mirror is None or self._mirror[0][:3] != member[:3]:
                 self._mirror = member, Mirror(db, member.host)
             return self._mirror[1]
-
-
-def _ids(names: Mapping[str, str], name: str) -> list[str]:
-    """Of the hosts that are called so, also of those that have left. Raises NotFound."""
-    found = [host for host, each in names.items() if each == name]
-    if not found:
-        raise NotFound(f"There is no host {name[:60]!r} in the fleet.")
-    return found
 
 
 def _in_full(marks: Mapping[str, int], known: Mapping[str, int]) -> dict[str, int]:

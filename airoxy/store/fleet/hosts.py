@@ -3,12 +3,15 @@ PostgreSQL."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import apsw
 
 from airoxy.store.schema import run
+
+#: What is divided by this is divided by the hosts of the fleet.
+HOST = "host"
 
 
 class FleetHost(NamedTuple):
@@ -30,3 +33,28 @@ def keep_hosts(db: apsw.Connection, hosts: Iterable[FleetHost]) -> None:
 def fleet_hosts(db: apsw.Connection) -> list[FleetHost]:
     """By name."""
     return [FleetHost(*row) for row in run(db, "SELECT * FROM fleet_hosts ORDER BY name")]
+
+
+Sums = Mapping[str, int]
+
+
+def with_own(of_all: Sums, others: Mapping[str, Sums], own: str) -> dict[str, dict[str, int]]:
+    """The sums of each host by its name: what is left of all is this one's, `own`."""
+    left = {
+        name: count - sum(each[name] for each in others.values()) for name, count in of_all.items()
+    }
+    return added_own(left, others, own)
+
+
+def added_own(of_own: Sums, others: Mapping[str, Sums], own: str) -> dict[str, dict[str, int]]:
+    """The same from this host's sums. Another one, that has left, may have had the same name."""
+    before = others.get(own, {})
+    sums = {name: count + before.get(name, 0) for name, count in of_own.items()}
+    return {**{name: dict(each) for name, each in others.items()}, own: sums}
+
+
+def as_groups(hosts: Mapping[str, Sums]) -> list[dict[str, Any]]:
+    """Those that have had any requests, the dearest first."""
+    used = [(name, sums) for name, sums in hosts.items() if sums["requests"]]
+    used.sort(key=lambda each: (-each[1]["cost_nanousd"], each[0]))
+    return [{HOST: name, **sums} for name, sums in used]

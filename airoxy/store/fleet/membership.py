@@ -8,6 +8,7 @@ requests share an id.
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -43,6 +44,17 @@ _COLUMNS = ", ".join(Membership._fields)
 def membership(db: apsw.Connection) -> Membership | None:
     """None where this host is alone."""
     return _read(db, "left_at IS NULL")
+
+
+def name_of_host(db: apsw.Connection) -> str:
+    """What the fleet calls this host; where it is alone, what it calls itself."""
+    member = membership(db)
+    return member.name if member else host_name()
+
+
+def host_name() -> str:
+    """What this host calls itself."""
+    return socket.gethostname().partition(".")[0]
 
 
 def last_membership(db: apsw.Connection) -> Membership | None:
