@@ -53,3 +53,18 @@ class Blocks:
         if self._skipping or len(self._rest) > self._longest + begun:
             self._skipping = True
             del self._rest[: max(0, len(self._rest) - begun)]
+
+
+def events_with(block: bytes, looked_for: tuple[bytes, ...]) -> list[bytes]:
+    """The events that have one of `looked_for`. Hundreds may have come together, and nearly all
+    hold text: they are not even told apart."""
+    events: dict[int, int] = {}
+    find, rfind = block.find, block.rfind
+    for name in looked_for:
+        at = find(name)
+        while at >= 0:
+            end = find(b"\n\n", at)
+            start = rfind(b"\n\n", 0, at)
+            events[start + 2 if start >= 0 else 0] = end if end >= 0 else len(block)
+            at = find(name, end) if end >= 0 else -1
+    return [block[start : events[start]] for start in sorted(events)]

@@ -135,6 +135,8 @@ class _Attempt:
             group = usage.get(holder) if holder else usage
             if type(group) is dict:
                 for name, value in group.items():
+                    if type(value) is float:
+                        value = _whole(value)
                     if type(value) is int and name in names and 0 <= value <= MAX_COUNT:
                         counts[names[name]] = value
         for name in _TEXTS:
@@ -175,9 +177,9 @@ def _attempt(entry: object) -> _Attempt:
 def _from_chat(usage: Mapping[str, Any]) -> dict[str, Any]:
     """The usage of a chat completion, whose prompt includes what came from the cache."""
     details = usage.get("prompt_tokens_details")
-    prompt, cached = usage["prompt_tokens"], 0
-    if isinstance(details, dict) and type(details.get("cached_tokens")) is int:
-        cached = details["cached_tokens"]
+    prompt, cached = _whole(usage["prompt_tokens"]), 0
+    if isinstance(details, dict) and type(told := _whole(details.get("cached_tokens"))) is int:
+        cached = told
     if type(prompt) is not int or not 0 <= cached <= prompt:
         cached = 0
     return {
@@ -185,6 +187,11 @@ def _from_chat(usage: Mapping[str, Any]) -> dict[str, Any]:
         "cache_read_input_tokens": cached,
         "output_tokens": usage.get("completion_tokens"),
     }
+
+
+def _whole(count: Any) -> Any:
+    """A count that is written as `10.0`, which is the same number in JSON."""
+    return int(count) if type(count) is float and count.is_integer() else count
 
 
 def _goes_on(choices: object) -> bool:

@@ -1,4 +1,4 @@
-"""How much text a stream has brought so far, for an estimate where it ends before its counts."""
+"""How much text an answer has brought so far, for an estimate where its counts do not come."""
 
 from __future__ import annotations
 
@@ -99,17 +99,24 @@ def _text_bytes(event: bytes) -> int:
         document = json.loads(b"\n".join(lines))
     except (ValueError, RecursionError):
         return 0
-    if not isinstance(document, dict):
-        return 0
+    return _text_of(document) if isinstance(document, dict) else 0
+
+
+def tokens_of(document: Mapping[str, Any]) -> int:
+    """The output tokens that the text of a whole chat makes."""
+    return -(-_text_of(document) // BYTES_PER_TOKEN)
+
+
+def _text_of(document: Mapping[str, Any]) -> int:
     return sum(len(text.encode("utf-8", "replace")) for text in _texts(document))
 
 
 def _texts(document: Mapping[str, Any]) -> Iterator[str]:
-    """The text, the thinking and the tool input of an event, or of a chunk of a chat."""
+    """The text, the thinking and the tool input of an event, or of a chat or a chunk of one."""
     choices = document.get("choices")
     holders = [document.get("delta"), document.get("content_block")]
     for choice in choices if isinstance(choices, list) else ():
-        delta = choice.get("delta") if isinstance(choice, dict) else None
+        delta = choice.get("delta") or choice.get("message") if isinstance(choice, dict) else None
         holders.append(delta)
         calls = delta.get("tool_calls") if isinstance(delta, dict) else None
         for call in calls if isinstance(calls, list) else ():

@@ -13,9 +13,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airoxy.core.billing.blocks import Blocks
+from airoxy.core.billing.blocks import Blocks, events_with
 from airoxy.core.billing.message_usage import MODEL_LENGTH, MessageUsage, bounded_text
-from airoxy.core.billing.streamed_text import StreamedText, with_newlines
+from airoxy.core.billing.streamed_text import StreamedText, tokens_of, with_newlines
 from airoxy.core.billing.usage import PROMPT_STEP, Usage
 from airoxy.core.error_page import LOOKED_AT
 from airoxy.core.message import without_content
@@ -101,6 +101,7 @@ class UsageReader:
         "copy",
         "error_message",
         "finished",
+        "is_chat",
         "is_whole",
         "resource_id",
         "tell",
@@ -122,6 +123,7 @@ class UsageReader:
         self.finished = False
         #: A stream has come to its end as it should, with its counts.
         self.is_whole = False
+        self.is_chat = form == "chat"
         self._form = form
         self._message = MessageUsage()
         if form == "jsonl":
@@ -246,8 +248,11 @@ class UsageReader:
         """The whole `body` is this."""
         self._read(document)
         self.finished = bool(document) or _is_json(body)
-        if not document or "usage" not in document:
+        if "usage" not in document:
             self.unread = body[:LOOKED_AT]
+        self.is_chat = isinstance(document.get("choices"), list)
+        if self.is_chat and not self.has_counts:
+            self._message.estimate = tokens_of(document)
 
     def _with_newlines(self, piece: bytes) -> bytes:
         """With `\\n` for each `\\r\\n` and `\\r`, wherever the bytes are cut."""
@@ -264,7 +269,7 @@ class UsageReader:
         block = with_newlines(block)
         # One event, as nearly always, or several.
         alone = block.find(b"\n\n") == len(block) - 2
-        events = (block[:-2],) if alone else _interesting(block, self._looked_for)
+        events = (block[:-2],) if alone else events_with(block, self._looked_for)
         for event in events:
             start = event.find(b"data:") + 5
             if len(event) > MAX_EVENT or start < 5:
@@ -350,21 +355,6 @@ class UsageReader:
             sum_ = self._billed.setdefault(like, part)
             if sum_ is not part:
                 sum_.add(part)
-
-
-def _interesting(block: bytes, looked_for: tuple[bytes, ...]) -> list[bytes]:
-    """The events that have one of `looked_for`. Hundreds may have come together, and nearly all
-    hold text: they are not even told apart."""
-    events: dict[int, int] = {}
-    find, rfind = block.find, block.rfind
-    for name in looked_for:
-        at = find(name)
-        while at >= 0:
-            end = find(b"\n\n", at)
-            start = rfind(b"\n\n", 0, at)
-            events[start + 2 if start >= 0 else 0] = end if end >= 0 else len(block)
-            at = find(name, end) if end >= 0 else -1
-    return [block[start : events[start]] for start in sorted(events)]
 
 
 def document_of(body: bytes | bytearray) -> Mapping[str, Any]:

@@ -202,8 +202,9 @@ class RequestLog:
         self._noted_ending = ending
         if answer is not None and ending == "complete" and self._error is None:
             if before is None:
-                # A short document is read by whoever makes the row.
-                raw = b"".join(answer.pieces)
+                # A short document is read by whoever makes the row; what a chat does not tell of
+                # its usage follows from the request, which is not kept.
+                raw = b"".join(answer.pieces) if self.endpoint != CHAT else b""
                 if 0 < len(raw) <= ROOM:
                     state = duration_ms << STATE_BITS | WHOLE["json"]
                     slot.answer(self._status, self._ttfb_ms, self._request_id, raw, state)
@@ -332,7 +333,7 @@ class RequestLog:
         """What the answer says, once, when no more of it comes."""
         reader = answer.close()
         parts, is_estimate = reader.parts, reader.is_estimate
-        if answer.form == "chat" and self._status == 200 and not reader.has_counts:
+        if reader.is_chat and self._status == 200 and not reader.has_counts:
             # It does not say what it used; how much went in, only the request says.
             parts, is_estimate = parts or [Usage()], True
             parts[0].input_tokens = -(-self.request_bytes // BYTES_PER_TOKEN)

@@ -30,7 +30,22 @@ PLAIN = {
         "inference_geo": "us",
     },
 }
-_ODD = (None, True, -1, 1.5, "7", [], {}, MAX_COUNT, MAX_COUNT + 1, "é", "x" * 300, {"id": "c"})
+_ODD = (
+    None,
+    True,
+    -1,
+    1.5,
+    10.0,
+    1e300,
+    "7",
+    [],
+    {},
+    MAX_COUNT,
+    MAX_COUNT + 1,
+    "é",
+    "x" * 300,
+    {"id": "c"},
+)
 
 
 def _by_the_rules(message) -> list[Usage]:

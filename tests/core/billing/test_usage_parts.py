@@ -6,16 +6,29 @@ import json
 
 import pytest
 
-from airoxy.core.billing.usage import Usage
+from airoxy.core.billing.usage import Usage, counts_of
 from tests.core.billing.usage_samples import parts_of, read, sse
 
 
-@pytest.mark.parametrize("odd", ["7", 7.0, -7, True, [7], {"n": 7}, None, 10**12])
+@pytest.mark.parametrize(
+    "odd", ["7", 7.5, 1e300, float("inf"), -7, True, [7], {"n": 7}, None, 10**12]
+)
 def test_a_count_of_the_wrong_type_keeps_the_earlier_one(odd: object) -> None:
     body = sse({"usage": {"input_tokens": 5}}, {"usage": {"input_tokens": odd}})
     assert [part.input_tokens for part in read("sse", [body]).parts] == [5]
     assert parts_of(input_tokens=odd) == []
     assert parts_of(cache_creation=odd, server_tool_use=odd, iterations=odd) == []
+
+
+def test_a_whole_number_may_have_a_decimal_point() -> None:
+    (part,) = parts_of(
+        input_tokens=10.0, output_tokens=1e2, server_tool_use={"web_search_requests": 2.0}
+    )
+    assert (part.input_tokens, part.output_tokens, part.web_search_requests) == (10, 100, 2)
+    told = {"cached_tokens": 20.0}
+    (part,) = parts_of(prompt_tokens=30.0, completion_tokens=5.0, prompt_tokens_details=told)
+    assert (part.input_tokens, part.cache_read_tokens, part.output_tokens) == (10, 20, 5)
+    assert {type(count) for count in counts_of(part)} == {int}
 
 
 def test_without_the_split_cache_writes_are_of_five_minutes() -> None:

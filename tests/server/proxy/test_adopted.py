@@ -162,6 +162,19 @@ def test_a_chat_that_has_ended_leaves_the_same_row(
     assert adopted(unwritten, request_log) == request_log.row(PRICES)
 
 
+def test_a_whole_chat_without_its_usage_leaves_the_same_row(unwritten: UnwrittenRequests) -> None:
+    request_log = RequestLog(12, "/v1/chat/completions", NOON, unwritten)
+    request_log.request_bytes = 400
+    request_log.attempted(TOKEN)
+    body = json.dumps({"model": OPUS, "choices": [{"message": {"content": "x" * 40}}]}).encode()
+    headers = {b"content-type": b"application/json", b"content-length": b"%d" % len(body)}
+    request_log.answered(200, headers)(body)
+    request_log.end()
+    row = adopted(unwritten, request_log)
+    assert row == request_log.row(PRICES)
+    assert (row.usage.input_tokens, row.usage.output_tokens, row.is_estimate) == (100, 10, True)
+
+
 def test_a_request_without_an_answer_was_killed(
     unwritten: UnwrittenRequests, request_log: RequestLog
 ) -> None:

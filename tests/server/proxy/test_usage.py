@@ -197,6 +197,24 @@ CASES: dict[str, tuple[str, list[tuple[str, str]], bytes, dict[str, Any]]] = {
         {"input_tokens": -(-len(json.dumps(ASKED)) // 4), "output_tokens": 100,
          "ending": "complete", "is_estimate": True},
     ),
+    "a chat that does not tell its usage": (
+        CHAT, [JSON],
+        json.dumps({"model": OPUS, "choices": [
+            {"message": {"content": "x" * 400}, "finish_reason": "stop"},
+            {"message": {"content": None, "tool_calls": [
+                {"function": {"name": "f", "arguments": "y" * 40}}]}}]}).encode(),
+        {"input_tokens": -(-len(json.dumps(ASKED)) // 4), "output_tokens": 110, "model": OPUS,
+         "ending": "complete", "is_estimate": True, "error_message": None},
+    ),
+    "a chat without text that does not tell its usage": (
+        CHAT, [JSON], b'{"choices": [], "usage": null}',
+        {"input_tokens": -(-len(json.dumps(ASKED)) // 4), "output_tokens": 0, "is_estimate": True},
+    ),
+    "a message whose counts have a decimal point": (
+        "/v1/messages", [JSON],
+        b'{"type":"message","model":"claude-opus-5-5","usage":{"input_tokens":1e1,"output_tokens":2.0}}',
+        {"input_tokens": 10, "output_tokens": 2, "cost_nanousd": 80_000, "is_estimate": False},
+    ),
     "a chat that breaks off": (
         CHAT, [EVENTS],
         sse({"model": OPUS, "choices": [{"delta": {"content": "x" * 400}}]}),
