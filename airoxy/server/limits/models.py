@@ -10,8 +10,9 @@ from airoxy.core.limits.holders import KeyLimits
 from airoxy.core.request.search.model_scan import ANY, ModelScan
 from airoxy.errors import Forbidden
 
-#: Of a collected batch so much is looked through at once (bytes).
-_STEP = 128 * 1024
+#: Of a collected batch so much is looked through at once (bytes); of nothing but lists of fallbacks
+#: it takes four milliseconds.
+_STEP = 8 * 1024
 
 
 def check_models(limits: KeyLimits, models: Iterable[str | None]) -> None:

@@ -97,7 +97,9 @@ def test_chat_completions_are_held_to_the_models_as_messages_are(served, fake, p
     assert served.request("POST", path, b'{"messages":[]}', key=key).status == 403
 
 
-@pytest.mark.parametrize("fallbacks", ["default", [{"model": OPUS}], [OPUS]])
+@pytest.mark.parametrize(
+    "fallbacks", ["default", [{"model": OPUS}], [OPUS], [{"model": HAIKU}, OPUS]]
+)
 def test_a_batch_with_fallbacks_to_another_model_is_forbidden(served, fallbacks):
     key = limited(served, "--models", "claude-haiku-*")
     params = {"model": HAIKU, "max_tokens": 5, "messages": [], "fallbacks": fallbacks}

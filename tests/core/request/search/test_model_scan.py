@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airoxy.core.request.search import model_scan as module
 from airoxy.core.request.search.model_scan import ANY, ModelScan
 
 
@@ -52,6 +53,21 @@ def test_a_batch_is_found_out_however_it_is_cut(indent):
         (b'{"fallbacks":null}', []),
         (b'{"fallbacks": [ ]}', []),
         (b'{"fallbacks": [ "hidden"]}', [None]),
+        (b'{"fallbacks":[{"model":"seen"},"hidden"]}', [None, "seen"]),
+        (
+            b'{"fallbacks":[{"model":"seen","x":["]"]},\n "hidden",{"model":"b"}]}',
+            [None, "seen", "b"],
+        ),
+        (b'{"fallbacks":[{"model":"seen"},{"id":"hidden"}]}', [None, "seen"]),
+        (b'{"fallbacks":[{"model":"seen"},["hidden"]]}', [None, "seen"]),
+        (b'{"fallbacks":[{"model":"seen"},null]}', [None, "seen"]),
+        (b'{"fallbacks":[{"fallbacks":["hidden"],"model":"seen"}]}', [None, "seen"]),
+        (
+            b'{"fallbacks":[{"model":"seen"},{"model":"seen","max_tokens":[1,"x"]}],"a":["b"]}',
+            ["seen", "seen"],
+        ),
+        (b'{"fallbacks":[{"model":"seen"},' + b"{" * 20_000 + b'"hidden"]}', [None, "seen"]),
+        (b'{"fallbacks":[{"model":"seen","\xc3\xa9":"' + b"x" * 9000 + b'"}]}', ["seen"]),
         (b'{"model": ["hidden"]}', []),
         (b'{"model":null,"a":["model"],"b":"model"}', []),
         (b'{"a":"\\"model\\":\\"said\\""}', []),
@@ -60,3 +76,18 @@ def test_a_batch_is_found_out_however_it_is_cut(indent):
 def test_no_spelling_hides_a_model(body, found):
     assert scanned(body) == found
     assert set(scanned(*(body[n : n + 7] for n in range(0, len(body), 7)))) == set(found)
+
+
+def test_lists_within_lists_are_parsed_once(monkeypatch):
+    parsed = []
+
+    class Decoder(json.JSONDecoder):
+        def raw_decode(self, text, idx=0):
+            parsed.append(len(text))
+            return super().raw_decode(text, idx)
+
+    monkeypatch.setattr(module, "_decoder", Decoder())
+    for part in (b'"fallbacks":[{', b'"fallbacks":[{"model":"x"}],', b'"fallbacks":[1],'):
+        parsed.clear()
+        scanned(b"{" + part * 5000 + b"}")
+        assert len(parsed) == 5000 if b"x" in part else len(parsed) <= 2
