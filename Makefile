@@ -17,12 +17,14 @@ PACKAGE_NEEDS = $(shell sed -n '/^Depends:/,/^[A-Z]/s/^ \(python3-[a-z0-9-]*\).*
 
 # Exact versions with hashes.
 PINNED := --quiet --disable-pip-version-check --no-deps --require-hashes --requirement
+RETRY := tests/retry.sh
 NEED_NPM = command -v npm >/dev/null || tests/need.sh nodejs npm
-UV_COMPILE = .venv/pins/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+UV_COMPILE = $(RETRY) .venv/pins/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --output-file
 
 # A test that hangs fails, and the others go on. Half of the time tests wait: three for two processors.
-PYTEST_FLAGS ?= -n $(shell expr $$(nproc) \* 3 / 2) --timeout 180
+# Not more than eight: of many processors a container's share may be small.
+PYTEST_FLAGS ?= -n $(shell n=$$(($$(nproc) * 3 / 2)); echo $$((n < 8 ? n : 8))) --timeout 180
 # Root installs what is missing, and runs the tests that boot a system.
 IS_ROOT := $(filter 0,$(shell id -u))
 
@@ -64,7 +66,7 @@ newest: .venv/pins/bin/uv  ## move what the tests install on to the newest versi
 	$(UV_COMPILE) tests/newest.txt tests/newest.in
 	$(UV_COMPILE) tests/fuzz/pins.txt tests/fuzz/pins.in
 	@$(NEED_NPM)
-	cd tests/node && npm install --package-lock-only --save-exact --silent --no-fund --no-audit \
+	cd tests/node && ../../$(RETRY) npm install --package-lock-only --save-exact --silent --no-fund --no-audit \
 		$$(sed -n 's/^    "\(.*\)": "[0-9.]*",\?$$/\1@latest/p' package.json)
 	$(MAKE) --no-print-directory lint test-newest test-clients
 
@@ -124,7 +126,7 @@ fuzz: .venv/fuzz/.complete  ## what parses strange bytes, for FUZZ_SECONDS in al
 
 .venv/fuzz/.complete: tests/fuzz/pins.txt | needs
 	$(PYTHON) -m venv --system-site-packages $(@D)
-	$(@D)/bin/pip install $(PINNED) $<
+	$(RETRY) $(@D)/bin/pip install $(PINNED) $<
 	touch $@
 
 bench-peer:  ## LiteLLM, for `make bench` to compare with
@@ -155,7 +157,7 @@ test-clients: needs .venv/newest/.complete .venv/node/.complete
 test-system: needs
 ifdef IS_ROOT
 	@tests/need.sh $(SYSTEM_PACKAGES)
-	$(PYTHON) -m pytest -n 3 --dist loadgroup -m system
+	$(PYTHON) -m pytest -n 3 --dist loadgroup --timeout 3600 -m system tests/system
 endif
 
 unbooted:
@@ -166,18 +168,18 @@ needs:
 
 .venv/newest/.complete: tests/newest.txt | needs
 	$(PYTHON) -m venv $(@D)
-	$(NEWEST)/pip install $(PINNED) $<
+	$(RETRY) $(NEWEST)/pip install $(PINNED) $<
 	touch $@
 
 .venv/node/.complete: tests/node/package-lock.json tests/node/package.json | needs
 	@$(NEED_NPM)
 	mkdir -p $(@D)
 	cp $^ $(@D)
-	npm ci --silent --no-fund --no-audit --prefix $(@D)
+	$(RETRY) npm ci --silent --no-fund --no-audit --prefix $(@D)
 	$(CLAUDE) --version
 	touch $@
 
 # What moves the pins on is the only thing that is not pinned.
 .venv/pins/bin/uv: | needs
 	$(PYTHON) -m venv .venv/pins
-	.venv/pins/bin/pip install --quiet --disable-pip-version-check uv
+	$(RETRY) .venv/pins/bin/pip install --quiet --disable-pip-version-check uv

@@ -2,6 +2,7 @@
 # Install those of the named Debian packages that are missing: need.sh [--tell] PACKAGE...
 # With --tell, or not run by root, it only says how to install them.
 # What comes with a service is for tests, which start it themselves: none is left running or enabled.
+# A mirror that stumbles is asked again; a fresh machine's own first run of apt is waited for.
 set -eu
 
 user=$(id -u)
@@ -26,9 +27,11 @@ if [ ! -e $policy ]; then
     chmod 755 $policy
 fi
 export DEBIAN_FRONTEND=noninteractive
-apt-get -qq update
-# shellcheck disable=SC2086  # one word is one package
-apt-get -qq -o Dpkg::Use-Pty=0 install --yes --no-install-recommends $missing >/dev/null
+# Both again: where only some of the lists came, apt says so and goes on.
+# shellcheck disable=SC2016,SC2086  # $@ is the inner shell's; one word is one package
+"$(dirname "$0")/retry.sh" sh -c 'apt-get -qq update &&
+    apt-get -qq -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 install \
+        --yes --no-install-recommends "$@" >/dev/null' apt $missing
 for package in $missing; do
     service=${package%-light}
     [ "$package" != openssh-server ] || service=ssh

@@ -29,6 +29,10 @@ CHECKS = ("autopkgtest", "devscripts", "faketime", "fakeroot", "git", "lintian",
           "mmdebstrap", "piuparts", "xz-utils")  # fmt: skip
 
 
+#: A mirror that stumbles must not fail a test.
+APT_PATIENCE = 'Acquire::Retries "5";'
+
+
 class NoMirror(Exception):
     """This machine's apt knows no Debian mirror."""
 
@@ -82,7 +86,8 @@ def _build(release: str, wanted: list[str], place: Path) -> None:
     made = place.with_name(f".{place.name}")
     shutil.rmtree(made, ignore_errors=True)
     command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=apt",
-               "--dpkgopt=force-unsafe-io", f"--include={','.join(wanted)}",
+               "--dpkgopt=force-unsafe-io", f"--aptopt={APT_PATIENCE}",
+               f"--include={','.join(wanted)}",
                release, str(made), f"deb {mirror()} {release} main"]  # fmt: skip
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
     made.rename(place)
