@@ -22,6 +22,9 @@ _QUIET = {
     "DISABLE_ERROR_REPORTING": "1",
     "DISABLE_TELEMETRY": "1",
 }
+#: What a program sends to its terminal when it begins to take keys: whole texts are to be marked as
+#: pasted. Until then the terminal would keep a line for it, and end that with another key.
+_TAKES_KEYS = b"\x1b[?2004h"
 
 
 class Home:
@@ -70,14 +73,16 @@ class Home:
             stderr=there, start_new_session=True,
         )  # fmt: skip
         os.close(there)
-        seen, left = b"", [*typed]
+        seen, drawn, left = b"", False, [*typed]
         try:
             while not until():
-                # It takes keys when it has drawn itself, which it has when it falls silent.
+                # The next keys are for when it has drawn the last ones, and fallen silent.
                 if select.select([here], [], [], 1.0)[0]:
                     seen += os.read(here, 65536)
-                elif left and may_type():
+                    drawn = _TAKES_KEYS in seen
+                elif left and drawn and may_type():
                     os.write(here, left.pop(0).encode())
+                    drawn = False
                 assert process.poll() is None, seen
                 assert len(seen) < 10_000_000, seen[-2000:]
         finally:
