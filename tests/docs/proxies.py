@@ -57,7 +57,7 @@ class Proxy:
         return self
 
     def _wait_listening(self) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             assert self.process.poll() is None, f"{self.command} did not start:\n{self.told}"
             try:

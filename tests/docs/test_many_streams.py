@@ -68,7 +68,7 @@ async def begin(port: int, trust: ssl.SSLContext, key: str, gate) -> int:
         return True
 
     waiting = [asyncio.create_task(one()) for _ in range(STREAMS)]
-    await asyncio.to_thread(gate.wait_arrived, STREAMS, 60)
+    await asyncio.to_thread(gate.wait_arrived, STREAMS, 120)
     gate.open()
     begun = await asyncio.gather(*waiting)
     for writer in writers:

@@ -49,7 +49,7 @@ def ask(curl: Curl, sessions: list[str]) -> None:
 
 def served(hosts, total: int) -> list[int]:
     """How many of `total` requests each has in its log; the writers work behind the answers."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while True:
         counts = [len(host.wait_logs(0)) for host in hosts]
         if sum(counts) >= total or time.monotonic() > deadline:
