@@ -116,7 +116,7 @@ class Airoxy:
 
     def _wait_ready(self) -> None:
         assert self.process
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             assert self.process.poll() is None, f"airoxy did not start:\n{self.errors}"
             with contextlib.suppress(OSError):
@@ -132,7 +132,7 @@ class Airoxy:
         process, self.process = self.process, None
         process.send_signal(signal.SIGTERM)
         try:
-            status = process.wait(20)
+            status = process.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -231,7 +231,7 @@ class Airoxy:
         self._names += 1
         return f"{what}-{self._names}"
 
-    def wait_logs(self, count: int, timeout: float = 10) -> list[dict[str, Any]]:
+    def wait_logs(self, count: int, timeout: float = 30) -> list[dict[str, Any]]:
         """The log's rows, the request that began last first, once there are so many: they are
         written behind the answers, and each worker writes its own."""
         deadline = time.monotonic() + timeout
@@ -264,7 +264,7 @@ class Airoxy:
         finally:
             connection.close()
 
-    def connect(self, timeout: float = 10) -> socket.socket:
+    def connect(self, timeout: float = 30) -> socket.socket:
         """A connection of a client's, over TLS where it is spoken."""
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
         if "tls" not in self.settings:
