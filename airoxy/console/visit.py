@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import apsw
@@ -98,8 +99,9 @@ class Visit:
         """Now, on the clocks of the zone: what is typed is read as of then."""
         return datetime.datetime.fromtimestamp(self.now, self.zone)
 
-    @property
+    @cached_property
     def now(self) -> float:
+        """The same for all of an answer: its figures are of one day, even about midnight."""
         return self.services.clock()
 
 

@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from airoxy.calendar import day_of, start
+from airoxy.calendar import day_number, day_of, numbered_day, start
 from airoxy.errors import InvalidInput
 
 _AGO = re.compile(r"([0-9]{1,6})([smhdw])", re.ASCII)
 _CLOCK = re.compile(r"[0-2][0-9]:[0-5][0-9](?::[0-5][0-9])?", re.ASCII)
+_DAYS = {"d": 1, "w": 7}
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -71,9 +72,13 @@ def past(seconds: float | None, now: float) -> str:
 
 def typed_day(text: str, now: float, option: str, zone: datetime.tzinfo) -> datetime.date:
     """The day that is meant by `7d` (ago) or `2026-11-22`. Raises InvalidInput."""
+    if (ago := _AGO.fullmatch(text)) and ago[2] in _DAYS:
+        # By the calendar: a day on which clocks change has another length.
+        today = day_number(day_of(now, zone))
+        return numbered_day(max(0, today - int(ago[1]) * _DAYS[ago[2]]))
     moment = typed_moment(text, now, option, zone)
     day = day_of(moment, zone)
-    if moment != start(day, zone) and not text.endswith(("d", "w")):
+    if moment != start(day, zone):
         raise InvalidInput(f"{option}: sums are of whole days; by hour: --by hour")
     return day
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import threading
 from pathlib import Path
@@ -10,11 +12,13 @@ from typing import Any
 import apsw
 import pytest
 
+from airoxy.calendar import next_day
 from airoxy.config import load_config
 from airoxy.console.pages.overview import show
 from airoxy.console.templates import render
 from airoxy.console.visit import Rendered, Services, Visit
-from tests.conftest import Clock
+from tests.conftest import NOON, Clock
+from tests.store.seed import append, days_ago, row
 
 
 def finding(state: str, number: int = 1) -> dict[str, Any]:
@@ -83,3 +87,18 @@ def test_nothing_wrong_is_said_too_and_not_looked_for_at_each_view(
     clock.advance(200)
     seen(visit)
     assert doctor.times == 2
+
+
+@pytest.mark.parametrize("looks", range(1, 9))
+def test_about_midnight_all_figures_are_of_the_day_on_which_it_was_asked_for(
+    visit: Visit, db: apsw.Connection, looks: int
+) -> None:
+    """The day ends while the page is made."""
+    append(db, row(days_ago(1), cost_nanousd=1), row(cost_nanousd=10))
+    midnight = next_day(NOON)
+    moments = itertools.chain([midnight - 1] * looks, itertools.repeat(midnight + 1))
+    services = dataclasses.replace(visit.services, clock=lambda: next(moments))
+    page = show(Visit(db, services, None))
+    assert isinstance(page, Rendered)
+    spent = [page.values[period]["cost_nanousd"] for period in ("today", "month")]
+    assert spent == [10, 11]
