@@ -246,12 +246,12 @@ class Gate:
         """Break the waiting connections; `how` is "fin" or "reset"."""
         self._fake.call(self._change, 0, self._open, how)
 
-    def wait_arrived(self, count: int = 1, timeout: float = 10) -> Seen:
+    def wait_arrived(self, count: int = 1, timeout: float = 30) -> Seen:
         """Wait until so many requests wait here; gives back the last of them."""
         self._fake.wait(lambda: len(self.arrived) >= count, timeout)
         return self.arrived[count - 1]
 
-    def wait_sent(self, count: int, timeout: float = 10) -> None:
+    def wait_sent(self, count: int, timeout: float = 30) -> None:
         """Wait until so many events were sent."""
         self._fake.wait(lambda: len(self.sent) >= count, timeout)
 

@@ -187,7 +187,7 @@ class FakeAnthropic:
         """The tokens of the requests to the API, in order."""
         return [seen.token for seen in self.requests if is_api(seen)]
 
-    def wait_for(self, count: int = 1, path: str | None = None, timeout: float = 10) -> list[Seen]:
+    def wait_for(self, count: int = 1, path: str | None = None, timeout: float = 30) -> list[Seen]:
         """Wait until so many requests (to this path) have arrived whole, and give them."""
 
         def arrived() -> list[Seen] | None:
@@ -196,15 +196,15 @@ class FakeAnthropic:
 
         return self.wait(arrived, timeout) or []
 
-    def wait_gone(self, seen: Seen, timeout: float = 10) -> float:
+    def wait_gone(self, seen: Seen, timeout: float = 30) -> float:
         """Wait until the client of this unfinished answer has left, and say when."""
         return self.wait(lambda: seen.gone_at, timeout) or 0
 
-    def wait_answered(self, seen: Seen, timeout: float = 10) -> float:
+    def wait_answered(self, seen: Seen, timeout: float = 30) -> float:
         """Wait until the answer was handed to the kernel whole, and say when."""
         return self.wait(lambda: seen.answered_at, timeout) or 0
 
-    def wait(self, check: Callable[[], T], timeout: float = 10) -> T:
+    def wait(self, check: Callable[[], T], timeout: float = 30) -> T:
         """Wait until `check()` is true, asked again whenever something happens here."""
         with self._condition:
             if self._condition.wait_for(check, timeout):

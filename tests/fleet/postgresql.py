@@ -101,7 +101,7 @@ class Cluster:
 
     def connect(self, name: str, role: str = ROLE) -> Any:
         connection = _psycopg2().connect(
-            host=str(self.directory), dbname=name, user=role, connect_timeout=5
+            host=str(self.directory), dbname=name, user=role, connect_timeout=30
         )
         connection.autocommit = True
         return connection

@@ -41,7 +41,7 @@ class Watched(Airoxy):
 
     def wait_held(self, before: dict[str, int]) -> None:
         """Until no more tasks and descriptors are held than `before`."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while True:
             now = self.held()
             if all(now[key] <= before[key] for key in ("tasks", "descriptors")):

@@ -63,7 +63,7 @@ def test_a_reload_keeps_what_old_workers_hold(airoxy, held):
     key = limited(airoxy, "--concurrent", "2", "--spend-per-day", "1")
     with waiting(airoxy, key, 2, held) as futures:
         os.kill(airoxy.process.pid, signal.SIGHUP)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while "Reloaded." not in airoxy.errors:
             assert time.monotonic() < deadline, airoxy.errors
             time.sleep(0.05)

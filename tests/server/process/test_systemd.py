@@ -21,7 +21,7 @@ def ear(tmp_path: Path) -> Iterator[socket.socket]:
     """Where systemd listens for notifications."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
         ear.bind(str(tmp_path / "notify"))
-        ear.settimeout(5)
+        ear.settimeout(30)
         yield ear
 
 
