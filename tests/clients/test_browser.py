@@ -92,7 +92,7 @@ def opened(tmp_path: Path) -> Iterator[Callable[[Airoxy], dict[str, Any]]]:
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as browser:
             try:
-                return told.get(timeout=60)
+                return told.get(timeout=150)
             finally:
                 browser.terminate()
 

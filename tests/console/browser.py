@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 
 from tests.console.running import Console
+from tests.ports import free_port
 from tests.program import need
+
+#: How long a browser may take for anything on a busy machine (seconds).
+PATIENCE = 60
 
 
 def headless(profile: Path, *, scripts: bool = True) -> Any:
@@ -26,20 +30,31 @@ def headless(profile: Path, *, scripts: bool = True) -> Any:
     if not scripts:
         blocked = {"profile.managed_default_content_settings.javascript": 2}
         options.add_experimental_option("prefs", blocked)
-    return webdriver.Chrome(service=Service(need("chromedriver")), options=options)
+    # Selenium would choose a port that nobody has, and leave it to others until the driver starts.
+    service = Service(need("chromedriver"), port=free_port())
+    driver = webdriver.Chrome(service=service, options=options)
+    driver.set_script_timeout(PATIENCE)
+    return driver
 
 
 def turn(driver: Any, act: Callable[[], None]) -> None:
     """Do what loads another page, and wait until it is there whole."""
     from selenium.webdriver.support.expected_conditions import staleness_of
-    from selenium.webdriver.support.ui import WebDriverWait
 
     page = driver.find_element("css selector", "html")
     act()
-    WebDriverWait(driver, 60).until(staleness_of(page))
-    WebDriverWait(driver, 60).until(
-        lambda _: driver.execute_script("return document.readyState") == "complete"
-    )
+    until(driver, lambda: staleness_of(page)(driver))
+    until(driver, lambda: driver.execute_script("return document.readyState") == "complete")
+
+
+def until(driver: Any, condition: Callable[[], Any]) -> None:
+    """Wait for it. Between two pages, and while a script exchanges a part of one, the driver can
+    find nothing out: it is asked again."""
+    from selenium.common.exceptions import WebDriverException
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    wait = WebDriverWait(driver, PATIENCE, ignored_exceptions=[WebDriverException])
+    wait.until(lambda _: condition())
 
 
 def log_in(driver: Any, console: Console, name: str) -> None:

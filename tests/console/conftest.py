@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.console.browser import headless
+from tests.console.browser import PATIENCE, headless
 from tests.console.running import Browser, Console, Program
 
 
@@ -48,6 +48,6 @@ def program(console: Console) -> Program:
 @pytest.fixture
 def chromium(tmp_path: Path) -> Iterator[Any]:
     driver = headless(tmp_path / "profile")
-    driver.implicitly_wait(10)
+    driver.implicitly_wait(PATIENCE)
     yield driver
     driver.quit()

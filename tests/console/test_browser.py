@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.console.browser import log_in, turn
+from tests.console.browser import PATIENCE, log_in, turn, until
 from tests.console.running import beside
 
 selenium = pytest.importorskip("selenium", reason="python3-selenium is not installed")
@@ -15,9 +15,7 @@ SECRET = "sk-ant-api03-" + "not-a-token-" * 4
 
 
 def test_an_operator_does_the_whole_way(tmp_path, install, upstream, chromium):
-    from selenium.common.exceptions import StaleElementReferenceException
     from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.ui import WebDriverWait
 
     def find(selector: str):
         return chromium.find_element(By.CSS_SELECTOR, selector)
@@ -43,32 +41,27 @@ def test_an_operator_does_the_whole_way(tmp_path, install, upstream, chromium):
         )  # fmt: skip
         body = {"model": "claude-haiku-4-5", "max_tokens": 10,
                 "messages": [{"role": "user", "content": "Hello"}]}  # fmt: skip
-        deadline = time.monotonic() + 20
-        while airoxy.request("POST", "/v1/messages", body, key=secret).status != 200:
-            assert time.monotonic() < deadline
-        airoxy.wait_logs(1)
-        chromium.get(f"{console.origin}/log?follow=1")
-        assert "laptop" in find("main table").text
-        WebDriverWait(chromium, 20).until(lambda _: find("#state").text == "live")
-        assert airoxy.request("POST", "/v1/messages", body, key=secret).status == 200
-        WebDriverWait(chromium, 20).until(
-            lambda _: len(chromium.find_elements(By.CSS_SELECTOR, "#rows tbody tr")) == 2
-        )
-        chromium.get(f"{console.origin}/")
-        shown = chromium.find_elements(By.CSS_SELECTOR, "[data-number=requests_today]")
-        assert airoxy.request("POST", "/v1/messages", body, key=secret).status == 200
-        WebDriverWait(chromium, 20).until(lambda _: {each.text for each in shown} == {"3"})
-        assert find("#state").text == "live"
-        chromium.get(f"{console.origin}/health")
-        WebDriverWait(chromium, 30, ignored_exceptions=[StaleElementReferenceException]).until(
-            lambda _: "migrations" in find("#checkup").text
-        )
 
         def becomes(status: int, key: str) -> None:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + PATIENCE
             while airoxy.request("POST", "/v1/messages", body, key=key).status != status:
                 assert time.monotonic() < deadline
 
+        becomes(200, secret)
+        airoxy.wait_logs(1)
+        chromium.get(f"{console.origin}/log?follow=1")
+        assert "laptop" in find("main table").text
+        until(chromium, lambda: find("#state").text == "live")
+        assert airoxy.request("POST", "/v1/messages", body, key=secret).status == 200
+        rows = "#rows tbody tr"
+        until(chromium, lambda: len(chromium.find_elements(By.CSS_SELECTOR, rows)) == 2)
+        chromium.get(f"{console.origin}/")
+        shown = chromium.find_elements(By.CSS_SELECTOR, "[data-number=requests_today]")
+        assert airoxy.request("POST", "/v1/messages", body, key=secret).status == 200
+        until(chromium, lambda: {each.text for each in shown} == {"3"})
+        until(chromium, lambda: find("#state").text == "live")
+        chromium.get(f"{console.origin}/health")
+        until(chromium, lambda: "migrations" in find("#checkup").text)
         chromium.get(f"{console.origin}/keys/1")
         find("input[name=spend_per_day]").send_keys("0.000001")
         turn(chromium, find("input[name=spend_per_day]").submit)
@@ -79,7 +72,7 @@ def test_an_operator_does_the_whole_way(tmp_path, install, upstream, chromium):
             return status in find("main table").text
 
         # The log is written behind the answers.
-        WebDriverWait(chromium, 20).until(lambda _: is_logged("429"))
+        until(chromium, lambda: is_logged("429"))
         find("input[name=spend_per_day]").clear()
         turn(chromium, find("input[name=spend_per_day]").submit)
         becomes(200, secret)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airoxy.store import keys
-from tests.console.browser import headless
+from tests.console.browser import headless, turn
 from tests.console.running import Console
 
 
@@ -23,10 +23,8 @@ def bare(tmp_path: Path) -> Iterator[Any]:
 def test_a_key_is_made_disabled_and_removed_with_nothing_but_keys(
     console: Console, bare: Any
 ) -> None:
-    from selenium.common.exceptions import StaleElementReferenceException
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
-    from selenium.webdriver.support.ui import WebDriverWait
 
     def press(*keys: str) -> None:
         ActionChains(bare).send_keys(*keys).perform()
@@ -41,30 +39,29 @@ def test_a_key_is_made_disabled_and_removed_with_nothing_but_keys(
                 return
         raise AssertionError(f"{selector} cannot be reached")
 
-    def shows(text: str, selector: str) -> None:
-        WebDriverWait(bare, 30, ignored_exceptions=[StaleElementReferenceException]).until(
-            lambda _: any(
-                text in each.text for each in bare.find_elements("css selector", selector)
-            )
-        )
+    def go(*keys: str) -> None:
+        turn(bare, lambda: press(*keys))
+
+    def shows(text: str, selector: str) -> bool:
+        return any(text in each.text for each in bare.find_elements("css selector", selector))
 
     bare.get(console.origin + console.user("keyboard"))
     reach("button.main")
-    press(Keys.ENTER)
-    shows("keyboard", "h1")
+    go(Keys.ENTER)
+    assert shows("keyboard", "h1")
     reach("nav a[href='/keys']")
-    press(Keys.ENTER)
-    shows("Keys", "h1")
+    go(Keys.ENTER)
+    assert shows("Keys", "h1")
     reach("main form[method=post] input[name=name]")
-    press("typed", Keys.ENTER)
-    shows("ak-", "#secret")
+    go("typed", Keys.ENTER)
+    assert shows("ak-", "#secret")
     reach(".actions button")
-    press(Keys.ENTER)
-    shows("disabled", ".tag")
+    go(Keys.ENTER)
+    assert shows("disabled", ".tag")
     reach("summary")
     press(Keys.ENTER)
     reach("input[name=typed]")
-    press("typed", Keys.ENTER)
-    shows("Keys", "h1")
+    go("typed", Keys.ENTER)
+    assert shows("Keys", "h1")
     with console.opened() as db:
         assert "typed" not in {each["name"] for each in keys.list_keys(db)}

@@ -15,6 +15,7 @@ import pytest
 
 from airoxy.views import formats
 from tests.axe import violations
+from tests.console.browser import headless, until
 from tests.program import Airoxy, need
 from tests.server.limits.asking import COST, ask, dollars, limited
 
@@ -61,14 +62,8 @@ def test_its_money_looks_like_that_of_the_command_line(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def browser() -> Iterator[Any]:
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = need("chromium")
-    for argument in ("--headless=new", "--no-sandbox"):
-        options.add_argument(argument)
-    service = pytest.importorskip("selenium.webdriver.chrome.service")
-    driver = webdriver.Chrome(options=options, service=service.Service(need("chromedriver")))
+def browser(tmp_path: Path) -> Iterator[Any]:
+    driver = headless(tmp_path / "profile")
     phone = {"width": 390, "height": 900, "deviceScaleFactor": 1, "mobile": True}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
     yield driver
@@ -76,22 +71,19 @@ def browser() -> Iterator[Any]:
 
 
 def test_a_browser_draws_what_the_key_has_used(site: Airoxy, browser: Any) -> None:
-    from selenium.webdriver.support.ui import WebDriverWait
-
     key = limited(site, "--spend-per-day", dollars(COST), "--requests-per-minute", "9")
     assert [ask(site, key).status for _ in range(2)] == [200, 429]
     site.wait_logs(2)
-    wait = WebDriverWait(browser, 20)
     browser.get(site.url)
     field, said, told = (
         browser.find_element("css selector", each) for each in ("#key", "#said", "#told")
     )
     field.send_keys("ak-wrong\n")
-    wait.until(lambda _: "Invalid API key" in said.text)
+    until(browser, lambda: "Invalid API key" in said.text)
     assert not told.is_displayed()
     field.clear()
     field.send_keys(key + "\n")
-    wait.until(lambda _: told.is_displayed())
+    until(browser, told.is_displayed)
     assert "100 % used; begins anew" in told.text
     assert "claude-opus-5-5" in told.text
     assert "has spent its limit" in told.text
