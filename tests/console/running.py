@@ -80,7 +80,7 @@ class Console:
         with self.log.open("ab") as log, open(os.devnull) as nothing:
             files = (nothing.fileno(), log.fileno(), log.fileno())
             self.process = fork_server().start("airoxy", words, environment(), files, session=True)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while "The console is at" not in self.told:
             assert self.process.poll() is None, self.told
             assert time.monotonic() < deadline, self.told
@@ -95,7 +95,7 @@ class Console:
         if process is None:
             return
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0, self.told
+        assert process.wait(60) == 0, self.told
         assert "Traceback" not in self.told, self.told
 
     @contextlib.contextmanager
