@@ -16,6 +16,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -221,6 +222,16 @@ class Service:
         finally:
             connection.close()
 
+    def wait_refusing(self) -> None:
+        """Until nobody listens any more; a client that comes just before may be answered."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self.ask()
+            except ConnectionError:
+                return
+            assert time.monotonic() < deadline, self.journal
+
     def worker(self) -> int:
         """The process id of a worker that answers."""
         return int(self.ask().split()[0])
@@ -273,11 +284,12 @@ class Stream:
 
 
 class Crowd:
-    """Clients that keep their connections and ask again and again; `errors` is what went wrong."""
+    """Clients that keep their connections and ask again and again, from the first answer on;
+    `errors` is what went wrong."""
 
     def __init__(self, service: Service, clients: int = 2) -> None:
         self._service = service
-        self._leave = threading.Event()
+        self._asked, self._leave = threading.Event(), threading.Event()
         self.errors: list[Exception] = []
         self.answers = 0
         self.who: set[str] = set()
@@ -286,6 +298,7 @@ class Crowd:
     def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
+        assert self._asked.wait(PATIENCE)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -303,4 +316,5 @@ class Crowd:
             except Exception as error:
                 self.errors.append(error)
                 connection.close()
+            self._asked.set()
         connection.close()

@@ -3,10 +3,10 @@
 With two descriptors behind it (a listening socket, a line to the parent) it is one worker, with
 TLS where `tls.key` and `tls.pem` stand next to the configuration. What it shall do beside serving
 stands in files there: `broken` lets workers fail, `slow` lets them never get ready, `hasty` lets
-connections idle for no time when the worker leaves, `strict` lets nobody hang for long, `wary` has
-silent workers replaced as soon as usual, `unloadable` is new code that cannot be imported, `spoil`
-spoils the configuration once the code has been found, `layout` is new code that lays the shared
-memory out differently.
+connections idle for no time when the worker leaves, and `patient` for a minute, `strict` lets
+nobody hang for long, `wary` has silent workers replaced as soon as usual, `unloadable` is new code
+that cannot be imported, `spoil` spoils the configuration once the code has been found, `layout` is
+new code that lays the shared memory out differently.
 """
 
 from __future__ import annotations
@@ -106,8 +106,9 @@ def solo() -> int:
     tls, deadlines = None, DRAIN_DEADLINES
     if (HERE / "tls.pem").exists():
         tls = Certificate((HERE / "tls.pem").read_bytes(), (HERE / "tls.key").read_bytes())
-    if (HERE / "hasty").exists():
-        deadlines = {how: replace(each, idle=0.1) for how, each in deadlines.items()}
+    for name, idle in (("hasty", 0.1), ("patient", 60.0)):
+        if (HERE / name).exists():
+            deadlines = {how: replace(each, idle=idle) for how, each in deadlines.items()}
     app = partial(StubApp, None, None, 1)
     return run(app, [listener], line, tls, drain_deadlines=deadlines)
 

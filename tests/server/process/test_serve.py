@@ -43,7 +43,8 @@ def test_clients_that_come_at_once_are_spread_over_the_workers(
     service = begin(workers=2, **({"listener": listener} if by_systemd else {}))
     with contextlib.ExitStack() as stack:
         address = ("127.0.0.1", service.port)
-        clients = [stack.enter_context(socket.create_connection(address)) for _ in range(64)]
+        # So many that a worker which gets no processor for a moment comes for its share, too.
+        clients = [stack.enter_context(socket.create_connection(address)) for _ in range(256)]
         answered = Counter()
         for client in clients:
             client.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
@@ -114,7 +115,7 @@ def test_workers_that_fail_to_start_are_tried_again(begin: Begin, tmp_path: Path
     service = begin()
     (tmp_path / "broken").touch()
     os.kill(service.worker(), signal.SIGKILL)
-    service.wait_for(lambda: service.journal.count("exited with status 1") == 2, "two tries")
+    service.wait_for(lambda: service.journal.count("exited with status 1") >= 2, "two tries")
     (tmp_path / "broken").unlink()
     assert service.worker() in service.children
 
@@ -156,8 +157,7 @@ def test_workers_leave_when_the_parent_is_killed(begin: Begin) -> None:
     stream = service.open_stream()
     service.signal(signal.SIGKILL)
     service.wait_journal("The parent is gone; this worker leaves too.")
-    with pytest.raises(ConnectionError):
-        service.ask()
+    service.wait_refusing()
     service.finish_streams()
     assert stream.read() == b"last\n"
     assert has_ended(worker)
@@ -206,7 +206,9 @@ def test_a_service_whose_parent_was_killed_is_reloaded_and_stopped_as_any_other(
     assert stream.read() == b"last\n"
     assert service.wait() == 0
     assert has_ended(orphan)
-    assert service.stored == {name: fd for name, fd in service.stored.items() if "worker" in name}
+    service.wait_for(
+        lambda: all("worker" in name for name in service.stored), "memory to be given up"
+    )
 
 
 def test_a_memory_of_another_layout_is_given_up_after_a_kill(

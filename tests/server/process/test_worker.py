@@ -114,14 +114,16 @@ def test_an_idle_connection_is_closed_without_a_reset(worker: Solo) -> None:
 
 
 @pytest.mark.parametrize("how", [LEAVE_SOON, LEAVE_LATER])
-def test_the_last_answer_says_that_it_is_the_last(worker: Solo, how: signal.Signals) -> None:
-    idle, kept = worker.client(), worker.client()
-    answered(kept)
-    worker.leave(how)
-    for client in (idle, kept):
-        client.sendall(REQUEST)
-        assert b"\r\nconnection: close\r\n" in read_all(client)
-    assert worker.process.wait(PATIENCE) == 0
+def test_the_last_answer_says_that_it_is_the_last(tmp_path: Path, how: signal.Signals) -> None:
+    (tmp_path / "patient").touch()
+    with Solo(tmp_path) as worker:
+        idle, kept = worker.client(), worker.client()
+        answered(kept)
+        worker.leave(how)
+        for client in (idle, kept):
+            client.sendall(REQUEST)
+            assert b"\r\nconnection: close\r\n" in read_all(client)
+        assert worker.process.wait(PATIENCE) == 0
 
 
 def test_a_leaving_worker_accepts_no_more_and_refuses_nobody(worker: Solo) -> None:
