@@ -52,7 +52,7 @@ class Host:
     def stop_agent(self, *, kill: bool = False) -> None:
         if self.agent is not None:
             self.agent.kill() if kill else self.agent.terminate()
-            self.agent.wait(30)
+            self.agent.wait(60)
             self.agent = None
 
 

@@ -4,13 +4,16 @@ another."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
+import select
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,17 +78,18 @@ class Cluster:
         if self._process is None:
             return
         if how == signal.SIGKILL:
-            for pid in _tree(self._process.pid):
-                _kill(pid, how)
+            _kill_all(self._process.pid)
         else:
             self._process.send_signal(how)
-        self._process.wait(30)
+        self._process.wait(60)
         self._process = None
 
     def hang(self, *, go_on: bool = False) -> None:
         """Stop all of its processes where they are, or let them go on."""
-        for pid in _tree(self.pid):
-            _kill(pid, signal.SIGCONT if go_on else signal.SIGSTOP)
+        how = signal.SIGCONT if go_on else signal.SIGSTOP
+        _kill(self.pid, how)  # first, so that no child comes while they are counted
+        for pid in _children(self.pid):
+            _kill(pid, how)
 
     def close(self) -> None:
         self.stop(signal.SIGKILL)
@@ -107,13 +111,10 @@ class Cluster:
         return connection
 
     def sql(self, name: str, sql: str, values: tuple[Any, ...] | None = None) -> list[Any]:
-        connection = self.connect(name, "postgres")
-        try:
+        with _all_the_time(), contextlib.closing(self.connect(name, "postgres")) as connection:
             with connection.cursor() as cursor:
                 cursor.execute(sql, values)
                 return list(cursor.fetchall()) if cursor.description else []
-        finally:
-            connection.close()
 
     def _run(self, program: str, *words: str) -> None:
         subprocess.run(
@@ -140,8 +141,21 @@ class Standby(Cluster):
 
 def _psycopg2() -> Any:
     import psycopg2
+    import psycopg2.extensions
 
     return psycopg2
+
+
+@contextlib.contextmanager
+def _all_the_time() -> Iterator[None]:
+    """That airoxy gives PostgreSQL some seconds goes for this whole process, but not for tests."""
+    extensions = _psycopg2().extensions
+    impatient = extensions.get_wait_callback()
+    extensions.set_wait_callback(None)
+    try:
+        yield
+    finally:
+        extensions.set_wait_callback(impatient)
 
 
 def _version(path: Path) -> int:
@@ -159,10 +173,22 @@ def _user() -> str | None:
     return None
 
 
-def _tree(root: int) -> list[int]:
-    """A process and its children."""
-    children = Path(f"/proc/{root}/task/{root}/children").read_text().split()
-    return [root, *map(int, children)]
+def _children(root: int) -> list[int]:
+    return [*map(int, Path(f"/proc/{root}/task/{root}/children").read_text().split())]
+
+
+def _kill_all(root: int) -> None:
+    """A process and its children, until they have ended: as long as one of them has the shared
+    memory, no other server starts."""
+    _kill(root, signal.SIGSTOP)
+    ends = []
+    for pid in (root, *_children(root)):
+        with contextlib.suppress(ProcessLookupError):
+            ends.append(os.pidfd_open(pid))
+            signal.pidfd_send_signal(ends[-1], signal.SIGKILL)
+    for end in ends:
+        assert select.select([end], [], [], 60)[0]
+        os.close(end)
 
 
 def _kill(pid: int, how: signal.Signals) -> None:

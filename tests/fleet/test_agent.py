@@ -98,7 +98,7 @@ def test_a_second_agent_of_a_host_waits(hosts):
     append(host.airoxy, 1)
     eventually(lambda: shipped(host.airoxy))
     second.terminate()
-    assert second.wait(20) == 0
+    assert second.wait(60) == 0
 
 
 def test_leaving_gives_everything_and_coming_back_counts_nothing_twice(hosts, cluster, url):
@@ -109,7 +109,7 @@ def test_leaving_gives_everything_and_coming_back_counts_nothing_twice(hosts, cl
     left = b.airoxy.json("fleet", "leave")
     assert unlike(document_of("fleet leave"), left) == set()
     assert left["trouble"] is None
-    assert b.agent.wait(20) == 0
+    assert b.agent.wait(60) == 0
     assert total(cluster, url) == (2, 3, 2, 3)
     append(b.airoxy, 4)
     b.join()
@@ -125,7 +125,7 @@ def test_the_agent_ends_at_once_when_it_is_told_to_and_has_given_everything(host
     eventually(lambda: shipped(host.airoxy))
     append(host.airoxy, 2)
     host.agent.terminate()
-    assert host.agent.wait(20) == 0
+    assert host.agent.wait(60) == 0
     assert total(cluster, url) == (2, 3, 2, 3)
 
 

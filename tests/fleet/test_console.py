@@ -53,4 +53,4 @@ def test_a_key_made_in_the_console_is_in_the_fleet_and_without_postgresql_it_is_
         assert names(a) == ["shared"]
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)

@@ -354,4 +354,4 @@ def test_the_api_has_the_status_of_the_fleet_for_viewers(hosts, cluster):
             cluster.start()
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)

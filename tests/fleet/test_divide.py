@@ -74,7 +74,7 @@ def test_six_hundred_requests_at_once_pass_a_limit_by_no_more_than_one_for_each_
 
 def test_one_host_alone_can_spend_nearly_all_of_a_limit(hosts, upstream):
     (a, b, _), key = fleet_of(hosts, upstream, 3, "--spend-per-day", "0.5")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while spent(a) < 0.95 * 0.5 * DOLLAR:
         assert time.monotonic() < deadline, (spent(a), shares_here(a), shares_here(b))
         answer = ask(a, key)

@@ -67,7 +67,7 @@ def serve(airoxy: Airoxy) -> str:
 
 def said(airoxy: Airoxy, words: str) -> str:
     """What stands in the journal, once `words` do."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while words not in airoxy.errors:
         assert time.monotonic() < deadline, airoxy.errors
         time.sleep(0.02)
