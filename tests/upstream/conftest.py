@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from tests.upstream.certificates import Authority
+from tests.upstream.peer import until
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -29,10 +30,8 @@ def run(request: pytest.FixtureRequest) -> Run:
             loop.set_exception_handler(lambda _, context: complaints.append(context))
             async with asyncio.timeout(60):
                 result = await scenario
-            for _ in range(100):  # a task that was cancelled, or that accepts, ends by itself
-                if len(asyncio.all_tasks()) > 1:
-                    await asyncio.sleep(0)
-            assert asyncio.all_tasks() == {asyncio.current_task()}
+            # A task that was cancelled, or that accepts, ends by itself.
+            await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
             return result
 
         with asyncio.Runner(loop_factory=request.param) as runner:

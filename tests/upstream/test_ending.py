@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -166,7 +167,8 @@ def test_closing_the_client_ends_what_is_under_way(run: Run) -> None:
 )
 def test_a_silent_upstream_times_out(run: Run, opening: bytes) -> None:
     async def script(peer: Peer) -> None:
-        await peer.answer(opening)
+        with contextlib.suppress(ConnectionError):  # on a busy machine it is too late already
+            await peer.answer(opening)
         await peer.gone()
 
     async def scenario() -> None:
@@ -189,7 +191,7 @@ def test_silence_on_a_reused_connection_is_no_reason_to_repeat(run: Run) -> None
 
     async def scenario() -> None:
         async with Peers(script) as peers:
-            upstream = client(peers.url, read_timeout=0.05)
+            upstream = client(peers.url, read_timeout=1.0)  # in which the first one is answered
             await fetch(upstream)
             with pytest.raises(UpstreamTimeout):
                 await fetch(upstream)

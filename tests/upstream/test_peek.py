@@ -50,6 +50,7 @@ def test_a_body_that_stalls_is_waited_for_no_longer_than_said(run: Run) -> None:
     async def scenario() -> None:
         async with Peers(script) as peers:
             upstream, exchange = await begin(peers)
+            assert await exchange.peek(5, 20.0) == b"hello"
             assert await exchange.peek(10, 0.05) == b"hello"
             stalled.set()
             assert await exchange.peek(10, 20.0) == b"helloworld"

@@ -137,9 +137,10 @@ def test_old_idle_connections_are_closed(run: Run) -> None:
         async with Peers(replies(HELLO)) as peers:
             upstream = client(peers.url, idle_age=0.02)
             host = [(b"host", upstream.host)]
-            for exchange in [await upstream.send(b"GET", b"/", host) for _ in range(3)]:
-                await exchange.read()
+            exchanges = [await upstream.send(b"GET", b"/", host) for _ in range(3)]
             assert upstream.open_connections == 3
+            for exchange in exchanges:
+                await exchange.read()
             await until(lambda: upstream.open_connections == 0)
             await fetch(upstream)
             assert peers.accepted == 4
