@@ -22,9 +22,11 @@ NOBODY = 0
 
 
 class Turns:
-    """Belongs to one event loop. `shared` is whether several keys are active."""
+    """Belongs to one event loop. `shared` is whether several keys are active: requests of another
+    key are remembered for so many `seconds`."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = _SHARED) -> None:
+        self._seconds = seconds
         self.shared = False
         self._last_key = NOBODY
         self._shared_until = 0.0
@@ -36,7 +38,7 @@ class Turns:
         """Whether this request of the key has to `wait` before it begins."""
         if key_id != self._last_key:
             self._last_key = key_id
-            self._shared_until = now + _SHARED
+            self._shared_until = now + self._seconds
         self.shared = now < self._shared_until
         return self.shared
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from airoxy.server.turns import AT_ONCE, Turns, TurnsOfKey
 
 FLOODING, OTHER = 1, 2
+#: So long keys share the turns where a test is not about how long they do.
+AN_HOUR = 3600.0
 
 
 def test_a_key_that_is_alone_never_waits():
@@ -79,7 +81,7 @@ def in_turns(work: Callable[[Turns, list[str]], None], turns: int) -> list[list[
     """What has happened in each of so many turns of a loop."""
 
     async def run() -> list[list[str]]:
-        shared, done, told = Turns(), list[str](), list[list[str]]()
+        shared, done, told = Turns(AN_HOUR), list[str](), list[list[str]]()
         shared.are_shared(FLOODING, time.time())
         shared.are_shared(OTHER, time.time())
         work(shared, done)
