@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import time
 
 import pytest
 
+from airoxy.server.proxy.proxy import SNAPSHOT_TTL
 from airoxy.store.schema import open_database, run
 from tests.conftest import NOON
 from tests.program import Airoxy, Answer
@@ -147,3 +149,4 @@ def expire(airoxy: Airoxy, when: int) -> None:
     """As if time had passed: the command lets nobody set a date that is past."""
     with contextlib.closing(open_database(airoxy.database)) as db:
         run(db, "UPDATE api_keys SET expires_at = ? WHERE id = 1", (when,))
+    time.sleep(SNAPSHOT_TTL)

@@ -48,6 +48,7 @@ def test_a_budget_is_of_the_days_of_the_zone(install, name, abbreviation):
     told, wait = refused(ask(airoxy, key), "billing_error")
     assert f"00:00 {abbreviation}" in told
     assert abs(next_day(time.time(), zone) - time.time() - wait) < 30
+    airoxy.wait_logs(2)
     (row,) = airoxy.json("stats", "--by", "day")
     assert row["day"] == datetime.now(zone).date().isoformat()
     shown = airoxy.json("api-key", "show", "1")
