@@ -224,11 +224,13 @@ def test_a_client_that_leaves_a_stalled_upload_is_noticed(site: Site) -> None:
     airoxy, key, upstream = site
     hold = upstream.script(path="/v1/files", early=True).hold()
     with Client(airoxy) as client:
+        body = b"." * 200_000_000
+        whole = request(key, body, path="/v1/files")
+        client.send(whole[: -len(body)] + body[:100_000])
+        hold.wait_arrived()
         client.socket.settimeout(1)
-        whole = request(key, b"." * 200_000_000, path="/v1/files")
         with pytest.raises(TimeoutError):
-            client.socket.sendall(whole)
-    hold.wait_arrived()
+            client.socket.sendall(body[100_000:])
     deadline = time.monotonic() + 20
     while not any(row["ending"] == "client_left" for row in airoxy.json("logs", "--limit", "3")):
         assert time.monotonic() < deadline
