@@ -147,7 +147,10 @@ def test_a_full_memory_loses_names_and_no_number(
     assert sum(counts.sums["input_tokens"] for counts in told(metric_counters).values()) == 200
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=200,
+)
 @given(model=st.none() | st.text(max_size=80), status=st.integers(0, 999))
 def test_whatever_a_model_is_called_it_is_counted_once(
     metric_counters: MetricCounters, model: str | None, status: int

@@ -67,7 +67,7 @@ def test_what_cools_a_token_is_one_line_with_its_request_and_holds_in_all_worker
     assert upstream.tokens.count(ONE) == 1
     cooling = wait_cooling(airoxy, "one")
     assert (cooling["group"], cooling["model_class"]) == (group, model_class)
-    assert seconds - 10 < unix(cooling["until"]) - time.time() <= seconds
+    assert seconds / 2 < unix(cooling["until"]) - time.time() <= seconds
     line = wait_journal(airoxy, "Token 1 (one) cools down for ")
     assert re.search(r" \[req_\d{24}\]$", line)
 
@@ -203,6 +203,9 @@ def test_a_limit_of_one_endpoint_group_leaves_the_others_alone(install, upstream
     assert "rate limited for count_tokens claude-opus-5-5;" in refused.json()["error"]["message"]
     refused = airoxy.request("POST", "/v1/files", {}, key=key)
     assert "rate limited for files;" in refused.json()["error"]["message"]
+    deadline = time.monotonic() + 60
+    while len(listed(airoxy)["one"]["coolings"]) < 2:
+        assert time.monotonic() < deadline
     table = airoxy.cli("token", "list")
     assert "cooling count_tokens claude-opus-5-5 " in table
     assert "cooling files " in table

@@ -33,12 +33,12 @@ def wait_until(airoxy: Airoxy, name: str, check) -> dict:
 
 def test_a_429_with_retry_after_cools_the_token_for_that_class_only(pool, upstream, stream):
     airoxy, key = pool
-    upstream.script(token=ONE).limit(retry_after=30)
+    upstream.script(token=ONE).limit(retry_after=300)
     assert ask(airoxy, key, stream=stream).status == 200
     assert upstream.tokens == [ONE, TWO]
     cooling = wait_until(airoxy, "one", lambda row: row["coolings"])["coolings"][0]
     assert cooling["model_class"] == "claude-opus-5-5"
-    assert 25 < unix(cooling["until"]) - time.time() <= 30
+    assert 200 < unix(cooling["until"]) - time.time() <= 300
     for _ in range(4):
         ask(airoxy, key)
     assert ONE not in upstream.tokens[2:]
@@ -48,7 +48,7 @@ def test_a_429_with_retry_after_cools_the_token_for_that_class_only(pool, upstre
 
 def test_models_of_one_class_share_a_cooling(pool, upstream):
     airoxy, key = pool
-    upstream.script(token=ONE).limit(retry_after=30)
+    upstream.script(token=ONE).limit(retry_after=300)
     ask(airoxy, key, model="claude-opus-4-8")
     for _ in range(3):
         ask(airoxy, key, model="claude-opus-4-1")
@@ -156,14 +156,14 @@ def test_no_more_tokens_are_tried_than_max_attempts(install, upstream):
 
 def test_when_every_token_is_cooling_nothing_is_sent_and_retry_after_says_when(pool, upstream):
     airoxy, key = pool
-    for secret, wait in ((ONE, 300), (TWO, 60), (THREE, 200)):
+    for secret, wait in ((ONE, 600), (TWO, 300), (THREE, 500)):
         upstream.script(token=secret).limit(retry_after=wait)
     assert ask(airoxy, key).status == 429
     assert len(upstream.tokens) == 3
     answer = ask(airoxy, key)
     assert answer.status == 429
     assert answer.json()["error"]["type"] == "rate_limit_error"
-    assert 50 < int(answer.headers["retry-after"]) <= 60
+    assert 200 < int(answer.headers["retry-after"]) <= 300
     assert len(upstream.tokens) == 3
     assert ask(airoxy, key, model="claude-haiku-4-5").status == 200
 
