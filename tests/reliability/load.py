@@ -109,7 +109,7 @@ def worker(airoxy: Watched) -> int:
     return int(airoxy.request("GET", "/health").json()["pid"])
 
 
-def wait(holds: Callable[[], object], seconds: float = 20) -> None:
+def wait(holds: Callable[[], object], seconds: float = 60) -> None:
     """For what no event tells of."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -79,6 +79,11 @@ def refused(answer: Answer, kind: str) -> tuple[str, int]:
     return told["error"]["message"], int(answer.headers["retry-after"])
 
 
+def is_left_of_a_minute(seconds: int, begun: float) -> bool:
+    """Whether a minute that began at `begun` (Unix time) or later ends in so many seconds."""
+    return int(begun) + 60 - time.time() <= seconds <= 60
+
+
 @contextlib.contextmanager
 def waiting(airoxy: Airoxy, key: str, number: int, held: Any, **fields: Any) -> Iterator[Any]:
     """So many requests that wait for Anthropic meanwhile; the futures of their answers."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 
 from tests.server.limits.asking import (
     BURST,
@@ -11,6 +12,7 @@ from tests.server.limits.asking import (
     ask,
     burst,
     count,
+    is_left_of_a_minute,
     limited,
     refused,
     set_,
@@ -20,12 +22,13 @@ from tests.server.limits.asking import (
 
 def test_a_burst_gets_as_many_requests_as_the_minute_has(airoxy, upstream):
     key = limited(airoxy, "--requests-per-minute", "5")
+    begun = time.time()
     answers = burst(airoxy, key)
     assert (count(answers, 200), count(answers, 429)) == (5, BURST - 5)
     assert len(upstream.messages) == 5
     told, wait = refused(ask(airoxy, key), "rate_limit_error")
     assert "limit of 5 requests per minute" in told
-    assert 20 < wait <= 60
+    assert is_left_of_a_minute(wait, begun)
 
 
 def test_requests_that_cost_nothing_count_as_requests_too(airoxy):
@@ -49,6 +52,7 @@ def test_a_refusal_is_in_the_log_and_does_not_count(airoxy):
 
 def test_tokens_are_held_while_a_request_runs_and_counted_when_it_ends(airoxy, held):
     key = limited(airoxy, "--tokens-per-minute", "100")
+    begun = time.time()
     with waiting(airoxy, key, 1, held, max_tokens=200):
         told, wait = refused(ask(airoxy, key), "rate_limit_error")
         assert "100 tokens per minute" in told
@@ -57,7 +61,7 @@ def test_tokens_are_held_while_a_request_runs_and_counted_when_it_ends(airoxy, h
     # 37 were used; in the third are as many as there may be, and one request more.
     assert [ask(airoxy, key).status for _ in range(3)] == [200, 200, 429]
     told, wait = refused(ask(airoxy, key), "rate_limit_error")
-    assert 20 < wait <= 60
+    assert is_left_of_a_minute(wait, begun)
 
 
 def test_only_so_many_run_at_once(airoxy, held, upstream):
