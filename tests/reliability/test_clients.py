@@ -193,7 +193,8 @@ def test_who_never_reads_stops_the_upstream(airoxy, key, upstream: FakeAnthropic
     clients = [Client(airoxy, buffer=8192).send(request(key, STREAM)) for _ in range(5)]
     upstream.wait_for(5)
     sent = wait_still(lambda: sum(seen.sent for seen in upstream.requests))
-    assert sent < 5 * (24 << 20)  # the kernel's buffers on both sides, up to 10 MB each
+    # What the kernel takes on both sides (36 MB each by its defaults), and far from the whole.
+    assert sent < 5 * (128 << 20)
     more = airoxy.peak() - peak
     figure(f"never reads: {sent / 5e6:.1f} MB sent to each, {more / 5e6:.1f} MB held for each")
     assert more < 5 * (2 << 20) + (8 << 20)

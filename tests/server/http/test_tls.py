@@ -120,7 +120,8 @@ def test_who_does_not_read_stops_the_upstream_and_is_seen_to_leave(
     client = secured.connect()
     client.sendall(request(secured.key(), STREAM))
     (seen,) = upstream.wait_for(1)
-    assert wait_still(lambda: seen.sent) < 24 << 20  # the kernel's buffers on both sides
+    # What the kernel takes on both sides (36 MB each by its defaults), and far from the whole.
+    assert wait_still(lambda: seen.sent) < 128 << 20
     client.close()
     upstream.wait_gone(seen)
 

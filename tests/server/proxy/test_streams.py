@@ -143,7 +143,7 @@ def test_leaving_after_the_last_event_is_a_complete_request(client, airoxy, upst
     pace.wait_arrived()
     while b"message_stop" not in stream.seen:
         pace.release()
-        stream.read_until(b"event: ", stream.seen.count(b"event: ") + 1)
+        stream.read_until(b"\n\n", stream.seen.count(b"\n\n") + 1)
     stream.leave()
     assert only_row(airoxy)["ending"] == "complete"
 
