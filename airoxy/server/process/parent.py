@@ -80,7 +80,7 @@ class Parent:
                     self._started = True
                     self._fail(failure)
                 self._step(b"")
-                while not (self._stopping and not self._workers.workers):
+                while not self._stopping or self._workers.workers or self._dry_run_child:
                     self._step(self._wait())
         finally:
             binding.close(self._state.listeners)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
+
 from airoxy.server.process.memory import LAYOUT
 from airoxy.server.process.parent import Parent
 from airoxy.server.process.reload import ParentState
@@ -30,3 +32,28 @@ def test_who_goes_on_after_a_failed_takeover_is_not_ready_before_it_hears_signal
     parent = Parent(state, lambda *_: 0, manager, None)
     assert parent.run(failure="the configuration is broken") == 0
     assert manager.heard == [True]
+
+
+class Hasty(Manager):
+    """One that stops the service as soon as that has begun to reload."""
+
+    def ready(self) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    def reloading(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_stop_in_a_reload_leaves_no_dry_run_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    def dry_run() -> int:
+        begun.append(os.posix_spawn("/bin/sleep", ["sleep", "600"], {}))
+        return begun[0]
+
+    monkeypatch.setattr("airoxy.server.process.reload.dry_run", dry_run)
+    state = ParentState([], None, SharedMemory(LAYOUT), 0)
+    assert Parent(state, lambda *_: 0, Hasty(), None).run() == 0
+    assert len(begun) == 1
+    with pytest.raises(ChildProcessError):
+        os.waitpid(begun[0], os.WNOHANG)
