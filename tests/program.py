@@ -125,14 +125,15 @@ class Airoxy:
             time.sleep(0.02)
         raise AssertionError(f"airoxy does not answer:\n{self.errors}")
 
-    def stop(self) -> None:
-        """Stop the server as systemd does, and check what it leaves."""
+    def stop(self, patience: float = 60) -> None:
+        """Stop the server as systemd does, and check what it leaves; it may take `patience`
+        seconds."""
         if self.process is None:
             return
         process, self.process = self.process, None
         process.send_signal(signal.SIGTERM)
         try:
-            status = process.wait(60)
+            status = process.wait(patience)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -149,17 +150,21 @@ class Airoxy:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-            self.process = None
-            self._wait_unbound()
+            group, self.process = self.process.pid, None
+            self._wait_unbound(group)
 
-    def _wait_unbound(self) -> None:
+    def _wait_unbound(self, group: int) -> None:
         """Until its workers, which end a moment later, have left the port; whose sockets somebody
         else has keeps it."""
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             with socket.socket() as probe, contextlib.suppress(OSError):
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(("127.0.0.1", self.port))
+                return
+            try:
+                os.killpg(group, 0)
+            except ProcessLookupError:
                 return
             time.sleep(0.005)
 
