@@ -21,8 +21,9 @@ LAYERS = (
 )  # fmt: skip
 #: The same inside server/.
 ROOMS = (
-    "__init__", "shared_memory", "pauses", "turns", "unwritten", "body_budget", "admission", "http",
-    "writer", "limits", "pool", "metrics", "proxy", "endpoints", "app", "process",
+    "__init__", "shared_memory", "pauses", "turns", "unwritten", "body_budget", "collected",
+    "admission", "http", "writer", "limits", "pool", "metrics", "proxy", "endpoints", "app",
+    "process",
 )  # fmt: skip
 #: What `core` may import from the standard library, none of which does I/O or reads a clock.
 PURE = (

@@ -15,6 +15,7 @@ from airoxy.core.request.paths import STREAM_ABOVE, is_upload
 from airoxy.errors import TooLarge
 from airoxy.server.admission import Newcomer
 from airoxy.server.body_budget import UNCOUNTED, BodyBudget
+from airoxy.server.collected import Collected
 from airoxy.server.http.flow import Flow
 from airoxy.server.http.head import RequestHead
 from airoxy.server.http.runner import Runner
@@ -78,7 +79,7 @@ class Request:
         #: The client may be waiting to hear that its body is welcome.
         self._expects = head.expects
         self._pieces: list[bytes] = []
-        self._collected: bytearray | None = None
+        self._collected: Collected | None = None
         self._size = 0
         self._high_water = HIGH_WATER
         #: Above this many bytes there is something to do before all are there.
@@ -216,7 +217,7 @@ class Request:
         if self._collected is None:
             self._pieces.append(piece)
         else:
-            self._collected += piece
+            self._collected.add(piece)
         if self._size > self._high_water and self._waiter is None:
             self._inlet.flow.pause_reading(self.stall)
         if self._size > self._enough:
@@ -254,7 +255,9 @@ class Request:
         if self.left:
             raise ClientLeft
         if self._size > _SMALL and self._collected is None:
-            self._collected = bytearray(b"").join(self._pieces)
+            self._collected = Collected(self.length or 2 * self._size)
+            for piece in self._pieces:
+                self._collected.add(piece)
             self._pieces.clear()
 
     def _taken_pieces(self) -> Iterator[bytes]:
@@ -282,7 +285,7 @@ class Request:
         self._high_water = HIGH_WATER
         if self._collected is not None:
             collected, self._collected = self._collected, None
-            return collected
+            return collected.take()
         pieces = self._pieces
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()

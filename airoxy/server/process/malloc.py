@@ -8,11 +8,11 @@ from contextlib import suppress
 
 # From malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-#: What is larger has pages of its own: as it grows they are moved, and not its bytes (which takes
-#: milliseconds for 10 MB, within one turn of the loop); freed it goes back to the system (bytes).
-_LARGEST = 1 << 20
-#: So much may lie idle (bytes).
-_MOST_IDLE = 64 << 20
+#: What is larger goes back to the system when it is freed: the most that glibc allows (bytes).
+_LARGEST = 32 << 20
+#: So much may lie idle, and so much until `FreedMemory` looks: giving it back takes some ten
+#: milliseconds, which is not to happen whenever a body is freed (bytes).
+_MOST_IDLE, _MOST_FOR_A_WHILE = 64 << 20, 1 << 30
 #: Seconds between two looks at it: what a loaded server gives back in that time costs it nothing.
 _TRIM_INTERVAL = 10.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -22,15 +22,15 @@ def keep_freed_memory() -> None:
     """From now on it is kept for the next body.
 
     Where some hundred kilobytes are given back after each request, the kernel has to find and
-    clear as much for the next one: a tenth of the time that a body of 100 kB takes. Left to itself
-    glibc comes to keep much larger ones, too, once it has seen a body of 30 MB.
+    clear as much for the next one: a tenth of the time that a body of 100 kB takes. glibc comes to
+    keep as much by itself once it has seen a body of 30 MB.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return  # another C library, with ways of its own
     mallopt(_MMAP_THRESHOLD, _LARGEST)
-    mallopt(_TRIM_THRESHOLD, _MOST_IDLE)
+    mallopt(_TRIM_THRESHOLD, _MOST_FOR_A_WHILE)
 
 
 class FreedMemory:

@@ -35,32 +35,6 @@ def test_bodies_do_not_ask_the_kernel_for_memory_again_and_again():
     assert faults("kept") < 1000 < faults("given back")
 
 
-_LARGE_BODIES = """
-import ctypes, mmap
-from airoxy.server.process import malloc
-malloc.keep_freed_memory()
-before = malloc._resident()
-piece = bytes(256 * 1024)
-bodies = [bytearray().join([piece] * 5) for _ in range(8)]  # as they are collected
-for _ in range(36):
-    for body in bodies:
-        body += piece
-        # glibc has a block of its own begin so many bytes behind the beginning of a page.
-        address = ctypes.addressof(ctypes.c_char.from_buffer(body))
-        assert address % mmap.PAGESIZE == 2 * ctypes.sizeof(ctypes.c_size_t), len(body)
-del body
-bodies.clear()
-print(malloc._resident() - before)
-"""
-
-
-def test_large_bodies_grow_in_pages_of_their_own_which_are_given_back():
-    done = subprocess.run(
-        [PYTHON, "-c", _LARGE_BODIES], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert int(done.stdout) < 20 << 20
-
-
 _BURST = """
 import ctypes, sys
 from airoxy.server.process import malloc
@@ -88,3 +62,20 @@ def test_what_a_burst_has_left_goes_back_to_the_kernel():
         [PYTHON, "-c", _BURST], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert int(done.stdout) > 100 << 20
+
+
+_FREED_AT_ONCE = """
+from airoxy.server.process import malloc
+malloc.keep_freed_memory()
+bodies = [bytearray(10_000_000) for _ in range(12)]
+before = malloc._resident()
+bodies.clear()
+print(before - malloc._resident())
+"""
+
+
+def test_a_body_that_is_freed_gives_nothing_back_in_that_turn_of_the_loop():
+    done = subprocess.run(
+        [PYTHON, "-c", _FREED_AT_ONCE], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 1 << 20
