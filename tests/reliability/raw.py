@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from tests.program import Airoxy
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 HELLO = b'{"model":"claude-opus-5-5","max_tokens":9,"messages":[]}'
 STREAM = HELLO.replace(b'"messages"', b'"stream":true,"messages"')
 

@@ -27,7 +27,7 @@ def airoxy(install: Any, monkeypatch: pytest.MonkeyPatch) -> Airoxy:
 
 
 def wait_line(airoxy: Airoxy, pattern: str) -> str:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (found := re.search(f"^.*{pattern}.*$", airoxy.errors, re.MULTILINE)):
         assert time.monotonic() < deadline, airoxy.errors
     return found[0]

@@ -150,7 +150,7 @@ def test_what_looks_like_a_circle_of_processes_is_waited_out():
         with FileLock(fd, 0):
             thread = threading.Thread(target=take)
             thread.start()
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while not _waits_for_a_lock(os.getpid()):
                 assert time.monotonic() < deadline
                 time.sleep(0.01)

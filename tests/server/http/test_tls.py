@@ -199,7 +199,7 @@ def test_a_handshake_that_is_under_way_is_finished_by_a_worker_that_leaves(
     old = service.worker()
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     talk = authority.trusting().wrap_bio(incoming, outgoing, server_hostname="localhost")
-    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as client:
         with pytest.raises(ssl.SSLWantReadError):
             talk.do_handshake()
         client.sendall(outgoing.read())

@@ -44,7 +44,7 @@ def total(airoxy: Airoxy, name: str, *labels: str) -> float:
 
 def wait_total(airoxy: Airoxy, count: float, name: str, *labels: str) -> None:
     """Until it is so; counting goes on behind the answers."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (found := total(airoxy, name, *labels)) != count:
         assert time.monotonic() < deadline, (name, labels, found)
         time.sleep(0.02)
@@ -218,7 +218,7 @@ def test_it_tells_cooldowns_of_every_endpoint_group(
     assert ask(airoxy, key).status == 200
     labels = 'endpoint_group="count_tokens",model_class="claude-opus-5-5",token="one"'
     until = "airoxy_token_cooldown_until_timestamp_seconds"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (until, labels) not in (samples := metrics(airoxy)):
         assert time.monotonic() < deadline
     assert 200 < samples[until, labels] - time.time() <= 300

@@ -31,7 +31,7 @@ def pool(request: pytest.FixtureRequest, install: Any) -> tuple[Airoxy, str]:
 
 def wait_journal(airoxy: Airoxy, words: str) -> str:
     """The line with these words, once it is there."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not (lines := [line for line in airoxy.errors.splitlines() if words in line]):
         assert time.monotonic() < deadline, airoxy.errors
     assert len(lines) == 1, lines
@@ -39,7 +39,7 @@ def wait_journal(airoxy: Airoxy, words: str) -> str:
 
 
 def wait_cooling(airoxy: Airoxy, name: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not (coolings := listed(airoxy)[name]["coolings"]):
         assert time.monotonic() < deadline
     return coolings[0]

@@ -25,7 +25,7 @@ def stream(request: pytest.FixtureRequest) -> bool:
 
 def wait_until(airoxy: Airoxy, name: str, check) -> dict:
     """The token's row, once the writer has brought what `check` looks for."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not check(row := listed(airoxy)[name]):
         assert time.monotonic() < deadline, row
     return row

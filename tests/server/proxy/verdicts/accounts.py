@@ -130,7 +130,7 @@ class Accounts:
         self, name: str, now: float, holds: Callable[[dict[str, Any]], Any]
     ) -> dict[str, Any]:
         """The token's state, once the writer has brought it."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not holds(state := self._states(now)[name]):
             assert time.monotonic() < deadline, state
             time.sleep(0.01)
