@@ -49,7 +49,9 @@ _ENVIRONMENT = {
 TOOLS = ("mmdebstrap", "systemd-nspawn", "setpriv", "unshare", "nsenter", "apt-get")
 #: What runs under it ends with its test, however that ended.
 _UNDER_US = ("setpriv", "--pdeathsig=KILL")
-BOOT_TIMEOUT = 60
+#: Seconds. Long, for a slow computer on which other machines boot and build as well.
+BOOT_TIMEOUT = 180
+SCRIPT_TIMEOUT = 1800
 
 _numbers = itertools.count(1)
 
@@ -62,7 +64,7 @@ class Machine:
     """`layers` are directories, the topmost first. What is written goes to memory, or to `keep`."""
 
     def __init__(self, *layers: Path, keep: Path | None = None) -> None:
-        self.name = f"airoxy-test-{os.getpid()}-{next(_numbers)}"
+        self.name = f"airoxy-test-{os.getpid()}-{_began(os.getpid())}-{next(_numbers)}"
         self._layers, self._keep = layers, keep
         self._run = images.CACHE / "run" / self.name
         self._nspawn: subprocess.Popen[bytes] | None = None
@@ -135,12 +137,11 @@ class Machine:
         """The machine's file system, as seen from here."""
         return Path(f"/proc/{self.leader}/root")
 
-    def run(self, script: str, *, check: bool = True, user: str = "root", timeout: float = 120,
-            stdin: str = "") -> str:  # fmt: skip
+    def run(self, script: str, *, check: bool = True, user: str = "root", stdin: str = "") -> str:
         """What a shell script says, both channels together. Raises Failed with all it said."""
         done = subprocess.run(
             [*self._enter(user), "sh", "-c", script], check=False, input=stdin, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SCRIPT_TIMEOUT,
         )  # fmt: skip
         if check and done.returncode:
             raise Failed(f"{script!r} ended with {done.returncode}:\n{done.stdout}")
@@ -225,9 +226,19 @@ def sweep() -> None:
     """Remove what tests that were killed could not."""
     with images.locked("sweep"):
         for run in (images.CACHE / "run").glob("airoxy-test-*"):
-            if not Path(f"/proc/{run.name.split('-')[2]}").exists():
+            pid, began = run.name.split("-")[2:4]
+            if _began(int(pid)) != began:
                 _kill(run.name)
                 _remove(run.name)
+
+
+def _began(pid: int) -> str:
+    """When a process was started, in ticks since the boot, so that none is taken for one that had
+    its number before; empty where there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
 
 
 def _kill(name: str) -> None:

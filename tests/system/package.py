@@ -82,7 +82,7 @@ def build(variant: Variant = Variant(), release: str = "trixie") -> Path:
 def _build(variant: Variant, release: str, place: Path) -> None:
     with Machine(images.image(release, "build")) as machine:
         machine.put("/source.tar", git("archive", variant.of or commit()))
-        machine.run(_BUILD.format(edit=variant.script), timeout=600)
+        machine.run(_BUILD.format(edit=variant.script))
         made = place.with_name(f".{place.name}")
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(parents=True)

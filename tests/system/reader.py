@@ -42,7 +42,7 @@ class Reader:
         if edit:  # the comment is the line that is to be in the file
             setting, file = edit[2].partition(":")[0], edit[1]
             command = f"sed -i '/^{setting}:/d' {file}; echo {shlex.quote(edit[2])} >> {file}"
-        return self._machine.run(command, timeout=300, stdin=stdin)
+        return self._machine.run(command, stdin=stdin)
 
     def has_met_all(self) -> bool:
         """Whether each of the names was there to be replaced."""

@@ -15,7 +15,7 @@ TOKEN = "sk-ant-api-test-one"
 CONFIG = "upstream: {url: 'http://127.0.0.1:4000'}\n"
 #: What the programs in `inside` need.
 TESTS = ("__init__.py", "fake_anthropic", "system/__init__.py", "system/inside")
-PATIENCE = 20
+PATIENCE = 60
 
 
 class Site:
@@ -107,7 +107,7 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
-        said, _ = self._program.communicate(timeout=120)
+        said, _ = self._program.communicate(timeout=600)
         self.report = json.loads(said)
 
     def hitch_ms(self) -> float:

@@ -19,7 +19,8 @@ def test_who_looks_starts_the_console_and_can_do_everything_there(site):
     assert link, told
     assert machine.run("systemctl is-active airoxy-console.service", check=False) == "inactive\n"
     assert "Log in" in curl(f"{ORIGIN}/login")
-    assert machine.run("systemctl is-active airoxy-console.service") == "active\n"
+    state = "systemctl is-active airoxy-console.service"
+    until(lambda: machine.run(state, check=False) == "active\n")
     assert curl(f"-o /dev/null -w '%{{http_code}}' -X POST {ORIGIN}{link[1]}") == "303"
 
     page = curl(f"{ORIGIN}/")
@@ -36,8 +37,8 @@ def test_who_looks_starts_the_console_and_can_do_everything_there(site):
     assert curl(f"-o /dev/null -w '%{{http_code}}' {form} {ORIGIN}/tokens") == "303"
     assert "two" in machine.run("airoxy token list")
     assert "maria (console)" in machine.run("airoxy audit")
-    assert "phone" in curl(f"{ORIGIN}/log")
-    assert "It does not answer" not in curl(f"{ORIGIN}/health")
+    until(lambda: "phone" in curl(f"{ORIGIN}/log"))
+    until(lambda: "It does not answer" not in curl(f"{ORIGIN}/health"))
 
     socket = "--unix-socket /run/airoxy/console.sock http://localhost/login"
     assert "Log in" in machine.run(f"curl -sS {socket}")

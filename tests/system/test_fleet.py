@@ -39,7 +39,7 @@ def told(machine, command):
 def test_a_host_joins_ships_goes_on_without_postgresql_and_leaves(site, release):
     machine = site.machine
     machine.online()
-    machine.run("apt-get install --yes postgresql python3-psycopg2", timeout=600)
+    machine.run("apt-get install --yes postgresql python3-psycopg2")
     assert POSTGRESQL[release] in machine.run("ls /usr/lib/postgresql").split()
     machine.run(ROLE)
     # By the certificate that Debian makes for the name of the machine.
@@ -59,15 +59,15 @@ def test_a_host_joins_ships_goes_on_without_postgresql_and_leaves(site, release)
     assert site.ask() == 200
     before = len(told(machine, "logs"))
     until(lambda: rows(machine) >= before)
-    assert {row["host"] for row in told(machine, "logs")} == {"a"}
+    until(lambda: {row["host"] for row in told(machine, "logs")} == {"a"})
     uses = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'airoxy'"
     assert set(machine.run(f'runuser -u postgres -- psql -qAt -c "{uses}"').split()) == {"t"}
 
     machine.run("systemctl stop postgresql")
     assert site.ask() == 200
     until(lambda: told(machine, "fleet status")["here"]["trouble"])
-    health = json.loads(machine.run("curl -sf http://127.0.0.1:3800/health"))
-    assert health["fleet"]["trouble"]
+    health = "curl -sf http://127.0.0.1:3800/health"
+    until(lambda: json.loads(machine.run(health))["fleet"]["trouble"])
     assert "this host only" in machine.run("airoxy logs")
     assert machine.run("systemctl is-active airoxy-fleet").strip() == "active"
     machine.run("systemctl start postgresql")

@@ -38,7 +38,7 @@ def minimal(release, deb):
     with Machine(images.image(release, "minimal")) as machine:
         machine.online()
         machine.put("/root/airoxy.deb", deb)
-        machine.run("cd /root && apt-get install --yes ./airoxy.deb", timeout=600)
+        machine.run("cd /root && apt-get install --yes ./airoxy.deb")
         yield machine
 
 

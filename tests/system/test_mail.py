@@ -17,7 +17,7 @@ DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends pos
 
 def test_the_timers_service_mails_what_is_news_once(computer):
     computer.online()
-    computer.run(POSTFIX, timeout=600)
+    computer.run(POSTFIX)
     computer.run("useradd --create-home ops")
     # Without a way to warn anybody there is nothing to do, and nothing is said.
     computer.run("systemctl start airoxy-notify.service")

@@ -1,6 +1,7 @@
 """The package itself: how it is built, what is in it, and what Debian's own checks say to it."""
 
 import itertools
+import os
 import re
 import subprocess
 
@@ -65,8 +66,10 @@ def workshop(tmp_path_factory):
 
 
 def clone(machine, directory):
-    git = ["git", "-c", "safe.directory=*", "clone", "--quiet", "--bare"]
-    subprocess.run([*git, f"file://{ROOT}", directory / "airoxy.git"], check=True)
+    # Whoever it belongs to. What clone starts is told so by this file only.
+    (directory / "config").write_text("[safe]\ndirectory = *\n")
+    git = ["git", "clone", "--quiet", "--bare", f"file://{ROOT}", directory / "airoxy.git"]
+    subprocess.run(git, check=True, env=os.environ | {"GIT_CONFIG_GLOBAL": directory / "config"})
     move = ["git", "-C", directory / "airoxy.git", "update-ref", "HEAD", package.commit()]
     subprocess.run(move, check=True)
     machine.put("/airoxy.git", directory / "airoxy.git")
@@ -78,11 +81,11 @@ def test_make_deb_builds_from_a_clean_clone_and_lintian_has_nothing_to_say(relea
     with Machine(images.image(release, "build")) as machine:
         machine.online()
         clone(machine, tmp_path)
-        machine.run("git clone --quiet /airoxy.git /src && make -C /src deb", timeout=600)
+        machine.run("git clone --quiet /airoxy.git /src && make -C /src deb")
         assert f"airoxy_{package.version()}_all.deb" in machine.run("ls /src/dist").split()
         assert machine.run("git -C /src status --porcelain") == ""
         if release != "trixie":
-            assert machine.run(f"{STRICT} /src/dist/*.changes", timeout=600) == ""
+            assert machine.run(f"{STRICT} /src/dist/*.changes") == ""
 
 
 def test_the_package_is_reproducible(workshop):
@@ -92,7 +95,6 @@ def test_the_package_is_reproducible(workshop):
         workshop.run(
             f"{conditions}; git clone --quiet /airoxy.git {place} && cd {place}"
             " && $LATER make deb IS_ROOT=",
-            timeout=600,
         )
         sums.add(workshop.run(f"cat {place}/dist/*.deb | sha256sum"))
     assert len(sums) == 1
@@ -107,7 +109,6 @@ def built(workshop):
         f" && git archive --prefix=airoxy-{upstream}/ HEAD ':!debian'"
         f" | xz > ../airoxy_{upstream}.orig.tar.xz && rm -r .git"
         " && DEB_BUILD_OPTIONS=nocheck dpkg-buildpackage -us -uc",
-        timeout=600,
     )
     return workshop, log
 
@@ -121,15 +122,13 @@ def test_the_tests_pass_where_the_package_is_built(built):
     """On Debian 13, and without a network."""
     machine, _ = built
     files = " ".join(SAMPLE)
-    told = machine.run(
-        f"cd /release/airoxy && debian/rules override_dh_auto_test TESTS='{files}'", timeout=1200
-    )
+    told = machine.run(f"cd /release/airoxy && debian/rules override_dh_auto_test TESTS='{files}'")
     assert re.search(r"\d+ passed", told)
 
 
 def test_lintian_has_nothing_to_say(built):
     machine, _ = built
-    assert machine.run(f"{STRICT} /release/*.changes", timeout=600) == ""
+    assert machine.run(f"{STRICT} /release/*.changes") == ""
 
 
 def test_every_override_of_lintian_has_a_reason():
@@ -162,9 +161,7 @@ def test_autopkgtest_passes(release, boot, deb):
     machine.put("/root/airoxy.deb", deb)
     machine.put("/root/src.tar", package.git("archive", "--prefix=src/", package.commit()))
     machine.run("cd /root && tar -xf src.tar && apt-get install --yes ./airoxy.deb")
-    told = machine.run(
-        "cd /root && autopkgtest --no-built-binaries ./airoxy.deb src/ -- null", timeout=300
-    )
+    told = machine.run("cd /root && autopkgtest --no-built-binaries ./airoxy.deb src/ -- null")
     assert re.search(r"(?m)^serve +PASS", told), told
     assert re.search(r"(?m)^commands +PASS", told), told
 
@@ -180,7 +177,7 @@ def test_piuparts_passes(boot, deb):
         "piuparts --distribution=trixie --basetgz=base.tar.gz --no-eatmydata"
         f" --mirror='{images.mirror()} main' --proxy=http://127.0.0.1:{netproxy.PORT}"
     )
-    machine.run(f"cd /root && {words} ./airoxy.deb > log 2>&1 || (cat log; exit 1)", timeout=900)
+    machine.run(f"cd /root && {words} ./airoxy.deb > log 2>&1 || (cat log; exit 1)")
     told = machine.run("cat /root/log")
     assert "PASS: All tests." in told
     assert "airoxy" not in "".join(re.findall(r"WARN.*\n(?:  .*\n)*", told))

@@ -88,7 +88,7 @@ def the_disk_is_full(site: Site, reader: Reader) -> None:
     site.machine.run(DISK)
     site.machine.run(FILL, check=False)
     until(is_noticed)
-    assert "The database cannot be written" in site.journal()
+    until(lambda: "The database cannot be written" in site.journal())
     said = reader.follow("runbooks", "the-disk-is-full")
     assert '"log_rows_waiting"' in said
     until(lambda: waiting() == 0)

@@ -13,7 +13,7 @@ CONFIG = "/etc/airoxy/airoxy.yaml"
 
 def answers(machine, address):
     """Whether airoxy is there; `address` is what stands in a URL."""
-    return "200" in machine.run(f"curl -sI --max-time 5 http://{address}/", check=False)
+    return "200" in machine.run(f"curl -sI --max-time 30 http://{address}/", check=False)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,7 @@ def test_the_socket_follows_host_and_port(computer, how):
 @pytest.mark.parametrize("how", ["airoxy restart", "systemctl daemon-reload"])
 def test_the_timer_follows_the_interval(computer, how):
     computer.put(CONFIG, "token_refresh_interval: 90\n")
+    began = time.time()
     computer.run(how)
     told = computer.run("systemctl show -P TimersCalendar airoxy-refresh-tokens.timer")
     assert "*-*-* 01,04,07,10,13,16,19,22:30:00 UTC" in told
@@ -42,7 +43,7 @@ def test_the_timer_follows_the_interval(computer, how):
     )
     elapses = computer.run("systemctl show -P NextElapseUSecRealtime airoxy-refresh-tokens.timer")
     due = float(computer.run(f"date --date='{elapses.strip()}' +%s"))
-    assert 0 <= due - time.time() <= 90 * 60 + 600
+    assert began <= due <= time.time() + 90 * 60 + 600
 
 
 @pytest.mark.parametrize("mistake", ["port: many", "port: [", "host: -", "port: 99999"])
