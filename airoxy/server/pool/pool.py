@@ -143,11 +143,11 @@ class Pool:
             self._token_limits.end(wanted.runs_with)
             wanted.runs_with = None
 
-    def spent(self, token_id: int | None, nanousd: int) -> None:
-        """A request with this token has cost so much."""
+    def spent(self, token_id: int | None, nanousd: int, came: float) -> None:
+        """A request with this token, which came at this Unix time, has cost so much."""
         token = self.snapshot.tokens.get(token_id or 0)
         if token is not None and token.limits is not None:
-            self._token_limits.add(token.id, nanousd, time.time())
+            self._token_limits.add(token.id, nanousd, time.time(), came)
 
     async def pause(self, wanted: Wanted, seconds: float) -> None:
         """Wait, which the request can do only so often."""

@@ -69,11 +69,17 @@ class TokenLimits:
             today, this_month = max(today, known_today), max(this_month, known_this_month)
             self._set(token_id, day_of(now, self._zone), today, this_month)
 
-    def add(self, token_id: int, nanousd: int, now: float) -> None:
-        """So much more has been spent."""
+    def add(self, token_id: int, nanousd: int, now: float, came: float) -> None:
+        """A request has cost so much more. As in the sums it counts on the day on which it came,
+        which may be over."""
         with self._lock:
             today, this_month = self.spent(token_id, now)
-            self._set(token_id, day_of(now, self._zone), today + nanousd, this_month + nanousd)
+            day, of = day_of(now, self._zone), day_of(came, self._zone)
+            if of >= day:
+                today += nanousd
+            if _month(of) >= _month(day):
+                this_month += nanousd
+            self._set(token_id, day, today, this_month)
 
     def is_busy(self, token: Token) -> bool:
         """Whether as many requests run as may."""

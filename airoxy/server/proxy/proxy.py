@@ -307,7 +307,7 @@ class Proxy:
         else:
             row = reservation.count(partial(request_log.row, self.limiter.prices))
             written = partial(reservation.written, row, asyncio.get_running_loop())
-        self.pool.spent(row.token_id, row.cost_nanousd)
+        self.pool.spent(row.token_id, row.cost_nanousd, request_log.now)
         if request_log.container_id and row.token_id:
             affinity.note_id(
                 request_log.container_id, row.token_id, row.api_key_id, self.pool.writer

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 
+from airoxy.server.limits.counters import REGION as COUNTERS
+from airoxy.server.limits.counters import LimitCounters
+from airoxy.server.pool.token_limits import REGION, TokenLimits
+from airoxy.server.shared_memory import SharedMemory
 from tests.fake_anthropic import FakeAnthropic
 from tests.program import Airoxy
 from tests.server.pool.pooled import ONE, TWO, ask, listed
@@ -92,3 +98,28 @@ def test_a_request_that_fails_gives_its_place_back(install, upstream):
     upstream.script(token=ONE).hang_up()
     assert ask(airoxy, key).status in (200, 502)
     assert ask(airoxy, key).status == 200
+
+
+@pytest.mark.parametrize(
+    ("midnight", "spent_before", "of_the_new_day"),
+    [
+        ("2026-11-24", (5 + 3, 7 + 3), (2, 7 + 3 + 3 + 2)),  # a day ends
+        ("2027-01-01", (5 + 3, 7 + 3), (2, 2)),  # and a month
+    ],
+)
+def test_what_a_request_has_cost_counts_on_the_day_on_which_it_came(
+    midnight: str, spent_before: tuple[int, int], of_the_new_day: tuple[int, int]
+) -> None:
+    over = datetime.fromisoformat(midnight).replace(tzinfo=UTC).timestamp()
+    with (
+        closing(SharedMemory.of(REGION, COUNTERS)) as memory,
+        closing(LimitCounters(memory)) as counters,
+    ):
+        limits = TokenLimits(memory, counters)
+        limits.begin_with(1, over - 60, 5, 7)
+        limits.add(1, 3, over - 1, over - 50)
+        assert limits.spent(1, over - 1) == spent_before
+        limits.add(1, 3, over + 1, over - 50)
+        assert limits.spent(1, over + 1)[0] == 0
+        limits.add(1, 2, over + 1, over)
+        assert limits.spent(1, over + 1) == of_the_new_day
