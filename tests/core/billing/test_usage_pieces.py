@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airoxy.core.billing import streamed_text, usage_reader
-from airoxy.core.billing.streamed_text import StreamedText
+from airoxy.core.billing.streamed_text import StreamedText, _estimated_of_block, _text_bytes
 from airoxy.core.billing.usage_reader import UsageReader
 from tests.core.billing.usage_samples import MESSAGE, SAMPLES, read, seen, sse
 
@@ -168,6 +168,22 @@ def test_the_text_of_a_long_stream_is_estimated_by_its_kinds_of_events() -> None
         (part,) = reader.parts
         assert part.output_tokens == 1000 * 14 / 4
         assert reader.is_estimate
+
+
+def test_events_that_come_together_are_estimated_as_they_are_one_by_one() -> None:
+    def text(n: int) -> dict[str, object]:
+        delta = {"type": "text_delta", "text": "y" * (n % 40)}
+        return {"type": "content_block_delta", "index": 0, "delta": delta}
+
+    def thinking(n: int) -> dict[str, object]:
+        delta = {"type": "thinking_delta", "thinking": "x" * (n % 40)}
+        return {"type": "content_block_delta", "index": 0, "delta": delta}
+
+    alike = sse(*(text(n) for n in range(1, 400)))
+    mixed = sse(*(text(n) if n % 7 else thinking(n) for n in range(1, 400)))
+    for block in (alike, mixed, alike + mixed, mixed + alike, sse({"type": "ping"}) + alike):
+        assert _estimated_of_block(block) == sum(map(_text_bytes, block.split(b"\n\n")))
+    assert _estimated_of_block(b"") == _estimated_of_block(b"\n\n") == 0
 
 
 def test_who_is_told_of_events_is_let_go_at_the_end() -> None:
