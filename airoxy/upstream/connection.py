@@ -19,9 +19,9 @@ from airoxy.upstream.response import UpstreamResponse
 #: Above this much unread body the socket is left alone until the reader has caught up; one read
 #: of the event loop (256 KiB) may come on top.
 HIGH_WATER = 256 * 1024
-#: How much of an answer is parsed at once while other keys use the loop, too (bytes). A stream's
-#: events in chunks of their own take some 10 ns a byte.
-SLICE = 32 * 1024
+#: How much of an answer is parsed at once while other keys use the loop, too, and how much of one
+#: that comes in many small chunks (bytes): a stream's events take some 10 ns a byte.
+SLICE, FINE_SLICE = 32 * 1024, 16 * 1024
 #: Nothing more is parsed while so much waits for the reader, which would take it all in one turn
 #: (bytes).
 _ENOUGH = 64 * 1024
@@ -49,8 +49,9 @@ class UpstreamConnection(asyncio.Protocol):
     """`fault` is why no more can come; `sent` is set by its user when the request is out."""
 
     __slots__ = (
-        "_answer", "_drained", "_held", "_on_lost", "_queued", "_read_timeout", "_share", "_timer",
-        "_transport", "_wake", "active_at", "fault", "loop", "read_paused", "sent", "write_paused",
+        "_answer", "_drained", "_held", "_held_from", "_on_lost", "_queued", "_read_timeout",
+        "_share", "_timer", "_transport", "_wake", "active_at", "fault", "loop", "read_paused",
+        "sent", "write_paused",
     )  # fmt: skip
 
     def __init__(
@@ -73,8 +74,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self.read_paused = False
         self._share: TurnShare | None = None
-        #: What has to wait for its turn.
+        #: What has to wait for its turn, from this offset on; empty when all of it was looked at.
         self._held = b""
+        self._held_from = 0
         self._queued = False
         self._drained: asyncio.Future[None] | None = None
 
@@ -143,7 +145,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._answer is not None:
             self._answer.discard()
         self._answer = self._wake = self._share = None
-        self._held = b""
+        self._held, self._held_from = b"", 0
         self.abort()
 
     def usable(self) -> bool:
@@ -185,11 +187,12 @@ class UpstreamConnection(asyncio.Protocol):
     def _hold(self, share: TurnShare, data: bytes) -> None:
         """Look at as much as there is room for in this turn, and let the rest wait."""
         if self._held:
-            self._held += data
+            self._held = self._held[self._held_from :] + data
+            self._held_from = 0
             return
         self._held = data
         self._queued = True  # whoever is woken now may ask for more
-        while self._held and not self._has_enough and share.begin(_cost(self._held)):
+        while self._held and not self._has_enough and share.begin(self._cost):
             self._go_on()
         self._queued = False
         if self._held:
@@ -208,13 +211,29 @@ class UpstreamConnection(asyncio.Protocol):
             share.queue(self._go_on_later)
 
     def _go_on(self) -> None:
-        answer, data, self._held = self._answer, self._held[:SLICE], self._held[SLICE:]
+        # By an offset: the rest, of up to 256 KiB, would be copied for each slice.
+        answer, start = self._answer, self._held_from
+        end = start + self._slice
+        data = self._held[start:end]
+        if end < len(self._held):
+            self._held_from = end
+        else:
+            self._held, self._held_from = b"", 0
         if answer is not None:
             self._feed(answer, data)
 
+    @property
+    def _slice(self) -> int:
+        return FINE_SLICE if self._answer is not None and self._answer.is_fine else SLICE
+
+    @property
+    def _cost(self) -> int:
+        """Of looking at the next slice, in requests that could begin instead."""
+        return 1 + min(len(self._held) - self._held_from, self._slice) // _UNIT
+
     def _go_on_later(self) -> int:
         """The next turn has come; what it costs."""
-        cost = _cost(self._held)
+        cost = self._cost
         self._queued = False
         if not self._held or self._share is None:
             return 0
@@ -316,8 +335,3 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             seconds = f"{self._read_timeout:g}"
             self.fail(UpstreamTimeout(f"The upstream has been silent for {seconds} seconds"))
-
-
-def _cost(data: bytes) -> int:
-    """Of looking at it, in requests that could begin instead."""
-    return 1 + min(len(data), SLICE) // _UNIT

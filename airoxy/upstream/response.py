@@ -26,12 +26,13 @@ class UpstreamResponse:
     can be any more.
 
     `reusable` says whether the connection is good for another request after a complete answer.
-    `pieces` is the body that has arrived and was not taken yet, `size` its length in bytes.
+    `pieces` is the body that has arrived and was not taken yet, `size` its length in bytes; it
+    `is_fine` once much of it has come in many small chunks.
     """
 
     __slots__ = (
-        "_barren", "_bodiless", "_parser", "complete", "fault", "headers", "on_body", "pieces",
-        "reason", "reusable", "size", "started", "status",
+        "_barren", "_bodiless", "_parser", "complete", "fault", "headers", "is_fine", "on_body",
+        "pieces", "reason", "reusable", "size", "started", "status",
     )  # fmt: skip
 
     def __init__(self, *, bodiless: bool = False) -> None:
@@ -39,7 +40,7 @@ class UpstreamResponse:
         self.status = 0
         self.reason = b""
         self.headers: Headers = []
-        self.started = self.complete = self.reusable = False
+        self.started = self.complete = self.reusable = self.is_fine = False
         self.fault: str | None = None
         self.pieces: list[bytes] = []
         self.size = 0
@@ -127,6 +128,7 @@ class UpstreamResponse:
         self._barren = 0
         self.size += sum(map(len, pieces[before:] if before else pieces))
         if len(pieces) > _MANY_PIECES:
+            self.is_fine = True
             pieces[:] = (b"".join(pieces),)
 
     def _feed_behind_head(self, data: bytes) -> None:

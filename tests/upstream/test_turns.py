@@ -8,12 +8,13 @@ from collections.abc import Callable
 import pytest
 
 from airoxy.errors import UpstreamBroken
-from airoxy.upstream.connection import SLICE
+from airoxy.upstream.connection import FINE_SLICE, SLICE
 from airoxy.upstream.upload import PIECE
 from tests.upstream.conftest import Run
 from tests.upstream.peer import Peer, Peers, client
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 class Scarce:
@@ -47,12 +48,12 @@ class Free(Scarce):
     limited = False
 
 
-async def answered(share: Scarce, *pieces: bytes, size: int) -> tuple[bytes, int, bool]:
-    """What is received of an answer, how many connections two requests took, and whether the
+async def answered(share: Scarce, *pieces: bytes, size: int | None) -> tuple[bytes, int, bool]:
+    """What is received of an answer (in chunks, without a size), the dearest turn, and whether the
     answer broke off."""
 
     async def script(peer: Peer) -> None:
-        await peer.answer(HEAD % size, *pieces)
+        await peer.answer(CHUNKED if size is None else HEAD % size, *pieces)
         peer.close()
 
     received, broken = b"", False
@@ -82,6 +83,15 @@ def test_a_large_answer_is_looked_at_in_slices_and_is_whole(run: Run) -> None:
     assert not broken
     assert len(share.costs) >= len(BODY) // SLICE
     assert 1 < cost <= 1 + SLICE // 8192
+
+
+def test_of_an_answer_in_many_small_chunks_less_is_looked_at_in_a_turn(run: Run) -> None:
+    share = Scarce()
+    chunks = b"64\r\n" + b"x" * 100 + b"\r\n"
+    received, _, broken = run(answered(share, chunks * 5000, b"0\r\n\r\n", size=None))
+    assert received == b"x" * 500_000
+    assert not broken
+    assert max(share.costs[2:]) == 1 + FINE_SLICE // 8192
 
 
 def test_no_more_is_looked_at_than_a_reader_takes_in_one_turn(run: Run) -> None:
