@@ -92,15 +92,21 @@ def front(
         command(directory, port, site[0]), env=os.environ | home, stderr=subprocess.DEVNULL
     ) as process:
         try:
-            deadline = time.monotonic() + 20
-            while process.poll() is None and time.monotonic() < deadline:
-                with contextlib.suppress(ConnectionRefusedError):
-                    socket.create_connection(("127.0.0.1", port), 5).close()
-                    break
+            deadline = time.monotonic() + 60
+            while not _listens(port):
+                assert process.poll() is None
+                assert time.monotonic() < deadline
                 time.sleep(0.02)
             yield port
         finally:
             process.terminate()
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), 5).close()
+        return True
+    return False
 
 
 def ask(port: int, data: bytes) -> int:
