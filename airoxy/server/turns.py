@@ -26,7 +26,7 @@ class Turns:
     key are remembered for so many `seconds`."""
 
     def __init__(self, seconds: float = _SHARED) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self.shared = False
         self._last_key = NOBODY
         self._shared_until = 0.0
@@ -38,7 +38,7 @@ class Turns:
         """Whether this request of the key has to `wait` before it begins."""
         if key_id != self._last_key:
             self._last_key = key_id
-            self._shared_until = now + self._seconds
+            self._shared_until = now + self.seconds
         self.shared = now < self._shared_until
         return self.shared
 
