@@ -68,7 +68,8 @@ class Limiter:
     _shares: dict[int, Mapping[str, HostShare]] = field(default_factory=dict)
     _version: int = -1
     _spent: dict[int, tuple[datetime.date, Mapping[str, int]]] = field(default_factory=dict)
-    _seen: dict[int, Mapping[str, int]] = field(default_factory=dict)
+    #: What was spent, and when that was looked at.
+    _seen: dict[int, tuple[float, Mapping[str, int]]] = field(default_factory=dict)
     _fresh: set[int] = field(default_factory=set)
     _divided: dict[int, datetime.date] = field(default_factory=dict)
 
@@ -173,11 +174,11 @@ class Limiter:
 
     def windows(self, spending: Iterable[Holder]) -> Headers:
         """What an answer says of the limits of money, by what was known when its request was
-        admitted."""
+        admitted: of the periods of then, one of which may have ended."""
         now, found = time.time(), list[windows.Window]()
         for holder in spending:
-            costs = self._seen.get(holder.number, _NOTHING)
-            found += windows.windows(holder.limits, costs, now, self.zone)
+            at, costs = self._seen.get(holder.number, (now, _NOTHING))
+            found += windows.windows(holder.limits, costs, at, self.zone)
         return windows.headers(found)
 
     def _slot(self, number: int, now: float) -> int:
@@ -200,12 +201,11 @@ class Limiter:
         if limits.spend:
             held, unwritten = limit_counters.held(slot), limit_counters.unwritten(slot)
             costs = {name: cost + unwritten for name, cost in self._spent_by(holder, now).items()}
-            self._seen[holder.number] = costs
+            seen = costs
             if hosts:
                 of_others = {name: share.others for name, share in shares.items()}
-                self._seen[holder.number] = {
-                    name: cost + of_others.get(name, 0) for name, cost in costs.items()
-                }
+                seen = {name: cost + of_others.get(name, 0) for name, cost in costs.items()}
+            self._seen[holder.number] = now, seen
         return Use(
             costs,
             held=held,

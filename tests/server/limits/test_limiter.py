@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from airoxy.calendar import day_of
+from airoxy.calendar import day_of, next_day
 from airoxy.core.billing.pricing import PriceTable
 from airoxy.core.limits.holders import KeyLimits, of_key
 from airoxy.core.limits.table import Limits
@@ -23,6 +23,7 @@ from airoxy.server.limits.limiter import Limiter
 from airoxy.server.limits.reservations import Reservation
 from airoxy.server.shared_memory import SharedMemory
 from airoxy.store.schema import open_database
+from tests.conftest import NOON
 from tests.store.seed import append, row
 
 KEY, COST = 1, 100
@@ -82,3 +83,12 @@ def test_nobody_is_refused_for_a_cost_that_counts_twice_for_a_moment(
 def test_a_cost_that_does_not_arrive_is_not_waited_for_without_end(limiter: Limiter) -> None:
     with pytest.raises(OverSpend):
         ask_while_written(limiter, None)
+
+
+def test_an_answer_tells_of_the_day_on_which_its_request_was_admitted(limiter: Limiter) -> None:
+    """Though it comes when that is over."""
+    assert LIMITS is not None
+    (holder,) = LIMITS.metered
+    limiter._use(limiter.limit_counters.add(KEY, lambda _: True), holder, NOON)
+    reset = (b"anthropic-ratelimit-unified-day-reset", b"%d" % next_day(NOON))
+    assert reset in limiter.windows([holder])
