@@ -29,6 +29,9 @@ from airoxy.store.usage import triggers
 APPLICATION_ID = 0x6169726F
 #: How long a lock is waited for (milliseconds).
 BUSY_TIMEOUT_MS = 5000
+#: How long it is waited for by who would migrate the database: another one may be at it, and leaves
+#: no room between its steps. Workers are given a little longer to start (milliseconds).
+MIGRATING_TIMEOUT_MS = 50_000
 
 # Deleted pages can be given back to the disk. Must be set before the first table is made.
 _LAYOUT = "PRAGMA auto_vacuum = INCREMENTAL"
@@ -181,18 +184,22 @@ def shrink(db: apsw.Connection, most: int) -> int:
 def _prepare(db: apsw.Connection, path: Path, readonly: bool) -> None:
     run(db, f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     version = _recognise(db, path)
+    is_current = version == len(migrations.MIGRATIONS)
     if not readonly:
         if db.readonly("main"):
             raise forbidden(path)
+        if not is_current:
+            run(db, f"PRAGMA busy_timeout = {MIGRATING_TIMEOUT_MS}")
         # Asking costs nothing; setting it again would wait for the write lock.
         if not version or run(db, "PRAGMA journal_mode")[0][0] != "wal":
             _into_wal(db)
     run(db, _SETTINGS)
-    if version == len(migrations.MIGRATIONS):
+    if is_current:
         return
     if readonly:
         raise StoreError(f"{path} is older than this airoxy: restart the service first.")
     _migrate(db, path)
+    run(db, f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
 
 
 def _recognise(db: apsw.Connection, path: Path) -> int:
@@ -218,7 +225,7 @@ def _recognise(db: apsw.Connection, path: Path) -> int:
 def _into_wal(db: apsw.Connection) -> None:
     """Write-ahead logging, where readers and the writer do not wait for each other."""
     run(db, _LAYOUT)
-    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    deadline = time.monotonic() + MIGRATING_TIMEOUT_MS / 1000
     while True:
         try:
             run(db, "PRAGMA journal_mode = WAL")

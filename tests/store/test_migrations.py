@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import apsw
@@ -114,6 +115,27 @@ def test_without_room_for_the_backup_nothing_is_migrated(
     upgrade(monkeypatch)
     with contextlib.closing(open_database(path)) as db:
         assert run(db, "SELECT name FROM api_keys") == [("one",)]
+
+
+@pytest.mark.parametrize("name", ["airoxy.db", "new.db"])
+def test_who_finds_another_one_at_it_waits_longer_than_for_a_row(
+    path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Else the second of two workers would not start, and the service fail, where a new database
+    takes five seconds to be made."""
+    path = path.with_name(name)
+    upgrade(monkeypatch, "SELECT 1")
+    monkeypatch.setattr(schema, "BUSY_TIMEOUT_MS", 1)
+    with contextlib.closing(apsw.Connection(str(path))) as other, ThreadPoolExecutor(1) as pool:
+        run(other, "PRAGMA journal_mode = WAL")
+        run(other, "BEGIN IMMEDIATE")
+        opened = pool.submit(lambda: open_database(path).close())
+        try:
+            with pytest.raises(TimeoutError):
+                opened.result(0.3)
+        finally:
+            run(other, "ROLLBACK")
+        opened.result(60)
 
 
 def test_many_at_once_migrate_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
