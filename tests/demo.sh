@@ -27,8 +27,8 @@ typed() { # show the command as an operator types it, then run it
     printf '%s$ %s%s\n' "$green" "$*" "$plain"
     "$@"
 }
-until_true() { # try for ten seconds
-    for _ in $(seq 100); do
+until_true() { # try for a minute
+    for _ in $(seq 600); do
         "$@" >/dev/null 2>&1 && return
         sleep 0.1
     done
