@@ -121,5 +121,5 @@ def site(boot: Callable[..., Machine], furnished: tuple[tuple[Path, ...], str]) 
 def running(machine: Machine) -> Machine:
     """The machine, on which airoxy has started with it."""
     states = machine.run("systemctl is-active airoxy.socket airoxy.service", check=False)
-    assert states.split() == ["active", "active"], machine.run("journalctl --boot --no-pager")
+    assert states.split() == ["active", "active"], machine.journal("")
     return machine

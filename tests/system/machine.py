@@ -93,10 +93,8 @@ class Machine:
         while not self._leader():
             assert time.monotonic() < deadline, f"no boot: {self.console()}"
             time.sleep(0.02)  # there is no event that tells of a grandchild
-        while self.run("systemctl is-system-running --wait", check=False).strip() not in (
-            "running",
-            "degraded",
-        ):
+        state = f"timeout {BOOT_TIMEOUT} systemctl is-system-running --wait"
+        while self.run(state, check=False).strip() not in ("running", "degraded"):
             assert time.monotonic() < deadline, f"no boot: {self.console()}"
             time.sleep(0.02)  # until there is a systemd to ask
         return self
@@ -154,6 +152,11 @@ class Machine:
         )
         text, _, number = out.rstrip("\n").rpartition("\n")
         return int(number), text
+
+    def journal(self, words: str) -> str:
+        """What was logged in this boot up to now, by journalctl's `words`: the journal is written
+        behind those who log."""
+        return self.run(f"journalctl --sync && journalctl --boot --no-pager --quiet {words}")
 
     def spawn(self, script: str, **pipes: Any) -> subprocess.Popen[str]:
         """A process inside that goes on by itself; it ends with the machine at the latest."""

@@ -86,7 +86,7 @@ class Site:
         return self.machine.run("systemctl show -P ActiveState airoxy.service").strip()
 
     def journal(self, unit: str = "airoxy.service") -> str:
-        return self.machine.run(f"journalctl --boot --no-pager --quiet --output=cat -u {unit}")
+        return self.machine.journal(f"--output=cat -u {unit}")
 
     def _program(self, words: str, **pipes: Any) -> subprocess.Popen[str]:
         return self.machine.spawn(

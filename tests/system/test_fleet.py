@@ -93,6 +93,6 @@ def test_a_host_joins_ships_goes_on_without_postgresql_and_leaves(site, release)
     machine.run("systemctl restart airoxy")
     until(lambda: site.ask() == 200)
     machine.run(f"{first} fleet status")
-    journal = machine.run("journalctl --no-pager -u airoxy-fleet -u airoxy")
+    journal = machine.journal("-u airoxy-fleet -u airoxy")
     assert "Traceback" not in journal
     assert "a-password" not in journal

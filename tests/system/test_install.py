@@ -28,7 +28,7 @@ OURS = re.compile(r"dbus.*Failed to set fd limit")
 
 def warnings(machine: Machine) -> list[str]:
     """The journal's lines of this boot, warnings and worse."""
-    lines = machine.run("journalctl --boot --priority=warning --no-pager --quiet").splitlines()
+    lines = machine.journal("--priority=warning").splitlines()
     return [line for line in lines if not OURS.search(line)]
 
 

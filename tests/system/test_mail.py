@@ -21,7 +21,7 @@ def test_the_timers_service_mails_what_is_news_once(computer):
     computer.run("useradd --create-home ops")
     # Without a way to warn anybody there is nothing to do, and nothing is said.
     computer.run("systemctl start airoxy-notify.service")
-    assert "airoxy" not in computer.run("journalctl -q -b --no-pager -u airoxy-notify.service")
+    assert "airoxy" not in computer.journal("-u airoxy-notify.service")
     computer.run("printf 'notify:\\n  mail: [ops]\\n' >> /etc/airoxy/airoxy.yaml")
     told = json.loads(computer.run("airoxy notify test --json"))
     assert told == [{"way": "mail", "trouble": None}]

@@ -51,8 +51,7 @@ def test_a_broken_file_leaves_the_defaults_and_says_so_once(computer, mistake):
     computer.put(CONFIG, f"{mistake}\n")
     computer.run("journalctl --rotate && journalctl --vacuum-time=1s")
     computer.run("systemctl daemon-reload")
-    computer.run("journalctl --sync")
-    told = computer.run("journalctl -q --no-pager --output=cat -t airoxy-generator").splitlines()
+    told = computer.journal("--output=cat -t airoxy-generator").splitlines()
     assert len(told) == 1
     assert re.match(rf"{CONFIG}:\d: ", told[0])
     assert "stay at their defaults" in told[0]

@@ -11,7 +11,7 @@ TIMERS = ("airoxy-refresh-tokens", "airoxy-tidy-log")
 
 def runs(machine, job):
     """How often the job has run since the boot."""
-    lines = machine.run(f"journalctl --boot -q --no-pager --output=json -u {job}.service")
+    lines = machine.journal(f"--output=json -u {job}.service")
     messages = [json.loads(line).get("MESSAGE", "") for line in lines.splitlines()]
     return sum("Finished" in str(text) for text in messages)
 
@@ -56,9 +56,7 @@ def test_with_nothing_to_do_a_job_writes_nothing_and_succeeds(site, job):
     before = site.machine.run(contents)
     site.machine.run(f"systemctl start {job}.service")
     assert site.machine.run(contents) == before
-    assert "-- No entries --" in site.machine.run(
-        f"journalctl --boot --no-pager --priority=warning -u {job}.service"
-    )
+    assert site.machine.journal(f"--priority=warning -u {job}.service") == ""
 
 
 def test_a_refresh_that_fails_is_seen(site):
