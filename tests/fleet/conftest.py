@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
+import apsw
 import pytest
 
 from airoxy.fleet.join import Entry
 from airoxy.fleet.postgres import connected
 from airoxy.store.fleet.membership import membership
-from airoxy.store.schema import open_database
+from airoxy.store.schema import open_database, transaction
 from tests.fleet.postgresql import Cluster
 from tests.program import Airoxy
 
@@ -54,6 +57,38 @@ class Host:
             self.agent.kill() if kill else self.agent.terminate()
             self.agent.wait(60)
             self.agent = None
+
+    @contextlib.contextmanager
+    def frozen_agent(self) -> Iterator[None]:
+        """Its agent does nothing, and holds no lock here or in PostgreSQL."""
+        assert self.agent
+        pid = self.agent.pid
+
+        def stopped() -> bool:
+            os.kill(pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, pid, os.WSTOPPED)
+            if not (free := self._is_free()):
+                os.kill(pid, signal.SIGCONT)
+            return free
+
+        eventually(stopped)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def _is_free(self) -> bool:
+        busy = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid != pg_backend_pid() AND state != 'idle'"
+        )
+        with self.airoxy.opened() as db, connected(self.url, None) as postgres:
+            db.setbusytimeout(0)
+            try:
+                with transaction(db):
+                    return postgres.run(busy) == [(0,)]
+            except apsw.BusyError:
+                return False
 
 
 @pytest.fixture

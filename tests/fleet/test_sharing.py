@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import select
-import signal
 import time
 from contextlib import closing
 
@@ -129,14 +128,11 @@ def test_without_postgresql_nothing_is_changed_and_requests_go_on(hosts, cluster
 def test_what_another_host_has_changed_just_now_is_not_overwritten(hosts):
     a, b = hosts(2)
     settled((a, b))
-    b.agent.send_signal(signal.SIGSTOP)
-    try:
+    with b.frozen_agent():
         a.airoxy.cli("api-key", "add", "one")
         refused = b.airoxy.run("api-key", "add", "other")
         assert refused.returncode == 1
         assert "Try again" in refused.stderr
-    finally:
-        b.agent.send_signal(signal.SIGCONT)
     eventually(lambda: b.airoxy.json("api-key", "list"))
     b.airoxy.cli("api-key", "add", "other")
 
