@@ -17,7 +17,8 @@ from typing import Any
 import httptools
 
 from airoxy.config import load_config
-from airoxy.core.billing.usage_reader import UsageReader, form_of
+from airoxy.core.billing.answer_form import form_of
+from airoxy.core.billing.usage_reader import UsageReader
 from airoxy.core.pool import Token
 from airoxy.core.request import body as bodies
 from airoxy.core.request import head as request_head

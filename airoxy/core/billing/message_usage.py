@@ -10,7 +10,8 @@ from airoxy.core.billing.usage import USAGE, Usage
 #: No request uses more; it keeps sums over the largest batch within SQLite's 64 bits.
 MAX_COUNT = 10**9
 MODEL_LENGTH = 200
-_TEXTS = ("service_tier", "inference_geo", "speed")
+#: What a usage says beside counts.
+TEXTS = ("service_tier", "inference_geo", "speed")
 #: Attempts that may decline, with nothing to pay: not those that advise or compact.
 _DECLINABLE = ("message", "fallback_message")
 #: All cache writes, of whatever length.
@@ -139,7 +140,7 @@ class _Attempt:
                         value = _whole(value)
                     if type(value) is int and name in names and 0 <= value <= MAX_COUNT:
                         counts[names[name]] = value
-        for name in _TEXTS:
+        for name in TEXTS:
             if name in usage and (text := bounded_text(usage[name], MODEL_LENGTH)):
                 self.texts[name] = text
 

@@ -1,4 +1,4 @@
-"""The usage of a message that was answered as a whole, as nearly all such answers have it."""
+"""The usage of a message as nearly all answers tell it: at once, or in two events of a stream."""
 
 from __future__ import annotations
 
@@ -6,11 +6,20 @@ from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
-from airoxy.core.billing.message_usage import CACHE_WRITES, MAX_COUNT, MODEL_LENGTH, bounded_text
+from airoxy.core.billing.message_usage import (
+    CACHE_WRITES,
+    MAX_COUNT,
+    MODEL_LENGTH,
+    TEXTS,
+    bounded_text,
+)
 from airoxy.core.billing.usage import USAGE, Usage
 
 #: What tells more of a message than its usage, or that it is none.
 _MORE = ("error", "container", "message", "delta")
+#: What an event of a stream would tell of the message beside the object that has it.
+_BESIDE = frozenset(("error", "model", "usage", "delta", "stop_reason"))
+_BESIDE_DELTA = frozenset(("error", "model", "message"))
 _ONLY_INT = {int}
 #: Its fields follow the table, which a type checker cannot know.
 _usage: Any = Usage
@@ -28,6 +37,8 @@ def _runs() -> tuple[tuple[str, tuple[str, ...], tuple[int, ...]], ...]:
 
 
 _RUNS = _runs()
+#: Of a usage, all but counts: where two of them have it, the later does not simply replace it.
+_NO_COUNTS = frozenset((*TEXTS, *(holder for holder, _, _ in _RUNS if holder)))
 
 
 def plain_usage(message: Mapping[str, Any]) -> Usage | None:
@@ -64,3 +75,30 @@ def plain_usage(message: Mapping[str, Any]) -> Usage | None:
     if "speed" in usage:
         plain.speed = bounded_text(usage["speed"], MODEL_LENGTH)
     return plain
+
+
+def may_wait(event: Mapping[str, Any], waiting: list[Mapping[str, Any]]) -> bool:
+    """Put the event to those that are `waiting` to be read together, if it begins or ends a stream
+    as nearly all do, and is the next of the two."""
+    kind = event.get("type")
+    if kind == "message_start":
+        waits = not waiting and _BESIDE.isdisjoint(event)
+    elif kind == "message_delta" and len(waiting) == 1 and _BESIDE_DELTA.isdisjoint(event):
+        delta = event.get("delta")
+        waits = type(delta) is dict and bool(delta.get("stop_reason"))
+    else:
+        return False
+    if waits:
+        waiting.append(event)
+    return waits
+
+
+def plain_stream(start: Mapping[str, Any], end: Mapping[str, Any]) -> Usage | None:
+    """The same of a stream, by its two events that `may_wait`."""
+    message, delta, last = start.get("message"), end["delta"], end.get("usage")
+    if type(message) is not dict or type(last) is not dict or delta.get("container"):
+        return None
+    first = message.get("usage")
+    if type(first) is not dict or _NO_COUNTS & first.keys() & last.keys():
+        return None
+    return plain_usage({**message, "usage": {**first, **last}, "stop_reason": delta["stop_reason"]})

@@ -15,6 +15,7 @@ from typing import Any
 
 from airoxy.core.billing.blocks import Blocks, events_with
 from airoxy.core.billing.message_usage import MODEL_LENGTH, MessageUsage, bounded_text
+from airoxy.core.billing.plain_usage import may_wait, plain_stream
 from airoxy.core.billing.streamed_text import StreamedText, tokens_of, with_newlines
 from airoxy.core.billing.usage import PROMPT_STEP, Usage
 from airoxy.core.error_page import LOOKED_AT
@@ -44,35 +45,6 @@ _SETTLE_AFTER, _LARGE = 64, 1024
 #: So often it is settled until the text is much more.
 _TELL_AFTER = 2
 _IN_CHATS = (b'"usage"', b'"error"', _DONE)
-_RESULTS = re.compile(r"/v1/messages/batches/[^/]+/results")
-#: Answers that are one message, or that name a batch or file; a file's content is the client's own.
-_DOCUMENTS = re.compile(
-    r"/v1/(?:messages(?:/batches(?:/[^/]+(?:/cancel)?)?)?|chat/completions|files(?:/[^/]+)?)"
-)
-#: Answers that are JSON, too, and say nothing of usage.
-_OTHERS = re.compile(r"/v1/(?:messages/count_tokens|models(?:/[^/]+)?)")
-_STREAMS = {"/v1/messages": "sse", "/v1/chat/completions": "chat"}
-
-
-def form_of(path: str, status: int, content_type: str) -> str:
-    """How an answer is to be read: "sse", "chat" (a chat completion's events), "json", "jsonl", or
-    "none" where nothing is counted. (What is not the API's is read as "page".)"""
-    path = path.partition("?")[0].rstrip("/")
-    kind = content_type.partition(";")[0].strip().lower()
-    is_json = kind == "application/json" or kind.endswith("+json")
-    if status >= 400:
-        return "json" if is_json else "none"
-    if status == 200 and _RESULTS.fullmatch(path):
-        return "jsonl"
-    if kind == "text/event-stream":
-        return _STREAMS.get(path, "none")
-    return "json" if is_json and _DOCUMENTS.fullmatch(path) else "none"
-
-
-def is_document(path: str) -> bool:
-    """Whether the whole answer is a document or a stream that is understood here."""
-    path = path.partition("?")[0].rstrip("/")
-    return any(paths.fullmatch(path) for paths in (_DOCUMENTS, _RESULTS, _OTHERS))
 
 
 class UsageReader:
@@ -91,12 +63,13 @@ class UsageReader:
         "_form",
         "_lines",
         "_looked_for",
-        "_message",
         "_most",
+        "_read_message",
         "_recent",
         "_settled",
         "_size",
         "_text",
+        "_waiting",
         "container_id",
         "copy",
         "error_message",
@@ -125,7 +98,9 @@ class UsageReader:
         self.is_whole = False
         self.is_chat = form == "chat"
         self._form = form
-        self._message = MessageUsage()
+        self._read_message: MessageUsage | None = None
+        #: The two events of a plain stream: they are read together, or before whatever else is.
+        self._waiting: list[Mapping[str, Any]] = []
         if form == "jsonl":
             self._blocks = Blocks(b"\n", MAX_RESULT_LINE)
             self._billed: dict[object, Usage] = {}
@@ -141,6 +116,17 @@ class UsageReader:
         else:
             self._body: list[bytes] = []
             self._size, self._most = 0, MAX_BODY if most is None else most
+
+    @property
+    def _message(self) -> MessageUsage:
+        """What was said of the message so far."""
+        if (message := self._read_message) is None:
+            message = self._read_message = MessageUsage()
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for document in waiting:
+                self._read(document)
+        return message
 
     @property
     def model(self) -> str | None:
@@ -224,6 +210,16 @@ class UsageReader:
         finally:
             self._message.estimate = 0
 
+    def close_plain(self) -> Usage | None:
+        """The body is over: what it has used, if it was a plain stream to its end. With None,
+        `close` has to be called."""
+        if not self.is_whole or len(self._waiting) < 2 or self._read_message or self._blocks.begun:
+            return None
+        usage = plain_stream(*self._waiting)
+        if usage is not None:
+            self.tell = self.copy = None  # as in `close`
+        return usage
+
     def close(self) -> None:
         """The body is over, complete or not."""
         # Without these callbacks into its owner nothing has to wait for the garbage collector.
@@ -263,23 +259,25 @@ class UsageReader:
 
     def _take_events(self, block: bytes) -> None:
         if _STOP.fullmatch(block):
-            self.finished = True
-            self.is_whole = self._message.ended and self.error_message is None
+            self._stop()
             return
         block = with_newlines(block)
         # One event, as nearly always, or several.
         alone = block.find(b"\n\n") == len(block) - 2
         events = (block[:-2],) if alone else events_with(block, self._looked_for)
         for event in events:
+            if not alone and _STOP.fullmatch(event):
+                self._stop()
+                continue
             start = event.find(b"data:") + 5
             if len(event) > MAX_EVENT or start < 5:
                 continue
             # One line of data, as nearly always.
             document = _parse(event[start:]) if event.find(b"\ndata:", start) < 0 else None
-            if document:
-                self._read(document)
-            else:
+            if not document:
                 self._take_lines_of(event, start)
+            elif not may_wait(document, self._waiting):
+                self._read(document)
         if (copy := self.copy) is not None:
             if not alone:
                 block = b"\n\n".join((*events, b""))
@@ -291,6 +289,12 @@ class UsageReader:
                 self.copy = None
         if self.copy is None and self.tell is not None:
             self.tell()
+
+    def _stop(self) -> None:
+        """The last event of a stream."""
+        self.finished = True
+        ended = len(self._waiting) == 2 or self._message.ended
+        self.is_whole = ended and self.error_message is None
 
     def _take_lines_of(self, event: bytes, start: int) -> None:
         """An event's data, which is its `data:` lines as one text. Where they make none, each by
@@ -316,10 +320,10 @@ class UsageReader:
 
     def _read(self, document: Mapping[str, Any]) -> None:
         """An SSE event, or a whole answer: what is looked for has the same names in both."""
-        message = document.get("message")
+        usage, message = self._message, document.get("message")
         if isinstance(message, dict):
-            self._message.read(message)
-        self._message.read(document)
+            usage.read(message)
+        usage.read(document)
         holder = message or document.get("delta") or document
         if isinstance(holder, dict) and "container" in holder:
             self._take_container(holder["container"])
@@ -329,8 +333,7 @@ class UsageReader:
             self.error_message = _error_text(error) or self.error_message
         kind = document.get("type")
         if kind == "message_stop" or kind == "error":
-            self.finished = True
-            self.is_whole = self._message.ended and self.error_message is None
+            self._stop()
         elif kind in ("message_batch", "file"):
             self.resource_id = bounded_text(document.get("id"), MODEL_LENGTH) or self.resource_id
 

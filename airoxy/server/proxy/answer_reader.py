@@ -6,15 +6,10 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from airoxy.core.billing.answer_form import form_of, is_document
 from airoxy.core.billing.plain_usage import plain_usage
 from airoxy.core.billing.usage import Usage
-from airoxy.core.billing.usage_reader import (
-    MAX_ERROR,
-    UsageReader,
-    document_of,
-    form_of,
-    is_document,
-)
+from airoxy.core.billing.usage_reader import MAX_ERROR, UsageReader, document_of
 from airoxy.core.error_page import LOOKED_AT, describe
 from airoxy.server.proxy.answer.decode import Decoder
 
@@ -103,9 +98,10 @@ class AnswerReader:
         return self.is_stream and self.reader.finished
 
     def plain(self) -> Usage | None:
-        """What a short message has used that is as nearly all are; with None, `close` tells."""
+        """What a message has used that is as nearly all are, a short one or a stream; with None,
+        `close` tells."""
         if not self.pieces:
-            return None
+            return self.reader.close_plain() if self.is_stream else None
         self._document = document_of(self.raw)
         return plain_usage(self._document)
 
