@@ -90,14 +90,14 @@ REGION = Region("unwritten", _REGION, locks={"turn": 1, "place": PLACES})
 #: From `status` to the state.
 _ANSWER = struct.Struct(f"<2q8x{_REQUEST_ID}s{ROOM}sq")
 #: From the state to `token_id`; all up to `client_address` is 0.
-_REQUEST = struct.Struct(f"<{40 + _ADDRESS}x2qd2q{_PATH}s{_MODEL}sq")
+_REQUEST = struct.Struct(f"<40x{_ADDRESS}s2qd2q{_PATH}s{_MODEL}sq")
 _STATE = _SLOT.at["state_and_more"]
 #: Where these are from the state on, in words.
-_STATUS, _TEXT, _KEPT, _ROW_ID, _COUNTED, _RETRIES, _MOVED, _FROM, _TOKEN, _NOTES = (
+_STATUS, _TEXT, _KEPT, _ROW_ID, _COUNTED, _RETRIES, _MOVED, _TOKEN, _NOTES = (
     _SLOT.at[name] - _STATE
     for name in (
-        "status", "text_tokens", "kept", "row_id", "counted", "retries", "moved", "client_address",
-        "token_id", "noted",
+        "status", "text_tokens", "kept", "row_id", "counted", "retries", "moved", "token_id",
+        "noted",
     )
 )  # fmt: skip
 #: Stands for no model.
@@ -133,7 +133,8 @@ class Slot:
         #: Where the events of a stream that matter are copied to.
         self.kept = as_bytes[kept : kept + ROOM]
         # Calls without a frame of their own, which is a third of what it costs to keep a request.
-        #: Takes key, group or 0, time, is_stream, is_uncounted, path, model (or NO_MODEL), token.
+        #: Takes the client's address or nothing, key, group or 0, time, is_stream, is_uncounted,
+        #: path, model (or NO_MODEL), token.
         self.request = partial(_REQUEST.pack_into, as_bytes, word * 8)
         #: Takes status, ttfb_ms, request id, document or nothing, and state with milliseconds.
         self.answer = partial(_ANSWER.pack_into, as_bytes, (word + _STATUS) * 8)
@@ -144,11 +145,6 @@ class Slot:
         """The request goes out again, with this token."""
         self._words[self.word + _TOKEN] = token_id
         self._words[self.word + _RETRIES] += 1
-
-    def note_address(self, address: str) -> None:
-        """Where the client sits."""
-        at = (self.word + _FROM) * 8
-        self._bytes[at : at + _ADDRESS] = address.encode()[:_ADDRESS].ljust(_ADDRESS, b"\0")
 
     def note_moved(self) -> None:
         """The conversation has changed its account."""
@@ -178,8 +174,7 @@ class Slot:
         """What another worker has written here."""
         word, kept, progress = self.word, None, None
         state, row_id, counted, retries, moved = self._words[word : word + 5]
-        address = bytes(self._bytes[(word + _FROM) * 8 :][:_ADDRESS])
-        key_id, group_id, began, is_stream, is_uncounted, path, model, token_id = (
+        address, key_id, group_id, began, is_stream, is_uncounted, path, model, token_id = (
             _REQUEST.unpack_from(self._bytes, word * 8)
         )
         if state & _STATES in _FORMS:

@@ -46,15 +46,15 @@ def own(memory: SharedMemory) -> Iterator[UnwrittenRequests]:
 
 def begin(requests: UnwrittenRequests, number: float = 7, **changes: Any) -> Slot:
     usual: dict[str, Any] = {
-        "key_id": 12, "group": 0, "began": number, "is_stream": True, "is_uncounted": False,
-        "path": "/v1/messages", "model": "claude-opus-5-5", "token_id": 3,
+        "address": b"", "key_id": 12, "group": 0, "began": number, "is_stream": True,
+        "is_uncounted": False, "path": "/v1/messages", "model": "claude-opus-5-5", "token_id": 3,
     }  # fmt: skip
     asked = usual | changes
     assert requests.unused or requests.grow()
     slot = requests.unused.pop()
     path, model = asked["path"].encode(), asked["model"]
     written = NO_MODEL if model is None else model.encode()
-    slot.request(*list(asked.values())[:5], path, written, asked["token_id"])
+    slot.request(*list(asked.values())[:6], path, written, asked["token_id"])
     return slot
 
 
@@ -145,10 +145,9 @@ def test_the_events_of_a_stream_are_kept_as_they_came(memory, own):
 
 def test_a_slot_that_is_used_again_has_nothing_of_its_last_answer(memory, own):
     def work(requests: UnwrittenRequests) -> None:
-        slot = begin(requests)
+        slot = begin(requests, address=b"2001:db8:1111:2222:3333:4444:5555:6666")
         begin_stream(slot)
         slot.kept[:] = b"x" * ROOM
-        slot.note_address("2001:db8:1111:2222:3333:4444:5555:6666")
         slot.note_moved()
         slot.keep_text("sse", 40, 8)
         requests.free([slot])

@@ -112,7 +112,7 @@ class RequestLog:
     @property
     def batch(self) -> ResultsSeen | None:
         """What was seen of a batch's results, where the answer has them; after `row`."""
-        results = self._read()[2]
+        results = (self._used or self._read())[2]
         ids = ids_in_path(self.endpoint) if results else ()
         return ResultsSeen(ids[0], self.counted_results, results) if ids and results else None
 
@@ -142,14 +142,13 @@ class RequestLog:
             slot.retry(token.id)
         elif (unwritten := self._unwritten) is not None and (unwritten.unused or unwritten.grow()):
             slot = self.slot = unwritten.unused.pop()
-            model = self.model
+            model, address = self.model, self.client_address
             path = self.endpoint if self.endpoint in _PLAIN_PATHS else self._path
             slot.request(
-                self.key_id, self.group_id or 0, self.now, self.is_stream, self.uncounted,
-                path.encode(), NO_MODEL if model is None else model.encode(), token.id,
+                b"" if address is None else address.encode(), self.key_id, self.group_id or 0,
+                self.now, self.is_stream, self.uncounted, path.encode(),
+                NO_MODEL if model is None else model.encode(), token.id,
             )  # fmt: skip
-            if self.client_address is not None:
-                slot.note_address(self.client_address)
 
     def answered(self, status: int, headers: Mapping[bytes, bytes]) -> Callable[[bytes], object]:
         """The head of the client's answer has arrived; its body goes to what is returned."""
