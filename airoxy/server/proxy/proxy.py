@@ -22,10 +22,12 @@ from airoxy.core.lists import is_list
 from airoxy.core.pool import scope_of
 from airoxy.core.request import body as body_rules
 from airoxy.core.request.body import LARGE, Asked
+from airoxy.core.request.conversation import tells_nothing
 from airoxy.core.request.paths import Cost, creates
 from airoxy.errors import AiroxyError, InternalError, Unauthorized
 from airoxy.journal import about
 from airoxy.server.body_budget import BodyBudget
+from airoxy.server.http.head import RequestHead
 from airoxy.server.http.request import ClientLeft, Request
 from airoxy.server.http.response import Response
 from airoxy.server.limits.addresses import check_address
@@ -371,8 +373,14 @@ class Proxy:
             pool=snapshot.pools.get(key_id),
         )
         job = Job(request, request_log, wanted, passed, share)
-        if head.takes_system and (stays or head.threads) and body is not None:
+        if head.takes_system and body is not None and self._may_go_on(head, body):
             conversation = Conversation(self.recent, key_id)
             if conversation.find(head, body, wanted, request_log.now, stays=stays):
                 job.conversation = conversation
         return job
+
+    def _may_go_on(self, head: RequestHead, body: bytes | bytearray) -> bool:
+        """Whether the request may be one of a conversation that stays with its token."""
+        if head.threads:
+            return True
+        return self._stays and (head.session is not None or not tells_nothing(body))
