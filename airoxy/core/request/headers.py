@@ -90,10 +90,13 @@ def is_forwarded(headers: Headers) -> bool:
 def to_client(headers: Headers, named: Mapping[bytes, bytes] | None = None) -> Headers:
     """The headers of an answer as the client gets them; content-length and cookies stay. `named`
     are the same by their names, where that is known."""
-    if _HOP_BY_HOP.isdisjoint(dict(headers) if named is None else named):
-        # So there is no `connection` either.
+    if named is None:
+        named = dict(headers)
+    if _HOP_BY_HOP.isdisjoint(named):
         return headers
     passed = [header for header in headers if header[0] not in _HOP_BY_HOP]
+    if b"connection" not in named:  # as of a stream, which has its chunks only
+        return passed
     return _without(passed, _named_by_connection(headers))
 
 
