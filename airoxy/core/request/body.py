@@ -13,12 +13,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from airoxy.core.request import json_scan
 from airoxy.core.request.json_scan import Body, Members, NotJson, Work
-from airoxy.core.request.resource_ids import ids_in, may_name
+from airoxy.core.request.resource_ids import ESCAPE, ids_in, may_name
 from airoxy.core.request.search.memmem import SHORT, holds
 
 #: Below this many bytes either takes less than 3 ms, whatever is sent (above, it usually does).
@@ -48,6 +48,8 @@ class Asked:
     model: str | None
     stream: bool
     resources: tuple[str, ...]
+    #: The body is known to be without \u00: who reads it later need not look for it again.
+    no_escapes: bool = field(default=False, compare=False)
 
 
 def read_request(body: Body) -> Asked:
@@ -72,14 +74,16 @@ def read_request_steps(body: Body) -> Generator[None, None, Asked]:
 def _read(body: Body) -> Work[Asked]:
     if len(body) <= _GLANCE and (asked := _at_a_glance(body)):
         return asked
+    no_escapes = not (yield from json_scan.holds(body, ESCAPE))
     try:
         if len(body) <= _SMALL:
             model, stream = _parsed(body)
         else:
-            model, stream = yield from _skimmed(body)
+            model, stream = yield from _skimmed(body, no_escapes=no_escapes)
     except NotJson:
         return Asked(None, False, ())
-    return Asked(_clean(model), stream, (yield from ids_in(body, any_kind=False)))
+    ids = yield from ids_in(body, any_kind=False, escapes=not no_escapes)
+    return Asked(_clean(model), stream, ids, no_escapes)
 
 
 def _at_a_glance(body: Body) -> Asked | None:
@@ -96,7 +100,7 @@ def _at_a_glance(body: Body) -> Asked | None:
         return None
     if back[1] is None and _has(body, b'"stream"', 0):
         return None
-    return Asked(front[1].decode(), back[1] == b"true", ())
+    return Asked(front[1].decode(), back[1] == b"true", (), no_escapes=True)
 
 
 def _has(body: Body, word: bytes, start: int) -> bool:
@@ -116,8 +120,8 @@ def _parsed(body: Body) -> tuple[Any, bool]:
     return asked.get("model"), asked.get("stream") is True
 
 
-def _skimmed(body: Body) -> Work[tuple[str | None, bool]]:
-    members = Members(body)
+def _skimmed(body: Body, *, no_escapes: bool) -> Work[tuple[str | None, bool]]:
+    members = Members(body, no_escapes=no_escapes)
     stream = yield from members.find(b"stream")
     model = yield from members.find(b"model")
     return (

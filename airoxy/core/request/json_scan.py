@@ -119,9 +119,9 @@ def paced(work: Work[T]) -> Generator[None, None, T]:
 
 
 class Members:
-    """The members of the object that `body` is; NotJson where it is none."""
+    """The members of the object that `body` is (`no_escapes`: without \\u00); else NotJson."""
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: Body, *, no_escapes: bool = False) -> None:
         opening, closing = _OPEN.match(body), body.rfind(b"}", max(0, len(body) - 4096))
         if opening is None or closing < opening.end() or body[closing + 1 :].strip(b" \t\n\r"):
             raise NotJson
@@ -130,7 +130,7 @@ class Members:
         self.end = closing
         #: Offsets at which a member is known to begin, or the object to end.
         self._known = [self.first, self.end]
-        self._has_escapes: bool | None = None
+        self._has_escapes = False if no_escapes else None
         self._may_hash = _MOST_HASHES
 
     def find(self, name: bytes) -> Work[Member | None]:

@@ -22,6 +22,8 @@ _MOST_IDS = 10_000
 #: Longer than any id with its quotes, and than six times its key (bytes).
 _OVERLAP = 2048
 
+#: How characters begin that may be escaped without need.
+ESCAPE = b"\\u00"
 #: A letter, a digit, "-" or "_" that need not be escaped.
 _ESCAPE = re.compile(rb"\\u00(2[dD]|3[0-9]|[46][1-9a-fA-F]|[57][0-9aA]|5[fF])")
 _ESCAPED = tuple(b"\\u00%d" % digit for digit in range(2, 8))
@@ -37,15 +39,17 @@ def may_name(body: Body) -> bool:
     """Whether a Messages request might name something; said in microseconds."""
     if len(body) < SHORT:
         find = body.rfind
-        return find(_MARKS[0]) >= 0 or find(_MARKS[1]) >= 0 or find(b"\\u00") >= 0
-    return any(holds(body, mark, 0, len(body)) for mark in (*_MARKS, b"\\u00"))
+        return find(_MARKS[0]) >= 0 or find(_MARKS[1]) >= 0 or find(ESCAPE) >= 0
+    return any(holds(body, mark, 0, len(body)) for mark in (*_MARKS, ESCAPE))
 
 
-def ids_in(body: Body, *, any_kind: bool) -> Work[tuple[str, ...]]:
+def ids_in(body: Body, *, any_kind: bool, escapes: bool | None = None) -> Work[tuple[str, ...]]:
     """Each string of `body` that has the form of an id, once: of those that a Messages request can
-    use, or of `any_kind`. Raises InvalidInput."""
+    use, or of `any_kind`. `escapes`: whether it has an ESCAPE, if that is known. Raises
+    InvalidInput."""
     found: dict[bytes, None] = {}
-    escapes = yield from json_scan.holds(body, b"\\u00")
+    if escapes is None:
+        escapes = yield from json_scan.holds(body, ESCAPE)
     if not any_kind and not escapes:
         for mark in _MARKS:
             if (yield from json_scan.holds(body, mark)):

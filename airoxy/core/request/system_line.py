@@ -38,7 +38,7 @@ class _Edit(NamedTuple):
     new: bytes
 
 
-def splice(body: Body, lines: Lines) -> Body:
+def splice(body: Body, lines: Lines, *, no_escapes: bool = False) -> Body:
     """`body` with the line as a text block of `system`: the first one, or the first one behind
     the notes on billing.
 
@@ -46,18 +46,21 @@ def splice(body: Body, lines: Lines) -> Body:
     continues a message thread (which has its `system` already), or if there is nothing to put it
     into (no JSON object, or a `system` that the API will refuse). No other byte is changed: a
     string becomes a block's text as it is spelled. Of several `system` the last is meant.
+    `no_escapes` says that \\u00 is not in it.
     """
-    return json_scan.run(_splice(body, lines))
+    return json_scan.run(_splice(body, lines, no_escapes=no_escapes))
 
 
-def splice_steps(body: Body, lines: Lines) -> Generator[None, None, Body]:
+def splice_steps(
+    body: Body, lines: Lines, *, no_escapes: bool = False
+) -> Generator[None, None, Body]:
     """The same with pauses."""
-    return json_scan.paced(_splice(body, lines))
+    return json_scan.paced(_splice(body, lines, no_escapes=no_escapes))
 
 
-def _splice(body: Body, lines: Lines) -> Work[Body]:
+def _splice(body: Body, lines: Lines, *, no_escapes: bool) -> Work[Body]:
     try:
-        members = Members(body)
+        members = Members(body, no_escapes=no_escapes)
         has_escapes = yield from members.has_escapes()
         find = members.walk if has_escapes else members.find
         if has_escapes or (yield from json_scan.holds(body, b'"thread"')):

@@ -43,6 +43,8 @@ class Job:
     wanted: Wanted
     body: bytes | bytearray | AsyncIterator[bytes]
     share: TurnsOfKey
+    #: The body is known to be without \u00.
+    no_escapes: bool = False
     conversation: Conversation | None = None
     overloads: int = 0
     refusals: int = 0
@@ -133,7 +135,8 @@ class Attempts:
         request, head, body = job.request, job.request.head, job.body
         job.request_log.attempted(token)
         if token.type == "oauth" and head.takes_system and isinstance(body, (bytes, bytearray)):
-            body = await with_system_line(body, self.config.oauth.lines, job.share.pause)
+            lines, pause = self.config.oauth.lines, job.share.pause
+            body = await with_system_line(body, lines, pause, no_escapes=job.no_escapes)
         lead = head.to_upstream.get(token.type) or self._lead(head, token.type)
         exchange = self.upstream.start(request.runner, job.share)
         request.watch(exchange)

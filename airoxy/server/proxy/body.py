@@ -24,11 +24,15 @@ async def other_ids(body: bytes | bytearray, pause: Pause = next_turn) -> tuple[
 
 
 async def with_system_line(
-    body: bytes | bytearray, lines: system_line.Lines, pause: Pause = next_turn
+    body: bytes | bytearray,
+    lines: system_line.Lines,
+    pause: Pause = next_turn,
+    *,
+    no_escapes: bool = False,
 ) -> bytes | bytearray:
     """`body` as a subscription token needs it; no `lines`, no change."""
     if not lines:
         return body
     if len(body) < LARGE:
-        return system_line.splice(body, lines)
-    return await with_pauses(system_line.splice_steps(body, lines), pause)
+        return system_line.splice(body, lines, no_escapes=no_escapes)
+    return await with_pauses(system_line.splice_steps(body, lines, no_escapes=no_escapes), pause)

@@ -372,7 +372,7 @@ class Proxy:
             await affinity.token_of(ids, snapshot, key_id) if ids else None,
             pool=snapshot.pools.get(key_id),
         )
-        job = Job(request, request_log, wanted, passed, share)
+        job = Job(request, request_log, wanted, passed, share, asked.no_escapes)
         if head.takes_system and body is not None and self._may_go_on(head, body):
             conversation = Conversation(self.recent, key_id)
             if conversation.find(head, body, wanted, request_log.now, stays=stays):

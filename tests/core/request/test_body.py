@@ -28,6 +28,8 @@ def every_way(body):
 def read(body):
     asked, *others = every_way(body)
     assert others == [asked, asked]
+    if any(each.no_escapes for each in (asked, *others)):
+        assert b"\\u00" not in body
     return asked
 
 
@@ -268,6 +270,15 @@ def test_the_usual_body_is_seen_at_a_glance():
     body = b'{"model":"claude","max_tokens":9,"messages":[{"content":"]"}],"stream":true}'
     with mock.patch.multiple(rules, _parsed=None, _skimmed=None):
         assert read_request(body) == Asked("claude", True, ())
+
+
+@pytest.mark.parametrize("last", [b'"stream":true', b'"tools":[{}],"stream":true'])
+def test_of_a_long_body_it_is_known_whether_characters_are_escaped(last):
+    body = b'{"messages":[{"content":"%b"}],"model":"claude",' + last + b"}"
+    asked = read_request(body % (b"x" * 5000))
+    assert asked == Asked("claude", True, ())
+    assert asked.no_escapes
+    assert not read_request(body % (b"\\u0020" * 1000)).no_escapes
 
 
 @pytest.mark.parametrize("end", [b'"stream":true}', b'"stream":false}', b'"top_k":1}'])

@@ -28,6 +28,8 @@ def splice(body, lines=(LINE, *KNOWN)):
     assert again == spliced
     assert mutable == body
     assert (again is mutable) == (spliced is body)
+    if b"\\u00" not in body:
+        assert system_line.splice(body, lines, no_escapes=True) == spliced
     return spliced
 
 
@@ -289,3 +291,11 @@ def test_a_body_of_some_megabytes_is_spliced_like_any():
     spliced = system_line.splice(body, (LINE,))
     assert json.loads(spliced)["system"][1]["text"] == json.loads(text)
     assert body in without_the_line(bytes(spliced))
+
+
+def test_escapes_are_not_searched_for_where_there_are_none_for_certain():
+    body = b'{"system":"%b","messages":[{"content":"%b"}]}' % (LINE.encode(), b"x" * 1_000_000)
+    searched, known = (
+        sum(system_line._splice(body, (LINE,), no_escapes=known)) for known in (False, True)
+    )
+    assert known < searched
