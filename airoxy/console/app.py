@@ -36,7 +36,6 @@ from airoxy.console.visitor import Visitor
 from airoxy.errors import AiroxyError, Forbidden, InvalidInput, NotFound, Unauthorized
 from airoxy.store.audit.trail import act_as, take_recorded
 from airoxy.store.console.sessions import LIFETIME
-from airoxy.store.fleet.membership import name_in_fleet
 from airoxy.views.changes import line
 
 log = logging.getLogger(__name__)
@@ -180,7 +179,6 @@ def _bytes(reply: Reply, visit: Visit) -> bytes:
             "zone": visit.zone,
             "path": visit.path,
             "query": visit.query,
-            "fleet_host": name_in_fleet(visit.db),
         }
         return render(reply.template, {**known, **reply.values}).encode()
     if isinstance(reply, JsonReply):

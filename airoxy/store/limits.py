@@ -157,6 +157,7 @@ def _whose(number: int, column: str) -> tuple[str, tuple[int, ...]]:
 def recorded_use(db: apsw.Connection, number: int, now: float) -> Use:
     """What a key or group has used, as far as it has been written; nothing is held in it."""
     minute = last_minute(db, number, now)
+    elsewhere = _rates_elsewhere(db).get(number, {})
     today = days.today(db, now)
     is_summed = bool(run(db, "SELECT 1 FROM spenders WHERE id = ?", (number,)))
     if number == EVERYBODY + GROUPS_FROM and not is_summed:
@@ -165,9 +166,20 @@ def recorded_use(db: apsw.Connection, number: int, now: float) -> Use:
         costs = spent(db, number, today, total=is_summed)
     return Use(
         costs,
-        requests=[second.requests for second in minute],
-        tokens=[second.tokens for second in minute],
+        requests=[*(second.requests for second in minute), *elsewhere.get("requests", ())],
+        tokens=[*(second.tokens for second in minute), *elsewhere.get("tokens", ())],
     )
+
+
+def _rates_elsewhere(db: apsw.Connection) -> dict[int, dict[str, list[int]]]:
+    """Where `daily` is a view of more than this host, what the others have used of the limits of
+    keys and groups per minute, by number and measure, as of the last division."""
+    if not run(db, "SELECT 1 FROM temp.sqlite_schema WHERE name = 'daily'"):
+        return {}
+    found: dict[int, dict[str, list[int]]] = {}
+    for number, measure, used in run(db, "SELECT number, measure, others FROM fleet_shares"):
+        found.setdefault(number, {})[measure] = [used]
+    return found
 
 
 def recorded_use_of_keys(
@@ -179,20 +191,21 @@ def recorded_use_of_keys(
     totals = dict(
         run(
             db,
-            "SELECT id, ifnull((SELECT sum(cost_nanousd) FROM spending WHERE spender = id), 0)"
-            " FROM spenders WHERE id < ?",
+            "SELECT id, ifnull(sum(cost_nanousd), 0) FROM spenders"
+            " LEFT JOIN spending ON spender = id WHERE id < ? GROUP BY id",
             (GROUPS_FROM,),
         )
     )
+    elsewhere = _rates_elsewhere(db)
     nothing = {period.name: 0 for period in PERIODS if period is not TOTAL}
 
     def use(key_id: int) -> Use:
         total = {TOTAL.name: totals[key_id]} if key_id in totals else {}
-        seconds = minute.get(key_id, ())
+        seconds, more = minute.get(key_id, ()), elsewhere.get(key_id, {})
         return Use(
             {**nothing, **costs.get(key_id, {}), **total},
-            requests=[second.requests for second in seconds],
-            tokens=[second.tokens for second in seconds],
+            requests=[*(second.requests for second in seconds), *more.get("requests", ())],
+            tokens=[*(second.tokens for second in seconds), *more.get("tokens", ())],
         )
 
     return use

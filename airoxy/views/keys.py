@@ -20,11 +20,14 @@ from airoxy.views.times import with_times, zoned_moment
 Row = Mapping[str, Any]
 
 
-def with_use(db: apsw.Connection, key: Row, now: float) -> dict[str, Any]:
+def with_use(
+    db: apsw.Connection, key: Row, now: float, elsewhere: Mapping[int, float] | None = None
+) -> dict[str, Any]:
     """The key with what it has used of its limits and when last, as far as the usage log tells, and
-    only those of its old secrets that are still good."""
-    use = recorded_use(db, key["id"], now)
-    return _with_use(key, use, last_use(db, key["id"]), now)
+    only those of its old secrets that are still good. `elsewhere`: when keys were used last on
+    other hosts."""
+    use, last = recorded_use(db, key["id"], now), last_use(db, key["id"])
+    return _with_use(key, use, _later(last, (elsewhere or {}).get(key["id"])), now)
 
 
 def list_with_use(
@@ -33,6 +36,7 @@ def list_with_use(
     now: float,
     spent: Mapping[int, Mapping[str, int]] | None = None,
     uses: Mapping[int, float] | None = None,
+    elsewhere: Mapping[int, float] | None = None,
 ) -> list[dict[str, Any]]:
     """The same of many keys: what they have `spent` and their last `uses` are read at once, unless
     they are known."""
@@ -42,7 +46,15 @@ def list_with_use(
     if uses is None:
         uses, _ = last_uses(db)
     use = recorded_use_of_keys(db, now, spent)
-    return [_with_use(key, use(key["id"]), uses.get(key["id"]), now) for key in listed]
+    other = elsewhere or {}
+    return [
+        _with_use(key, use(key["id"]), _later(uses.get(key["id"]), other.get(key["id"])), now)
+        for key in listed
+    ]
+
+
+def _later(one: float | None, other: float | None) -> float | None:
+    return max((at for at in (one, other) if at is not None), default=None)
 
 
 def _with_use(key: Row, use: Use, last: float | None, now: float) -> dict[str, Any]:

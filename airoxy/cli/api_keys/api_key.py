@@ -12,6 +12,8 @@ from airoxy.cli.api_keys import limits as cli_limits
 from airoxy.cli.api_keys import rotate
 from airoxy.cli.command import Command, Context, Group, add_id, add_json, add_words, given_words
 from airoxy.cli.confirm import add_yes, remove_agreed
+from airoxy.cli.fleet.everybody import add_here, add_list_arguments
+from airoxy.cli.fleet.spending import see_spending
 from airoxy.cli.parsing.arguments import name_argument
 from airoxy.config.defaults import default_limits
 from airoxy.core.keys import given_key, new_key
@@ -102,7 +104,8 @@ def _set(context: Context, args: Namespace) -> None:
 
 def _list(context: Context, args: Namespace) -> None:
     db, now = context.database, context.now()
-    rows = views.list_with_use(db, keys.list_keys(db), now)
+    used = see_spending(context, here=args.here)
+    rows = views.list_with_use(db, keys.list_keys(db), now, elsewhere=used.keys)
     if args.json:
         return context.json([views.document(row) for row in rows])
     if not rows:
@@ -149,11 +152,18 @@ def _show(context: Context, args: Namespace) -> None:
         words = ("airoxy", "api-key", "add", "--name", key["name"], *cli_limits.options(key), "-")
         command = shlex.join(words)
         return context.json({"command": command}) if args.json else context.say(command)
-    return _tell(context, key, json=args.json)
+    used = see_spending(context, here=args.here)
+    return _tell(context, key, used.keys, json=args.json)
 
 
-def _tell(context: Context, key: Mapping[str, Any], *, json: bool) -> None:
-    key = views.with_use(context.database, key, context.now())
+def _tell(
+    context: Context,
+    key: Mapping[str, Any],
+    elsewhere: Mapping[int, float] | None = None,
+    *,
+    json: bool,
+) -> None:
+    key = views.with_use(context.database, key, context.now(), elsewhere)
     if json:
         return context.json(views.document(key))
     context.say(f"Key {key['id']}: {key['name']}")
@@ -237,6 +247,7 @@ def _show_arguments(parser: ArgumentParser) -> None:
         help="show the command that adds the key to another host, where it reads the key on"
         " standard input",
     )
+    add_here(parser)
     add_json(parser)
 
 
@@ -265,7 +276,9 @@ GROUP = Group(
             rotate.add_arguments,
             rotate.DESCRIPTION,
         ),
-        Command("list", "List the keys, masked, with their use of a limit", _list, add_json),
+        Command(
+            "list", "List the keys, masked, with their use of a limit", _list, add_list_arguments
+        ),
         Command("show", "Show a key with all its limits", _show, _show_arguments),
         Command("enable", "Accept a key again", _enable, _change_arguments),
         Command("disable", "Stop accepting a key", _disable, _change_arguments),

@@ -9,6 +9,8 @@ from typing import Any
 from airoxy.cli.api_keys import limits as cli_limits
 from airoxy.cli.command import Command, Context, Group, add_id, add_json
 from airoxy.cli.confirm import add_yes, agreed
+from airoxy.cli.fleet.everybody import add_list_arguments
+from airoxy.cli.fleet.spending import see_spending
 from airoxy.cli.parsing.arguments import name_argument
 from airoxy.core.limits.holders import EVERYBODY
 from airoxy.core.limits.table import GROUP_LIMITS
@@ -66,6 +68,7 @@ def _set(context: Context, args: Namespace) -> None:
 
 def _list(context: Context, args: Namespace) -> None:
     db, now = context.database, context.now()
+    see_spending(context, here=args.here, totals=True)
     rows = [views.with_use(db, group, now) for group in groups.list_groups(db)]
     if args.json:
         return context.json([views.document(row) for row in rows])
@@ -89,11 +92,12 @@ def _list(context: Context, args: Namespace) -> None:
 
 def _show_arguments(parser: ArgumentParser) -> None:
     add_id(parser, "group")
-    add_json(parser)
+    add_list_arguments(parser)
 
 
 def _show(context: Context, args: Namespace) -> None:
     group = groups.find_group(context.database, context.group_id(args.id))
+    see_spending(context, here=args.here, totals=True)
     _tell(context, group, json=args.json)
 
 
@@ -169,7 +173,7 @@ GROUP = Group(
             _set_arguments,
             f"Change a group's limits, note or name; what is not named stays. {_LIMITS}",
         ),
-        Command("list", "List the groups, with what they have spent", _list, add_json),
+        Command("list", "List the groups, with what they have spent", _list, add_list_arguments),
         Command("show", "Show a group with its keys and all its limits", _show, _show_arguments),
         Command(
             "remove",

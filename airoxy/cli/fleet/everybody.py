@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airoxy.calendar import day_number
-from airoxy.cli.command import Context
+from airoxy.cli.command import Context, add_json
 from airoxy.cli.fleet.feed import OthersFeed
 from airoxy.errors import AiroxyError, NotFound
 from airoxy.store.fleet.hosts import added_own, as_groups
@@ -28,6 +28,12 @@ Requests = list[dict[str, Any]]
 
 def add_here(parser: ArgumentParser) -> None:
     parser.add_argument("--here", action="store_true", help=_HERE)
+
+
+def add_list_arguments(parser: ArgumentParser) -> None:
+    """Of what lists or shows things with what was used of them."""
+    add_here(parser)
+    add_json(parser)
 
 
 def add_hosts(parser: ArgumentParser) -> None:
@@ -58,14 +64,14 @@ def see_everybody(
     from airoxy.fleet.overview.everybody import show_everybody
 
     try:
-        postgres = _connect(context, member)
+        postgres = connected_to(context, member)
         try:
             days = day_number(since) if since else 0, day_number(until) if until else None
             show_everybody(db, postgres, member.host, days, only)
         finally:
             postgres.close()
     except AiroxyError as error:
-        _tell_alone(context, error, only)
+        tell_alone(context, error, only)
 
 
 def _meant(
@@ -122,14 +128,14 @@ class Everybody:
             from airoxy.fleet.overview.everybody import show_others, totals_of_others
 
             try:
-                postgres = _connect(self._context, member)
+                postgres = connected_to(self._context, member)
                 try:
                     others = totals_of_others(postgres, member.host, chosen, only)
                 finally:
                     postgres.close()
                 show_others(db, [])  # without what is in the sums of another, too
             except AiroxyError as error:
-                _tell_alone(self._context, error, only)
+                tell_alone(self._context, error, only)
         if only is None:
             own = requests.totals(db, **chosen._asdict())
             others = added_own(own, others, name_of_host(db))
@@ -163,7 +169,7 @@ class Everybody:
         from airoxy.fleet.overview.log import OthersLog
 
         assert self._member
-        postgres = _connect(self._context, self._member)
+        postgres = connected_to(self._context, self._member)
         try:
             return OthersLog(postgres, self._member.host, self._only)
         except BaseException:
@@ -178,7 +184,7 @@ class Everybody:
             self._log = self._log or self._connect()
             return question(self._log)
         except AiroxyError as error:
-            _tell_alone(self._context, error, self._only)
+            tell_alone(self._context, error, self._only)
             self._log = None
             return None
 
@@ -192,14 +198,16 @@ def merged(rows: Requests) -> Requests:
     return rows
 
 
-def _connect(context: Context, member: Membership) -> Postgres:
+def connected_to(context: Context, member: Membership) -> Postgres:
+    """The fleet's PostgreSQL. Raises AiroxyError."""
     from airoxy.fleet.agent import connector
 
     credentials = context.environ.get("CREDENTIALS_DIRECTORY")
     return connector(context.database_path, credentials, context.config.fleet.database)(member)
 
 
-def _tell_alone(context: Context, error: AiroxyError, only: str | None) -> None:
+def tell_alone(context: Context, error: AiroxyError, only: str | None = None) -> None:
+    """Why only this host is shown. Raises the error where only another one was meant."""
     if only is not None:
         raise error
     context.warn(f"airoxy: This is the usage of this host only. {error.message}")

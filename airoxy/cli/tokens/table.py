@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from airoxy.cli.command import Context
+from airoxy.cli.fleet.spending import see_spending
 from airoxy.store import tokens
+from airoxy.store.fleet.hosts import LastUses
 from airoxy.views.formats import dollars
 from airoxy.views.times import past, span, zoned_moment
 from airoxy.views.tokens import SPENDING, document, last_use, quota, state
@@ -17,7 +19,8 @@ Row = Mapping[str, Any]
 
 def run_list(context: Context, args: Namespace) -> None:
     now = context.now()
-    rows = tokens.list_tokens(context.database, now)
+    used = see_spending(context, here=args.here)
+    rows = _with_uses(tokens.list_tokens(context.database, now), used)
     if args.json:
         return context.json([document(row) for row in rows])
     if not rows:
@@ -50,8 +53,18 @@ def run_list(context: Context, args: Namespace) -> None:
 
 
 def run_show(context: Context, args: Namespace) -> None:
-    row = tokens.find_token(context.database, context.token_id(args.id), context.now())
+    token_id = context.token_id(args.id)
+    used = see_spending(context, here=args.here)
+    (row,) = _with_uses([tokens.find_token(context.database, token_id, context.now())], used)
     show(context, row, json=args.json)
+
+
+def _with_uses(rows: list[dict[str, Any]], used: LastUses) -> list[dict[str, Any]]:
+    """Also by other hosts; a token has its last use in nanoseconds."""
+    for row in rows:
+        elsewhere = round(used.tokens.get(row["id"], 0.0) * 1e9)
+        row["last_used_at"] = max(row["last_used_at"] or 0, elsewhere) or row["last_used_at"]
+    return rows
 
 
 def show(context: Context, row: Row, *, json: bool) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentParser
 
 from airoxy.cli.command import Command, Group, add_id, add_json
+from airoxy.cli.fleet.everybody import add_list_arguments
 from airoxy.cli.tokens import add, auto, change, check, key, refresh, table
 from airoxy.views.terms import TERMS
 
 
 def _show_arguments(parser: ArgumentParser) -> None:
     add_id(parser, "token")
-    add_json(parser)
+    add_list_arguments(parser)
 
 
 GROUP = Group(
@@ -36,7 +37,9 @@ GROUP = Group(
                 f" in the pool already is updated where its login is newer. {TERMS}"
             ),
         ),
-        Command("list", "List the tokens, masked, with their state", table.run_list, add_json),
+        Command(
+            "list", "List the tokens, masked, with their state", table.run_list, add_list_arguments
+        ),
         Command("show", "Show all there is to know of a token", table.run_show, _show_arguments),
         Command(
             "set",

@@ -8,6 +8,7 @@ from typing import Any
 from airoxy.console.api.operation import Entity, Operation, fields_of
 from airoxy.console.api.paging import PAGE, page
 from airoxy.console.api.values import GROUP_FIELDS, group_changes
+from airoxy.console.hosts.sight import WHICH_HOST, with_spending
 from airoxy.console.visit import JsonReply, Visit
 from airoxy.store import groups
 from airoxy.store.names import find_id
@@ -18,8 +19,10 @@ from airoxy.views.json_documents import document_of
 
 def list_all(visit: Visit) -> JsonReply:
     shown, following = page(visit, groups.list_groups(visit.db))
-    rows = [views.with_use(visit.db, group, visit.now) for group in shown]
-    return JsonReply([views.document(row) for row in rows], following=following)
+    with with_spending(visit) as (_, sight):
+        rows = [views.with_use(visit.db, group, visit.now) for group in shown]
+    documents = [views.document(row) for row in rows]
+    return JsonReply(documents, following=following, warning=sight.trouble)
 
 
 def add(visit: Visit) -> JsonReply:
@@ -40,16 +43,18 @@ GROUP = Entity(
     row=lambda visit, number: groups.find_group(visit.db, number),
     settable=groups.SETTABLE,
     document=lambda visit, row: views.document(views.with_use(visit.db, row, visit.now)),
+    spends=True,
 )
 _ONE = "/api/groups/{id}"
 OPERATIONS = (
     Operation("GET", "/api/groups", list_all, "The groups of client keys", json_fields.GROUP,
-              is_list=True, query=PAGE),
+              is_list=True, query={**PAGE, **WHICH_HOST}),
     Operation(
         "POST", "/api/groups", add, "Make a group", document_of("group add"), body=GROUP_FIELDS,
         required=("name",), status=201,
     ),
-    Operation("GET", _ONE, GROUP.show, "One group", json_fields.GROUP, has_etag=True),
+    Operation("GET", _ONE, GROUP.show, "One group", json_fields.GROUP, has_etag=True,
+              query=WHICH_HOST),
     Operation(
         "PATCH", _ONE, GROUP.changed_by(GROUP_FIELDS, _set),
         "Change a group; what is not named stays", json_fields.GROUP, body=GROUP_FIELDS,

@@ -10,6 +10,7 @@ from airoxy.config.defaults import default_limits
 from airoxy.console.api.operation import Entity, Operation, fields_of, text_field
 from airoxy.console.api.paging import PAGE, page
 from airoxy.console.api.values import KEY_FIELDS, key_changes
+from airoxy.console.hosts.sight import WHICH_HOST, with_spending
 from airoxy.console.visit import JsonReply, Visit
 from airoxy.core.keys import new_key
 from airoxy.core.names import read_name
@@ -29,11 +30,13 @@ _DAY = 86400
 
 def list_all(visit: Visit) -> JsonReply:
     shown, following = page(visit, keys.list_keys(visit.db))
-    kept = visit.db, visit.services.past, visit.today
-    rows = views.list_with_use(
-        visit.db, shown, visit.now, spent_by_key(*kept), last_uses_of_keys(*kept)
-    )
-    return JsonReply([views.document(row) for row in rows], following=following)
+    with with_spending(visit) as (seen, sight):
+        kept = seen.db, seen.services.past, visit.today
+        rows = views.list_with_use(
+            visit.db, shown, visit.now, spent_by_key(*kept), last_uses_of_keys(*kept)
+        )
+    documents = [views.document(row) for row in rows]
+    return JsonReply(documents, following=following, warning=sight.trouble)
 
 
 def add(visit: Visit) -> JsonReply:
@@ -87,6 +90,7 @@ KEY = Entity(
     row=lambda visit, number: keys.find_key(visit.db, number),
     settable=(*SETTABLE, "is_active", "masked"),
     document=lambda visit, row: views.document(views.with_use(visit.db, row, visit.now)),
+    spends=True,
 )
 _ROTATE = {
     "overlap_seconds": "for how long the old secret still works (a day)",
@@ -104,12 +108,13 @@ def _action(verb: str, act: Callable[[Visit, int], object], summary: str) -> Ope
 
 OPERATIONS = (
     Operation("GET", "/api/keys", list_all, "The client keys", json_fields.KEY, is_list=True,
-              query=PAGE),
+              query={**PAGE, **WHICH_HOST}),
     Operation(
         "POST", "/api/keys", add, "Make a key; its secret is shown this once",
         document_of("api-key add"), body=KEY_FIELDS, required=("name",), status=201,
     ),
-    Operation("GET", _ONE, KEY.show, "One key", json_fields.KEY, has_etag=True),
+    Operation("GET", _ONE, KEY.show, "One key", json_fields.KEY, has_etag=True,
+              query=WHICH_HOST),
     Operation(
         "PATCH", _ONE, KEY.changed_by(KEY_FIELDS, _set), "Change a key; what is not named stays",
         json_fields.KEY, body=KEY_FIELDS, has_etag=True, needs_etag=True,

@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+from airoxy.console.hosts.sight import Sight, with_spending
 from airoxy.console.visit import Handler, JsonReply, Visit
 from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.store.schema import transaction
@@ -90,6 +91,8 @@ class Entity:
     row: Callable[[Visit, int], Row]
     settable: Sequence[str]
     document: Callable[[Visit, Row], dict[str, Any]]
+    #: Whether it is shown with what it has spent, which is that of all hosts of a fleet.
+    spends: bool = False
 
     def etag(self, visit: Visit, number: int) -> str:
         """Names what is set of it now."""
@@ -106,8 +109,10 @@ class Entity:
 
     def reply(self, visit: Visit, number: int) -> JsonReply:
         """It as it is now."""
-        document = self.document(visit, self.row(visit, number))
-        return JsonReply(document, etag=self.etag(visit, number))
+        seen = with_spending(visit) if self.spends else nullcontext((visit, Sight()))
+        with seen as (_, sight):
+            document = self.document(visit, self.row(visit, number))
+        return JsonReply(document, etag=self.etag(visit, number), warning=sight.trouble)
 
     def show(self, visit: Visit) -> JsonReply:
         return self.reply(visit, self.number(visit))

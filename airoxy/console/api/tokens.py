@@ -8,6 +8,7 @@ from typing import Any
 from airoxy.console.api.operation import Entity, Operation, check_etag, fields_of, text_field
 from airoxy.console.api.paging import PAGE, page
 from airoxy.console.api.values import TOKEN_FIELDS, token_changes
+from airoxy.console.hosts.sight import WHICH_HOST, with_spending
 from airoxy.console.visit import JsonReply, Visit
 from airoxy.core.keys import check_refresh_token, token_type
 from airoxy.core.names import read_name
@@ -33,8 +34,10 @@ _ADD = {
 
 
 def list_all(visit: Visit) -> JsonReply:
-    shown, following = page(visit, tokens.list_tokens(visit.db, visit.now))
-    return JsonReply([document(row) for row in shown], following=following)
+    with with_spending(visit) as (_, sight):
+        shown, following = page(visit, tokens.list_tokens(visit.db, visit.now))
+    documents = [document(row) for row in shown]
+    return JsonReply(documents, following=following, warning=sight.trouble)
 
 
 def add(visit: Visit) -> JsonReply:
@@ -123,6 +126,7 @@ TOKEN = Entity(
     row=lambda visit, number: tokens.find_token(visit.db, number, visit.now),
     settable=(*TOKEN_FIELDS, "is_active"),
     document=lambda _, row: document(row),
+    spends=True,
 )
 _ONE = "/api/tokens/{id}"
 _TOKEN = json_fields.TOKEN
@@ -137,12 +141,13 @@ def _action(verb: str, act: Callable[[Visit, int], object], summary: str) -> Ope
 
 OPERATIONS = (
     Operation("GET", "/api/tokens", list_all, "The upstream tokens, masked", _TOKEN, is_list=True,
-              query=PAGE),
+              query={**PAGE, **WHICH_HOST}),
     Operation(
         "POST", "/api/tokens", add, "Add a token to the pool", document_of("token add"),
         body=_ADD, required=("name", "token"), status=201,
     ),
-    Operation("GET", _ONE, TOKEN.show, "One token", _TOKEN, has_etag=True),
+    Operation("GET", _ONE, TOKEN.show, "One token", _TOKEN, has_etag=True,
+              query=WHICH_HOST),
     Operation(
         "PATCH", _ONE, TOKEN.changed_by(TOKEN_FIELDS, _set),
         "Change a token; what is not named stays", _TOKEN, body=TOKEN_FIELDS, has_etag=True,

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
 from airoxy.console.hosts.others import OtherHosts, ShownSums
 from airoxy.console.visit import Visit
+from airoxy.core.limits.measures import PERIODS, TOTAL
 from airoxy.errors import AiroxyError, NotFound, StoreError
 from airoxy.store.fleet.hosts import fleet_hosts
 from airoxy.store.fleet.membership import Membership, membership
+from airoxy.store.schema import run
 
 #: What the API takes.
 WHICH_HOST = {"host": "of this host of the fleet only, by its name (all hosts)"}
@@ -102,3 +104,14 @@ def with_sums(visit: Visit, since: datetime.date | None) -> Iterator[tuple[Visit
                 past = visit.services.pasts.of(sight.chosen, shown.version)
                 visit = replace(visit, services=replace(visit.services, past=past))
         yield visit, sight
+
+
+def with_spending(
+    visit: Visit, since: datetime.date | None = None
+) -> AbstractContextManager[tuple[Visit, Sight]]:
+    """The same of all that keys, groups and tokens have spent in the periods of their limits, or
+    from the day `since` on if that is earlier."""
+    firsts = [each.first(visit.today) for each in PERIODS if each is not TOTAL]
+    # What is limited in total is shown with all that it has ever spent.
+    is_whole = bool(run(visit.db, "SELECT 1 FROM spenders"))
+    return with_sums(visit, None if is_whole else min([*firsts, *([since] if since else [])]))

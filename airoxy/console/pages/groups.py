@@ -14,6 +14,7 @@ from airoxy.console.forms import (
     read_limits,
     read_texts,
 )
+from airoxy.console.hosts.sight import with_spending
 from airoxy.console.routes import page
 from airoxy.console.visit import Rendered, Reply, SeeOther, Visit
 from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM
@@ -30,8 +31,10 @@ def show_all(visit: Visit) -> Reply:
 
 
 def _list(visit: Visit, trouble: str = "", status: int = 200) -> Reply:
-    rows = [{**group, "meters": _meters(visit, group)} for group in groups.list_groups(visit.db)]
-    values = {"groups": rows, "typed": visit.form, "trouble": trouble}
+    with with_spending(visit) as (_, sight):
+        listed = groups.list_groups(visit.db)
+        rows = [{**group, "meters": _meters(visit, group)} for group in listed]
+    values = {"groups": rows, "typed": visit.form, "trouble": trouble, "sight": sight}
     return Rendered("groups.html", values | {"fields": limit_fields(GROUP_LIMITS)}, status)
 
 
@@ -66,10 +69,13 @@ def show_one(visit: Visit) -> Reply:
 
 def _one(visit: Visit, group_id: int, trouble: str = "", status: int = 200) -> Reply:
     group = groups.find_group(visit.db, group_id)
+    with with_spending(visit) as (_, sight):
+        spent = _meters(visit, group)
     values = {
+        "sight": sight,
         "group": group,
         "is_everybody": group_id == EVERYBODY,
-        "meters": _meters(visit, group),
+        "meters": spent,
         "fields": limit_fields(GROUP_LIMITS, group),
         "trouble": trouble,
         **form_again(visit, GROUP.etag(visit, group_id), trouble, status),

@@ -16,7 +16,8 @@ from airoxy.console.forms import (
     read_limits,
     read_texts,
 )
-from airoxy.console.pages.figures import by_model, request_lines, with_meters
+from airoxy.console.hosts.sight import with_spending
+from airoxy.console.pages.figures import by_model, first_of_chart, request_lines, with_meters
 from airoxy.console.routes import page
 from airoxy.console.visit import Rendered, Reply, SeeOther, Visit
 from airoxy.core.keys import new_key
@@ -43,6 +44,12 @@ def show_all(visit: Visit) -> Reply:
 
 
 def _list(visit: Visit, trouble: str = "", status: int = 200) -> Reply:
+    with with_spending(visit) as (seen, sight):
+        values = {**_listed(seen), "sight": sight, "trouble": trouble}
+        return Rendered("keys.html", values, status)
+
+
+def _listed(visit: Visit) -> dict[str, Any]:
     searched, order = visit.query.get("q", "").strip(), visit.query.get("sort", "today")
     spent = spent_by_key(visit.db, visit.services.past, visit.today)
     rows = [
@@ -53,7 +60,7 @@ def _list(visit: Visit, trouble: str = "", status: int = 200) -> Reply:
     rows.sort(key=_ORDERS.get(order, _ORDERS["today"]))
     first = _number(visit.query.get("from", ""))
     shown = rows[first : first + _ON_A_PAGE]
-    values = {
+    return {
         "rows": with_meters(visit, shown, spent),
         "count": len(rows),
         "first": first,
@@ -63,9 +70,7 @@ def _list(visit: Visit, trouble: str = "", status: int = 200) -> Reply:
         "fields": limit_fields(LIMITS, default_limits(visit.config, visit.moment)),
         "groups": groups.list_groups(visit.db)[1:],
         "typed": visit.form,
-        "trouble": trouble,
     }
-    return Rendered("keys.html", values, status)
 
 
 _ORDERS: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -108,10 +113,13 @@ def _one(
     visit: Visit, key_id: int, *, secret: str = "", told: str = "", trouble: str = "",
     status: int = 200,
 ) -> Reply:  # fmt: skip
-    key = views.with_use(visit.db, keys.find_key(visit.db, key_id), visit.now)
+    with with_spending(visit, first_of_chart(visit.today)) as (seen, sight):
+        key = views.with_use(visit.db, keys.find_key(visit.db, key_id), visit.now)
+        chart = by_model(seen, key_id=key_id)
     last = requests.newest(visit.db, limit=_LAST, wanted=requests.Filter(key_id=key_id))
     values = {
         "key": key,
+        "sight": sight,
         "group": next(
             (g for g in groups.list_groups(visit.db) if g["id"] == key["group_id"]), None
         ),
@@ -120,7 +128,7 @@ def _one(
         "meters": views.meters(key, visit.zone),
         "old_secrets": views.old_secrets(key, visit.zone),
         "fields": limit_fields(LIMITS, key),
-        "chart_of_days": by_model(visit, key_id=key_id),
+        "chart_of_days": chart,
         "requests": request_lines(visit, last),
         "overlaps": OVERLAPS,
         "secret": secret,

@@ -14,6 +14,7 @@ from airoxy.console.forms import (
     read_token_settings,
     token_fields,
 )
+from airoxy.console.hosts.sight import with_spending
 from airoxy.console.pages.figures import request_lines
 from airoxy.console.routes import page
 from airoxy.console.visit import Rendered, Reply, SeeOther, Visit
@@ -34,9 +35,10 @@ def show_all(visit: Visit) -> Reply:
 
 
 def _list(visit: Visit, trouble: str = "", status: int = 200) -> Reply:
-    rows = [shown(visit, row) for row in tokens.list_tokens(visit.db, visit.now)]
+    with with_spending(visit) as (_, sight):
+        rows = [shown(visit, row) for row in tokens.list_tokens(visit.db, visit.now)]
     kept = {name: visit.form.get(name, "") for name in ("name", "note")}
-    values = {"tokens": rows, "terms": TERMS, "typed": kept, "trouble": trouble}
+    values = {"tokens": rows, "terms": TERMS, "typed": kept, "trouble": trouble, "sight": sight}
     return Rendered("tokens.html", values, status)
 
 
@@ -68,9 +70,11 @@ def show_one(visit: Visit) -> Reply:
 def _one(
     visit: Visit, token_id: int, *, told: str = "", trouble: str = "", status: int = 200
 ) -> Reply:
-    row = tokens.find_token(visit.db, token_id, visit.now)
+    with with_spending(visit) as (_, sight):
+        row = tokens.find_token(visit.db, token_id, visit.now)
     last = requests.newest(visit.db, limit=_LAST, wanted=requests.Filter(token_id=token_id))
     values = {
+        "sight": sight,
         "token": shown(visit, row),
         "fields": token_fields(row),
         "requests": request_lines(visit, last),

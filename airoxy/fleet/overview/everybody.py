@@ -8,6 +8,7 @@ from typing import Any
 
 import apsw
 
+from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM
 from airoxy.errors import NotFound
 from airoxy.fleet.postgres import Postgres
 from airoxy.store.fleet import usage
@@ -97,6 +98,19 @@ def by_name(names: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> dict[str
     return found
 
 
+def spending(others: str, *, only: bool = False) -> str:
+    """The table `spending` of all hosts, whose others have these sums, or of those alone."""
+    own = "SELECT spender, day, cost_nanousd FROM main.spending" + (" WHERE FALSE" if only else "")
+    all_keys = EVERYBODY + GROUPS_FROM
+    return f"""{own}
+        UNION ALL SELECT api_key_id, day, cost_nanousd FROM {others}
+        WHERE api_key_id IN (SELECT id FROM main.spenders)
+        UNION ALL SELECT group_id + {GROUPS_FROM}, day, cost_nanousd FROM {others}
+        WHERE group_id + {GROUPS_FROM} IN (SELECT id FROM main.spenders WHERE id <> {all_keys})
+        UNION ALL SELECT {all_keys}, day, cost_nanousd FROM {others}
+        WHERE {all_keys} IN (SELECT id FROM main.spenders)"""
+
+
 def show_others(db: apsw.Connection, others: Sums, *, only: bool = False) -> None:
     """A temporary view stands before the connection's own sums, or in their place."""
     names = names_of_sums(db)
@@ -106,7 +120,8 @@ def show_others(db: apsw.Connection, others: Sums, *, only: bool = False) -> Non
         "CREATE TEMP TABLE IF NOT EXISTS others AS SELECT * FROM main.daily WHERE FALSE;"
         "DELETE FROM others;"
         "CREATE TEMP VIEW IF NOT EXISTS daily AS"
-        f" {own} UNION ALL SELECT * FROM temp.others",
+        f" {own} UNION ALL SELECT * FROM temp.others;"
+        f"CREATE TEMP VIEW IF NOT EXISTS spending AS {spending('temp.others', only=only)}",
     )
     places = ", ".join("?" * len(names))
     db.cursor().executemany(f"INSERT INTO others VALUES ({places})", others)

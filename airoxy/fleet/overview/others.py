@@ -17,7 +17,7 @@ from airoxy.calendar import day_number
 from airoxy.console.hosts.others import FoundRows, LogSums
 from airoxy.errors import AiroxyError
 from airoxy.fleet.overview import hosts
-from airoxy.fleet.overview.everybody import by_name, ids_of, names_of_sums
+from airoxy.fleet.overview.everybody import by_name, ids_of, names_of_sums, spending
 from airoxy.fleet.overview.line import PATIENCE, PatientLine
 from airoxy.fleet.overview.log import OthersLog, as_told
 from airoxy.fleet.overview.mirror import Mirror
@@ -91,11 +91,11 @@ class FleetOthers:
                 trouble = f"What other hosts have used is as of {span(age)} ago. {error.message}"
         whose = None if host is None else ids_of(self._names, host)
         _attach(db, mirror)
-        run(db, f"CREATE TEMP VIEW daily AS {_view(db, whose)}")
+        _show(db, whose)
         try:
             yield _Shown(db, self._names, mirror.version, trouble)
         finally:
-            run(db, "DROP VIEW temp.daily")
+            run(db, "DROP VIEW temp.daily; DROP VIEW temp.spending")
 
     def log(
         self,
@@ -183,19 +183,25 @@ def _attach(db: apsw.Connection, mirror: Mirror) -> None:
     run(db, f"ATTACH ? AS {_SCHEMA}", (str(mirror.path),))
 
 
-def _view(db: apsw.Connection, whose: Collection[str] | None) -> str:
+def _show(db: apsw.Connection, whose: Collection[str] | None) -> None:
     """The sums of this host and of all others, or only of some others."""
     names = names_of_sums(db)
     listed = ", ".join(names)
     others = f"SELECT {listed} FROM {_SCHEMA}.sums"
+    before = {column.name for column in columns(db, BASELINE)} if whose is None else set()
     if whose is not None:
-        return f"{others} WHERE host IN ({', '.join(map(_quoted, whose))})"
-    parts = [f"SELECT {listed} FROM main.daily", others]
-    before = {column.name for column in columns(db, BASELINE)}
+        others += f" WHERE host IN ({', '.join(map(_quoted, whose))})"
     if before:  # which is another host's, and in its sums
         less = (n if n in GROUP else f"-{n}" if n in before else "0" for n in names)
-        parts.append(f"SELECT {', '.join(less)} FROM main.{BASELINE}")
-    return " UNION ALL ".join(parts)
+        others += f" UNION ALL SELECT {', '.join(less)} FROM main.{BASELINE}"
+    all_of_them = (
+        others if whose is not None else f"SELECT {listed} FROM main.daily UNION ALL {others}"
+    )
+    spent = spending(f"({others})", only=whose is not None)
+    run(
+        db,
+        f"CREATE TEMP VIEW daily AS {all_of_them}; CREATE TEMP VIEW spending AS {spent}",
+    )
 
 
 def _quoted(text: str) -> str:

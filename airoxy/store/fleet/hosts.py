@@ -35,6 +35,19 @@ def fleet_hosts(db: apsw.Connection) -> list[FleetHost]:
     return [FleetHost(*row) for row in run(db, "SELECT * FROM fleet_hosts ORDER BY name")]
 
 
+class LastUses(NamedTuple):
+    """When client keys and upstream tokens were used last on other hosts (Unix time), by id."""
+
+    keys: dict[int, float]
+    tokens: dict[int, float]
+
+    def note(self, key: int, token: int | None, at: float) -> None:
+        """They were used then, or later."""
+        self.keys[key] = max(at, self.keys.get(key, 0.0))
+        if token:
+            self.tokens[token] = max(at, self.tokens.get(token, 0.0))
+
+
 Sums = Mapping[str, int]
 
 

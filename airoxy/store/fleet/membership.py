@@ -93,12 +93,6 @@ def forget_rows(db: apsw.Connection) -> None:
         run(db, f"DELETE FROM {table}")
 
 
-def name_in_fleet(db: apsw.Connection) -> str | None:
-    """What the fleet calls this host; None where it is alone."""
-    member = membership(db)
-    return member.name if member else None
-
-
 def hosts_that_share(db: apsw.Connection) -> int:
     """How many hosts this one divides limits with, itself among them; 0 where it is alone."""
     member = membership(db)
