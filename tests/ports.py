@@ -1,4 +1,4 @@
-"""Ports for what the tests start."""
+"""Ports for what the tests start, and for what is not there."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def free_port() -> int:
             continue
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         _kept.append(probe.detach())
-        if len(_kept) > 64:
+        if len(_kept) > 128:
             os.close(_kept.popleft())
         return port

@@ -17,6 +17,7 @@ from tests.fake_anthropic.conversations import Conversations
 from tests.fake_anthropic.resources import account
 from tests.fake_anthropic.script import Script, Step
 from tests.fake_anthropic.wire import Exchange, Line, Seen, now
+from tests.ports import free_port
 
 T = TypeVar("T")
 #: What Anthropic's headers call the windows of a subscription.
@@ -44,7 +45,8 @@ class FakeAnthropic:
         ssl: tls.SSLContext | None = None,
         remember: int | None = None,
     ) -> None:
-        self.host, self.port, self._ssl = host, port, ssl
+        # One that stays its own while it refuses, when the kernel might give it to any connection.
+        self.host, self.port, self._ssl = host, port or free_port(), ssl
         self.api = Api()
         #: Every request whose head has arrived, oldest first.
         self.requests: deque[Seen] = deque(maxlen=remember)
@@ -234,7 +236,6 @@ class FakeAnthropic:
             ssl=self._ssl,
             backlog=1024,
         )
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
         if self._server:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import socket
-
 import pytest
 
 from tests.fake_anthropic import FakeAnthropic
+from tests.ports import free_port
 from tests.reliability.conftest import TOKEN
 from tests.reliability.raw import STREAM, Client, request, swallowing
 from tests.upstream.certificates import Authority
@@ -47,9 +46,7 @@ def test_a_connection_that_takes_too_long_is_tried_once_however_many_tokens_ther
 
 
 def test_an_upstream_that_is_not_there_is_told(install):
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        port = gone.getsockname()[1]
-    assert "refused" in unreachable(install, f"http://127.0.0.1:{port}")
+    assert "refused" in unreachable(install, f"http://127.0.0.1:{free_port()}")
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tests.system.machine import Machine
 TOKEN = "sk-ant-api-test-one"
 CONFIG = "upstream: {url: 'http://127.0.0.1:4000'}\n"
 #: What the programs in `inside` need.
-TESTS = ("__init__.py", "fake_anthropic", "system/__init__.py", "system/inside")
+TESTS = ("__init__.py", "ports.py", "fake_anthropic", "system/__init__.py", "system/inside")
 PATIENCE = 60
 
 

@@ -21,6 +21,7 @@ import pytest
 from airoxy.errors import ConnectFailed
 from airoxy.upstream.exchange import Exchange
 from airoxy.upstream.upstream import Upstream
+from tests.ports import free_port
 
 Script = Callable[["Peer"], Awaitable[Any]]
 
@@ -89,12 +90,12 @@ class Peers:
         self._scripts, self._tls = scripts, tls
         self._running: list[asyncio.Task[None]] = []
         self.accepted = 0
+        self.port = free_port()  # and nobody else's when it listens no longer
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
-            self._accept, "127.0.0.1", 0, ssl=self._tls, limit=2**22
+            self._accept, "127.0.0.1", self.port, ssl=self._tls, limit=2**22
         )
-        self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 
     def stop_listening(self) -> None:

@@ -14,6 +14,7 @@ import pytest
 from tests.docs.curl import HELLO
 from tests.docs.provocations.scene import Scene, post, says
 from tests.fake_anthropic import FakeAnthropic
+from tests.ports import free_port
 from tests.program import Airoxy
 from tests.reliability.raw import swallowing
 from tests.upstream.certificates import Authority
@@ -104,9 +105,7 @@ def _(scene: Scene) -> str:
 
 @says("Cannot connect to …")
 def _(scene: Scene) -> str:
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        port = gone.getsockname()[1]
-    return scene.elsewhere(port)
+    return scene.elsewhere(free_port())
 
 
 @says("TLS with … failed: …")
