@@ -132,7 +132,7 @@ class Console:
         headers: dict[str, str] | None = None,
     ) -> Reply:
         """One request, with these headers and no others; of events none is waited for."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
@@ -227,7 +227,7 @@ def location(reply: Reply) -> str:
 def through(path: Path, request: bytes) -> bytes:
     """The first line of what is answered through a Unix socket."""
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(30)
+        sock.settimeout(60)
         sock.connect(os.fspath(path))
         sock.sendall(request)
         with sock.makefile("rb") as answer:

@@ -55,7 +55,7 @@ def activated(console, idle: float) -> tuple[subprocess.Popen[bytes], int]:
 
 def test_on_a_socket_of_systemds_it_serves_and_ends_when_nobody_looks(make_console):
     process, port = activated(make_console(), 2)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     connection.request("GET", "/login")
     assert connection.getresponse().status == 200
     connection.close()
@@ -83,7 +83,7 @@ def test_with_tls_the_cookie_is_secure_and_the_unix_socket_stays_plain(make_cons
     ).start()
     assert f"https://127.0.0.1:{console.port}" in console.told
     connection = http.client.HTTPSConnection(
-        "127.0.0.1", console.port, timeout=30, context=_trusting(authority)
+        "127.0.0.1", console.port, timeout=60, context=_trusting(authority)
     )
     origin = {"origin": f"https://127.0.0.1:{console.port}"}
     connection.request("POST", console.user("secured"), headers=origin)

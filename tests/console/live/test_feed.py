@@ -25,7 +25,7 @@ class Watcher:
     """An EventSource: events as they come, each with name, document and id."""
 
     def __init__(self, console: Console, path: str, headers: dict[str, str]) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", console.port, timeout=30)
+        self._connection = http.client.HTTPConnection("127.0.0.1", console.port, timeout=120)
         self._connection.request("GET", path, headers=headers)
         self.answer = self._connection.getresponse()
 
