@@ -27,6 +27,9 @@ def test_removing_keeps_configuration_and_data_and_reinstalling_finds_them(site)
 def test_purging_leaves_nothing(site):
     machine = site.machine
     machine.run("systemctl restart 'airoxy-*.timer'")
+    machine.run("echo 'notify: {mail: [root]}' >> /etc/airoxy/airoxy.yaml")
+    machine.run("systemctl start airoxy-notify.service")
+    assert "/run/airoxy-notify" in traces(machine)
     assert any("stamp-airoxy" in name for name in traces(machine))
     machine.run("apt-get purge --yes airoxy")
     assert traces(machine) == []
