@@ -28,8 +28,9 @@ from airoxy.store.usage import requests
 
 log = logging.getLogger(__name__)
 
-#: How long an answer may wait for the database to note an id (seconds).
-PATIENCE = 1.0
+#: How long an answer waits for the database to note an id, which is somebody else's as well until
+#: then: longer than a busy machine takes. Where nothing can be written it waits for one (seconds).
+PATIENCE = 10
 #: Ids that are looked up in one step (about a millisecond).
 _AT_ONCE = 200
 
@@ -135,9 +136,13 @@ async def _written(writer: Writer, operation: Operation) -> None:
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
     writer.do(operation, committed=partial(loop.call_soon_threadsafe, _tell, done))
-    await asyncio.wait((done,), timeout=PATIENCE)
-    if not done.done():
-        log.warning("The database is slow: whose a new resource is has not been written yet.")
+    for _ in range(PATIENCE):
+        await asyncio.wait((done,), timeout=1)
+        if done.done():
+            return
+        if writer.trouble is not None:
+            break
+    log.warning("The database is slow: whose a new resource is has not been written yet.")
 
 
 def _tell(done: asyncio.Future[None]) -> None:
