@@ -22,8 +22,8 @@ LAYERS = (
 #: The same inside server/.
 ROOMS = (
     "__init__", "shared_memory", "pauses", "turns", "unwritten", "body_budget", "collected",
-    "admission", "http", "writer", "limits", "pool", "metrics", "proxy", "endpoints", "app",
-    "process",
+    "admission", "http", "writer", "limits", "pool", "metrics", "proxy", "settled", "endpoints",
+    "app", "process",
 )  # fmt: skip
 #: What `core` may import from the standard library, none of which does I/O or reads a clock.
 PURE = (

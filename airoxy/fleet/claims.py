@@ -44,10 +44,10 @@ def settle(db: apsw.Connection, postgres: Postgres) -> None:
             )
         )
     with transaction(db):
+        for claim in wanted:
+            claims.forget_claim(db, claim, is_given=claim not in lost)
         for claim in lost:
             claims.take_back(db, claim, counted[claim.batch])
-        for claim in wanted:
-            claims.forget_claim(db, claim)
 
 
 def _is_given(postgres: Postgres, member: Membership, claim: Claim) -> bool:

@@ -45,6 +45,7 @@ from airoxy.server.pool.snapshot import Snapshot
 from airoxy.server.pool.token_limits import TokenLimits
 from airoxy.server.pool.token_state import TokenState
 from airoxy.server.proxy.proxy import Proxy
+from airoxy.server.settled import SettledClaims
 from airoxy.server.shared_memory import SharedMemory
 from airoxy.server.turns import NOBODY, Turns
 from airoxy.server.unwritten import UnwrittenRequests
@@ -72,6 +73,7 @@ class ServerApp:
     database: DatabaseFile
     db: apsw.Connection
     shares: ShareReport
+    settled: SettledClaims
     admission: Admission
     _trouble: str | None = None
 
@@ -89,12 +91,13 @@ class ServerApp:
 
     def check(self) -> None:
         """Called every second: write what workers that were killed have left, report to the agent
-        of a fleet, and see that the database is where it was."""
+        of a fleet, take what it has decided, and see that the database is where it was."""
         try:
             self.proxy.adopt(self.db)
         except Exception:  # the requests that are running matter more
             log.exception("What a worker has left could not be written.")
         self.shares.report()
+        self.settled.look()
         before, self._trouble = self._trouble, self.database.trouble()
         if self._trouble != before:
             if self._trouble:
@@ -138,12 +141,13 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
 
     metric_counters = MetricCounters(memory)
     limit_counters = LimitCounters(memory)
+    token_limits = TokenLimits(memory, limit_counters, config.timezone)
     unwritten = UnwrittenRequests(memory)
     writer = Writer(connect(), count=metric_counters.count, unwritten=unwritten)
     pool = Pool(
         Snapshot(db),
         _token_state(memory, db, workers),
-        TokenLimits(memory, limit_counters, config.timezone),
+        token_limits,
         Refusals(memory),
         writer,
         Refresher(config.oauth, connect),
@@ -177,8 +181,9 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     usage = UsageEndpoint(proxy.identify, read, config.timezone)
     answer = create_app(proxy, health, metrics, usage, browsers=config.browsers, turns=proxy.turns)
     shares = ShareReport(limit_counters, db, writer)
+    settled = SettledClaims(db, writer, metric_counters, token_limits)
     admission = admission_to_worker(config, workers, metric_counters.refuse_connection)
-    app = ServerApp(answer, proxy, unwritten, database, db, shares, admission)
+    app = ServerApp(answer, proxy, unwritten, database, db, shares, settled, admission)
     app.check()
     return app
 

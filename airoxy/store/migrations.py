@@ -11,7 +11,7 @@ history has a name for it, its id is never given again, and its name is free.
 from __future__ import annotations
 
 from airoxy.store.console.tables import CONSOLE
-from airoxy.store.fleet.tables import CLAIMS, FLEET, HOSTS, SHARES
+from airoxy.store.fleet.tables import CLAIMS, FLEET, HOSTS, SETTLED, SHARES
 from airoxy.store.usage.first_tables import REQUESTS
 from airoxy.store.usage.group_tables import GROUPS
 from airoxy.store.usage.rollups.tables import HORIZON
@@ -372,6 +372,7 @@ MIGRATIONS: tuple[str, ...] = (
     HOSTS,
     _FAILED,
     HORIZON,
+    SETTLED,
 )
 #: In a database of an earlier version, and in copies of it, the tokens are in plain text.
 SEALED_SINCE = MIGRATIONS.index(_SEALED) + 1

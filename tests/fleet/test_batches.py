@@ -106,3 +106,50 @@ def test_results_that_were_fetched_while_postgresql_was_away_are_counted_once_in
     assert sum(map(summed, batch.hosts)) == ONCE
     assert total(cluster, url) == (4, ONCE, 4, ONCE)
     assert batch.hosts[1].airoxy.json("stats")["cost_nanousd"] == ONCE
+
+
+def told(host, name):
+    """The sum of what `/metrics` has of this name."""
+    text = host.airoxy.request("GET", "/metrics").body.decode()
+    lines = [line for line in text.splitlines() if line.startswith((name + "{", name + " "))]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+def test_metrics_have_a_batch_once_and_never_too_much_of_it(batch, cluster):
+    cluster.stop()
+    batch.fetch_everywhere()
+    # It is not decided yet, and a counter cannot take anything back.
+    assert [told(host, "airoxy_cost_dollars_total") for host in batch.hosts] == [0.0] * 3
+    cluster.start()
+    for host in batch.hosts:
+        eventually(lambda host=host: shipped(host.airoxy))
+    # Each server takes the decision in its own time; one request more has made the batch.
+    eventually(lambda: sum(told(host, "airoxy_requests_total") for host in batch.hosts) == 4)
+    costs = [told(host, "airoxy_cost_dollars_total") for host in batch.hosts]
+    assert sorted(costs) == [0.0, 0.0, ONCE / 10**9]
+
+
+def test_a_token_that_has_reached_its_limit_by_anothers_batch_serves_again(batch, cluster):
+    limit = f"{ONCE / 10**9:.6f}"
+    batch.hosts[0].airoxy.cli("token", "set", "1", "--spend-per-day", limit)
+    for host in batch.hosts:
+        eventually(
+            lambda host=host: host.airoxy.json("token", "show", "1")["spend_per_day_nanousd"]
+        )
+    cluster.stop()
+    batch.fetch_everywhere()
+    body = {"model": OPUS, "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]}
+
+    def serves(host):
+        return host.airoxy.request("POST", "/v1/messages", body, key=batch.key).status == 200
+
+    assert [serves(host) for host in batch.hosts] == [False] * 3
+    cluster.start()
+    for host in batch.hosts:
+        eventually(lambda host=host: shipped(host.airoxy))
+    lost = [host for host in batch.hosts if spent(host) == 0]
+    assert len(lost) == 2
+    for host in lost:
+        eventually(lambda host=host: serves(host))
+    (counts,) = [host for host in batch.hosts if host not in lost]
+    assert not serves(counts)

@@ -55,7 +55,7 @@ def last_uses_by_others(postgres: Postgres, own: str, today: int) -> LastUses:
         " LATERAL (SELECT api_key_id, token_id, requested_at FROM airoxy.requests AS r"
         " WHERE r.day = d.day AND r.host = h.host ORDER BY r.id DESC LIMIT %s) AS r"
         " GROUP BY r.api_key_id, r.token_id",
-        ([now - 1, now], [*names_of_others(postgres, own)], _NEWEST),
+        ([now - 1, now, now + 1], [*names_of_others(postgres, own)], _NEWEST),
     ):
         found.note(key, token, at / 1000)
     return found

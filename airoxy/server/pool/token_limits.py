@@ -81,6 +81,17 @@ class TokenLimits:
                 this_month += nanousd
             self._set(token_id, day, today, this_month)
 
+    def take_back(
+        self, token_id: int, nanousd: int, now: float, today: int, this_month: int
+    ) -> None:
+        """So much was not spent after all: never less is known than what the database has, which
+        knows that already."""
+        with self._lock:
+            known_today, known_this_month = self.spent(token_id, now)
+            today = max(today, known_today - nanousd)
+            this_month = max(this_month, known_this_month - nanousd)
+            self._set(token_id, day_of(now, self._zone), today, this_month)
+
     def is_busy(self, token: Token) -> bool:
         """Whether as many requests run as may."""
         if token.limits is None or (most := token.limits.concurrent) is None:

@@ -112,9 +112,10 @@ def _id_of(document: bytes) -> str | None:
     return text if text is not None and is_id(text) else None
 
 
-def count_once(db: apsw.Connection, row: requests.Row, batch: ResultsSeen) -> requests.Row:
+def count_once(db: apsw.Connection, row: requests.Row, batch: ResultsSeen) -> requests.Row | None:
     """Write `row`; its counts only if these results were not counted before (they are paid once,
-    however often they are fetched, by the key that made the batch). The row as it was written."""
+    however often they are fetched, by the key that made the batch). The row as the metrics count it
+    now; None where the fleet has to decide whose the counts are."""
     seen = range(batch.counted, batch.lines)
     now = row.requested_at_ms / 1000
     counts = resources.claim_results(
@@ -128,7 +129,9 @@ def count_once(db: apsw.Connection, row: requests.Row, batch: ResultsSeen) -> re
     requests.append(db, [row])
     if counts:
         # The id of what is inserted last stays the row's, by which the writer knows it.
-        note_claim(db, Claim(db.last_insert_rowid(), batch.batch_id, seen.start, seen.stop))
+        claim = Claim(db.last_insert_rowid(), batch.batch_id, seen.start, seen.stop)
+        if note_claim(db, claim):
+            return None
     return row
 
 

@@ -14,6 +14,7 @@ import apsw
 from airoxy.core.billing.usage import COUNTED
 from airoxy.store.resources import ALL_RESULTS
 from airoxy.store.schema import run
+from airoxy.store.usage import requests
 
 _NOTHING = ", ".join(f"{name} = 0" for name in (*COUNTED, "cost_nanousd", "move_cost_nanousd"))
 
@@ -27,14 +28,23 @@ class Claim(NamedTuple):
     stop: int
 
 
-def note_claim(db: apsw.Connection, claim: Claim) -> None:
-    """In the transaction that counts them. A host that is alone asks nobody."""
+class Settled(NamedTuple):
+    """The requests of which the fleet has decided, as they stand now, and what was taken back of
+    them, by the upstream token."""
+
+    rows: list[requests.Row]
+    lost: dict[int, int]
+
+
+def note_claim(db: apsw.Connection, claim: Claim) -> bool:
+    """In the transaction that counts them. False: this host is alone, and asks nobody."""
     run(
         db,
         "INSERT INTO fleet_claims SELECT ?, ?, ?, ?"
         " WHERE EXISTS (SELECT 1 FROM fleet WHERE left_at IS NULL)",
         claim,
     )
+    return bool(db.changes())
 
 
 def claims(db: apsw.Connection) -> list[Claim]:
@@ -42,8 +52,14 @@ def claims(db: apsw.Connection) -> list[Claim]:
     return [Claim(*row) for row in run(db, "SELECT * FROM fleet_claims ORDER BY request")]
 
 
-def forget_claim(db: apsw.Connection, claim: Claim) -> None:
-    """It is decided."""
+def forget_claim(db: apsw.Connection, claim: Claim, *, is_given: bool) -> None:
+    """In the caller's transaction, before it is taken back: it is decided."""
+    run(
+        db,
+        "INSERT OR REPLACE INTO fleet_settled SELECT id, ?, token_id, cost_nanousd FROM requests"
+        " WHERE id = ?",
+        (is_given, claim.request),
+    )
     run(db, "DELETE FROM fleet_claims WHERE request = ?", (claim.request,))
 
 
@@ -57,6 +73,21 @@ def take_back(db: apsw.Connection, claim: Claim, counted: int) -> None:
     have been counted by all hosts together. The sums follow by themselves."""
     run(db, f"UPDATE requests SET {_NOTHING}, basis = NULL WHERE id = ?", (claim.request,))
     run(db, "UPDATE resources SET results_counted = ? WHERE id = ?", (counted, claim.batch))
+
+
+def is_settled(db: apsw.Connection) -> bool:
+    """Whether there is a decision that the server has not taken."""
+    return bool(run(db, "SELECT 1 FROM fleet_settled LIMIT 1"))
+
+
+def take_settled(db: apsw.Connection) -> Settled:
+    """In the caller's transaction: nobody else takes them."""
+    found = Settled([], {})
+    for request, is_given, token, cost in run(db, "DELETE FROM fleet_settled RETURNING *"):
+        found.rows.extend(requests.rows(db, [request]))
+        if not is_given and token is not None:
+            found.lost[token] = found.lost.get(token, 0) + cost
+    return found
 
 
 def counted_batches(db: apsw.Connection) -> list[tuple[str, int]]:

@@ -81,3 +81,12 @@ CREATE TABLE fleet_hosts (                 -- as the agent saw them last
     seen_at REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
+
+SETTLED = """
+CREATE TABLE fleet_settled (               -- claims that the fleet has decided; for the server
+    request INTEGER PRIMARY KEY,
+    is_given INTEGER NOT NULL,             -- else what it has counted was taken back
+    token_id INTEGER,
+    cost_nanousd INTEGER NOT NULL          -- ... which was so much
+) STRICT;
+"""

@@ -176,6 +176,17 @@ def is_written(db: apsw.Connection, row_id: int, row: Row) -> bool:
     )
 
 
+def rows(db: apsw.Connection, ids: Iterable[int]) -> list[Row]:
+    """Those of these ids that are there."""
+    found = []
+    for row_id in ids:
+        for values in run(db, f"SELECT {', '.join(COLUMNS)} FROM requests WHERE id = ?", (row_id,)):
+            given = dict(zip(COLUMNS, values, strict=True))
+            given["usage"] = Usage(given["model"], **{name: given[name] for name in COUNTED})
+            found.append(Row._make(given[_COLUMN_NAMES.get(name, name)] for name in Row._fields))
+    return found
+
+
 def without_counts(row: Row) -> Row:
     """The same request, with nothing to pay for."""
     return row._replace(usage=Usage(), cost_nanousd=0, cost_inputs=None, move_cost_nanousd=0)
