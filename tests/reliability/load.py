@@ -61,10 +61,6 @@ class Load:
         half, most = took[len(took) // 2], took[len(took) * 99 // 100]
         return f"{len(took):,} requests, {half:.1f}, {most:.1f} and {took[-1]:.0f} ms"
 
-    def slow(self) -> float:
-        """What 99 of 100 requests took at the most (seconds); the last one is the machine's."""
-        return sorted(self.durations)[len(self.durations) * 99 // 100]
-
     def _run(self, body: bytes) -> None:
         client = None
         while not self._stopping:
