@@ -66,8 +66,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--by",
         choices=(*GROUPS, HOST, HOUR),
-        help="divided by day, model, token, client key, group or host of the fleet; by hour where"
-        " there are detailed rows",
+        metavar="WHAT",
+        help=f"divided by {', '.join(GROUPS)}, {HOST} (of the fleet), or {HOUR} (where there are"
+        " detailed rows)",
     )
     parser.add_argument(
         "--report", choices=("month",), help="the report on --month (default: this one)"

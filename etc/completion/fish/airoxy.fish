@@ -347,7 +347,7 @@ complete --command airoxy --condition '__airoxy_at stats' --long-option cache --
 complete --command airoxy --condition '__airoxy_at stats' --long-option token --require-parameter --arguments '(airoxy complete tokens 2>/dev/null)' --description 'only with this token (id or name)'
 complete --command airoxy --condition '__airoxy_at stats' --long-option key --require-parameter --arguments '(airoxy complete keys 2>/dev/null)' --description 'only with this client key (id or name)'
 complete --command airoxy --condition '__airoxy_at stats' --long-option group --require-parameter --arguments '(airoxy complete groups 2>/dev/null)' --description 'only with the client keys of this group (id or name)'
-complete --command airoxy --condition '__airoxy_at stats' --long-option by --require-parameter --arguments 'day model token key group host hour' --description 'divided by day, model, token, client key, group or host of the fleet; by hour where there are detailed rows'
+complete --command airoxy --condition '__airoxy_at stats' --long-option by --require-parameter --arguments 'day model token key group host hour' --description 'divided by day, model, token, key, group, host (of the fleet), or hour (where there are detailed rows)'
 complete --command airoxy --condition '__airoxy_at stats' --long-option report --require-parameter --arguments 'month' --description 'the report on --month (default: this one)'
 complete --command airoxy --condition '__airoxy_at stats' --long-option format --require-parameter --arguments 'text html csv json' --description 'how the report is written (default: text)'
 complete --command airoxy --condition '__airoxy_at stats' --long-option here --description 'of a fleet only this host'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 
@@ -12,11 +13,12 @@ from airoxy.server.process.settings import read_settings
 
 
 def held() -> str:
-    return " ".join(os.readlink(f"/proc/self/fd/{fd}") for fd in range(100) if _is_open(fd))
-
-
-def _is_open(fd: int) -> bool:
-    return os.path.exists(f"/proc/self/fd/{fd}")
+    """What this process has open, however much that is."""
+    found = []
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # that of the listing itself
+            found.append(os.readlink(f"/proc/self/fd/{fd}"))
+    return " ".join(found)
 
 
 def test_a_child_that_outlives_its_parent_does_not_keep_the_port() -> None:
