@@ -1,4 +1,4 @@
-"""Divides the limits of keys and groups among the hosts of a fleet, each second, by demand.
+"""Divides the limits of keys, groups and tokens among the hosts of a fleet, each second, by demand.
 
 Invariant: what PostgreSQL has as a host's share is never less than what the host lets in by: it
 grows there first and shrinks here first, on the disk, until the server's report says that what it
@@ -21,6 +21,7 @@ from airoxy.core.limits.division import HostShare, Part, divide, first_share, re
 from airoxy.core.limits.measures import PERIODS
 from airoxy.fleet.identity import NotItself
 from airoxy.fleet.postgres import Postgres
+from airoxy.store import token_spending
 from airoxy.store.fleet import membership, shares
 from airoxy.store.fleet.shares import DividedLimit, InMemory
 from airoxy.store.limits import spent
@@ -142,7 +143,9 @@ class Divider:
         wanted = {each: most for each, most in self._limits.items() if not rests(each, most)}
         totals = {each.number for each in wanted if each.measure == "total"}
         costs = {
-            number: spent(self._db, number, today, total=number in totals)
+            number: token_spending.spent_with(self._db, -number, today)
+            if number < 0
+            else spent(self._db, number, today, total=number in totals)
             for number in {each.number for each in wanted if each.measure not in shares.RATES}
         }
         return {

@@ -72,8 +72,8 @@ CREATE TABLE airoxy.leases (               -- who refreshes a token now; only he
 );
 """
 _SHARES = """
-CREATE TABLE airoxy.shares (               -- of limits of keys and groups, in their units
-    number bigint NOT NULL,                -- the key or group
+CREATE TABLE airoxy.shares (               -- of limits of keys, groups and tokens
+    number bigint NOT NULL,                -- the key or group, or minus the token
     measure text NOT NULL,                 -- a period of money, or another measure
     first_day int NOT NULL,                -- of the period, since 1970-01-01; 0: of none
     host uuid NOT NULL,

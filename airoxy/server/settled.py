@@ -10,7 +10,7 @@ import apsw
 from airoxy.server.metrics.counters import MetricCounters
 from airoxy.server.pool.token_limits import TokenLimits
 from airoxy.server.writer import Writer
-from airoxy.store import tokens
+from airoxy.store import token_spending
 from airoxy.store.fleet import claims
 from airoxy.store.fleet.claims import Settled
 
@@ -48,4 +48,4 @@ class SettledClaims:
 def _take(taken: list[_Taken], db: apsw.Connection) -> None:
     """In the writer's transaction, behind the rows that waited to be written."""
     found = claims.take_settled(db)
-    taken[:] = [(found, tokens.spent(db, time.time()) if found.lost else {})]
+    taken[:] = [(found, token_spending.spent(db, time.time()) if found.lost else {})]

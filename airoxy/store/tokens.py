@@ -16,12 +16,11 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from airoxy.calendar import day_number
 from airoxy.core.pool import OwnLimits, Scope, Token
 from airoxy.core.quota import QuotaWindow
 from airoxy.errors import Conflict, NotFound
 from airoxy.store.schema import among, run, transaction
-from airoxy.store.usage import days
+from airoxy.store.token_spending import spent
 
 _LISTED = (
     "id",
@@ -172,18 +171,6 @@ def load_token(db: apsw.Connection, token_id: int) -> Token | None:
 def _loaded(row: tuple[Any, ...]) -> Token:
     token, limits = Token(*row[:8]), OwnLimits(*row[8:])
     return replace(token, limits=limits) if any(each is not None for each in limits) else token
-
-
-def spent(db: apsw.Connection, now: float) -> dict[int, tuple[int, int]]:
-    """What the requests with each token have cost today and this month, in nano-dollars."""
-    today = days.today(db, now)
-    rows = run(
-        db,
-        "SELECT token_id, ifnull(sum(cost_nanousd) FILTER (WHERE day = ?2), 0), sum(cost_nanousd)"
-        " FROM daily WHERE day BETWEEN ?1 AND ?2 GROUP BY token_id",
-        (day_number(today.replace(day=1)), day_number(today)),
-    )
-    return {token_id: (of_today, of_month) for token_id, of_today, of_month in rows}
 
 
 def names(db: apsw.Connection) -> dict[int, str]:

@@ -99,8 +99,9 @@ DOCUMENTS = (
             " and trouble",
             "hosts": "the hosts of the fleet, with joined_at and seen_at; none where PostgreSQL"
             " cannot be reached",
-            "shares": "how limits are divided: key_id or group_id, limit (as it is called in"
-            " api-key list), host, and its share and what it has used of it, in the limit's unit",
+            "shares": "how limits are divided: key_id, group_id or token_id, limit (as it is called"
+            " in api-key list), host, and its share and what it has used of it, in the limit's"
+            " unit",
         },
     ),
     JsonDocument(

@@ -130,7 +130,8 @@ def test_metrics_have_a_batch_once_and_never_too_much_of_it(batch, cluster):
 
 
 def test_a_token_that_has_reached_its_limit_by_anothers_batch_serves_again(batch, cluster):
-    limit = f"{ONCE / 10**9:.6f}"
+    # Each host has less than the cost of the batch; once it counts once, more than that is left.
+    limit = f"{2.4 * ONCE / 10**9:.6f}"
     batch.hosts[0].airoxy.cli("token", "set", "1", "--spend-per-day", limit)
     for host in batch.hosts:
         eventually(
@@ -151,5 +152,3 @@ def test_a_token_that_has_reached_its_limit_by_anothers_batch_serves_again(batch
     assert len(lost) == 2
     for host in lost:
         eventually(lambda host=host: serves(host))
-    (counts,) = [host for host in batch.hosts if host not in lost]
-    assert not serves(counts)

@@ -33,7 +33,7 @@ def test_doctor_and_metrics_tell_who_may_use_what_of_a_limit(hosts, cluster, url
     (a, b), _ = fleet_of(hosts, 2, "--spend-per-day", "0.5", "--requests-per-minute", "60")
     metrics = a.airoxy.request("GET", "/metrics").body.decode()
     for limit in ("spend_per_day", "requests_per_minute"):
-        line = f'airoxy_fleet_share_ratio{{group="",key="laptop",limit="{limit}"}} 0.5'
+        line = f'airoxy_fleet_share_ratio{{group="",key="laptop",limit="{limit}",token=""}} 0.5'
         assert line in metrics
     (well, divided) = doctor(a)
     assert well["state"] == divided["state"] == "ok"

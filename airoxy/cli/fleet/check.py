@@ -69,8 +69,7 @@ def _divided(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]] | None:
     """The hosts and their shares; None where PostgreSQL cannot be reached, which is told above."""
     from airoxy.fleet.agent import connector
-    from airoxy.fleet.overview.hosts import hosts, shares
-    from airoxy.store import groups, keys
+    from airoxy.fleet.overview.hosts import hosts, shares, whose
     from airoxy.store.fleet.membership import membership
 
     if (member := membership(db)) is None:
@@ -85,9 +84,8 @@ def _divided(
             postgres.close()
     except AiroxyError:
         return None
-    names = keys.names(db), groups.names(db)
-    for each in found[1]:
-        each["of"] = names[0].get(each["key_id"]) or names[1].get(each["group_id"], "?")
+    for each, of in zip(found[1], whose(db, found[1]), strict=True):
+        each["of"] = of
     return found
 
 

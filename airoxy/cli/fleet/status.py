@@ -56,20 +56,19 @@ def _show(context: Context, here: dict[str, Any], found: list[dict[str, Any]]) -
 def _show_shares(context: Context, divided: list[dict[str, Any]]) -> None:
     if not divided:
         return
-    from airoxy.store import groups, keys
+    from airoxy.fleet.overview.hosts import whose
 
-    names = keys.names(context.database), groups.names(context.database)
     options = {limit.column: limit.option.removeprefix("--") for limit in LIMITS}
     context.say()
     context.table(
         (
             (
-                names[0].get(row["key_id"], "") or f"group {names[1].get(row['group_id'], '?')}",
+                of,
                 options[row["limit"]],
                 row["host"],
                 *(amount(row["limit"], row[name]) for name in ("share", "used")),
             )
-            for row in divided
+            for of, row in zip(whose(context.database, divided), divided, strict=True)
         ),
         ("LIMIT OF", "LIMIT", "HOST", "SHARE", "USED"),
         right=("SHARE", "USED"),

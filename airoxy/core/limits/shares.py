@@ -1,24 +1,30 @@
-"""The equal share of an upstream token's limits that each host of a fleet has. Those of keys and
-groups are divided by demand (`division`).
-
-Invariant: each host has at least one concurrent request.
-"""
+"""A host's share of an upstream token's limits, where it is one of a fleet."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from airoxy.core.pool import Token
+from airoxy.core.limits.division import HostShare, first_share
+from airoxy.core.limits.measures import DAY, MONTH, Running
+from airoxy.core.pool import OwnLimits, Token
+
+#: Measures of a token's limits, in their order: the name, and the least share of any host.
+_MEASURES = ((DAY.name, 0), (MONTH.name, 0), (Running.name, Running.least))
 
 
-def share_of_token(token: Token, hosts: int) -> Token:
-    """Of the limits of an upstream token."""
-    if hosts <= 1 or token.limits is None:
+def share_of_token(token: Token, hosts: int, shares: Mapping[str, HostShare]) -> Token:
+    """The token with this host's shares as its limits; equal ones where they were not divided yet.
+    `shares` are by the names of the measures."""
+    if not hosts or token.limits is None:
         return token
-    day, month, concurrent = token.limits
-    shares = token.limits._replace(
-        spend_per_day=None if day is None else day // hosts,
-        spend_per_month=None if month is None else month // hosts,
-        concurrent=None if concurrent is None else max(1, concurrent // hosts),
-    )
-    return replace(token, limits=shares)
+    own: list[int | None] = []
+    for limit, (name, least) in zip(token.limits, _MEASURES, strict=True):
+        share = shares.get(name)
+        if limit is None:
+            own.append(None)
+        elif share is None:
+            own.append(first_share(limit, hosts, least))
+        else:
+            own.append(max(least, share.within(limit)))
+    return replace(token, limits=OwnLimits(*own))

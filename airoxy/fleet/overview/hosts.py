@@ -8,6 +8,7 @@ import apsw
 
 from airoxy.core.limits.holders import GROUPS_FROM
 from airoxy.fleet.postgres import Postgres
+from airoxy.store import groups, keys, tokens
 from airoxy.store.fleet import shared
 from airoxy.store.fleet.membership import Membership, waiting
 from airoxy.store.fleet.shares import DIVIDED
@@ -17,8 +18,8 @@ Rows = list[dict[str, Any]]
 
 
 def shares(postgres: Postgres) -> Rows:
-    """How each limit is divided now: `limit` is its name in JSON, which says the unit; `key_id` or
-    `group_id` is None."""
+    """How each limit is divided now: `limit` is its name in JSON, which says the unit; of
+    `key_id`, `group_id` and `token_id` two are None."""
     rows = postgres.run(
         "SELECT s.number, s.measure, h.name, s.share, s.used FROM airoxy.shares AS s"
         " JOIN airoxy.hosts AS h ON h.host = s.host AND h.left_at IS NULL"
@@ -28,8 +29,9 @@ def shares(postgres: Postgres) -> Rows:
     )
     return [
         {
-            "key_id": number if number < GROUPS_FROM else None,
+            "key_id": number if 0 < number < GROUPS_FROM else None,
             "group_id": number - GROUPS_FROM if number > GROUPS_FROM else None,
+            "token_id": -number if number < 0 else None,
             "limit": DIVIDED[measure].column,
             "host": name,
             "share": share,
@@ -37,6 +39,21 @@ def shares(postgres: Postgres) -> Rows:
         }
         for number, measure, name, share, used in rows
         if measure in DIVIDED  # a newer airoxy may have more
+    ]
+
+
+def whose(db: apsw.Connection, found: Rows) -> list[str]:
+    """As people read it, whose limit is divided in each of these rows of `shares`."""
+    kinds = (
+        ("key_id", "", keys.names(db)),
+        ("group_id", "group ", groups.names(db)),
+        ("token_id", "token ", tokens.names(db)),
+    )
+    return [
+        kind + names.get(row[column], "?")
+        for row in found
+        for column, kind, names in kinds
+        if row[column] is not None
     ]
 
 

@@ -105,9 +105,9 @@ class LimitCounters:
         self._words[base + _REQUESTS] += requests
         self._words[base + _TOKENS] += tokens
 
-    def ask(self, slot: int) -> None:
-        """Count a request that asks for admission, whether or not it gets it."""
-        self._words[_FIRST + slot * _SLOT + _ASKED] += 1
+    def ask(self, slot: int, requests: int = 1) -> None:
+        """Count requests that ask for admission, whether or not they get it."""
+        self._words[_FIRST + slot * _SLOT + _ASKED] += requests
 
     # What is held
 
@@ -163,11 +163,11 @@ class LimitCounters:
         return self._words[_USED]
 
     def totals(self, slots: range, second: int) -> dict[int, InMemory]:
-        """What the keys and groups in these slots have used and hold."""
+        """What the keys, groups and tokens in these slots have used and hold."""
         found = {}
         ids = self._words[_IDS + slots.start : _IDS + slots.stop].tolist()
         for slot, number in zip(slots, ids, strict=True):
-            if number <= 0:
+            if not number:
                 continue
             base = _FIRST + slot * _SLOT
             if any(self._sum(slot, column) for column in _COLUMNS):

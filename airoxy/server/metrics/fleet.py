@@ -29,11 +29,12 @@ def fleet_metrics(stored: Stored) -> Iterator[Metric]:
 def _shares(stored: Stored) -> Metric:
     family = GaugeMetricFamily(
         "airoxy_fleet_share_ratio",
-        "The part of a limit of a key or group that this host of the fleet may use.",
-        labels=("key", "group", "limit"),
+        "The part of a limit of a key, group or token that this host of the fleet may use.",
+        labels=("key", "group", "token", "limit"),
     )
     for (number, limit), ratio in stored.shares.items():
         key = stored.keys.get(number, "")
         group = stored.groups.get(number - GROUPS_FROM, "")
-        family.add_metric([key, group, limit], ratio)
+        token = stored.token_names.get(-number, "")
+        family.add_metric([key, group, token, limit], ratio)
     return family

@@ -30,7 +30,7 @@ from airoxy.server.pool.snapshot import Snapshot
 from airoxy.server.pool.token_limits import TokenLimits
 from airoxy.server.pool.token_state import TokenState
 from airoxy.server.writer import Writer
-from airoxy.store import tokens
+from airoxy.store import token_spending, tokens
 
 log = logging.getLogger(__name__)
 
@@ -95,14 +95,16 @@ class Pool:
         self.writer = writer
         self.refresher = refresher
         self._leave_at = leave_at
-        self._is_limited = self._counts_anew = False
+        #: The ids of tokens with limits.
+        self._limited: set[int] = set()
+        self._counts_anew = False
         self._queues = Queues(snapshot.tokens.values, token_state, token_limits)
         snapshot.watch = self._changed
         snapshot.cooled = token_state.cool_as_stored
 
     def take(self, wanted: Wanted) -> Token | None:
         """A token for a request that has had none, marked used; None where `next` has to look."""
-        if self._is_limited or not wanted.is_plain:
+        if self._limited or not wanted.is_plain:
             return None
         state, now_ns = self.token_state, time.time_ns()
         with state.turn():
@@ -288,6 +290,8 @@ class Pool:
     def _take(self, wanted: Wanted, *, wait: bool = True) -> Token | float | None:
         """A token, marked used; or until when (Unix time) the conversation's own is cooling."""
         patience = wanted.patience if wait and wanted.session else 0.0
+        if self._limited and self.snapshot.hosts > 1:
+            self._token_limits.note_demand(self._candidates(wanted), time.time())
         with self.token_state.turn():
             token = self._choose(wanted, patience)
             if token is None:
@@ -339,7 +343,7 @@ class Pool:
         patience: float = 0.0,
     ) -> list[Token]:
         now = time.time()
-        if self._is_limited:
+        if self._limited:
             candidates = [each for each in candidates if not self._token_limits.is_busy(each)]
         elif not self.token_state.any_cools(now):
             return rules.ready(candidates, None, now, tried)
@@ -349,8 +353,10 @@ class Pool:
 
     def _changed(self, token_id: int, token: Token | None) -> None:
         self._queues.changed(token_id, token)
-        if token is not None and token.limits is not None:
-            self._is_limited = True
+        if token is None or token.limits is None:
+            self._limited.discard(token_id)
+        elif token_id not in self._limited:
+            self._limited.add(token_id)
             if not self._counts_anew:
                 self._counts_anew = True
                 # Behind the rows that wait to be written, so that they are in the sums.
@@ -360,7 +366,7 @@ class Pool:
         """Read what the tokens with limits have spent until now."""
         self._counts_anew = False
         now = time.time()
-        spent = tokens.spent(db, now)
+        spent = token_spending.spent(db, now)
         for token in list(self.snapshot.tokens.values()):
             if token.limits is not None and token.id in spent:
                 self._token_limits.begin_with(token.id, now, *spent[token.id])

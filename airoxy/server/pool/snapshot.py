@@ -13,6 +13,7 @@ from typing import Any
 
 import apsw
 
+from airoxy.core.limits.division import HostShare
 from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM, Holder, KeyLimits, of_key
 from airoxy.core.limits.shares import share_of_token
 from airoxy.core.limits.sharing import ALL, GROUP, Sharer
@@ -21,6 +22,7 @@ from airoxy.core.pool import Scope, Token
 from airoxy.errors import StoreError
 from airoxy.store import keys, limits, schema, tokens
 from airoxy.store.fleet.membership import hosts_that_share, lag
+from airoxy.store.fleet.shares import shares_of_tokens
 from airoxy.store.groups import limits_of_groups
 from airoxy.store.resources import Resource, counted_results, find_resources
 from airoxy.store.tokens import StoredCooldown
@@ -42,6 +44,7 @@ class Snapshot:
         self._db = db
         self._data_version = self._generation = self._last_change = -1
         self._hosts = 0
+        self._shares: dict[int, dict[str, HostShare]] = {}
         self._digests: dict[int, bytes] = {}
         self._old_digests: dict[int, list[bytes]] = {}
         self.keys: dict[bytes, int] = {}
@@ -93,6 +96,7 @@ class Snapshot:
     def _read_changes(self) -> None:
         """Only what has changed is read, since thousands of tokens take a while to decrypt."""
         hosts = hosts_that_share(self._db)
+        divided = self._divided_anew(hosts)
         if self._last_change < 0 or self.locked or hosts != self._hosts:
             self._hosts = hosts
             last = schema.last_change(self._db)
@@ -105,7 +109,7 @@ class Snapshot:
             if changed["groups"]:
                 self._group_limits = limits_of_groups(self._db)
                 self._combine_limits(self._members(changed["groups"]))
-            self._read_tokens(changed["tokens"])
+            self._read_tokens({*changed["tokens"], *divided})
             if changed["cooldowns"]:
                 self._read_cooldowns(changed["cooldowns"])
         self._last_change = last
@@ -177,10 +181,19 @@ class Snapshot:
         """Whether some key has things of its own."""
         return any(self.sharer(key_id).shares != ALL for key_id in self._digests)
 
+    def _divided_anew(self, hosts: int) -> set[int]:
+        """The tokens of whose limits this host has another share than before."""
+        before, self._shares = self._shares, shares_of_tokens(self._db) if hosts else {}
+        now = self._shares
+        return {each for each in before.keys() | now.keys() if before.get(each) != now.get(each)}
+
     def _read_tokens(self, ids: Collection[int] | None) -> None:
         try:
             usable = tokens.usable_tokens(self._db, ids)
-            found = {token.id: share_of_token(token, self._hosts) for token in usable}
+            found = {
+                token.id: share_of_token(token, self._hosts, self._shares.get(token.id, {}))
+                for token in usable
+            }
             self.locked = None
         except StoreError as error:
             if self.locked is None:

@@ -6,6 +6,7 @@ A limit of a token ends its use when it is reached; what runs then goes on.
 from __future__ import annotations
 
 import datetime
+from collections.abc import Collection
 from contextlib import suppress
 
 from airoxy.calendar import day_number, day_of, next_day, next_month
@@ -20,6 +21,9 @@ SLOTS = 4096
 _SLOT = Record(token_id=1, day=1, spent_today=1, month=1, spent_this_month=1)
 _SPENDING = Record(slots=SLOTS * _SLOT)
 REGION = Region("token_limits", _SPENDING, locks={"slots": 1})
+
+#: How often it is noted which limits are asked for that are used up (seconds).
+_NOTED_EVERY = 0.2
 
 _DAY, _TODAY = _SLOT.at["day"], _SLOT.at["spent_today"]
 _MONTH, _THIS_MONTH = _SLOT.at["month"], _SLOT.at["spent_this_month"]
@@ -39,6 +43,8 @@ class TokenLimits:
         self._words = memory.words(REGION)
         self._lock = memory.lock(REGION, "slots")
         self._counters = counters
+        #: How many requests have asked since it was last noted for what.
+        self._asked, self._noted_at = 0, 0.0
 
     def ready_at(self, token: Token, now: float) -> float:
         """From when (Unix time) on the token may spend; 0 for now."""
@@ -101,6 +107,18 @@ class TokenLimits:
             return False
         return not self._counters.forget_dead(slot) or self._counters.running(slot) >= most
 
+    def note_demand(self, candidates: Collection[Token], now: float) -> None:
+        """A request asks for one of these: now and then it is noted for those whose limits are used
+        up on this host, so that it gets more of what the fleet has left."""
+        self._asked += 1
+        if now < self._noted_at + _NOTED_EVERY:
+            return
+        for token in candidates:
+            if token.limits and (self.ready_at(token, now) or self.is_busy(token)):
+                with self._counters.turn(), suppress(AiroxyError):
+                    self._counters.ask(self._slot(-token.id), self._asked)
+        self._asked, self._noted_at = 0, now
+
     def start(self, token: Token) -> None:
         """A request begins to run."""
         self._run(token, 1)
@@ -113,10 +131,14 @@ class TokenLimits:
         number = -token.id
         # Without a slot, of which there are thousands, the token has no such limit.
         with self._counters.turn(), suppress(AiroxyError):
-            slot = self._counters.find(number)
-            if slot is None:
-                slot = self._counters.add(number, lambda _: True)
+            slot = self._slot(number)
+            if change > 0:
+                self._counters.ask(slot)
             self._counters.hold(slot, number, running=change)
+
+    def _slot(self, number: int) -> int:
+        slot = self._counters.find(number)
+        return self._counters.add(number, lambda _: True) if slot is None else slot
 
     def _set(self, token_id: int, day: datetime.date, today: int, this_month: int) -> None:
         values = (token_id, day_number(day), today, _month(day), this_month)

@@ -27,9 +27,13 @@ DIVIDED = {limit.measure.name: limit for limit in LIMITS if limit.measure}
 RATES = {each.name: each for each in _MEASURES.values() if not isinstance(each, Spend)}
 
 
+#: The columns of those that a token can have.
+_OF_TOKENS = {"spend_per_day_nanousd", "spend_per_month_nanousd", "concurrent_requests"}
+
+
 class DividedLimit(NamedTuple):
-    """A limit: the number of the key or group that has it (as in Holder), and its measure's
-    name."""
+    """A limit: the number of the key or group that has it (as in Holder), or the negative id of the
+    token, and its measure's name."""
 
     number: int
     measure: str
@@ -41,8 +45,9 @@ class DividedLimit(NamedTuple):
 
 
 class InMemory(NamedTuple):
-    """What the server's memory has of a key or group: the money that is held or on its way to the
-    database, how many have asked, what came in the last minute, and what runs."""
+    """What the server's memory has of a key, group or token: the money that is held or on its way
+    to the database (of tokens none), how many have asked, what came in the last minute, and what
+    runs."""
 
     held: int = 0
     asked: int = 0
@@ -56,13 +61,15 @@ class InMemory(NamedTuple):
 
 
 def divided_limits(db: apsw.Connection) -> dict[DividedLimit, int]:
-    """Those of all keys and groups, whether they are in force or not."""
+    """Those of all keys, groups and tokens, whether they are in force or not."""
     columns = ", ".join(_MEASURES)
+    of_tokens = ", ".join(each if each in _OF_TOKENS else "NULL" for each in _MEASURES)
     found = {}
     for number, *values in run(
         db,
         f"SELECT id, {columns} FROM api_keys WHERE removed_at IS NULL"
-        f" UNION ALL SELECT id + {GROUPS_FROM}, {columns} FROM groups",
+        f" UNION ALL SELECT id + {GROUPS_FROM}, {columns} FROM groups"
+        f" UNION ALL SELECT -id, {of_tokens} FROM tokens WHERE removed_at IS NULL",
     ):
         for measure, limit in zip(_MEASURES.values(), values, strict=True):
             if limit is not None:
@@ -85,6 +92,16 @@ def all_shares(db: apsw.Connection) -> dict[DividedLimit, HostShare]:
     return {DividedLimit(*row[:2]): HostShare(*row[2:]) for row in rows}
 
 
+def shares_of_tokens(db: apsw.Connection) -> dict[int, dict[str, HostShare]]:
+    """By the tokens' ids and the names of the measures; what others have used is not told."""
+    found: dict[int, dict[str, HostShare]] = {}
+    for number, measure, most, of in run(
+        db, "SELECT number, measure, most, of FROM fleet_shares WHERE number < 0"
+    ):
+        found.setdefault(-number, {})[measure] = HostShare(most, of)
+    return found
+
+
 def share_ratios(db: apsw.Connection) -> dict[tuple[int, str], float]:
     """What part of a limit this host may use, by the number and the option; none where it is
     alone."""
@@ -104,6 +121,8 @@ def keep_shares(
     )
     if smaller:
         run(db, "UPDATE fleet SET division = division + 1")
+    if any(limit.number < 0 for limit in changes):
+        run(db, "UPDATE meta SET generation = generation + 1")  # the tokens are read again
 
 
 def begin_with_nothing(db: apsw.Connection) -> None:
@@ -113,7 +132,7 @@ def begin_with_nothing(db: apsw.Connection) -> None:
 
 
 def held(db: apsw.Connection) -> dict[int, InMemory]:
-    """By the numbers of keys and groups."""
+    """By the numbers of keys, groups and tokens."""
     return {number: InMemory(*has) for number, *has in run(db, "SELECT * FROM fleet_held")}
 
 

@@ -44,7 +44,7 @@ CREATE TABLE fleet_leases (                -- refreshes, as the agent has been a
 
 SHARES = """
 CREATE TABLE fleet_shares (                -- what this host may use of a limit
-    number INTEGER NOT NULL,               -- the key or group
+    number INTEGER NOT NULL,               -- the key or group, or minus the token
     measure TEXT NOT NULL,                 -- a period of money, or another measure
     most INTEGER NOT NULL,                 -- of the limit ...
     of INTEGER NOT NULL,
@@ -52,7 +52,7 @@ CREATE TABLE fleet_shares (                -- what this host may use of a limit
     first_day INTEGER NOT NULL,            -- ... began on this day
     PRIMARY KEY (number, measure)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE fleet_held (                  -- what the server's memory has of keys and groups
+CREATE TABLE fleet_held (                  -- what the server's memory has of them
     number INTEGER PRIMARY KEY,
     held INTEGER NOT NULL,                 -- nano-dollars that are not in the sums yet
     asked INTEGER NOT NULL,                -- requests that have asked for admission

@@ -1,0 +1,90 @@
+"""The limits of upstream tokens, divided among the hosts of a fleet."""
+
+from __future__ import annotations
+
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from airoxy.store.fleet.shares import DividedLimit
+from tests.fleet.conftest import eventually
+from tests.fleet.test_divide import COST, DOLLAR, ask, shares_here, spent
+from tests.fleet.test_limits import hosts_of
+from tests.fleet.test_sharing import settled, status
+
+
+def fleet_of(hosts, upstream, count, *limits):
+    """Hosts that serve with one token, which has these limits, and a key without any."""
+    upstream.set_usage(output_tokens=250)
+    found = hosts(count, servers=True)
+    settled(found)
+    eventually(lambda: {hosts_of(host) for host in found} == {count})
+    airoxy = found[0].airoxy
+    airoxy.cli("token", "add", "sk-ant-api03-shared", "--name", "work", "--no-check")
+    airoxy.cli("token", "set", "work", *limits)
+    key = airoxy.json("api-key", "add", "laptop")["key"]
+    for host in found:
+        eventually(lambda host=host: shares_here(host) and status(host, key) != 401)
+    return found, key
+
+
+def test_one_host_alone_can_spend_nearly_all_of_a_tokens_limit(hosts, upstream):
+    (a, b, _), key = fleet_of(hosts, upstream, 3, "--spend-per-day", "0.5")
+    deadline = time.monotonic() + 120
+    while spent(a) < 0.95 * 0.5 * DOLLAR:
+        assert time.monotonic() < deadline, (spent(a), shares_here(a), shares_here(b))
+        if ask(a, key).status != 200:
+            time.sleep(0.1)
+    # What is left is kept for others, whose first request is let in at once.
+    assert ask(b, key).status == 200
+    assert spent(a) <= 0.5 * DOLLAR + COST
+
+
+def test_all_hosts_spend_no_more_than_the_limit_and_what_runs_then(hosts, cluster, upstream):
+    found, key = fleet_of(hosts, upstream, 3, "--spend-per-day", "1")
+    for host in found:
+        host.airoxy.wait_logs(1)
+    before = sum(map(spent, found))
+    with ThreadPoolExecutor(9) as pool:
+        first = list(pool.map(lambda n: ask(found[n % 3], key).status, range(60)))
+        cluster.stop(signal.SIGKILL)
+        try:
+            others = list(pool.map(lambda n: ask(found[n % 3], key).status, range(300)))
+        finally:
+            cluster.start()
+    assert set(first) | set(others) == {200, 429}
+    served = (first + others).count(200)
+    eventually(lambda: sum(map(spent, found)) == before + served * COST)
+    assert before + served * COST <= DOLLAR + 9 * COST
+    assert before + served * COST > 0.8 * DOLLAR
+
+
+def test_a_host_of_which_more_is_asked_runs_more_requests_with_a_token(hosts, upstream):
+    (a, b), key = fleet_of(hosts, upstream, 2, "--concurrent", "6")
+    running = DividedLimit(-1, "running")
+    assert shares_here(a)[running].most == 3
+
+    def nearly_all():
+        ask(a, key)
+        return (shares_here(a)[running].most, shares_here(b)[running].most) == (5, 1)
+
+    eventually(nearly_all, within=60)
+    held = upstream.script(path="/v1/messages", times=None).hold()
+    with ThreadPoolExecutor(6) as pool:
+        asked = [pool.submit(ask, a, key) for _ in range(5)]
+        held.wait_arrived(5)
+        assert ask(a, key).status == 429
+        held.open()
+    assert [each.result().status for each in asked] == [200] * 5
+
+
+def test_the_status_and_the_metrics_name_the_token(hosts, upstream):
+    (a, _), _ = fleet_of(hosts, upstream, 2, "--spend-per-month", "4")
+    lines = [line.split() for line in a.airoxy.cli("fleet", "status").splitlines()]
+    told = [line[:5] for line in lines if line[:1] == ["token"]]
+    assert told == [["token", "work", "spend-per-month", host, "$2.00"] for host in ("a", "b")]
+    (first, _) = a.airoxy.json("fleet", "status")["shares"]
+    assert (first["token_id"], first["key_id"], first["group_id"]) == (1, None, None)
+    text = a.airoxy.request("GET", "/metrics").body.decode()
+    series = 'airoxy_fleet_share_ratio{group="",key="",limit="spend_per_month",token="work"} 0.5'
+    assert series in text
