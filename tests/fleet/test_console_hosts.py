@@ -7,7 +7,7 @@ import http.client
 import json
 import re
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from urllib.parse import parse_qsl
 
 import pytest
@@ -82,9 +82,9 @@ def request(now, age, **changes):
     return row(now / 1000 - age, age * 10**9)._replace(request_id=f"req_{age}", **changes)
 
 
-@pytest.fixture
-def look(pair):
-    """`look(handler, **query)` is what the console of host a replies."""
+@contextmanager
+def console_of(pair):
+    """`look(handler, **query)`, which is what the console of host a replies."""
     a = pair.hosts["a"]
     others = FleetOthers(connector(a.airoxy.database, None), PATIENCE)
     services = Services(
@@ -92,13 +92,19 @@ def look(pair):
     )
     with a.airoxy.opened() as db:
 
-        def look(handler, *, params=None, **query):
+        def look(handler, params=None, **query):
             return handler(Visit(db, services, None, query=query, params=params or {}))
 
         yield look
         # Nothing of it stays behind for what is asked next on this connection.
         assert run(db, "SELECT name FROM temp.sqlite_schema WHERE type = 'view'") == []
     others.close()
+
+
+@pytest.fixture
+def look(pair):
+    with console_of(pair) as look:
+        yield look
 
 
 def text_of(page):

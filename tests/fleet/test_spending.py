@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from airoxy.config import load_config
 from airoxy.console.api import groups as groups_api
 from airoxy.console.api import keys as keys_api
 from airoxy.console.api import tokens as tokens_api
@@ -17,14 +16,11 @@ from airoxy.console.pages import groups as groups_pages
 from airoxy.console.pages import keys as keys_pages
 from airoxy.console.pages import tokens as tokens_pages
 from airoxy.console.templates import render
-from airoxy.console.visit import Services, Visit
-from airoxy.fleet.agent import connector
-from airoxy.fleet.overview.others import FleetOthers
 from airoxy.store import groups, keys, tokens
 from airoxy.store.limits import set_limits
 from airoxy.store.schema import run, transaction
 from tests.fleet.conftest import eventually
-from tests.fleet.test_console_hosts import PATIENCE, Pair
+from tests.fleet.test_console_hosts import Pair, console_of
 from tests.fleet.test_ship import row
 
 _DAY = 86400
@@ -131,18 +127,8 @@ def test_without_postgresql_this_host_is_told_of_and_that_is_said_in_time(pair, 
 
 @pytest.fixture
 def look(pair):
-    """`look(handler, **query)` is what the console of host a replies."""
-    a = pair.hosts["a"]
-    others = FleetOthers(connector(a.airoxy.database, None), PATIENCE)
-    services = Services(
-        load_config(a.airoxy.config, {}), time.time, lambda: (None, {}), list, others=others
-    )
-    with a.airoxy.opened() as db:
-        yield lambda handler, params=None, **query: handler(
-            Visit(db, services, None, query=query, params=params or {})
-        )
-        assert run(db, "SELECT name FROM temp.sqlite_schema WHERE type = 'view'") == []
-    others.close()
+    with console_of(pair) as look:
+        yield look
 
 
 def text_of(page):
