@@ -23,7 +23,7 @@ from airoxy.fleet.identity import NotItself
 from airoxy.fleet.postgres import Postgres
 from airoxy.store import token_spending
 from airoxy.store.fleet import membership, shares
-from airoxy.store.fleet.shares import DividedLimit, InMemory
+from airoxy.store.fleet.shares import DividedLimit, InMemory, TokenSpending
 from airoxy.store.limits import spent
 from airoxy.store.schema import generation, snapshot, transaction
 from airoxy.store.usage import days
@@ -93,9 +93,10 @@ class Divider:
         # What is held is read before the sums: what moves from one to the other counts twice.
         with snapshot(db):
             divisions, held, kept = shares.divisions(db), shares.held(db), shares.all_shares(db)
+            known = shares.token_spending(db)
         if divisions is None:
             return
-        here = self._look(now, held, kept)
+        here = self._look(now, held, known, kept)
         if not here:
             return
         division, reported = divisions
@@ -120,7 +121,11 @@ class Divider:
     # What there is here
 
     def _look(
-        self, now: float, held: Mapping[int, InMemory], kept: Mapping[DividedLimit, HostShare]
+        self,
+        now: float,
+        held: Mapping[int, InMemory],
+        known: Mapping[DividedLimit, TokenSpending],
+        kept: Mapping[DividedLimit, HostShare],
     ) -> dict[DividedLimit, _Here]:
         today = days.today(self._db, now)
         firsts = {each.name: day_number(each.first(today)) for each in PERIODS}
@@ -148,12 +153,18 @@ class Divider:
             else spent(self._db, number, today, total=number in totals)
             for number in {each.number for each in wanted if each.measure not in shares.RATES}
         }
+
+        def used(limit: DividedLimit) -> int:
+            in_sums = costs.get(limit.number, {}).get(limit.measure, 0)
+            if (spending := known.get(limit)) is not None:
+                return max(in_sums, spending.in_period(firsts[limit.measure]))
+            return in_sums + held.get(limit.number, InMemory()).used(limit.measure)
+
         return {
             limit: _Here(
                 most,
                 firsts.get(limit.measure, 0),
-                costs.get(limit.number, {}).get(limit.measure, 0)
-                + held.get(limit.number, InMemory()).used(limit.measure),
+                used(limit),
                 self._demand.get(limit.number, 0.0),
                 kept.get(limit),
             )

@@ -180,7 +180,7 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     metrics = MetricsEndpoint(config.metrics.allow, pool, metric_counters, read, load, models)
     usage = UsageEndpoint(proxy.identify, read, config.timezone)
     answer = create_app(proxy, health, metrics, usage, browsers=config.browsers, turns=proxy.turns)
-    shares = ShareReport(limit_counters, db, writer)
+    shares = ShareReport(limit_counters, token_limits, db, writer)
     settled = SettledClaims(db, writer, metric_counters, token_limits)
     admission = admission_to_worker(config, workers, metric_counters.refuse_connection)
     app = ServerApp(answer, proxy, unwritten, database, db, shares, settled, admission)

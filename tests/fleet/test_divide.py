@@ -48,18 +48,31 @@ def ask(host, key):
     return host.airoxy.request("POST", "/v1/messages", BODY, key=key)
 
 
+def ask_often(host, key, times):
+    return [ask(host, key).status for _ in range(times)]
+
+
 def spent(host):
     with host.airoxy.opened() as db:
         return run(db, "SELECT ifnull(sum(cost_nanousd), 0) FROM requests")[0][0]
 
 
 def served_while_postgresql_dies(found, key, cluster, first, then, *, clients):
-    """How many of so many requests before and after it are answered; the others are refused."""
+    """How many of so many requests before and after it are answered; the others are refused. Each
+    host has as many of the clients as the others."""
     with ThreadPoolExecutor(clients) as pool:
-        answers = list(pool.map(lambda n: ask(found[n % len(found)], key).status, range(first)))
+        each = clients // len(found)
+
+        def asked(requests):
+            lanes = [host for host in found for _ in range(each)]
+            of_lane = requests // len(lanes)
+            asking = [pool.submit(ask_often, host, key, of_lane) for host in lanes]
+            return [status for future in asking for status in future.result()]
+
+        answers = asked(first)
         cluster.stop(signal.SIGKILL)
         try:
-            answers += pool.map(lambda n: ask(found[n % len(found)], key).status, range(then))
+            answers += asked(then)
         finally:
             cluster.start()
     assert set(answers) == {200, 429}

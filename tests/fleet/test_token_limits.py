@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 from airoxy.store.fleet.shares import DividedLimit
 from tests.fleet.conftest import eventually
+from tests.fleet.pair import Pair
 from tests.fleet.test_divide import (
     COST,
     DOLLAR,
@@ -55,6 +57,35 @@ def test_all_hosts_spend_no_more_than_the_limit_and_what_runs_then(hosts, cluste
     eventually(lambda: sum(map(spent, found)) == before + served * COST)
     assert before + served * COST <= DOLLAR + 9 * COST
     assert before + served * COST > 0.8 * DOLLAR
+
+
+def test_what_a_token_has_spent_is_not_given_up_before_it_is_written(tmp_path, url):
+    with closing(Pair(tmp_path, url, spend_per_day_nanousd=1)) as pair:
+        pair.add_token(spend_per_day_nanousd=100)
+        now = time.time()
+        for host in (0, 1, 0, 1):
+            pair.report_token(host, 0, now, asked=1)
+            pair.divide(host, now)
+        assert [pair.share(host, "day", -1) for host in (0, 1)] == [50, 50]
+        # The first has spent 40, of which no row is written yet; the second is asked for more.
+        for asked in (100, 200, 300):
+            pair.report_token(0, 40, now, asked=1)
+            pair.report_token(1, 0, now, asked=asked)
+            pair.divide(0, now)
+            pair.divide(1, now)
+        assert 50 < pair.share(1, "day", -1) <= 60
+        assert pair.share(0, "day", -1) + pair.share(1, "day", -1) <= 100
+
+
+def test_what_a_token_had_spent_yesterday_is_not_of_today(tmp_path, url):
+    with closing(Pair(tmp_path, url, spend_per_day_nanousd=1)) as pair:
+        pair.add_token(spend_per_day_nanousd=100)
+        now = time.time()
+        for asked in (1, 2, 3):
+            for host in (0, 1):
+                pair.report_token(host, 50, now - 86_400, asked=asked)
+                pair.divide(host, now)
+        assert [pair.share(host, "day", -1) for host in (0, 1)] == [50, 50]
 
 
 def test_a_host_of_which_more_is_asked_runs_more_requests_with_a_token(hosts, upstream):

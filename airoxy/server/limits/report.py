@@ -12,8 +12,15 @@ from functools import partial
 import apsw
 
 from airoxy.server.limits.counters import LimitCounters
+from airoxy.server.pool.token_limits import TokenLimits
 from airoxy.server.writer import Writer
-from airoxy.store.fleet.shares import InMemory, divisions, report
+from airoxy.store.fleet.shares import (
+    DividedLimit,
+    InMemory,
+    TokenSpending,
+    divisions,
+    report,
+)
 
 #: Keys of one turn (about half a millisecond).
 _AT_ONCE = 64
@@ -22,9 +29,16 @@ _AT_ONCE = 64
 class ShareReport:
     """Of all workers one reports; `db` never waits for a lock."""
 
-    def __init__(self, counters: LimitCounters, db: apsw.Connection, writer: Writer) -> None:
-        self._counters, self._db, self._writer = counters, db, writer
-        self._last: dict[int, InMemory] | None = None
+    def __init__(
+        self,
+        counters: LimitCounters,
+        token_limits: TokenLimits,
+        db: apsw.Connection,
+        writer: Writer,
+    ) -> None:
+        self._counters, self._token_limits = counters, token_limits
+        self._db, self._writer = db, writer
+        self._last: tuple[object, object] | None = None
 
     def report(self) -> None:
         """Called every second; nothing where this host is alone."""
@@ -35,10 +49,15 @@ class ShareReport:
         if found is None or not self._counters.may_report():
             return
         division, reported = found
-        totals = self._totals()
-        if division != reported or totals != self._last:
-            self._last = totals
-            self._writer.do(partial(report, division=division, totals=totals))
+        totals, now = self._totals(), time.time()
+        spending = dict[DividedLimit, TokenSpending]()
+        for number in totals:
+            if number < 0:
+                spending |= self._token_limits.spending(-number, now)
+        if division != reported or (totals, spending) != self._last:
+            self._last = totals, spending
+            told = partial(report, division=division, totals=totals, spending=spending)
+            self._writer.do(told)
 
     def _totals(self) -> dict[int, InMemory]:
         """A few keys in a turn, so that no request waits for all of them."""

@@ -10,10 +10,12 @@ from collections.abc import Collection
 from contextlib import suppress
 
 from airoxy.calendar import day_number, day_of, next_day, next_month
+from airoxy.core.limits.measures import DAY, MONTH
 from airoxy.core.pool import Token
 from airoxy.errors import AiroxyError
 from airoxy.server.limits.counters import LimitCounters
 from airoxy.server.shared_memory import Record, Region, SharedMemory
+from airoxy.store.fleet.shares import DividedLimit, TokenSpending
 
 SLOTS = 4096
 
@@ -67,6 +69,16 @@ class TokenLimits:
             words[base + _TODAY] if words[base + _DAY] == day_number(today) else 0,
             words[base + _THIS_MONTH] if words[base + _MONTH] == _month(today) else 0,
         )
+
+    def spending(self, token_id: int, now: float) -> dict[DividedLimit, TokenSpending]:
+        """What an agent is told of it."""
+        today, spent = day_of(now, self._zone), self.spent(token_id, now)
+        return {
+            DividedLimit(-token_id, period.name): TokenSpending(
+                day_number(period.first(today)), nanousd
+            )
+            for period, nanousd in zip((DAY, MONTH), spent, strict=True)
+        }
 
     def begin_with(self, token_id: int, now: float, today: int, this_month: int) -> None:
         """What the database has of it; this memory may know of more, which is not written yet."""

@@ -46,8 +46,8 @@ class DividedLimit(NamedTuple):
 
 class InMemory(NamedTuple):
     """What the server's memory has of a key, group or token: the money that is held or on its way
-    to the database (of tokens none), how many have asked, what came in the last minute, and what
-    runs."""
+    to the database (of tokens: see TokenSpending), how many have asked, what came in the last
+    minute, and what runs."""
 
     held: int = 0
     asked: int = 0
@@ -58,6 +58,17 @@ class InMemory(NamedTuple):
     def used(self, measure: str) -> int:
         """The use of a measure; of money only what is not in the daily sums yet."""
         return int(getattr(self, measure if measure in RATES else "held"))
+
+
+class TokenSpending(NamedTuple):
+    """What a token has spent in the period that began on this day (since 1970), in nano-dollars,
+    written to the database or not."""
+
+    first_day: int
+    nanousd: int
+
+    def in_period(self, first_day: int) -> int:
+        return self.nanousd if first_day == self.first_day else 0
 
 
 def divided_limits(db: apsw.Connection) -> dict[DividedLimit, int]:
@@ -136,17 +147,34 @@ def held(db: apsw.Connection) -> dict[int, InMemory]:
     return {number: InMemory(*has) for number, *has in run(db, "SELECT * FROM fleet_held")}
 
 
+def token_spending(db: apsw.Connection) -> dict[DividedLimit, TokenSpending]:
+    """As the server's memory knows it."""
+    rows = run(db, "SELECT number, measure, first_day, nanousd FROM fleet_token_spending")
+    return {DividedLimit(*row[:2]): TokenSpending(*row[2:]) for row in rows}
+
+
 def divisions(db: apsw.Connection) -> tuple[int, int] | None:
     """How often shares have become smaller, and up to where that is reported; None: alone."""
     rows = run(db, "SELECT division, reported FROM fleet WHERE left_at IS NULL")
     return (rows[0][0], rows[0][1]) if rows else None
 
 
-def report(db: apsw.Connection, division: int, totals: Mapping[int, InMemory]) -> None:
-    """In the caller's transaction: this is what the server holds, and it knows this division."""
+def report(
+    db: apsw.Connection,
+    division: int,
+    totals: Mapping[int, InMemory],
+    spending: Mapping[DividedLimit, TokenSpending],
+) -> None:
+    """In the caller's transaction: this is what the server holds and what its tokens have spent,
+    and it knows this division."""
     run(db, "DELETE FROM fleet_held")
     db.cursor().executemany(
         "INSERT INTO fleet_held VALUES (?, ?, ?, ?, ?, ?)",
         [(number, *each) for number, each in totals.items() if any(each)],
+    )
+    run(db, "DELETE FROM fleet_token_spending")
+    db.cursor().executemany(
+        "INSERT INTO fleet_token_spending VALUES (?, ?, ?, ?)",
+        [(*limit, *each) for limit, each in spending.items()],
     )
     run(db, "UPDATE fleet SET reported = ?1 WHERE division >= ?1", (division,))

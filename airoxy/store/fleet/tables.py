@@ -60,6 +60,13 @@ CREATE TABLE fleet_held (                  -- what the server's memory has of th
     tokens INTEGER NOT NULL,               -- with what running requests may use
     running INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE fleet_token_spending (        -- what the server's memory knows of upstream tokens
+    number INTEGER NOT NULL,               -- minus the token
+    measure TEXT NOT NULL,                 -- the period
+    first_day INTEGER NOT NULL,            -- ... and its first day
+    nanousd INTEGER NOT NULL,              -- spent in it, with what is not in the sums yet
+    PRIMARY KEY (number, measure)
+) STRICT, WITHOUT ROWID;
 ALTER TABLE fleet ADD COLUMN division INTEGER NOT NULL DEFAULT 0;   -- +1 where a share shrinks
 ALTER TABLE fleet ADD COLUMN reported INTEGER NOT NULL DEFAULT -1;  -- fleet_held knows of that one
 """
