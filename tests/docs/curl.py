@@ -22,7 +22,7 @@ class Curl:
     def __init__(self, url: str, authority: Path, key: str | None, *options: str) -> None:
         self._url = url
         self._common = [
-            "curl", "-sS", "--noproxy", "*", "--max-time", "60", "--cacert", str(authority),
+            "curl", "-sS", "--noproxy", "*", "--max-time", "120", "--cacert", str(authority),
             "-H", "anthropic-version: 2023-06-01", *options,
         ]  # fmt: skip
         if key:
@@ -31,7 +31,7 @@ class Curl:
     def get(self, path: str, *options: str, times: int = 1) -> str:
         """What curl prints; it makes all the requests one after another, as it likes."""
         command = [*self._common, *options, *[self._url + path] * times]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=90)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=150)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

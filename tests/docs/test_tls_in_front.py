@@ -149,9 +149,9 @@ def test_an_upload_is_not_collected_on_its_way(curl, upstream):
 
 def test_a_body_above_anthropics_limit_is_refused_in_airoxys_words(curl, upstream, large):
     (large / "body").write_bytes(b"x" * 34_000_000)
-    # Over HTTP/2, curl says of one in eight that it was cut off behind Caddy: airoxy has sent all
-    # of it in one write then, and closes nothing for the next 50 ms.
-    again = ("--retry", "5", "--retry-all-errors", "--retry-delay", "1")
+    # Behind Caddy, curl says of one in eight that it was cut off, of one in five on a busy machine:
+    # airoxy has sent all of it in one write then, and closes nothing for the next 50 ms.
+    again = ("--retry", "20", "--retry-all-errors", "--retry-delay", "1")
     told = curl.get("/v1/messages", "--data-binary", f"@{large / 'body'}", *again)
     assert json.loads(told)["error"] == {
         "type": "request_too_large",
@@ -168,11 +168,12 @@ def test_nobody_gets_the_metrics_through_it(curl, airoxy):
 
 def test_connections_are_kept_on_both_sides(curl, airoxy):
     before = connections(airoxy.port)
-    told = curl.get("/v1/models", "-w", "connects=%{num_connects}\n", times=20)
-    # Of 20 requests one may meet the end of a connection that has carried other tests.
+    told = curl.get("/v1/models", "-w", "connects=%{num_connects}\n", times=60)
+    # Of all requests one may meet the end of a connection that has carried other tests.
     assert sum(map(int, re.findall(r"connects=(\d+)", told))) <= 2
-    # One for each host that HAProxy knows, and those of its looks at /health; else 20 and those.
-    assert connections(airoxy.port) - before < 20
+    # One for each host that HAProxy knows, and those of its looks at /health, three in two seconds;
+    # else 60 and those.
+    assert connections(airoxy.port) - before < 60
 
 
 def connections(port: int) -> int:
