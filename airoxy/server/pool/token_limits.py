@@ -117,7 +117,10 @@ class TokenLimits:
         slot = self._counters.find(-token.id)
         if slot is None or self._counters.running(slot) < most:
             return False
-        return not self._counters.forget_dead(slot) or self._counters.running(slot) >= most
+        # In a turn: a new worker may be about to take the place of a dead one.
+        with self._counters.turn():
+            self._counters.forget_dead(slot)
+        return self._counters.running(slot) >= most
 
     def note_demand(self, candidates: Collection[Token], now: float) -> None:
         """A request asks for one of these: now and then it is noted for those whose limits are used

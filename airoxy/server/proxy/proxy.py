@@ -209,8 +209,10 @@ class Proxy:
             if limits is not None and limits.spending:
                 told += self.limiter.windows(limits.spending)
                 cut = cut or _without_windows
-            turn = job.share.turn
-            await relay(answer, response, request_log, self._before_end, told, cut, turn)
+            turn, before_end = job.share.turn, self._before_end
+            if job.wanted.runs_with is not None:
+                before_end = partial(self._give_back, job.wanted)
+            await relay(answer, response, request_log, before_end, told, cut, turn)
         finally:
             answer.close()
             request.forget()
@@ -272,6 +274,14 @@ class Proxy:
             return self._end_with_container(request_log, container, request_log.token_id)
         self._end(request_log)
         return None
+
+    def _give_back(
+        self, wanted: Wanted, request_log: RequestLog, container: str | None
+    ) -> Coroutine[Any, Any, None] | None:
+        """The client's next request may run with the same upstream token, whichever worker it
+        comes to."""
+        self.pool.release(wanted)
+        return self._before_end(request_log, container)
 
     async def _end_with_container(
         self, request_log: RequestLog, container: str, token_id: int

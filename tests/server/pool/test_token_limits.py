@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import threading
 import time
 from contextlib import closing
@@ -9,6 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from airoxy.core.pool import OwnLimits, Token
 from airoxy.server.limits.counters import REGION as COUNTERS
 from airoxy.server.limits.counters import LimitCounters
 from airoxy.server.pool.token_limits import REGION, TokenLimits
@@ -16,6 +19,8 @@ from airoxy.server.shared_memory import SharedMemory
 from tests.fake_anthropic import FakeAnthropic
 from tests.program import Airoxy
 from tests.server.pool.pooled import ONE, TWO, ask, listed
+
+FORK = multiprocessing.get_context("fork")
 
 
 def start(install, **settings) -> tuple[Airoxy, str]:
@@ -88,6 +93,15 @@ def test_only_so_many_requests_run_with_a_token(install, upstream: FakeAnthropic
         assert time.monotonic() < deadline
 
 
+def test_who_asks_one_thing_after_the_other_is_never_in_his_own_way(install):
+    """Whichever worker he comes to, each of which may be slow to end the request before."""
+    airoxy, key = start(install, workers=2)
+    airoxy.cli("token", "disable", "two")
+    airoxy.cli("token", "set", "one", "--concurrent", "1")
+    for stream in (False, True) * 100:
+        assert ask(airoxy, key, stream=stream).status == 200
+
+
 def test_a_request_that_fails_gives_its_place_back(install, upstream):
     airoxy, key = start(install)
     airoxy.cli("token", "disable", "two")
@@ -98,6 +112,28 @@ def test_a_request_that_fails_gives_its_place_back(install, upstream):
     upstream.script(token=ONE).hang_up()
     assert ask(airoxy, key).status in (200, 502)
     assert ask(airoxy, key).status == 200
+
+
+def test_what_the_dead_hold_is_forgotten_in_a_turn_in_which_no_worker_takes_their_place() -> None:
+    free: list[bool] = []
+
+    class Watched(LimitCounters):
+        def forget_dead(self, slot: int) -> bool:
+            other = FORK.Process(target=lambda: os._exit(not turn.try_acquire()))
+            other.start()
+            other.join()
+            free.append(not other.exitcode)
+            return super().forget_dead(slot)
+
+    with closing(SharedMemory.of(REGION, COUNTERS)) as memory:
+        turn = memory.lock(COUNTERS, "turn")
+        with closing(Watched(memory)) as counters:
+            limits = TokenLimits(memory, counters)
+            token = Token(1, "one", "api_key", ONE, None, 0, limits=OwnLimits(None, None, 1))
+            assert not limits.is_busy(token)
+            limits.start(token)
+            assert limits.is_busy(token)
+    assert free == [False]
 
 
 @pytest.mark.parametrize(
