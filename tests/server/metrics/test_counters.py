@@ -54,6 +54,22 @@ def told(metric_counters: MetricCounters) -> dict[CounterLabels, CounterValues]:
     return {outcome: counts for outcome, counts in metric_counters.read() if counts.requests}
 
 
+def test_who_finds_a_request_counted_finds_all_of_it(metric_counters: MetricCounters) -> None:
+    seen: list[int] = []
+
+    class Watched(Row):
+        """Looks at what is counted while its last value is added."""
+
+        @property
+        def duration_ms(self) -> int:  # type: ignore[override]
+            seen.append(sum(counts.requests for _, counts in metric_counters.read()))
+            return 5
+
+    metric_counters.count([Watched._make(row())])
+    assert set(seen) == {0}
+    assert [counts.requests for counts in told(metric_counters).values()] == [1]
+
+
 def test_requests_of_a_key_are_counted_apart_by_the_group_that_it_was_in(
     memory: SharedMemory, metric_counters: MetricCounters
 ) -> None:
