@@ -140,6 +140,13 @@ def test_scripts_are_used_up_in_order_and_only_by_what_they_are_for(upstream):
     assert upstream.tokens[:2] == [TWO["x-api-key"], ONE["x-api-key"]]
 
 
+def test_what_it_was_asked_can_be_gone_through_while_more_arrives(upstream):
+    post(upstream)
+    for _ in upstream.requests:
+        post(upstream)
+    assert len(upstream.messages) == 2
+
+
 def test_a_held_answer_waits_and_sees_its_client_leave(upstream):
     hold = upstream.script().hold()
     client = socket.create_connection((upstream.host, upstream.port))

@@ -48,8 +48,7 @@ class FakeAnthropic:
         # One that stays its own while it refuses, when the kernel might give it to any connection.
         self.host, self.port, self._ssl = host, port or free_port(), ssl
         self.api = Api()
-        #: Every request whose head has arrived, oldest first.
-        self.requests: deque[Seen] = deque(maxlen=remember)
+        self._requests: deque[Seen] = deque(maxlen=remember)
         #: How many connections were ever made.
         self.connections = 0
         #: What went wrong inside the fake itself; `stop()` raises the first.
@@ -102,11 +101,7 @@ class FakeAnthropic:
 
     def close_idle(self) -> None:
         """Close the kept-alive connections on which no request is being answered."""
-        with self._condition:  # a client may have its answer before our books say so
-            self._condition.wait_for(lambda: not any(line.current for line in self._lines), 0.5)
-        for line in list(self._lines):
-            if line.current is None:
-                self.call(line.writer.close)
+        self.run(self._close_idle())
 
     @property
     def url(self) -> str:
@@ -144,7 +139,11 @@ class FakeAnthropic:
     def clear(self) -> None:
         """Forget the scripts and the record, not what clients have made."""
         self._scripts.clear()
-        self.requests.clear()
+        self.forget_requests()
+
+    def forget_requests(self) -> None:
+        """Forget the record alone."""
+        self._requests.clear()
 
     def revoke(self, token: str) -> None:
         """From now on this access or refresh token is refused."""
@@ -173,6 +172,12 @@ class FakeAnthropic:
         self.api.quotas[account(token)] = told
 
     # What it was asked
+
+    @property
+    def requests(self) -> list[Seen]:
+        """Every request whose head has arrived so far, oldest first; more may come while a test
+        goes through them."""
+        return list(self._requests)
 
     @property
     def messages(self) -> list[Seen]:
@@ -211,7 +216,7 @@ class FakeAnthropic:
         with self._condition:
             if self._condition.wait_for(check, timeout):
                 return check()
-        raise AssertionError(f"waited {timeout} s in vain; so far: {list(self.requests)}")
+        raise AssertionError(f"waited {timeout} s in vain; so far: {self.requests}")
 
     # Inside
 
@@ -247,6 +252,12 @@ class FakeAnthropic:
             line.abort()
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    async def _close_idle(self) -> None:
+        """In the server's thread, where the end of an answer that a client has is in our books."""
+        for line in list(self._lines):
+            if line.current is None:
+                line.writer.close()
 
     def _connected(self, line: Line) -> None:
         self.connections += 1
@@ -285,7 +296,7 @@ class FakeAnthropic:
         given = credentials(seen)
         seen.token = given[0] if len(given) == 1 else None
         x = Exchange(line, seen, self.changed)
-        self.requests.append(seen)
+        self._requests.append(seen)
         self.changed()
         step = self._step(seen, early=True)
         if step:

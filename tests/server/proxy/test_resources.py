@@ -176,7 +176,7 @@ VERBS = [
 def test_what_is_somebody_elses_is_not_found_whatever_the_verb(airoxy, fake, shares):
     mine, other = make_key(airoxy, shares), make_key(airoxy, shares)
     made = {"file": upload(airoxy, mine), "batch": batch(airoxy, mine)}
-    fake.requests.clear()
+    fake.forget_requests()
     for method, path in VERBS:
         answer = airoxy.request(method, path.format(**made), key=other)
         assert answer.status == 404, (method, path)
