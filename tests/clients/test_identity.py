@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.clients.programs import CLAUDE, PYTHON, Home
+from tests.fake_anthropic import Seen
 
 pytestmark = pytest.mark.clients
 
@@ -23,13 +24,20 @@ AGENT_MJS = """
 import { query } from "@anthropic-ai/claude-agent-sdk";
 for await (const message of query({ prompt: "Hello", options: { maxTurns: 1 } })) {}
 """
+
+
+def is_answered(asked: list[Seen]) -> bool:
+    """Who leaves before gets no answer."""
+    return bool(asked) and all(seen.answered_at for seen in asked)
+
+
 PROGRAMS = {
     "claude -p": lambda home, _: home.run(CLAUDE, "-p", "Hello"),
     "claude -p --append-system-prompt": lambda home, _: home.run(
         CLAUDE, "-p", "Hello", "--append-system-prompt", "Be terse."
     ),
     "claude": lambda home, upstream: home.type(
-        CLAUDE, typed=["Hello", "\r"], until=lambda: upstream.messages
+        CLAUDE, typed=["Hello", "\r"], until=lambda: is_answered(upstream.messages)
     ),
     "Agent SDK for Python": lambda home, _: home.run(PYTHON, "agent.py", program=AGENT_PY),
     "Agent SDK for TypeScript": lambda home, _: home.run("node", "agent.mjs", program=AGENT_MJS),

@@ -69,6 +69,7 @@ def test_a_window_of_one_family_of_models_counts_for_that_family_alone(install, 
     assert upstream.tokens.count(FULL) == 2
     airoxy.cli("token", "disable", "half")
     assert ask(airoxy, key).status == 200
+    airoxy.wait_logs(15)  # with the rows, what the answers have told is written
     shown = airoxy.cli("token", "show", "full")
     assert "quota 7d_opus" in shown
     assert "99% used" in shown
