@@ -13,6 +13,16 @@ from collections import deque
 _kept: deque[int] = deque()
 
 
+def has_ipv6() -> bool:
+    """Whether this machine has an address of IPv6: in many containers it is there, and turned
+    off."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
 def free_port() -> int:
     """A port on which nobody listens; below those that the kernel gives to connections, so that
     none of them can take it meanwhile."""

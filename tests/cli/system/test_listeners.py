@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from airoxy.cli.system.listeners import ListeningSocket, holders, listeners, parse_listen
+from tests.ports import has_ipv6
 
-needs_ipv6 = pytest.mark.skipif(
-    not Path("/proc/net/if_inet6").exists(), reason="this machine has no IPv6"
-)
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 
 
 @pytest.mark.parametrize(
