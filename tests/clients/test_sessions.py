@@ -16,6 +16,9 @@ from tests.program import Airoxy
 
 pytestmark = pytest.mark.clients
 
+#: What is done in a home.
+Way = Callable[[Home, FakeAnthropic, Airoxy], None]
+
 
 def says(home: Home, prompt: str, *arguments: str) -> str:
     """Have the program answer this; the id of the session that it was in."""
@@ -23,7 +26,7 @@ def says(home: Home, prompt: str, *arguments: str) -> str:
     return json.loads(told)["session_id"]
 
 
-def forks(home: Home, _: FakeAnthropic) -> None:
+def forks(home: Home, _: FakeAnthropic, __: Airoxy) -> None:
     first = says(home, "Remember the number 42.")
     for _ in range(2):
         fork = says(home, "And now?", "--resume", first, "--fork-session")
@@ -31,19 +34,25 @@ def forks(home: Home, _: FakeAnthropic) -> None:
     says(home, "And what of the first?", "--resume", first)
 
 
-def fresh_start(home: Home, upstream: FakeAnthropic) -> None:
+def fresh_start(home: Home, upstream: FakeAnthropic, airoxy: Airoxy) -> None:
     said = ["Topic one", "Topic one, more", "/clear", "Topic two", "Topic two, more"]
     typed, last = [keys for text in said for keys in (text, "\r")], said[-1].encode()
+
+    def has_ended() -> bool:
+        """All that was asked is in the log; who leaves before has not used all of its answer."""
+        asked = upstream.messages
+        return any(last in seen.body for seen in asked) and len(airoxy.wait_logs(0)) >= len(asked)
+
     home.type(
         CLAUDE,
         typed=typed,
-        until=lambda: any(last in s.body and s.answered_at for s in upstream.messages),
+        until=has_ended,
         # What is typed while it waits for an answer would become part of the next question.
         may_type=lambda: all(seen.answered_at for seen in upstream.messages),
     )
 
 
-def subagents(home: Home, upstream: FakeAnthropic) -> None:
+def subagents(home: Home, upstream: FakeAnthropic, _: Airoxy) -> None:
     def is_main(seen: Seen) -> bool:
         return b"Find out twice" in seen.body
 
@@ -63,7 +72,7 @@ def use(
 ) -> Callable[..., list[dict]]:
     """The log of what these did, each in a home of its own, on so many upstream tokens."""
 
-    def use(tokens: int, *ways: Callable[[Home, FakeAnthropic], None]) -> list[dict]:
+    def use(tokens: int, *ways: Way) -> list[dict]:
         airoxy = install().start()
         for number in range(tokens):
             airoxy.token(f"sk-ant-api-test-{tokens}-{number}")
@@ -72,7 +81,7 @@ def use(
         credential = {"ANTHROPIC_AUTH_TOKEN": airoxy.key()}
         homes = [Home(tmp_path / f"home {n}", airoxy.url, credential) for n in range(len(ways))]
         with ThreadPoolExecutor(len(ways)) as pool:
-            list(pool.map(lambda way, home: way(home, upstream), ways, homes))
+            list(pool.map(lambda way, home: way(home, upstream, airoxy), ways, homes))
         return airoxy.wait_logs(len(upstream.messages))
 
     return use
@@ -108,7 +117,7 @@ def test_runs_side_by_side_with_the_same_words_share_the_tokens_and_stay_where_t
     # Of four names that are drawn by lot, all would stay with one token in a run of 64.
     names = iter([f"00000000-0000-4000-8000-00000000000{number}" for number in range(4)])
 
-    def run(home: Home, _: FakeAnthropic) -> None:
+    def run(home: Home, _: FakeAnthropic, __: Airoxy) -> None:
         says(home, "Go on", "--resume", says(home, "The same words", "--session-id", next(names)))
 
     use(4, *4 * [run])
