@@ -93,7 +93,7 @@ class ServerApp:
         """Called every second: write what workers that were killed have left, report to the agent
         of a fleet, take what it has decided, and see that the database is where it was."""
         try:
-            self.proxy.adopt(self.db)
+            self.proxy.ended.adopt(self.db)
         except Exception:  # the requests that are running matter more
             log.exception("What a worker has left could not be written.")
         self.shares.report()
@@ -109,7 +109,7 @@ class ServerApp:
         """Let refreshes finish, and write the log rows that are left."""
         await self.proxy.pool.refresher.aclose()
         await self.proxy.upstream.aclose()
-        self.proxy.settle()
+        self.proxy.ended.settle()
         self.check()
         self.proxy.pool.writer.close()
         self.unwritten.close()

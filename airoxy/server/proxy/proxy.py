@@ -6,12 +6,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_network
 from typing import Any
-
-import apsw
 
 from airoxy.config import Config
 from airoxy.core.limits.access import check_access
@@ -42,17 +40,15 @@ from airoxy.server.proxy.attempts import Attempts, Job
 from airoxy.server.proxy.authentication import authenticate
 from airoxy.server.proxy.body import other_ids, read_request
 from airoxy.server.proxy.conversations import Conversation
+from airoxy.server.proxy.ended_requests import EndedRequests
 from airoxy.server.proxy.refused_clients import RefusedClients
 from airoxy.server.proxy.request_log import RequestLog
 from airoxy.server.turns import NOBODY, Turns, TurnsOfKey
-from airoxy.server.unwritten import Slot, Unwritten, UnwrittenRequests
-from airoxy.store.usage import requests
+from airoxy.server.unwritten import UnwrittenRequests
 from airoxy.upstream.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
-#: So long (seconds) the row of a request waits for others.
-ROW_DELAY = 0.005
 #: For so long (seconds) the snapshot is not looked after again. The command that changes something
 #: needs longer to end after its commit, so what it did holds from the next request on.
 SNAPSHOT_TTL = 0.004
@@ -75,11 +71,10 @@ class Proxy:
     unwritten: UnwrittenRequests | None = None
     running: int = 0
     _renewed_at: float = 0.0
-    _ended: list[RequestLog] = field(default_factory=list)
-    _adopted: list[Unwritten] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.turns = Turns()
+        self.ended = EndedRequests(self.pool, self.limiter.prices, self.unwritten)
         self._attempts = Attempts(self.config, self.pool, self.upstream)
         self._lists = Lists(self.upstream, self.pool.snapshot)
         trusted = tuple(map(ip_network, self.config.trusted_proxies))
@@ -134,7 +129,7 @@ class Proxy:
         finally:
             self.running -= 1
             request.release()
-            self._account(request_log)
+            self.ended.add(request_log)
 
     def identify(self, request: Request) -> tuple[int, KeyLimits | None]:
         """Whose key a request has, which is not one of the API's. Raises Unauthorized, NotReady,
@@ -209,13 +204,21 @@ class Proxy:
             if limits is not None and limits.spending:
                 told += self.limiter.windows(limits.spending)
                 cut = cut or _without_windows
-            turn, before_end = job.share.turn, self._before_end
+            turn, before_end = job.share.turn, self.ended.before_end
             if job.wanted.runs_with is not None:
                 before_end = partial(self._give_back, job.wanted)
             await relay(answer, response, request_log, before_end, told, cut, turn)
         finally:
             answer.close()
             request.forget()
+
+    def _give_back(
+        self, wanted: Wanted, request_log: RequestLog, container: str | None
+    ) -> Coroutine[Any, Any, None] | None:
+        """The client's next request may run with the same upstream token, whichever worker it
+        comes to."""
+        self.pool.release(wanted)
+        return self.ended.before_end(request_log, container)
 
     async def _of_resources(self, answer: AnswerSource, job: Job) -> AnswerSource:
         """The answer to a request that is about things in an account; note what it says of them."""
@@ -253,109 +256,6 @@ class Proxy:
             tokens = [token]
         job.request_log.attempted(tokens[0])
         return await self._lists.answer(head, tokens, asker)
-
-    def _account(self, request_log: RequestLog) -> None:
-        """The row is made when the client has what it asked for, and several together: one after
-        the other they cost half."""
-        request_log.end()
-        if request_log.reservation is not None:
-            request_log.reservation.leave()
-        if not self._ended:
-            asyncio.get_running_loop().call_later(ROW_DELAY, self.settle)
-        self._ended.append(request_log)
-
-    def _before_end(
-        self, request_log: RequestLog, container: str | None
-    ) -> Coroutine[Any, Any, None] | None:
-        """Before its client has the end of the answer, its container is remembered, and a request
-        is kept for its row; with limits it is counted too, so that the key's next one does not
-        meet what is held for this one."""
-        if container and request_log.token_id:
-            return self._end_with_container(request_log, container, request_log.token_id)
-        self._end(request_log)
-        return None
-
-    def _give_back(
-        self, wanted: Wanted, request_log: RequestLog, container: str | None
-    ) -> Coroutine[Any, Any, None] | None:
-        """The client's next request may run with the same upstream token, whichever worker it
-        comes to."""
-        self.pool.release(wanted)
-        return self._before_end(request_log, container)
-
-    async def _end_with_container(
-        self, request_log: RequestLog, container: str, token_id: int
-    ) -> None:
-        if not self.pool.snapshot.resources((container,)):
-            key_id, writer = request_log.key_id, self.pool.writer
-            await affinity.remember_id(container, token_id, key_id, writer)
-        self._end(request_log)
-
-    def _end(self, request_log: RequestLog) -> None:
-        request_log.end()
-        reservation = request_log.reservation
-        if reservation is not None:
-            reservation.count(partial(request_log.row, self.limiter.prices))
-            reservation.leave()
-
-    def settle(self) -> None:
-        """Make the rows of the requests that have ended."""
-        ended, self._ended = self._ended, []
-        for request_log in ended:
-            try:
-                self._write(request_log)
-            except Exception:
-                log.exception("A log row is lost.")
-                self._free(request_log.slot)
-
-    def _free(self, slot: Slot | None) -> None:
-        if self.unwritten is not None:
-            self.unwritten.free([slot])
-
-    def _write(self, request_log: RequestLog) -> None:
-        reservation, written = request_log.reservation, None
-        if reservation is None:
-            row = request_log.row(self.limiter.prices)
-        else:
-            row = reservation.count(partial(request_log.row, self.limiter.prices))
-            written = partial(reservation.written, row, asyncio.get_running_loop())
-        self.pool.spent(row.token_id, row.cost_nanousd, request_log.now)
-        if request_log.container_id and row.token_id:
-            affinity.note_id(
-                request_log.container_id, row.token_id, row.api_key_id, self.pool.writer
-            )
-        if (batch := request_log.batch) is None:
-            self.pool.writer.row(row, written, request_log.slot)
-        else:
-            count = partial(affinity.count_once, row=row, batch=batch)
-            self.pool.writer.do(count, written, request_log.slot)
-
-    def adopt(self, db: apsw.Connection) -> None:
-        """Write the rows of workers that were killed. While `db` cannot be read nobody knows which
-        of them are written: they wait for the next call."""
-        if self.unwritten is None:
-            return
-        self._adopted += self.unwritten.adopt()
-        while self._adopted:
-            left = self._adopted.pop()
-            try:
-                self._write_adopted(left, db)
-            except apsw.Error:
-                self._adopted.append(left)
-                return
-            except Exception:
-                log.exception("A log row is lost.")
-                self._free(left.slot)
-
-    def _write_adopted(self, left: Unwritten, db: apsw.Connection) -> None:
-        request_log = RequestLog.adopted(left)
-        row = request_log.row(self.limiter.prices)
-        if left.row_id and requests.is_written(db, left.row_id, row):
-            self._free(left.slot)
-        elif request_log.batch is None:
-            self.pool.writer.row(row, slot=left.slot, counted=left.counted)
-        else:
-            self._write(request_log)
 
     async def _read(self, request: Request, request_log: RequestLog) -> Job:
         head, key_id, snapshot = request.head, request_log.key_id, self.pool.snapshot

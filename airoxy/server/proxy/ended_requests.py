@@ -1,0 +1,129 @@
+"""What becomes of requests that have ended: they are counted, and their rows are written."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
+
+import apsw
+
+from airoxy.core.billing.pricing import PriceTable
+from airoxy.server.pool.pool import Pool
+from airoxy.server.proxy import affinity
+from airoxy.server.proxy.request_log import RequestLog
+from airoxy.server.unwritten import Slot, Unwritten, UnwrittenRequests
+from airoxy.store.usage import requests
+from airoxy.store.usage.requests import Row
+
+log = logging.getLogger(__name__)
+
+#: So long (seconds) the row of a request waits for others.
+_ROW_DELAY = 0.005
+
+
+class EndedRequests:
+    """Those of this worker, and of workers that were killed."""
+
+    def __init__(self, pool: Pool, prices: PriceTable, unwritten: UnwrittenRequests | None) -> None:
+        self._pool, self._prices, self._unwritten = pool, prices, unwritten
+        self._ended: list[RequestLog] = []
+        self._adopted: list[Unwritten] = []
+
+    def before_end(
+        self, request_log: RequestLog, container: str | None
+    ) -> Coroutine[Any, Any, None] | None:
+        """Before its client has the end of the answer, its container is remembered, and a request
+        is kept for its row; with limits of its key or token it is counted too, and runs no more,
+        so that the next one does not meet what is held for this one, nor is let in by money that
+        this one has spent."""
+        if container and request_log.token_id:
+            return self._end_with_container(request_log, container, request_log.token_id)
+        self._end(request_log)
+        return None
+
+    async def _end_with_container(
+        self, request_log: RequestLog, container: str, token_id: int
+    ) -> None:
+        if not self._pool.snapshot.resources((container,)):
+            key_id, writer = request_log.key_id, self._pool.writer
+            await affinity.remember_id(container, token_id, key_id, writer)
+        self._end(request_log)
+
+    def _end(self, request_log: RequestLog) -> None:
+        request_log.end()
+        if (reservation := request_log.reservation) is not None:
+            self._row(request_log)
+            reservation.leave()
+
+    def _row(self, request_log: RequestLog) -> Row:
+        """By what is known now; it is counted for the limits of the key."""
+        if request_log.reservation is None:
+            return request_log.row(self._prices)
+        return request_log.reservation.count(partial(request_log.row, self._prices))
+
+    def add(self, request_log: RequestLog) -> None:
+        """The row is made when the client has what it asked for, and several together: one after
+        the other they cost half."""
+        request_log.end()
+        if request_log.reservation is not None:
+            request_log.reservation.leave()
+        if not self._ended:
+            asyncio.get_running_loop().call_later(_ROW_DELAY, self.settle)
+        self._ended.append(request_log)
+
+    def settle(self) -> None:
+        """Make the rows of the requests that have ended."""
+        ended, self._ended = self._ended, []
+        for request_log in ended:
+            try:
+                self._write(request_log)
+            except Exception:
+                log.exception("A log row is lost.")
+                self._free(request_log.slot)
+
+    def _free(self, slot: Slot | None) -> None:
+        if self._unwritten is not None:
+            self._unwritten.free([slot])
+
+    def _write(self, request_log: RequestLog) -> None:
+        row, written, writer = self._row(request_log), None, self._pool.writer
+        if (reservation := request_log.reservation) is not None:
+            written = partial(reservation.written, row, asyncio.get_running_loop())
+        self._pool.spent(row.token_id, row.cost_nanousd, request_log.now)
+        if request_log.container_id and row.token_id:
+            affinity.note_id(request_log.container_id, row.token_id, row.api_key_id, writer)
+        if (batch := request_log.batch) is None:
+            writer.row(row, written, request_log.slot)
+        else:
+            count = partial(affinity.count_once, row=row, batch=batch)
+            writer.do(count, written, request_log.slot)
+
+    def adopt(self, db: apsw.Connection) -> None:
+        """Write the rows of workers that were killed. While `db` cannot be read nobody knows which
+        of them are written: they wait for the next call."""
+        if self._unwritten is None:
+            return
+        self._adopted += self._unwritten.adopt()
+        while self._adopted:
+            left = self._adopted.pop()
+            try:
+                self._write_adopted(left, db)
+            except apsw.Error:
+                self._adopted.append(left)
+                return
+            except Exception:
+                log.exception("A log row is lost.")
+                self._free(left.slot)
+
+    def _write_adopted(self, left: Unwritten, db: apsw.Connection) -> None:
+        request_log = RequestLog.adopted(left)
+        row = request_log.row(self._prices)
+        if left.row_id and requests.is_written(db, left.row_id, row):
+            self._free(left.slot)
+        elif request_log.batch is None:
+            self._pool.writer.row(row, slot=left.slot, counted=left.counted)
+        else:
+            self._write(request_log)
