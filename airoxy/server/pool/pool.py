@@ -96,7 +96,7 @@ class Pool:
         self.refresher = refresher
         self._leave_at = leave_at
         #: The ids of tokens with limits.
-        self._limited: set[int] = set()
+        self.limited: set[int] = set()
         self._counts_anew = False
         self._queues = Queues(snapshot.tokens.values, token_state, token_limits)
         snapshot.watch = self._changed
@@ -104,7 +104,7 @@ class Pool:
 
     def take(self, wanted: Wanted) -> Token | None:
         """A token for a request that has had none, marked used; None where `next` has to look."""
-        if self._limited or not wanted.is_plain:
+        if self.limited or not wanted.is_plain:
             return None
         state, now_ns = self.token_state, time.time_ns()
         with state.turn():
@@ -290,7 +290,7 @@ class Pool:
     def _take(self, wanted: Wanted, *, wait: bool = True) -> Token | float | None:
         """A token, marked used; or until when (Unix time) the conversation's own is cooling."""
         patience = wanted.patience if wait and wanted.session else 0.0
-        if self._limited and self.snapshot.hosts > 1:
+        if self.limited and self.snapshot.hosts > 1:
             self._token_limits.note_demand(self._candidates(wanted), time.time())
         with self.token_state.turn():
             token = self._choose(wanted, patience)
@@ -343,7 +343,7 @@ class Pool:
         patience: float = 0.0,
     ) -> list[Token]:
         now = time.time()
-        if self._limited:
+        if self.limited:
             candidates = [each for each in candidates if not self._token_limits.is_busy(each)]
         elif not self.token_state.any_cools(now):
             return rules.ready(candidates, None, now, tried)
@@ -354,13 +354,17 @@ class Pool:
     def _changed(self, token_id: int, token: Token | None) -> None:
         self._queues.changed(token_id, token)
         if token is None or token.limits is None:
-            self._limited.discard(token_id)
-        elif token_id not in self._limited:
-            self._limited.add(token_id)
-            if not self._counts_anew:
-                self._counts_anew = True
-                # Behind the rows that wait to be written, so that they are in the sums.
-                self.writer.do(self.count_spent)
+            self.limited.discard(token_id)
+        elif token_id not in self.limited:
+            self.limited.add(token_id)
+            self.count_anew()
+
+    def count_anew(self) -> None:
+        """What tokens with limits have spent; behind the rows that wait to be written, so that
+        they are in the sums."""
+        if self.limited and not self._counts_anew:
+            self._counts_anew = True
+            self.writer.do(self.count_spent)
 
     def count_spent(self, db: apsw.Connection) -> None:
         """Read what the tokens with limits have spent until now."""

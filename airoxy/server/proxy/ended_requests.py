@@ -36,9 +36,8 @@ class EndedRequests:
         self, request_log: RequestLog, container: str | None
     ) -> Coroutine[Any, Any, None] | None:
         """Before its client has the end of the answer, its container is remembered, and a request
-        is kept for its row; with limits of its key or token it is counted too, and runs no more,
-        so that the next one does not meet what is held for this one, nor is let in by money that
-        this one has spent."""
+        is kept for its row; with limits of its key or token it is counted too, so that the next
+        one does not meet what is held for this one, nor is let in by money that this one spent."""
         if container and request_log.token_id:
             return self._end_with_container(request_log, container, request_log.token_id)
         self._end(request_log)
@@ -57,12 +56,20 @@ class EndedRequests:
         if (reservation := request_log.reservation) is not None:
             self._row(request_log)
             reservation.leave()
+        if request_log.token_id in self._pool.limited:
+            self._spend(request_log, self._row(request_log))
 
     def _row(self, request_log: RequestLog) -> Row:
         """By what is known now; it is counted for the limits of the key."""
         if request_log.reservation is None:
             return request_log.row(self._prices)
         return request_log.reservation.count(partial(request_log.row, self._prices))
+
+    def _spend(self, request_log: RequestLog, row: Row) -> None:
+        """Count it for the limits of the token, once."""
+        more = row.cost_nanousd - request_log.spent_nanousd
+        self._pool.spent(row.token_id, more, request_log.now)
+        request_log.spent_nanousd = row.cost_nanousd
 
     def add(self, request_log: RequestLog) -> None:
         """The row is made when the client has what it asked for, and several together: one after
@@ -92,7 +99,7 @@ class EndedRequests:
         row, written, writer = self._row(request_log), None, self._pool.writer
         if (reservation := request_log.reservation) is not None:
             written = partial(reservation.written, row, asyncio.get_running_loop())
-        self._pool.spent(row.token_id, row.cost_nanousd, request_log.now)
+        self._spend(request_log, row)
         if request_log.container_id and row.token_id:
             affinity.note_id(request_log.container_id, row.token_id, row.api_key_id, writer)
         if (batch := request_log.batch) is None:
@@ -107,6 +114,8 @@ class EndedRequests:
         if self._unwritten is None:
             return
         self._adopted += self._unwritten.adopt()
+        if not self._adopted:
+            return
         while self._adopted:
             left = self._adopted.pop()
             try:
@@ -117,6 +126,7 @@ class EndedRequests:
             except Exception:
                 log.exception("A log row is lost.")
                 self._free(left.slot)
+        self._pool.count_anew()
 
     def _write_adopted(self, left: Unwritten, db: apsw.Connection) -> None:
         request_log = RequestLog.adopted(left)

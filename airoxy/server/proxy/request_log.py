@@ -92,6 +92,8 @@ class RequestLog:
     token_name: str | None = None
     attempts: int = 0
     reservation: Reservation | None = None
+    #: What has been counted of it for its token's limits.
+    spent_nanousd: int = 0
     slot: Slot | None = None
     _noted_ending: str | None = None
     _ttfb_ms: int | None = None

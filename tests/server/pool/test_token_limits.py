@@ -59,6 +59,19 @@ def test_a_token_that_has_spent_its_limit_is_left(install, upstream, limit, work
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+def test_whoever_asks_one_after_the_other_passes_a_limit_by_no_request(install, upstream, workers):
+    airoxy, key = start(install, workers=workers)
+    airoxy.cli("token", "disable", "two")
+    airoxy.cli("token", "set", "one", "--spend-per-day", "0.01")
+    upstream.set_usage(input_tokens=0, output_tokens=50)  # a tenth of it: 50 at 20 $ a million
+    served = 0
+    while (status := ask(airoxy, key).status) == 200:
+        served += 1
+        assert served <= 10
+    assert (status, served) == (429, 10)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 def test_what_was_spent_counts_after_a_restart(install, upstream, workers):
     airoxy, key = start(install, workers=workers)
     airoxy.cli("token", "set", "one", "--spend-per-month", "0.000001")
