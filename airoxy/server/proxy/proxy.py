@@ -109,6 +109,7 @@ class Proxy:
         except ClientLeft as left:
             request_log.client_left()
             left.__traceback__ = None
+            await TurnsOfKey(self.turns, key_id).turn()  # many may leave at once
         except AiroxyError as error:
             request_log.failed(error)
             # The exchange keeps it, and its frames the exchange and the body: they would be garbage
@@ -116,7 +117,8 @@ class Proxy:
             error.__traceback__ = None
             if not response.begun:
                 raise
-            # The answer has begun: it is broken off.
+            # The answer has begun: it is broken off, and what has come of it is read in its turn.
+            await TurnsOfKey(self.turns, key_id).turn()
         except Exception as error:
             failure = InternalError()
             log.exception("A request has failed.", extra=about(failure.request_id))
