@@ -119,7 +119,7 @@ def main() -> int:
     # Short only where a test waits for the end of it: the machine may be a busy one.
     start = 1.0 if (HERE / "slow").exists() else 60.0
     suspicion = 3.0 if (HERE / "wary").exists() else 60.0
-    silence = 2.0 if (HERE / "strict").exists() else 60.0
+    silence = 4.0 if (HERE / "strict").exists() else 60.0
     other = Region("new", Record(field=1))
     layout = Layout(other, load.REGION) if (HERE / "layout").exists() else LAYOUT
     timeouts = WorkerTimeouts(start=start, suspicion=suspicion, silence=silence, tick=0.2)
