@@ -99,19 +99,16 @@ FIELDS = tuple(
 _TRUTHS = ("is_stream", "is_estimate", "uncounted", "moved")
 
 
-def values(row: Row) -> tuple[Any, ...]:
-    """The row's values, in the order of COLUMNS."""
-    return row[:_USAGE] + counts_of(row.usage) + row[_USAGE + 1 :]
-
-
 #: The group of `totals_by_hour`: the Unix time at which it begins.
 HOUR = "hour"
 #: What hours of all time zones consist of (seconds).
 QUARTER = 900
 
 
-#: What nearly all rows say, by column, in SQL and as it is in `values`.
+#: What nearly all rows say, by column, in SQL and as it is in a row. What all rows of an
+#: installation may have, as the client's address and a group, is not usual.
 _USUAL = {
+    "web_search_requests": ("0", 0),
     "status_code": ("200", 200),
     "error_message": ("NULL", None),
     "ending": ("'complete'", "complete"),
@@ -121,8 +118,6 @@ _USUAL = {
     "uncounted": ("0", False),
     "moved": ("0", False),
     "move_cost_nanousd": ("0", 0),
-    "client_address": ("NULL", None),
-    "group_id": ("NULL", None),
 }
 #: Rows of one statement: a quarter less for each, because SQLite looks the last id up, notes it,
 #: and makes the trigger ready once for a statement. Twice as many bring hardly more.
@@ -139,15 +134,23 @@ def _statements(value: Callable[[str], str]) -> list[str]:
 _INSERT_ONE, _INSERT_MORE = _statements(lambda _: "?")
 #: The same where all of them are as usual: what is not bound saves a tenth of a row.
 _USUAL_ONE, _USUAL_MORE = _statements(lambda name: _USUAL.get(name, ("?",))[0])
-_usual_of = itemgetter(*map(COLUMNS.index, _USUAL))
-_others_of = itemgetter(*(n for n, name in enumerate(COLUMNS) if name not in _USUAL))
+#: The columns of a row and its counts, one behind the other.
+_NAMED = [_COLUMN_NAMES.get(name, name) for name in (*Row._fields, *COUNTED)]
+_all_of: Callable[[tuple[Any, ...]], tuple[Any, ...]] = itemgetter(*map(_NAMED.index, COLUMNS))
+_usual_of = itemgetter(*map(_NAMED.index, _USUAL))
+_others_of = itemgetter(*(_NAMED.index(name) for name in COLUMNS if name not in _USUAL))
 _USUALLY = tuple(value for _, value in _USUAL.values())
 _ALL_USUAL = [_USUALLY] * _TOGETHER
 
 
+def values(row: Row) -> tuple[Any, ...]:
+    """The row's values, in the order of COLUMNS."""
+    return _all_of(row + counts_of(row.usage))
+
+
 def append(db: apsw.Connection, rows: Sequence[Row]) -> None:
     """Write `rows` in the caller's transaction; their ids follow each other."""
-    written = [values(row) for row in rows]
+    written = [row + counts_of(row.usage) for row in rows]
     rest = len(rows) - len(rows) % _TOGETHER
     execute = db.cursor().execute
     for start in range(0, rest, _TOGETHER):
@@ -155,12 +158,12 @@ def append(db: apsw.Connection, rows: Sequence[Row]) -> None:
         if [*map(_usual_of, together)] == _ALL_USUAL:
             execute(_USUAL_MORE, tuple(chain.from_iterable(map(_others_of, together))))
         else:
-            execute(_INSERT_MORE, tuple(chain.from_iterable(together)))
+            execute(_INSERT_MORE, tuple(chain.from_iterable(map(_all_of, together))))
     for row in written[rest:]:
         if _usual_of(row) == _USUALLY:
             execute(_USUAL_ONE, _others_of(row))
         else:
-            execute(_INSERT_ONE, row)
+            execute(_INSERT_ONE, _all_of(row))
 
 
 def is_written(db: apsw.Connection, row_id: int, row: Row) -> bool:

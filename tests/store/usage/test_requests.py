@@ -103,6 +103,7 @@ def test_rows_that_come_together_are_written_as_they_come(db: apsw.Connection, m
         {"uncounted": True},
         {"moved": True},
         {"move_cost_nanousd": 7},
+        {"web_search_requests": 2},
         {"client_address": "192.0.2.1"},
         {"group_id": 1},
     ],
@@ -116,6 +117,24 @@ def test_a_row_that_is_not_as_usual_is_written_as_it_is_among_others(
         append(db, *rows)
         written = f"SELECT {', '.join(requests.COLUMNS)} FROM requests ORDER BY id"
         assert run(db, written)[-9:] == [requests.values(each) for each in rows]
+
+
+def test_rows_of_groups_with_their_clients_addresses_are_usual(db: apsw.Connection) -> None:
+    statements: list[str] = []
+
+    def trace(_: apsw.Cursor, sql: str, __: Any) -> bool:
+        statements.append(sql)
+        return True
+
+    usual = [row(request_id=f"req_{n}", web_search_requests=0) for n in range(9)]
+    db.setexectrace(trace)
+    append(db, *usual)
+    append(db, *(each._replace(client_address="192.0.2.1", group_id=1) for each in usual))
+    db.setexectrace(None)
+    inserts = [sql for sql in statements if sql.startswith("INSERT INTO requests")]
+    assert len(inserts) == 4
+    assert inserts[:2] == inserts[2:]
+    assert "'complete'" in inserts[0]
 
 
 def test_the_view_for_other_programs_has_these_columns(db: apsw.Connection) -> None:
