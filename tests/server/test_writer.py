@@ -99,6 +99,33 @@ def test_who_is_told_that_it_is_committed_finds_it_there(path):
     assert seen == [2]
 
 
+@pytest.mark.parametrize(
+    ("rows", "operation_at", "waits"),
+    [(1, 0, 1), (10, 0, 4), (40, 0, 2), (100, 0, 1), (10, 1, 1), (10, 3, 3)],
+)
+def test_rows_wait_for_more_while_many_come_and_operations_do_not(path, rows, operation_at, waits):
+    slept = 0
+    before_commit: list[int] = []
+    is_committed = threading.Event()
+
+    def sleep(_: float) -> None:
+        """So many rows come meanwhile, and once an operation."""
+        nonlocal slept
+        slept += 1
+        if before_commit:
+            return
+        for _ in range(rows - (slept == 1)):
+            writer.row(row())
+        if slept == operation_at:
+            writer.do(lambda _: None)
+
+    writer = Writer(connect(path), sleep=sleep)
+    writer.row(row(), committed=lambda: (before_commit.append(slept), is_committed.set()))
+    assert is_committed.wait(60)
+    writer.close()
+    assert before_commit == [waits]
+
+
 def test_a_locked_database_delays_the_rows_and_loses_none(path, caplog):
     locker = open_database(path)
     locker.cursor().execute("BEGIN IMMEDIATE")
