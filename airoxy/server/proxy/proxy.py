@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_network
-from typing import Any
 
 from airoxy.config import Config
 from airoxy.core.limits.access import check_access
@@ -208,19 +207,21 @@ class Proxy:
                 cut = cut or _without_windows
             turn, before_end = job.share.turn, self.ended.before_end
             if job.wanted.runs_with is not None:
-                before_end = partial(self._give_back, job.wanted)
+                before_end = partial(self._end_and_release, job.wanted)
             await relay(answer, response, request_log, before_end, told, cut, turn)
         finally:
             answer.close()
             request.forget()
 
-    def _give_back(
+    async def _end_and_release(
         self, wanted: Wanted, request_log: RequestLog, container: str | None
-    ) -> Coroutine[Any, Any, None] | None:
+    ) -> None:
         """The client's next request may run with the same upstream token, whichever worker it
-        comes to."""
+        comes to; unless this one, which is counted first, has spent what the token may."""
+        waiting = self.ended.before_end(request_log, container)
+        if waiting is not None:
+            await waiting
         self.pool.release(wanted)
-        return self.ended.before_end(request_log, container)
 
     async def _of_resources(self, answer: AnswerSource, job: Job) -> AnswerSource:
         """The answer to a request that is about things in an account; note what it says of them."""

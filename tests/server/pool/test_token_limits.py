@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import threading
 import time
+from collections.abc import Coroutine
 from contextlib import closing
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -15,6 +19,7 @@ from airoxy.core.pool import OwnLimits, Token
 from airoxy.server.limits.counters import REGION as COUNTERS
 from airoxy.server.limits.counters import LimitCounters
 from airoxy.server.pool.token_limits import REGION, TokenLimits
+from airoxy.server.proxy.proxy import Proxy
 from airoxy.server.shared_memory import SharedMemory
 from tests.fake_anthropic import FakeAnthropic
 from tests.program import Airoxy
@@ -113,6 +118,29 @@ def test_who_asks_one_thing_after_the_other_is_never_in_his_own_way(install):
     airoxy.cli("token", "set", "one", "--concurrent", "1")
     for stream in (False, True) * 100:
         assert ask(airoxy, key, stream=stream).status == 200
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_what_a_request_has_spent_counts_before_its_place_is_free(waits: bool) -> None:
+    done: list[str] = []
+
+    async def remember() -> None:
+        await asyncio.sleep(0)
+        done.append("counted")
+
+    def before_end(*_: object) -> Coroutine[Any, Any, None] | None:
+        if waits:
+            return remember()
+        done.append("counted")
+        return None
+
+    proxy: Any = SimpleNamespace(
+        ended=SimpleNamespace(before_end=before_end),
+        pool=SimpleNamespace(release=lambda _: done.append("free")),
+    )
+    nothing: Any = None
+    asyncio.run(Proxy._end_and_release(proxy, nothing, nothing, None))
+    assert done == ["counted", "free"]
 
 
 def test_a_request_that_fails_gives_its_place_back(install, upstream):
