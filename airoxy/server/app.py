@@ -31,7 +31,6 @@ from airoxy.server.http.request import Request
 from airoxy.server.http.response import Response
 from airoxy.server.limits.counters import LimitCounters
 from airoxy.server.limits.limiter import Limiter
-from airoxy.server.limits.report import ShareReport
 from airoxy.server.metrics.counters import MetricCounters
 from airoxy.server.metrics.endpoint import MetricsEndpoint
 from airoxy.server.metrics.health import Health
@@ -41,6 +40,7 @@ from airoxy.server.pool.pool import Pool
 from airoxy.server.pool.recent import RecentTokens
 from airoxy.server.pool.refresher import Refresher
 from airoxy.server.pool.refusals import Refusals
+from airoxy.server.pool.share_report import ShareReport
 from airoxy.server.pool.snapshot import Snapshot
 from airoxy.server.pool.token_limits import TokenLimits
 from airoxy.server.pool.token_state import TokenState
