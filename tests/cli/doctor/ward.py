@@ -28,7 +28,8 @@ class Ward:
     """An airoxy without the package, in a directory of its own: healthy to begin with."""
 
     def __init__(self, directory: Path, upstream: str) -> None:
-        directory.mkdir(0o750)
+        directory.mkdir()
+        directory.chmod(0o750)  # whatever the umask
         self.config = directory.parent / "airoxy.yaml"
         self.database = directory / "airoxy.db"
         self.now = time.time()
