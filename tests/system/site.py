@@ -66,10 +66,14 @@ class Site:
         self.until_renewed(before)
 
     def start_ms(self) -> float:
-        """How long this machine takes to start the service, which is what is compared with."""
-        began = time.monotonic()
-        self.machine.run("systemctl restart airoxy")
-        return 1000 * (time.monotonic() - began)
+        """How long this machine takes at worst to start the service, which is what the slowest of
+        thousands of requests is compared with."""
+        took = []
+        for _ in range(3):
+            began = time.monotonic()
+            self.machine.run("systemctl restart airoxy")
+            took.append(time.monotonic() - began)
+        return 1000 * max(took)
 
     def until_renewed(self, before: set[str]) -> None:
         """Wait until the service serves with a worker that is not one of those before."""

@@ -32,7 +32,7 @@ http.server.HTTPServer(("127.0.0.1", 4001), Old).serve_forever()
 #: Place, owner and mode of all that airoxy has; not what comes and goes while a database is open.
 LISTING = f"""
 find /var/lib/airoxy /etc/airoxy /etc/systemd/system /run/systemd/generator* \\
-    -not -name '*-wal' -not -name '*-shm' -printf '%p %u:%g %m %l\\n' | sort
+    -ignore_readdir_race -not -name '*-wal' -not -name '*-shm' -printf '%p %u:%g %m %l\\n' | sort
 sha256sum {ETC}
 """
 RUNNING = f"systemctl show -p Id,ActiveState,UnitFileState,MainPID,InvocationID {UNITS}"

@@ -8,7 +8,9 @@ ELSEWHERE = "-path /proc -o -path /sys -o -path /run/host"
 
 def traces(machine):
     """Every file whose name has to do with airoxy."""
-    found = machine.run(f"find / \\( {ELSEWHERE} \\) -prune -o -iname '*airoxy*' -print")
+    found = machine.run(
+        f"find / -ignore_readdir_race \\( {ELSEWHERE} \\) -prune -o -iname '*airoxy*' -print"
+    )
     return [name for name in found.splitlines() if not name.startswith(("/root/", "/opt/"))]
 
 

@@ -45,7 +45,9 @@ def test_commands_of_root_leave_nothing_that_the_service_cannot_use(computer, fr
         computer.run("airoxy stop && rm -f /var/lib/airoxy/*")
     for command in COMMANDS:
         computer.status(f"airoxy {command}")
-        owners = computer.run("find /var/lib/airoxy -printf '%u:%g %m %y %p\\n'")
+        owners = computer.run(
+            "find /var/lib/airoxy -ignore_readdir_race -printf '%u:%g %m %y %p\\n'"
+        )
         for line in owners.splitlines():
             expected = "640 f" if "/airoxy.db" in line and ".before" not in line else "600 f"
             assert line.startswith((f"airoxy:airoxy {expected} ", "airoxy:airoxy 750 d ")), command
