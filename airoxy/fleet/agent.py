@@ -55,7 +55,8 @@ class Agent:
     ) -> None:
         self._db, self._connect, self._keep_days, self._alive = db, connect, keep_days, alive
         self._stop = threading.Event()
-        self._told: str | None = None
+        #: Not None: a predecessor may have told of some trouble.
+        self._told: str | None = ""
 
     def stop(self) -> None:
         """End after what is under way."""

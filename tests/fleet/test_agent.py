@@ -101,6 +101,24 @@ def test_a_second_agent_of_a_host_waits(hosts):
     assert second.wait(60) == 0
 
 
+def test_a_trouble_that_ended_while_no_agent_ran_is_told_no_longer(hosts, cluster):
+    (host,) = hosts(1)
+    with host.airoxy.opened() as db:
+
+        def trouble():
+            return run(db, "SELECT trouble FROM fleet")[0][0]
+
+        eventually(lambda: run(db, "SELECT contact_at FROM fleet")[0][0])
+        cluster.stop()
+        try:
+            eventually(trouble)
+            host.stop_agent(kill=True)
+        finally:
+            cluster.start()
+        host.start_agent()
+        eventually(lambda: not trouble())
+
+
 def test_leaving_gives_everything_and_coming_back_counts_nothing_twice(hosts, cluster, url):
     a, b = hosts(2)
     append(a.airoxy, 1)
