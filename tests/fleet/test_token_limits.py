@@ -93,7 +93,6 @@ def test_what_a_token_had_spent_yesterday_is_not_of_today(tmp_path, url):
 def test_a_host_of_which_more_is_asked_runs_more_requests_with_a_token(hosts, upstream):
     (a, b), key = fleet_of(hosts, upstream, 2, "--concurrent", "6")
     running = DividedLimit(-1, "running")
-    assert shares_here(a)[running].most == 3
 
     def nearly_all():
         ask(a, key)
