@@ -291,6 +291,8 @@ class Pool:
         """A token, marked used; or until when (Unix time) the conversation's own is cooling."""
         patience = wanted.patience if wait and wanted.session else 0.0
         if self.limited and self.snapshot.hosts > 1:
+            # Who came a while ago must not be let in by a share that was given up since.
+            self.snapshot.renew()
             self._token_limits.note_demand(self._candidates(wanted), time.time())
         with self.token_state.turn():
             token = self._choose(wanted, patience)

@@ -15,12 +15,21 @@ from typing import Any
 
 import pytest
 
-from airoxy.core.pool import OwnLimits, Token
+from airoxy.config import load_config
+from airoxy.core.limits.division import HostShare
+from airoxy.core.pool import EVERYTHING, OwnLimits, Token
+from airoxy.server.app import open_server
 from airoxy.server.limits.counters import REGION as COUNTERS
 from airoxy.server.limits.counters import LimitCounters
+from airoxy.server.pool.pool import Wanted
 from airoxy.server.pool.token_limits import REGION, TokenLimits
+from airoxy.server.process.memory import LAYOUT
 from airoxy.server.proxy.proxy import Proxy
 from airoxy.server.shared_memory import SharedMemory
+from airoxy.store.fleet import membership
+from airoxy.store.fleet.shares import DividedLimit, keep_shares
+from airoxy.store.schema import transaction
+from airoxy.store.tokens import set_token
 from tests.fake_anthropic import FakeAnthropic
 from tests.program import Airoxy
 from tests.server.pool.pooled import ONE, TWO, ask, listed
@@ -175,6 +184,32 @@ def test_what_the_dead_hold_is_forgotten_in_a_turn_in_which_no_worker_takes_thei
             limits.start(token)
             assert limits.is_busy(token)
     assert free == [False]
+
+
+def test_a_request_that_came_before_its_host_gave_up_a_share_is_not_let_in_by_it(install):
+    """Its body may have taken minutes to come."""
+    airoxy = install()
+    airoxy.token(ONE, name="one")
+    daily = DividedLimit(-1, "day")
+    with airoxy.opened() as db, transaction(db):
+        set_token(db, 1, {"spend_per_day_nanousd": 100})
+        membership.enter(db, host="a", name="a", url="", nonce="n", now=0)
+        membership.note_hosts(db, 2)
+        keep_shares(db, {daily: HostShare(50, 100)}, smaller=False)
+
+    async def admitted() -> list[bool]:
+        app = open_server(load_config(airoxy.config), SharedMemory(LAYOUT))
+        pool, found = app.proxy.pool, []
+        for share in (50, 0):
+            with airoxy.opened() as db, transaction(db):
+                keep_shares(db, {daily: HostShare(share, 100)}, smaller=True)
+            wanted = Wanted(EVERYTHING)
+            found.append(await pool.next(wanted) is not None)
+            pool.release(wanted)
+        await app.aclose()
+        return found
+
+    assert asyncio.run(admitted()) == [True, False]
 
 
 @pytest.mark.parametrize(
