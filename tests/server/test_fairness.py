@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from airoxy.config import load_config
-from airoxy.server.app import open_server
+from airoxy.server.app import ServerApp, open_server
 from airoxy.server.http.connection import ClientConnection
 from airoxy.server.http.server_state import ServerState
 from airoxy.server.process.memory import LAYOUT
@@ -26,6 +26,20 @@ def head(path: str, key: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\n\r\n".encode()
 
 
+def with_connections(
+    airoxy: Airoxy,
+) -> tuple[ServerApp, ServerState, list[ClientConnection], list[Transport]]:
+    """airoxy in this process and its event loop, and a flood's connections to it with one more."""
+    app = open_server(load_config(airoxy.config), SharedMemory(LAYOUT))
+    app.turns.seconds = 3600.0  # however slow the machine is
+    state = ServerState(app.answer)
+    connections = [ClientConnection(state) for _ in range(FLOOD + 1)]
+    transports = [Transport() for _ in connections]
+    for connection, transport in zip(connections, transports, strict=True):
+        connection.connection_made(transport)
+    return app, state, connections, transports
+
+
 @pytest.mark.parametrize("path", ["/v1/models", "/health", "/nothing"])
 def test_a_key_is_answered_before_a_flood_without_a_key_that_came_earlier(
     install: Callable[..., Airoxy], path: str
@@ -34,13 +48,7 @@ def test_a_key_is_answered_before_a_flood_without_a_key_that_came_earlier(
     key = airoxy.key()
 
     async def served() -> tuple[int, int]:
-        app = open_server(load_config(airoxy.config), SharedMemory(LAYOUT))
-        app.turns.seconds = 3600.0  # however slow the machine is
-        state = ServerState(app.answer)
-        connections = [ClientConnection(state) for _ in range(FLOOD + 1)]
-        transports = [Transport() for _ in connections]
-        for connection, transport in zip(connections, transports, strict=True):
-            connection.connection_made(transport)
+        app, state, connections, transports = with_connections(airoxy)
         *flooding, one = connections
 
         async def answered(least: int) -> None:
@@ -98,13 +106,7 @@ def test_streams_of_a_key_that_are_broken_off_together_end_one_by_one(
 
     async def left() -> list[int]:
         """How many streams there are in each turn of the loop after the end."""
-        app = open_server(load_config(airoxy.config), SharedMemory(LAYOUT))
-        app.turns.seconds = 3600.0  # however slow the machine is
-        state = ServerState(app.answer)
-        connections = [ClientConnection(state) for _ in range(FLOOD + 1)]
-        transports = [Transport() for _ in connections]
-        for connection, transport in zip(connections, transports, strict=True):
-            connection.connection_made(transport)
+        app, state, connections, transports = with_connections(airoxy)
         *flooding, one = connections
         for connection in flooding:
             connection.data_received(question(key))
