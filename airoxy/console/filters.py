@@ -8,8 +8,7 @@ from airoxy.console.visit import Visit
 from airoxy.core.limits.holders import EVERYBODY
 from airoxy.core.statuses import typed_statuses
 from airoxy.errors import InvalidInput, NotFound
-from airoxy.store import groups, keys, tokens
-from airoxy.store.names import find_id
+from airoxy.store.names import all_names, find_id
 from airoxy.store.usage import requests
 from airoxy.views.times import typed_moment
 
@@ -88,9 +87,9 @@ def _searched(visit: Visit, q: str) -> dict[str, Any]:
     model's name."""
     if q.startswith("req_"):
         return {"request_id": q}
-    for field, names in (("key_id", keys.names), ("token_id", tokens.names),
-                         ("group_id", groups.names)):  # fmt: skip
-        ids = [number for number, name in names(visit.db).items() if name.lower() == q.lower()]
+    for name, table in WHOSE.items():
+        known = all_names(visit.db, table).items()
+        ids = [number for number, each in known if each.lower() == q.lower()]
         if ids and ids[-1] != EVERYBODY:
-            return {field: ids[-1]}
+            return {f"{name}_id": ids[-1]}
     return {"model": q if set("*?") & set(q) else f"*{q}*"}

@@ -10,14 +10,16 @@ import apsw
 
 from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM, Holder, of_group
 from airoxy.core.limits.table import GROUP_LIMITS, Limits
-from airoxy.errors import Conflict, InvalidInput, NotFound
-from airoxy.store.limits import change_row, packed, sum_spending
+from airoxy.errors import Conflict, InvalidInput
+from airoxy.store.keys import unpacked
+from airoxy.store.limits import packed, sum_spending
+from airoxy.store.names import change, listed, none_such, refuse_taken, set_columns
 from airoxy.store.schema import run, transaction
 
 #: The fields of a group as they are shown: its own, then its limits.
 FIELDS = ("id", "name", "created_at", "note")
-_LIMITS = {limit.column: limit for limit in GROUP_LIMITS}
-_COLUMNS = (*FIELDS, *_LIMITS)
+_LIMITS = tuple(limit.column for limit in GROUP_LIMITS)
+_COLUMNS = {name: name for name in (*FIELDS, *_LIMITS)}
 #: What may be changed.
 SETTABLE = (*_LIMITS, "note", "name")
 #: With these words a key is in no group, or in no other than that of all.
@@ -48,8 +50,7 @@ def set_group(db: apsw.Connection, group_id: int, changes: Mapping[str, Any]) ->
     with transaction(db):
         if "name" in values:
             _check_name(db, values["name"], group_id)
-        if not change_row(db, "groups", group_id, values):
-            raise no_group(group_id)
+        set_columns(db, "groups", group_id, values)
         if any(value is not None for name, value in values.items() if name.startswith("spend_")):
             sum_spending(db, group_id + GROUPS_FROM)
 
@@ -59,14 +60,7 @@ def _check_name(db: apsw.Connection, name: str, group_id: int) -> None:
         raise Conflict("The group of all keys is built in and keeps its name.")
     if name.lower() in _RESERVED:
         raise InvalidInput(f"No group can be named {name!r}; choose another name.")
-    if run(
-        db,
-        "SELECT 1 FROM groups WHERE name = ? AND id <> ? AND removed_at IS NULL",
-        (name, group_id),
-    ):
-        raise Conflict(
-            f"A group named {name!r} is there already; choose another name or remove it first."
-        )
+    refuse_taken(db, "groups", name, group_id)
 
 
 def remove_group(db: apsw.Connection, group_id: int, now: float) -> None:
@@ -75,12 +69,7 @@ def remove_group(db: apsw.Connection, group_id: int, now: float) -> None:
     if group_id == EVERYBODY:
         raise Conflict("The group of all keys is built in and cannot be removed.")
     with transaction(db):
-        if not run(
-            db,
-            "UPDATE groups SET removed_at = ? WHERE id = ? AND removed_at IS NULL RETURNING 1",
-            (int(now), group_id),
-        ):
-            raise no_group(group_id)
+        change(db, "groups", group_id, "removed_at = ?", (int(now),), returning="1")
         run(
             db,
             "UPDATE api_keys SET group_id = NULL WHERE group_id = ? AND removed_at IS NULL",
@@ -97,14 +86,10 @@ def list_groups(db: apsw.Connection) -> list[dict[str, Any]]:
         members[EVERYBODY].append(name)
         if group_id is not None:
             members.setdefault(group_id, []).append(name)
-    rows = run(db, f"SELECT {', '.join(_COLUMNS)} FROM groups WHERE removed_at IS NULL ORDER BY id")
-    found = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
-    for group in found:
-        for column, limit in _LIMITS.items():
-            value = limit.unit.unpack(group[column])
-            group[column] = (list(value) or None) if isinstance(value, tuple) else value
-        group["api_keys"] = members.get(group["id"], [])
-    return found
+    return [
+        {**group, **unpacked(group, GROUP_LIMITS), "api_keys": members.get(group["id"], [])}
+        for group in listed(db, "groups", _COLUMNS)
+    ]
 
 
 def find_group(db: apsw.Connection, group_id: int) -> dict[str, Any]:
@@ -112,12 +97,7 @@ def find_group(db: apsw.Connection, group_id: int) -> dict[str, Any]:
     for group in list_groups(db):
         if group["id"] == group_id:
             return group
-    raise no_group(group_id)
-
-
-def names(db: apsw.Connection) -> dict[int, str]:
-    """Of all that are or were there, by id; a name that became free may be there twice."""
-    return dict(run(db, "SELECT id, name FROM groups"))
+    raise none_such("groups", group_id)
 
 
 def limits_of_groups(db: apsw.Connection) -> dict[int, Holder]:
@@ -132,8 +112,3 @@ def limits_of_groups(db: apsw.Connection) -> dict[int, Holder]:
         group_id: of_group(group_id, name, Limits.unpacked(GROUP_LIMITS, values))
         for group_id, name, *values in rows
     }
-
-
-def no_group(group_id: int) -> NotFound:
-    """What to raise where there is none with this id."""
-    return NotFound(f"There is no group {group_id}; `airoxy group list` shows them.")

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import apsw
 
 from airoxy.core.keys import digest, mask
 from airoxy.core.limits.sharing import BEFORE
-from airoxy.core.limits.table import LIMITS
-from airoxy.errors import Conflict, NotFound
+from airoxy.core.limits.table import LIMITS, Limit
+from airoxy.errors import Conflict
+from airoxy.store.names import change, listed, none_such, refuse_taken
 from airoxy.store.schema import among, run, transaction
 
 #: The fields of a key as they are shown: its own, then its limits.
@@ -22,16 +23,16 @@ FIELDS = (
 )
 #: For how long it is remembered that a secret was one (seconds), to tell its holder.
 _REMEMBERED = 30 * 86400
-_COLUMNS = (*FIELDS, *(limit.column for limit in LIMITS))
+_COLUMNS = {
+    **{name: name for name in (*FIELDS, *(limit.column for limit in LIMITS))},
+    "group_name": "(SELECT g.name FROM groups AS g WHERE g.id = group_id)",
+}
 
 
 def add_key(db: apsw.Connection, name: str, key: str, now: float) -> int:
     """The new key's id. Raises Conflict."""
     with transaction(db):
-        if run(db, "SELECT 1 FROM api_keys WHERE name = ? AND removed_at IS NULL", (name,)):
-            raise Conflict(
-                f"A key named {name!r} is there already; choose another name or remove it first."
-            )
+        refuse_taken(db, "api_keys", name)
         _refuse_known(db, key)
         ((key_id,),) = run(
             db,
@@ -58,30 +59,30 @@ def _refuse_known(db: apsw.Connection, key: str) -> None:
 def list_keys(db: apsw.Connection, ids: Collection[int] | None = None) -> list[dict[str, Any]]:
     """Those not removed (of these ids), oldest first; times in Unix seconds, limits of several
     words as lists."""
-    rows = run(
-        db,
-        f"SELECT {', '.join(_COLUMNS)}, (SELECT g.name FROM groups AS g WHERE g.id = group_id)"
-        f" FROM api_keys WHERE removed_at IS NULL AND {among(ids)} ORDER BY id",
-    )
-    columns = (*_COLUMNS, "group_name")
-    return [_told(dict(zip(columns, row, strict=True))) for row in rows]
+    return [_told(key) for key in listed(db, "api_keys", _COLUMNS, among(ids))]
 
 
 def _told(key: dict[str, Any]) -> dict[str, Any]:
     key["is_active"] = bool(key["is_active"])
     old = _unpacked(key.pop("old_digests"))
     key["old_secrets"] = [{"masked": each.masked, "until": each.until} for each in old]
-    for limit in LIMITS:
-        value = limit.unit.unpack(key[limit.column])
-        key[limit.column] = (list(value) or None) if isinstance(value, tuple) else value
-    return key
+    return key | unpacked(key, LIMITS)
+
+
+def unpacked(row: Mapping[str, Any], limits: Iterable[Limit]) -> dict[str, Any]:
+    """The limits of a row by their columns, those of several words as lists."""
+    values = {limit.column: limit.unit.unpack(row[limit.column]) for limit in limits}
+    return {
+        column: (list(value) or None) if isinstance(value, tuple) else value
+        for column, value in values.items()
+    }
 
 
 def find_key(db: apsw.Connection, key_id: int) -> dict[str, Any]:
     """The one with this id. Raises NotFound."""
     for key in list_keys(db, (key_id,)):
         return key
-    raise no_key(key_id)
+    raise none_such("api_keys", key_id)
 
 
 def sharing_as_before(db: apsw.Connection) -> list[str]:
@@ -94,36 +95,15 @@ def sharing_as_before(db: apsw.Connection) -> list[str]:
     return [name for (name,) in rows]
 
 
-def names(db: apsw.Connection) -> dict[int, str]:
-    """Of all that are or were there, by id; a name that became free may be there twice."""
-    return dict(run(db, "SELECT id, name FROM api_keys"))
-
-
 def remove_key(db: apsw.Connection, key_id: int, now: float) -> None:
     """It stops working; its row stays as a name for its history. Raises NotFound."""
-    with transaction(db):
-        found = run(
-            db,
-            "UPDATE api_keys SET removed_at = ?, is_active = 0, digest = NULL, old_digests = NULL"
-            " WHERE id = ? AND removed_at IS NULL RETURNING id",
-            (int(now), key_id),
-        )
-    if not found:
-        raise no_key(key_id)
+    gone = "removed_at = ?, is_active = 0, digest = NULL, old_digests = NULL"
+    change(db, "api_keys", key_id, gone, (int(now),))
 
 
 def toggle_key(db: apsw.Connection, key_id: int) -> bool:
     """Disable or enable; the new state. Raises NotFound."""
-    with transaction(db):
-        found = run(
-            db,
-            "UPDATE api_keys SET is_active = NOT is_active WHERE id = ? AND removed_at IS NULL"
-            " RETURNING is_active",
-            (key_id,),
-        )
-    if not found:
-        raise no_key(key_id)
-    return bool(found[0][0])
+    return bool(change(db, "api_keys", key_id, "is_active = NOT is_active"))
 
 
 def set_active(db: apsw.Connection, key_id: int, active: bool) -> None:
@@ -154,7 +134,7 @@ def rotate_key(
             (key_id,),
         )
         if not rows:
-            raise no_key(key_id)
+            raise none_such("api_keys", key_id)
         current, masked, packed = rows[0]
         end = int(now) + overlap
         old = [each._replace(until=min(each.until, end)) for each in _unpacked(packed)]
@@ -210,8 +190,3 @@ def keys_in_force(db: apsw.Connection, ids: Collection[int] | None = None) -> li
 def active_digests(db: apsw.Connection) -> dict[bytes, int]:
     """The ids of the keys that are let in, by digest."""
     return {key.digest: key.id for key in keys_in_force(db)}
-
-
-def no_key(key_id: int) -> NotFound:
-    """What to raise where there is none with this id."""
-    return NotFound(f"There is no key {key_id}; `airoxy api-key list` shows them.")

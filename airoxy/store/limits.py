@@ -19,8 +19,7 @@ from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM
 from airoxy.core.limits.measures import MINUTE, PERIODS, TOTAL, Use
 from airoxy.core.limits.table import LIMITS, Limits
 from airoxy.core.request.paths import CHAT, MESSAGES
-from airoxy.errors import Conflict
-from airoxy.store.keys import no_key
+from airoxy.store.names import set_columns
 from airoxy.store.schema import among, run, transaction
 from airoxy.store.usage import days
 from airoxy.store.usage.blocks import each_block
@@ -47,14 +46,7 @@ def set_limits(db: apsw.Connection, key_id: int, changes: Mapping[str, Any]) -> 
     """Change those of SETTABLE that are named; None takes one away. Raises NotFound, Conflict."""
     values = packed(changes, SETTABLE)
     with transaction(db):
-        if "name" in values and run(
-            db,
-            "SELECT 1 FROM api_keys WHERE name = ? AND id <> ? AND removed_at IS NULL",
-            (values["name"], key_id),
-        ):
-            raise Conflict(f"Another key is named {values['name']!r}; choose another name.")
-        if not change_row(db, "api_keys", key_id, values):
-            raise no_key(key_id)
+        set_columns(db, "api_keys", key_id, values)
         if values.get("spend_total_nanousd") is not None:
             sum_spending(db, key_id)
 
@@ -66,13 +58,6 @@ def packed(changes: Mapping[str, Any], settable: Iterable[str]) -> dict[str, Any
         if name in _LIMITS and value is not None:
             values[name] = _LIMITS[name].unit.pack(value)
     return values
-
-
-def change_row(db: apsw.Connection, table: str, row_id: int, values: Mapping[str, Any]) -> bool:
-    """Set these columns of a key or group; False if it is not there, or removed."""
-    assignments = ", ".join(f"{name} = ?" for name in values)
-    sql = f"UPDATE {table} SET {assignments} WHERE id = ? AND removed_at IS NULL RETURNING 1"
-    return bool(run(db, sql, (*values.values(), row_id)))
 
 
 def limits_in_force(db: apsw.Connection, ids: Collection[int] | None = None) -> dict[int, Limits]:

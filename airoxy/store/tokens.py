@@ -18,7 +18,8 @@ import apsw
 
 from airoxy.core.pool import OwnLimits, Scope, Token
 from airoxy.core.quota import QuotaWindow
-from airoxy.errors import Conflict, NotFound
+from airoxy.errors import Conflict
+from airoxy.store.names import change, listed, named, none_such, refuse_taken, set_columns
 from airoxy.store.schema import among, run, transaction
 from airoxy.store.token_spending import spent
 
@@ -43,6 +44,10 @@ _LISTED = (
     "spend_per_month_nanousd",
     "concurrent_requests",
 )
+_COLUMNS = {
+    **{name: name for name in _LISTED},
+    "refresh_interrupted_at": "iif(refreshing_until IS NULL, refresh_asked_at, NULL)",
+}
 #: The columns of a Token.
 _LOADED = (
     "id, name, type, unseal(token), expires_at, reset_at, priority, pool,"
@@ -91,10 +96,7 @@ def add_token(
 
 def refuse_known(db: apsw.Connection, name: str, token: str, refresh_token: str | None) -> None:
     """Raises Conflict for a name or a secret that is there already."""
-    if run(db, "SELECT 1 FROM tokens WHERE name = ? AND removed_at IS NULL", (name,)):
-        raise Conflict(
-            f"A token named {name!r} is there already; choose another name or remove it first."
-        )
+    refuse_taken(db, "tokens", name)
     # As subqueries they are computed once, not for every row.
     known = run(
         db,
@@ -113,25 +115,22 @@ def list_tokens(db: apsw.Connection, now: float) -> list[dict[str, Any]]:
     for cooling in coolings(db, now):
         shown = {**cooling.scope._asdict(), "until": cooling.until}
         resting.setdefault(cooling.token_id, []).append(shown | {"reason": cooling.reason})
-    columns = ", ".join(_LISTED) + ", iif(refreshing_until IS NULL, refresh_asked_at, NULL)"
-    rows = run(db, f"SELECT {columns} FROM tokens WHERE removed_at IS NULL ORDER BY id")
+    found = listed(db, "tokens", _COLUMNS)
     # Who may only look at the database does not see the key, and cannot tell.
     looks = not os.access(Path(db.filename).parent, os.W_OK, effective_ids=True)
-    readable = looks or bool(rows and run(db, "SELECT key_fits()")[0][0])
-    fields = (*_LISTED, "refresh_interrupted_at")
-    listed = [dict(zip(fields, row, strict=True)) for row in rows]
+    readable = looks or bool(found and run(db, "SELECT key_fits()")[0][0])
     windows = quota_windows(db, now)
     limits = ("spend_per_day_nanousd", "spend_per_month_nanousd")
-    limited = {row["id"] for row in listed if any(row[limit] for limit in limits)}
+    limited = {row["id"] for row in found if any(row[limit] for limit in limits)}
     sums = dict.fromkeys(limited, (0, 0)) | spent(db, now) if limited else {}
-    for row in listed:
+    for row in found:
         names = ("spent_today_nanousd", "spent_this_month_nanousd")
         row |= zip(names, sums[row["id"]] if row["id"] in limited else (None, None), strict=True)
         row["quota"] = windows.get(row["id"], [])
         row["is_readable"] = readable
         row["is_active"] = bool(row["is_active"])
         row["coolings"] = resting.get(row["id"], [])
-    return listed
+    return found
 
 
 def find_token(db: apsw.Connection, token_id: int, now: float) -> dict[str, Any]:
@@ -139,26 +138,18 @@ def find_token(db: apsw.Connection, token_id: int, now: float) -> dict[str, Any]
     for row in list_tokens(db, now):
         if row["id"] == token_id:
             return row
-    raise _no_token(token_id)
+    raise none_such("tokens", token_id)
 
 
 def set_token(db: apsw.Connection, token_id: int, changes: Mapping[str, Any]) -> None:
     """Change those of SETTABLE that are named. Raises NotFound, Conflict."""
-    columns = [name for name in SETTABLE if name in changes]
-    with transaction(db):
-        if "name" in changes and run(
-            db,
-            "SELECT 1 FROM tokens WHERE name = ? AND id <> ? AND removed_at IS NULL",
-            (changes["name"], token_id),
-        ):
-            raise Conflict(f"Another token is named {changes['name']!r}; choose another name.")
-        assignments = ", ".join(f"{name} = ?" for name in columns)
-        _change(db, token_id, assignments, tuple(changes[name] for name in columns))
+    wanted = {name: changes[name] for name in SETTABLE if name in changes}
+    set_columns(db, "tokens", token_id, wanted)
 
 
 def set_active(db: apsw.Connection, token_id: int, active: bool, now: float) -> None:
     """Enable or disable; one that is as wanted stays as it is. Raises NotFound."""
-    if _change(db, token_id, "id = id", ()) != active:
+    if change(db, "tokens", token_id, "id = id") != active:
         toggle_token(db, token_id, now)
 
 
@@ -173,15 +164,11 @@ def _loaded(row: tuple[Any, ...]) -> Token:
     return replace(token, limits=limits) if any(each is not None for each in limits) else token
 
 
-def names(db: apsw.Connection) -> dict[int, str]:
-    """Of all that are or were there, by id; a name that became free may be there twice."""
-    return dict(run(db, "SELECT id, name FROM tokens"))
-
-
 def remove_token(db: apsw.Connection, token_id: int, now: float) -> None:
     """It and its secrets go; its row stays as a name for its history. Raises NotFound."""
-    _change(
+    change(
         db,
+        "tokens",
         token_id,
         "removed_at = ?, is_active = 0, token = NULL, refresh_token = NULL,"
         " masked = NULL, token_digest = NULL, refresh_digest = NULL",
@@ -192,8 +179,9 @@ def remove_token(db: apsw.Connection, token_id: int, now: float) -> None:
 def toggle_token(db: apsw.Connection, token_id: int, now: float) -> bool:
     """Disable or enable; the new state. Raises NotFound."""
     return bool(
-        _change(
+        change(
             db,
+            "tokens",
             token_id,
             "is_active = NOT is_active, inactive_reason = NULL,"
             " inactive_since = CASE WHEN is_active THEN ? END, refresh_failures = 0",
@@ -207,8 +195,9 @@ def reset_token(db: apsw.Connection, token_id: int, now: float) -> None:
     with transaction(db):
         # Coolings that are still on their way to the database are known by their time; those that
         # are there may be of before the clock was set back.
-        _change(
+        change(
             db,
+            "tokens",
             token_id,
             "is_active = 1, inactive_reason = NULL, inactive_since = NULL, refresh_failures = 0,"
             " retry_refresh_at = NULL, reset_at = max(?, (SELECT ifnull(max(set_at), 0)"
@@ -217,23 +206,6 @@ def reset_token(db: apsw.Connection, token_id: int, now: float) -> None:
             (int(now * 1e9),),
         )
         run(db, "DELETE FROM cooldowns WHERE token_id = ?", (token_id,))
-
-
-def _change(db: apsw.Connection, token_id: int, changes: str, values: tuple[Any, ...]) -> int:
-    """Whether the token is active then."""
-    with transaction(db):
-        found = run(
-            db,
-            f"UPDATE tokens SET {changes} WHERE id = ? AND removed_at IS NULL RETURNING is_active",
-            (*values, token_id),
-        )
-    if not found:
-        raise _no_token(token_id)
-    return int(found[0][0])
-
-
-def _no_token(token_id: int) -> NotFound:
-    return NotFound(f"There is no token {token_id}; `airoxy token list` shows them.")
 
 
 # What the server reads and leaves
@@ -321,14 +293,14 @@ def note_quota(
 def quota_windows(db: apsw.Connection, now: float) -> dict[int, list[dict[str, Any]]]:
     """Those that were seen and have not begun anew since, by token."""
     found: dict[int, list[dict[str, Any]]] = {}
-    for token_id, *window in run(
+    rows = run(
         db,
         "SELECT token_id, name, used, resets_at, seen_at FROM quota_windows WHERE resets_at > ?"
         " ORDER BY token_id, name",
         (now,),
-    ):
-        names = ("window", "used", "resets_at", "seen_at")
-        found.setdefault(token_id, []).append(dict(zip(names, window, strict=True)))
+    )
+    for window in named(("token_id", "window", "used", "resets_at", "seen_at"), rows):
+        found.setdefault(window.pop("token_id"), []).append(window)
     return found
 
 
@@ -343,11 +315,6 @@ def by_refresh_token(db: apsw.Connection, refresh_token: str) -> tuple[int, str]
         (refresh_token,),
     )
     return (int(found[0][0]), found[0][1]) if found else None
-
-
-def is_free(db: apsw.Connection, name: str) -> bool:
-    """Whether no token has this name."""
-    return not run(db, "SELECT 1 FROM tokens WHERE name = ? AND removed_at IS NULL", (name,))
 
 
 def update_login(db: apsw.Connection, refresh_token: str, token: str, expires_at: int) -> bool:

@@ -12,6 +12,7 @@ from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM
 from airoxy.core.limits.table import GROUP_LIMITS, Limit, Limits
 from airoxy.errors import Conflict, InvalidInput, NotFound
 from airoxy.store import groups, keys, limits, schema
+from airoxy.store.names import all_names
 from airoxy.store.schema import run
 from airoxy.store.usage import costs
 from tests.conftest import NOON
@@ -104,7 +105,7 @@ def test_the_keys_of_a_group_that_goes_are_in_none(db: apsw.Connection) -> None:
     assert keys.find_key(db, 1)["group_name"] == "data"
     groups.remove_group(db, group_id, NOON)
     assert [key["group_id"] for key in keys.list_keys(db)] == [None, None]
-    assert groups.names(db)[group_id] == "data"
+    assert all_names(db, "groups")[group_id] == "data"
 
 
 def test_a_group_pays_for_what_its_keys_did_while_they_were_in_it(db: apsw.Connection) -> None:

@@ -16,8 +16,9 @@ import apsw
 import pytest
 
 from airoxy import __version__
-from airoxy.store import keys, tokens
+from airoxy.store import tokens
 from airoxy.store.key_file import write_key_file
+from airoxy.store.names import all_names
 from airoxy.store.schema import open_database
 from airoxy.store.usage import daily, requests
 from tests.store.seed import add_key, add_login, add_token, append, row
@@ -43,7 +44,7 @@ def fingerprint(db: apsw.Connection) -> dict[str, object]:
     """What has to survive."""
     whole = daily.totals(db)
     return {
-        "keys": sorted(keys.names(db).items()),
+        "keys": sorted(all_names(db, "api_keys").items()),
         "tokens": sorted((token.name, token.secret) for token in tokens.usable_tokens(db)),
         "sums": (whole["requests"], whole["cost_nanousd"], whole["input_tokens"]),
         "rows": sorted(row["model"] for row in requests.newest(db, limit=10)),

@@ -12,6 +12,7 @@ from airoxy.core.keys import check_refresh_token, token_type
 from airoxy.core.pool import Token
 from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.store import tokens
+from airoxy.store.names import is_free
 from airoxy.views.terms import TERMS
 
 #: How long Anthropic's OAuth access tokens live when they are new (seconds).
@@ -72,7 +73,7 @@ def run(context: Context, args: Namespace) -> None:
 def free_name(context: Context, wanted: str) -> str:
     """The name, or with a number behind it where there is such a token already."""
     names = (wanted if number == 1 else f"{wanted}-{number}" for number in count(1))
-    return next(name for name in names if tokens.is_free(context.database, name))
+    return next(name for name in names if is_free(context.database, "tokens", name))
 
 
 def _check(context: Context, token: Token) -> None:

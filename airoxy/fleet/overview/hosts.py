@@ -8,10 +8,10 @@ import apsw
 
 from airoxy.core.limits.holders import GROUPS_FROM
 from airoxy.fleet.postgres import Postgres
-from airoxy.store import groups, keys, tokens
 from airoxy.store.fleet import shared
 from airoxy.store.fleet.membership import Membership, waiting
 from airoxy.store.fleet.shares import DIVIDED
+from airoxy.store.names import all_names, named
 from airoxy.views.times import with_times
 
 Rows = list[dict[str, Any]]
@@ -45,9 +45,9 @@ def shares(postgres: Postgres) -> Rows:
 def whose(db: apsw.Connection, found: Rows) -> list[str]:
     """As people read it, whose limit is divided in each of these rows of `shares`."""
     kinds = (
-        ("key_id", "", keys.names(db)),
-        ("group_id", "group ", groups.names(db)),
-        ("token_id", "token ", tokens.names(db)),
+        ("key_id", "", all_names(db, "api_keys")),
+        ("group_id", "group ", all_names(db, "groups")),
+        ("token_id", "token ", all_names(db, "tokens")),
     )
     return [
         kind + names.get(row[column], "?")
@@ -66,7 +66,7 @@ def hosts(postgres: Postgres) -> Rows:
         " extract(epoch FROM now() - seen_at)::float8"
         " FROM airoxy.hosts WHERE left_at IS NULL ORDER BY name"
     )
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    return named(names, rows)
 
 
 def here(db: apsw.Connection, member: Membership, trouble: str | None = None) -> dict[str, Any]:

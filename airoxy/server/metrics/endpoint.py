@@ -24,9 +24,12 @@ from airoxy.server.metrics.counters import MetricCounters
 from airoxy.server.metrics.load import Load
 from airoxy.server.metrics.readings import Readings, Stored
 from airoxy.server.pool.pool import Pool
-from airoxy.store import groups, keys, tokens
 from airoxy.store.fleet.membership import lag
 from airoxy.store.fleet.shares import share_ratios
+from airoxy.store.names import all_names
+from airoxy.store.tokens import list_tokens
+
+_NAMED = ("api_keys", "tokens", "groups")
 
 
 def networks(allow: Collection[str]) -> list[Network]:
@@ -103,10 +106,10 @@ class MetricsEndpoint:
         except StoreError:
             return replace(self._stored, readable=False)
         try:
-            listed = tokens.list_tokens(db, time.time())
-            named = keys.names(db), tokens.names(db)
+            listed = list_tokens(db, time.time())
+            keys, names, groups = (all_names(db, table) for table in _NAMED)
             return Stored(
-                *named, listed, readable=True, groups=groups.names(db), fleet=lag(db, time.time()),
+                keys, names, listed, readable=True, groups=groups, fleet=lag(db, time.time()),
                 shares=share_ratios(db),
             )  # fmt: skip
         except (apsw.Error, StoreError):

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import apsw
 
 from airoxy.core.keys import mask
-from airoxy.errors import Conflict, NotFound
 from airoxy.store.console.users import digest
+from airoxy.store.names import listed, none_such, refuse_taken
 from airoxy.store.schema import among, run, transaction
 
 PREFIX = "aa-"
-_FIELDS = ("id", "name", "role", "masked", "created_at", "expires_at")
+_COLUMNS = {name: name for name in ("id", "name", "role", "masked", "created_at", "expires_at")}
 
 
 class ApiToken(NamedTuple):
@@ -30,13 +30,7 @@ def add_api_token(
     """The id of a new one, and its secret. Raises Conflict."""
     secret = PREFIX + secrets.token_urlsafe(32)
     with transaction(db):
-        if run(
-            db, "SELECT 1 FROM console_api_tokens WHERE name = ? AND removed_at IS NULL", (name,)
-        ):
-            raise Conflict(
-                f"An API token named {name!r} is there already; choose another name or remove it"
-                " first."
-            )
+        refuse_taken(db, "console_api_tokens", name)
         ((number,),) = run(
             db,
             "INSERT INTO console_api_tokens (name, role, digest, masked, created_at, expires_at)"
@@ -48,12 +42,7 @@ def add_api_token(
 
 def list_api_tokens(db: apsw.Connection) -> list[dict[str, Any]]:
     """Those not removed, the expired ones too, oldest first; times in Unix seconds."""
-    rows = run(
-        db,
-        f"SELECT {', '.join(_FIELDS)} FROM console_api_tokens"  # noqa: S608 - our own words
-        " WHERE removed_at IS NULL ORDER BY id",
-    )
-    return [dict(zip(_FIELDS, row, strict=True)) for row in rows]
+    return listed(db, "console_api_tokens", _COLUMNS)
 
 
 def find_api_token(db: apsw.Connection, secret: str, now: float) -> ApiToken | None:
@@ -84,7 +73,7 @@ def api_token_id(db: apsw.Connection, name: str) -> int:
         db, "SELECT id FROM console_api_tokens WHERE name = ? AND removed_at IS NULL", (name,)
     )
     if not found:
-        raise NotFound(f"There is no API token {name}; `airoxy console token list` shows them.")
+        raise none_such("console_api_tokens", name)
     return int(found[0][0])
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import apsw
 
 from airoxy.store.console.users import digest
+from airoxy.store.names import named
 from airoxy.store.schema import among, run, transaction
 
 #: How long a session lasts, whatever happens in it (seconds).
@@ -75,7 +76,7 @@ def of_user(db: apsw.Connection, user: int, now: float) -> list[dict[str, Any]]:
         " WHERE user_id = ? AND expires_at > ? ORDER BY id DESC",
         (user, int(now)),
     )
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    return named(names, rows)
 
 
 def end(db: apsw.Connection, user: int, session: int) -> None:

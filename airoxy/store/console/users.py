@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import apsw
 
 from airoxy.core.names import printable
-from airoxy.errors import Conflict, NotFound
+from airoxy.errors import Conflict
+from airoxy.store.names import is_free, listed, none_such
 from airoxy.store.schema import run, transaction
 
 #: What a user may be: one who looks, and one who changes things as well.
@@ -21,7 +22,11 @@ ROLES = (VIEWER, ADMIN)
 #: How long a login link works (seconds).
 LINK_LIFETIME = 900
 
-_FIELDS = ("id", "name", "role", "has_passphrase", "created_at", "last_login_at")
+_COLUMNS = {
+    **{name: name for name in ("id", "name", "role")},
+    "has_passphrase": "passphrase IS NOT NULL",
+    **{name: name for name in ("created_at", "last_login_at")},
+}
 
 
 class ConsoleUser(NamedTuple):
@@ -36,7 +41,7 @@ class ConsoleUser(NamedTuple):
 def add_user(db: apsw.Connection, name: str, role: str, now: float) -> int:
     """The new user's id. Raises Conflict."""
     with transaction(db):
-        if run(db, "SELECT 1 FROM console_users WHERE name = ? AND removed_at IS NULL", (name,)):
+        if not is_free(db, "console_users", name):
             raise Conflict(
                 f"A user named {name!r} is there already; `airoxy console user link` makes a new"
                 " login link."
@@ -51,12 +56,7 @@ def add_user(db: apsw.Connection, name: str, role: str, now: float) -> int:
 
 def list_users(db: apsw.Connection) -> list[dict[str, Any]]:
     """Those not removed, oldest first; times in Unix seconds."""
-    rows = run(
-        db,
-        "SELECT id, name, role, passphrase IS NOT NULL, created_at, last_login_at"
-        " FROM console_users WHERE removed_at IS NULL ORDER BY id",
-    )
-    users = [dict(zip(_FIELDS, row, strict=True)) for row in rows]
+    users = listed(db, "console_users", _COLUMNS)
     for user in users:
         user["has_passphrase"] = bool(user["has_passphrase"])
     return users
@@ -82,8 +82,7 @@ def user_id(db: apsw.Connection, name: str) -> int:
     """The id of the one with this name. Raises NotFound."""
     user = find_user(db, name)
     if user is None:
-        shown = printable(name)
-        raise NotFound(f"There is no user {shown}; `airoxy console user list` shows them.")
+        raise none_such("console_users", printable(name))
     return user.id
 
 

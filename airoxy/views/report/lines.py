@@ -13,7 +13,7 @@ import apsw
 from airoxy.calendar import first_of_next_month
 from airoxy.core.billing.pricing import PriceTable
 from airoxy.core.report import BEFORE, Report, build
-from airoxy.store import groups, keys
+from airoxy.store.names import all_names
 from airoxy.store.usage.daily import TOTALS, by_key_and_model
 from airoxy.store.usage.past import Past
 from airoxy.store.usage.priced import BY_DAY, BY_KEY, by_price
@@ -64,7 +64,7 @@ def read_report(
         rest = _sums(db, prices, over, end)
         found = [*found[0], *rest[0]], [*found[1], *rest[1]]
     known = keep("month before", month, lambda: by_key_and_model(db, before, month))
-    names = keys.names(db), groups.names(db)
+    names = all_names(db, "api_keys"), all_names(db, "groups")
     lines, known = (
         [
             row
