@@ -29,8 +29,8 @@ from airoxy.server.http.server_state import ServerState
 
 # isort: off
 from airoxy.server.http.states import (
-    ANSWER, ANSWERING, BODY, BODY_END, CLOSE, DONE, EARLY, FAULT, HEAD, HEAD_ALONE,
-    HEAD_BEFORE_BODY, IDLE, LINGERING, PART_OF_HEAD, REST, WHOLE, Cycle, State,
+    ANSWER, ANSWERING, BODY, BODY_END, CLOSE, DONE, EARLY, FAULT, HEAD, HEAD_BEFORE_BODY, IDLE,
+    LINGERING, PART_OF_HEAD, REST, WHOLE, WHOLE_REQUEST, Cycle, State,
 )  # fmt: skip
 # isort: on
 
@@ -110,17 +110,19 @@ class ClientConnection(asyncio.Protocol):
             self.flow.take_turns()
         if self._held:
             data, self._held = self._held + data, b""
-        requests = 0
+        begun = False
         while data:
             state = self._cycle.state
-            if state is IDLE:
-                requests += 1
-                if requests > 1:  # the next one in the next turn of the loop: others wait, too
-                    self._hold(data)
-                    self.loop.call_soon(self.data_received, b"")
-                    return
-            take = self._TAKERS.get(state)
-            data = take(self, data) if take else b""
+            if state is not IDLE:
+                take = self._TAKERS.get(state)
+                data = take(self, data) if take else b""
+            elif begun:  # the next one in the next turn of the loop: others wait, too
+                self._hold(data)
+                self.loop.call_soon(self.data_received, b"")
+                return
+            else:
+                begun = True
+                data = self._take_head(data)
 
     # What the response does with it (see response.Outlet), and the request (request.Inlet).
 
@@ -157,8 +159,6 @@ class ClientConnection(asyncio.Protocol):
         state = self._cycle.state
         if state is DONE:
             self._begin_next()
-            if self._held:  # not here, within the answer to the one before
-                self.loop.call_soon(self.data_received, b"")
         elif state is REST:
             self._wait_for_rest()
         elif state is LINGERING:
@@ -173,40 +173,50 @@ class ClientConnection(asyncio.Protocol):
     # What is taken, by state.
 
     def _take_head(self, data: bytes) -> bytes:
-        """Begin a request with as much of its body as is there, and give what follows; hold what is
-        less than a head."""
-        end = data.find(b"\r\n\r\n") + 4
-        if data[0] < b"A"[0]:
-            data = data.lstrip(b"\r\n")
-            end = data.find(b"\r\n\r\n") + 4
-        try:
-            if end < 4:
-                if data:
-                    self._hold_head(data)
+        """Begin a request with as much of its body as is there, and give what follows."""
+        head = self._head
+        if head is None or not data.startswith(head.raw):  # else it is the same once more
+            data, head = self._read_head(data)
+            if head is None:
                 return b""
-            head = self._head = read_head(data[:end], self._head)
-        except AiroxyError as error:
-            self._refuse(error)
-            return b""
-        data = data[end:]
         cycle, shared = self._cycle, self._state
         runner = Runner(self.loop, shared.runners)
         request = self._request = Request(cycle, self, head, runner)
-        self._left = left = head.length
         self._deadline.at = math.inf
-        if not left:
-            cycle.on(HEAD_ALONE)
+        start, left = len(head.raw), head.length
+        if 0 <= left <= len(data) - start:  # as nearly always: all of it is here
+            cycle.on(WHOLE_REQUEST)
+            request.take_all(data[start : start + left])
+            data = data[start + left :]
+            if self.flow.read_paused:
+                self.flow.resume_reading()
         else:
             cycle.on(HEAD_BEFORE_BODY)
+            self._left = left
             if left == CHUNKED:
                 self._chunks = Chunks()
-            data = self._take_body(data)
+            data = self._take_body(data[start:])
             if cycle.state is LINGERING:
                 return b""
         self.flow.hasten(len(shared.runners) < _FEW)
         response = Response(cycle, self, head)
         runner.start(shared.answer(request, response), response)
         return data
+
+    def _read_head(self, data: bytes) -> tuple[bytes, RequestHead | None]:
+        """`data` from its head on, if that is whole and in order; hold what is less than one."""
+        if data[0] < b"A"[0]:
+            data = data.lstrip(b"\r\n")
+        end = data.find(b"\r\n\r\n") + 4
+        try:
+            if end >= 4:
+                self._head = read_head(data[:end], self._head)
+                return data, self._head
+            if data:
+                self._hold_head(data)
+        except AiroxyError as error:
+            self._refuse(error)
+        return b"", None
 
     def _take_body(self, data: bytes) -> bytes:
         """Pass the body on, and give what follows it."""
@@ -219,10 +229,6 @@ class ClientConnection(asyncio.Protocol):
             self._deadline.set(self.loop.time() + self._timeouts.body)
             if data:
                 request.take(data)
-            return b""
-        if len(data) == left:
-            request.take(data)
-            self._end_body(request)
             return b""
         request.take(data[:left])
         self._end_body(request)
@@ -306,7 +312,9 @@ class ClientConnection(asyncio.Protocol):
     def _begin_next(self) -> None:
         self._cycle = Cycle()
         self._deadline.set(self.loop.time() + self._idle_time)
-        if not self._held:
+        if self._held:  # not here, within the answer to the one before
+            self.loop.call_soon(self.data_received, b"")
+        elif self.flow.read_paused:
             self.flow.resume_reading()
 
     def _linger(self, *, refused: bool = False) -> None:

@@ -38,16 +38,16 @@ class RequestHead:
     """A head that has passed `request_head.body_length`, whose answer is the first `length`."""
 
     __slots__ = (
-        "_after", "_before", "_head", "_size", "client_address", "cost", "digests", "expects",
-        "for_page", "from_page", "group", "ids", "is_api", "is_http_1_0", "last", "length", "limit",
-        "method", "path", "query", "raw_path", "session", "takes_system", "target", "threads",
+        "_after", "_before", "_size", "client_address", "cost", "digests", "expects", "for_page",
+        "from_page", "group", "ids", "is_api", "is_http_1_0", "last", "length", "limit", "method",
+        "path", "query", "raw", "raw_path", "session", "takes_system", "target", "threads",
         "to_upstream",
     )  # fmt: skip
 
     def __init__(self, head: bytes) -> None:
         """Raises InvalidInput."""
         self.length = request_head.body_length(head)
-        self._head = head
+        self.raw = head
         self._remember(head)
         parsed = request_head.parse(head)
         self.method, self.raw_path, self.path, self.query, headers, *rest = parsed
@@ -84,17 +84,17 @@ class RequestHead:
         if not head.startswith(self._before) or not head.endswith(self._after):
             return False
         if self.length == CHUNKED or not self._size:
-            return head == self._head
+            return head == self.raw
         digits = head[len(self._before) : len(head) - len(self._after)]
         if not digits.isdigit() or len(digits) > _MOST_DIGITS or len(head) < self._size:
             return False
-        self.length = int(digits)
+        self.raw, self.length = head, int(digits)
         return True
 
     @property
     def headers(self) -> Headers:
         """Taken apart anew: hardly anybody asks, and they would be kept in memory."""
-        return request_head.header_lines(self._head)
+        return request_head.header_lines(self.raw)
 
     def _remember(self, head: bytes) -> None:
         """The parts of the head before and after the length, if it has one."""

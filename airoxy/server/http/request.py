@@ -211,6 +211,12 @@ class Request:
         """The client asked whether its body may come, and was not told."""
         return self._expects
 
+    def take_all(self, body: bytes) -> None:
+        """All of the body, which came together with the head."""
+        if body:
+            self._pieces.append(body)
+            self._size = len(body)
+
     def take(self, piece: bytes) -> None:
         """The next bytes of the body."""
         self._size += len(piece)

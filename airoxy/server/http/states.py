@@ -30,10 +30,10 @@ IDLE, HEAD, BODY, WHOLE, DEAF = map(State, ("IDLE", "HEAD", "BODY", "WHOLE", "DE
 EARLY, ANSWER, LAST, REST = map(State, ("EARLY", "ANSWER", "LAST", "REST"))
 LINGERING, DONE, CLOSED = map(State, ("LINGERING", "DONE", "CLOSED"))
 
-#: What the client's bytes are: a part of a head, a head (before a body or not), a body's end,
-#: something that is not HTTP or late.
-PART_OF_HEAD, HEAD_BEFORE_BODY, HEAD_ALONE, BODY_END, FAULT = map(
-    Event, ("PART_OF_HEAD", "HEAD_BEFORE_BODY", "HEAD_ALONE", "BODY_END", "FAULT")
+#: What the client's bytes are: a part of a head, a head before a body, a whole request (with its
+#: body, if it has one), a body's end, something that is not HTTP or late.
+PART_OF_HEAD, HEAD_BEFORE_BODY, WHOLE_REQUEST, BODY_END, FAULT = map(
+    Event, ("PART_OF_HEAD", "HEAD_BEFORE_BODY", "WHOLE_REQUEST", "BODY_END", "FAULT")
 )
 #: What the answer does: it begins, is complete, is complete and the connection's last.
 BEGIN, END, LAST_END = map(Event, ("BEGIN", "END", "LAST_END"))
@@ -43,7 +43,7 @@ CLOSE = Event("CLOSE")
 _NEW = {
     PART_OF_HEAD: HEAD,
     HEAD_BEFORE_BODY: BODY,
-    HEAD_ALONE: WHOLE,
+    WHOLE_REQUEST: WHOLE,
     FAULT: LINGERING,
     CLOSE: CLOSED,
 }

@@ -36,6 +36,7 @@ def test_another_length_is_recognised(length):
     parsed = RequestHead(head(b"31"))
     assert parsed.again(head(length))
     assert parsed.length == int(length)
+    assert parsed.raw == head(length)
 
 
 @pytest.mark.parametrize(
