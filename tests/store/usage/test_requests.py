@@ -112,11 +112,11 @@ def test_rows_that_come_together_are_written_as_they_come(db: apsw.Connection, m
 def test_a_row_that_is_not_as_usual_is_written_as_it_is_among_others(
     db: apsw.Connection, unusual: dict[str, Any]
 ) -> None:
-    for at in range(9):  # the last is by itself
-        rows = [row(**(unusual if n == at else {}), request_id=f"req_{n}") for n in range(9)]
+    for at in (0, 31, 32, 39, 40):  # of 32, of eight, and by itself
+        rows = [row(**(unusual if n == at else {}), request_id=f"req_{n}") for n in range(41)]
         append(db, *rows)
         written = f"SELECT {', '.join(requests.COLUMNS)} FROM requests ORDER BY id"
-        assert run(db, written)[-9:] == [requests.values(each) for each in rows]
+        assert run(db, written)[-41:] == [requests.values(each) for each in rows]
 
 
 def test_rows_of_groups_with_their_clients_addresses_are_usual(db: apsw.Connection) -> None:
@@ -126,14 +126,14 @@ def test_rows_of_groups_with_their_clients_addresses_are_usual(db: apsw.Connecti
         statements.append(sql)
         return True
 
-    usual = [row(request_id=f"req_{n}", web_search_requests=0) for n in range(9)]
+    usual = [row(request_id=f"req_{n}", web_search_requests=0) for n in range(41)]
     db.setexectrace(trace)
     append(db, *usual)
     append(db, *(each._replace(client_address="192.0.2.1", group_id=1) for each in usual))
     db.setexectrace(None)
     inserts = [sql for sql in statements if sql.startswith("INSERT INTO requests")]
-    assert len(inserts) == 4
-    assert inserts[:2] == inserts[2:]
+    assert len(inserts) == 6
+    assert inserts[:3] == inserts[3:]
     assert "'complete'" in inserts[0]
 
 
