@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from airoxy.core.billing.usage import COUNTED, counts_of
@@ -83,6 +84,16 @@ class CounterValues(NamedTuple):
     duration: tuple[int, ...]
 
 
+#: Of a row, what its record is found by.
+_Alike = tuple[int, int | None, int, str, str | None, int | None]
+_alike_of: Callable[[Row], _Alike] = attrgetter(
+    "api_key_id", "token_id", "status_code", "ending", "model", "group_id"
+)
+_attempts_of, _ttfb_of = attrgetter("attempts"), attrgetter("ttfb_ms")
+_duration_of = attrgetter("duration_ms")
+#: What is summed beside the counts.
+_others_of = attrgetter(*SUMMED[len(COUNTED) :])
+
 _REST = CounterLabels(0, 0, 0, OTHER, OTHER)
 
 
@@ -93,6 +104,8 @@ class MetricCounters:
         self._words = memory.words(REGION)
         self._turn = memory.lock(REGION, "turn")
         self._places: dict[tuple[int, int, int, str, str, int], int] = {}
+        #: By what rows have, those of models that exist; no more than there are records.
+        self._found: dict[_Alike, int] = {}
         self._models: set[str] = set()
         self._known = 0  # records that `_places` has
         with self._turn:
@@ -101,24 +114,17 @@ class MetricCounters:
 
     def count(self, rows: Iterable[Row], dropped: int = 0) -> None:
         """Add these requests, and how many rows were dropped."""
-        words = self._words
+        # Rows whose record was found before are summed together, at half the cost.
+        found: dict[int, list[Row]] = {}
         with self._turn:
-            words[1] += dropped
+            self._words[1] += dropped
             for row in rows:
-                place = self._place(row)
-                if row.attempts > 1:
-                    words[place + _FAILOVERS] += row.attempts - 1
-                sums = (*counts_of(row.usage), row.cost_nanousd, row.is_estimate, row.uncounted)
-                for at, amount in enumerate(sums, place + _SUMS):
-                    if amount:
-                        words[at] += amount
-                if row.ttfb_ms is not None:
-                    words[place + _TTFB + bisect_left(BOUNDS, row.ttfb_ms)] += 1
-                    words[place + _TTFB + _TIMES - 1] += row.ttfb_ms
-                words[place + _DURATION + bisect_left(BOUNDS, row.duration_ms)] += 1
-                words[place + _DURATION + _TIMES - 1] += row.duration_ms
-                # Last: who reads that there was one more request finds all of it.
-                words[place + _FAILOVERS - 1] += 1
+                if place := self._found.get(_alike_of(row)):
+                    found.setdefault(place, []).append(row)
+                else:
+                    self._sum(self._place(row), (row,))
+            for place, together in found.items():
+                self._sum(place, together)
 
     def refuse(self) -> None:
         """A request had no valid client key."""
@@ -154,6 +160,28 @@ class MetricCounters:
             for place in range(_HEAD, len(words), _RECORD)
         ]
 
+    def _sum(self, place: int, rows: Sequence[Row]) -> None:
+        """Add rows of one record."""
+        words = self._words
+        if failovers := sum(each - 1 for each in map(_attempts_of, rows) if each > 1):
+            words[place + _FAILOVERS] += failovers
+        amounts = [(*counts_of(row.usage), *_others_of(row)) for row in rows]
+        sums = map(sum, zip(*amounts, strict=True))
+        for at, amount in enumerate(sums, place + _SUMS):
+            if amount:
+                words[at] += amount
+        self._add_times(place + _TTFB, [time for time in map(_ttfb_of, rows) if time is not None])
+        self._add_times(place + _DURATION, [*map(_duration_of, rows)])
+        # Last: who reads that there was one more request finds all of it.
+        words[place + _FAILOVERS - 1] += len(rows)
+
+    def _add_times(self, place: int, times: list[int]) -> None:
+        words = self._words
+        buckets = [bisect_left(BOUNDS, time) for time in times]
+        for bucket in set(buckets):
+            words[place + bucket] += buckets.count(bucket)
+        words[place + _TIMES - 1] += sum(times)
+
     def _place(self, row: Row) -> int:
         """The first word of the row's record."""
         model = row.model or ""
@@ -167,6 +195,8 @@ class MetricCounters:
         if place is None:
             self._catch_up()
             place = self._places.get(outcome) or self._add(CounterLabels(*outcome))
+        if model == (row.model or "") and place != _HEAD:
+            self._found[_alike_of(row)] = place
         return place
 
     def _admit(self, row: Row, model: str) -> str:

@@ -93,12 +93,44 @@ def test_requests_of_a_key_are_counted_apart_by_the_group_that_it_was_in(
 
 def test_a_request_is_counted_with_all_that_it_used(metric_counters: MetricCounters) -> None:
     used = row(is_estimate=True, uncounted=True)
-    metric_counters.count([used._replace(attempts=3), used])
+    metric_counters.count([used._replace(attempts=3), used._replace(attempts=0)])
     ((outcome, counts),) = told(metric_counters).items()
     assert outcome == CounterLabels(1, 7, 200, "complete", "claude-opus-5-5")
     assert (counts.requests, counts.failovers) == (2, 2)
     amounts = (*counts_of(used.usage), used.cost_nanousd, True, True)
     assert counts.sums == {name: 2 * amount for name, amount in zip(SUMMED, amounts, strict=True)}
+
+
+_ROWS = st.builds(
+    row,
+    api_key_id=st.integers(1, 2),
+    token_id=st.sampled_from((None, 7)),
+    group_id=st.sampled_from((None, 3)),
+    model=st.sampled_from((None, "", OTHER, "claude-one", "claude-two")),
+    status_code=st.sampled_from((200, 529)),
+    input_tokens=st.integers(0, 2),
+    output_tokens=st.integers(0, 1),
+    cost_nanousd=st.integers(0, 9),
+    attempts=st.integers(0, 3),
+    ttfb_ms=st.none() | st.sampled_from((0, 100, 101, 10**6)),
+    duration_ms=st.sampled_from((0, 100, 101, 10**6)),
+    is_estimate=st.booleans(),
+    uncounted=st.booleans(),
+)
+
+
+@settings(max_examples=50)
+@given(before=st.lists(_ROWS, max_size=20), rows=st.lists(_ROWS, max_size=20))
+def test_rows_are_counted_together_as_they_are_one_by_one(
+    before: list[Row], rows: list[Row]
+) -> None:
+    with closing(SharedMemory.of(REGION)) as one, closing(SharedMemory.of(REGION)) as other:
+        together, one_by_one = MetricCounters(one), MetricCounters(other)
+        together.count(before)
+        together.count(rows)
+        for each in before + rows:
+            one_by_one.count([each])
+        assert told(together) == told(one_by_one)
 
 
 @pytest.mark.parametrize(
