@@ -7,9 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from airoxy.console.api.operation import PreconditionFailed
 from airoxy.console.api.values import limit_value, setting_value, text_value
-from airoxy.console.visit import Visit
 from airoxy.core.limits.table import Limit
 from airoxy.core.limits.token_settings import SETTINGS
 from airoxy.core.limits.units import MONEY
@@ -23,23 +21,6 @@ class FormField(NamedTuple):
     label: str
     help: str
     text: str
-
-
-def check_state(form: Mapping[str, str], present: str) -> None:
-    """Whether the form is of the state that is there; its field `state` has the ETag of that.
-    Raises PreconditionFailed."""
-    if form.get("state", present) != present:
-        raise PreconditionFailed(
-            "Somebody has changed it meanwhile. This is how it is now; nothing of yours was set."
-        )
-
-
-def form_again(visit: Visit, etag: str, trouble: str, status: int) -> dict[str, Any]:
-    """For the template: what is to stand in the form again, which is what was typed if there is
-    something wrong with that, and the state that the form is of."""
-    keep = trouble and status != PreconditionFailed.status
-    typed = visit.form if keep else {}
-    return {"typed": typed, "state_of_form": typed.get("state", etag)}
 
 
 def number_of(text: str, what: str) -> int:

@@ -154,11 +154,11 @@ def test_the_console_and_its_api_tell_of_all_hosts_or_of_one(look):
             assert token["spent_this_month_nanousd"] == count * _1
         (key,) = look(keys_pages.show_all, **query).values["rows"]
         assert key["month"] == count * _1
-        meters = look(keys_pages.show_one, {"number": "1"}, **query).values["meters"]
+        meters = look(keys_pages.ONE.show, {"number": "1"}, **query).values["meters"]
         assert f"${count + long_ago}.00" in {each.used for each in meters}
         team = look(groups_pages.show_all, **query).values["groups"][1]
         assert team["meters"][0].used == f"${count + long_ago}.00"
-        (meter,) = look(groups_pages.show_one, {"number": "2"}, **query).values["meters"]
+        (meter,) = look(groups_pages.ONE.show, {"number": "2"}, **query).values["meters"]
         assert meter.used == f"${count + long_ago}.00"
         (token,) = look(tokens_pages.show_all, **query).values["tokens"]
         assert token["spent_this_month_nanousd"] == count * _1
@@ -174,6 +174,6 @@ def test_the_console_says_where_it_could_only_see_this_host(look, cluster):
         assert look(keys_api.KEY.show, {"id": "laptop"}).warning.startswith(alone)
         for pages in (keys_pages, groups_pages, tokens_pages):
             assert alone in text_of(look(pages.show_all))
-            assert alone in text_of(look(pages.show_one, {"number": "1"}))
+            assert alone in text_of(look(pages.ONE.show, {"number": "1"}))
     finally:
         cluster.start()

@@ -39,13 +39,16 @@ def _set(visit: Visit, number: int, given: Mapping[str, Any]) -> None:
 
 
 GROUP = Entity(
+    "group",
+    "/api/groups",
+    json_fields.GROUP,
+    GROUP_FIELDS,
     number=lambda visit: find_id(visit.db, "groups", visit.params["id"]),
     row=lambda visit, number: groups.find_group(visit.db, number),
     settable=groups.SETTABLE,
     document=lambda visit, row: views.document(views.with_use(visit.db, row, visit.now)),
     spends=True,
 )
-_ONE = "/api/groups/{id}"
 OPERATIONS = (
     Operation("GET", "/api/groups", list_all, "The groups of client keys", json_fields.GROUP,
               is_list=True, query={**PAGE, **WHICH_HOST}),
@@ -53,16 +56,8 @@ OPERATIONS = (
         "POST", "/api/groups", add, "Make a group", document_of("group add"), body=GROUP_FIELDS,
         required=("name",), status=201,
     ),
-    Operation("GET", _ONE, GROUP.show, "One group", json_fields.GROUP, has_etag=True,
-              query=WHICH_HOST),
-    Operation(
-        "PATCH", _ONE, GROUP.changed_by(GROUP_FIELDS, _set),
-        "Change a group; what is not named stays", json_fields.GROUP, body=GROUP_FIELDS,
-        has_etag=True, needs_etag=True,
-    ),
-    Operation(
-        "DELETE", _ONE,
-        GROUP.removed_by(lambda visit, number: groups.remove_group(visit.db, number, visit.now)),
-        "Remove a group for good; its keys stay", document_of("group remove"), takes_etag=True,
+    *GROUP.operations(
+        _set, lambda visit, number: groups.remove_group(visit.db, number, visit.now),
+        removed="Remove a group for good; its keys stay",
     ),
 )  # fmt: skip

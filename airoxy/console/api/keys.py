@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from airoxy.config.defaults import default_limits
@@ -86,6 +86,10 @@ def rotate(visit: Visit) -> JsonReply:
 
 
 KEY = Entity(
+    "key",
+    "/api/keys",
+    json_fields.KEY,
+    KEY_FIELDS,
     number=lambda visit: find_id(visit.db, "api_keys", visit.params["id"]),
     row=lambda visit, number: keys.find_key(visit.db, number),
     settable=(*SETTABLE, "is_active", "masked"),
@@ -96,16 +100,6 @@ _ROTATE = {
     "overlap_seconds": "for how long the old secret still works (a day)",
     "finish": "true to make no new secret, and stop accepting the old ones",
 }
-_ONE = "/api/keys/{id}"
-
-
-def _action(verb: str, act: Callable[[Visit, int], object], summary: str) -> Operation:
-    return Operation(
-        "POST", f"{_ONE}/{verb}", KEY.acted_on_by(act), summary, json_fields.KEY,
-        has_etag=True, takes_etag=True,
-    )  # fmt: skip
-
-
 OPERATIONS = (
     Operation("GET", "/api/keys", list_all, "The client keys", json_fields.KEY, is_list=True,
               query={**PAGE, **WHICH_HOST}),
@@ -113,31 +107,19 @@ OPERATIONS = (
         "POST", "/api/keys", add, "Make a key; its secret is shown this once",
         document_of("api-key add"), body=KEY_FIELDS, required=("name",), status=201,
     ),
-    Operation("GET", _ONE, KEY.show, "One key", json_fields.KEY, has_etag=True,
-              query=WHICH_HOST),
-    Operation(
-        "PATCH", _ONE, KEY.changed_by(KEY_FIELDS, _set), "Change a key; what is not named stays",
-        json_fields.KEY, body=KEY_FIELDS, has_etag=True, needs_etag=True,
+    *KEY.operations(
+        _set, lambda visit, number: keys.remove_key(visit.db, number, visit.now),
+        (
+            ("enable", lambda visit, number: keys.set_active(visit.db, number, True),
+             "Accept a key again"),
+            ("disable", lambda visit, number: keys.set_active(visit.db, number, False),
+             "Stop accepting a key"),
+            ("toggle", lambda visit, number: keys.toggle_key(visit.db, number),
+             "Disable a key, or enable it"),
+        ),
     ),
     Operation(
-        "DELETE", _ONE,
-        KEY.removed_by(lambda visit, number: keys.remove_key(visit.db, number, visit.now)),
-        "Remove a key for good", document_of("api-key remove"), takes_etag=True,
-    ),
-    _action(
-        "enable", lambda visit, number: keys.set_active(visit.db, number, True),
-        "Accept a key again",
-    ),
-    _action(
-        "disable", lambda visit, number: keys.set_active(visit.db, number, False),
-        "Stop accepting a key",
-    ),
-    _action(
-        "toggle", lambda visit, number: keys.toggle_key(visit.db, number),
-        "Disable a key, or enable it",
-    ),
-    Operation(
-        "POST", f"{_ONE}/rotate", rotate, "Give a key a new secret, shown this once",
+        "POST", "/api/keys/{id}/rotate", rotate, "Give a key a new secret, shown this once",
         document_of("api-key rotate"), body=_ROTATE, has_etag=True, takes_etag=True,
     ),
 )  # fmt: skip

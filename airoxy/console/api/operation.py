@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from airoxy.console.hosts.sight import Sight, with_spending
+from airoxy.console.hosts.sight import WHICH_HOST, Sight, with_spending
 from airoxy.console.visit import Handler, JsonReply, Visit
 from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.store.schema import transaction
+from airoxy.views.json_documents import document_of
 from airoxy.views.json_fields import JsonDocument
 
 
@@ -79,14 +80,19 @@ def check_etag(if_match: str | None, present: str, *, required: bool = False) ->
 
 
 Row = Mapping[str, Any]
+_REMOVED = document_of("api-key remove")
 
 
 @dataclass(frozen=True)
 class Entity:
     """What is shown, changed and removed by itself: a key, a group, a token, a user. `number` is
     the id of the one that the path names, `row` what is known of it, and `settable` those of its
-    columns that its ETag is about."""
+    columns that its ETag is about. `fields` are what is told of it, those to be set are `given`."""
 
+    noun: str
+    path: str
+    fields: JsonDocument
+    given: Mapping[str, str]
     number: Callable[[Visit], int]
     row: Callable[[Visit, int], Row]
     settable: Sequence[str]
@@ -117,22 +123,43 @@ class Entity:
     def show(self, visit: Visit) -> JsonReply:
         return self.reply(visit, self.number(visit))
 
-    def changed_by(
-        self, fields: Mapping[str, str], change: Callable[[Visit, int, dict[str, Any]], None]
-    ) -> Handler:
-        """Sets what the body gives of `fields`; If-Match has to say of which state."""
+    def operations(
+        self,
+        change: Callable[[Visit, int, dict[str, Any]], object],
+        remove: Callable[[Visit, int], object],
+        actions: Iterable[tuple[str, Callable[[Visit, int], object], str]] = (),
+        removed: str = "",
+    ) -> tuple[Operation, ...]:
+        """What can be done with one; `actions` need no more than its number, and have a verb and a
+        summary."""
+        one, noun = f"{self.path}/{{id}}", self.noun
+        return (
+            Operation("GET", one, self.show, f"One {noun}", self.fields, has_etag=True,
+                      query=WHICH_HOST),
+            Operation("PATCH", one, self.changed_by(change),
+                      f"Change a {noun}; what is not named stays", self.fields, body=self.given,
+                      has_etag=True, needs_etag=True),
+            Operation("DELETE", one, self.removed_by(remove),
+                      removed or f"Remove a {noun} for good", _REMOVED, takes_etag=True),
+            *(
+                Operation("POST", f"{one}/{verb}", self._acted_on_by(act), summary, self.fields,
+                          has_etag=True, takes_etag=True)
+                for verb, act, summary in actions
+            ),
+        )  # fmt: skip
+
+    def changed_by(self, change: Callable[[Visit, int, dict[str, Any]], object]) -> Handler:
+        """Sets what the body gives; If-Match has to say of which state."""
 
         def handler(visit: Visit) -> JsonReply:
-            given = fields_of(visit.body, fields)
+            given = fields_of(visit.body, self.given)
             with self.unchanged(visit, required=True) as number:
                 change(visit, number, given)
             return self.reply(visit, number)
 
         return handler
 
-    def acted_on_by(self, act: Callable[[Visit, int], object]) -> Handler:
-        """Does something that needs no more than its number."""
-
+    def _acted_on_by(self, act: Callable[[Visit, int], object]) -> Handler:
         def handler(visit: Visit) -> JsonReply:
             with self.unchanged(visit) as number:
                 act(visit, number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from airoxy.console.api.operation import Entity, Operation, check_etag, fields_of, text_field
@@ -121,23 +121,18 @@ def check_one(visit: Visit, number: int) -> TokenCheck:
     return check_token(visit.config.upstream, token)
 
 
+_TOKEN = json_fields.TOKEN
 TOKEN = Entity(
+    "token",
+    "/api/tokens",
+    _TOKEN,
+    TOKEN_FIELDS,
     number=lambda visit: find_id(visit.db, "tokens", visit.params["id"]),
     row=lambda visit, number: tokens.find_token(visit.db, number, visit.now),
     settable=(*TOKEN_FIELDS, "is_active"),
     document=lambda _, row: document(row),
     spends=True,
 )
-_ONE = "/api/tokens/{id}"
-_TOKEN = json_fields.TOKEN
-
-
-def _action(verb: str, act: Callable[[Visit, int], object], summary: str) -> Operation:
-    return Operation(
-        "POST", f"{_ONE}/{verb}", TOKEN.acted_on_by(act), summary, _TOKEN,
-        has_etag=True, takes_etag=True,
-    )  # fmt: skip
-
 
 OPERATIONS = (
     Operation("GET", "/api/tokens", list_all, "The upstream tokens, masked", _TOKEN, is_list=True,
@@ -146,40 +141,25 @@ OPERATIONS = (
         "POST", "/api/tokens", add, "Add a token to the pool", document_of("token add"),
         body=_ADD, required=("name", "token"), status=201,
     ),
-    Operation("GET", _ONE, TOKEN.show, "One token", _TOKEN, has_etag=True,
-              query=WHICH_HOST),
-    Operation(
-        "PATCH", _ONE, TOKEN.changed_by(TOKEN_FIELDS, _set),
-        "Change a token; what is not named stays", _TOKEN, body=TOKEN_FIELDS, has_etag=True,
-        needs_etag=True,
+    *TOKEN.operations(
+        _set, lambda visit, number: tokens.remove_token(visit.db, number, visit.now),
+        (
+            ("enable", lambda visit, number: tokens.set_active(visit.db, number, True, visit.now),
+             "Use a token again"),
+            ("disable", lambda visit, number: tokens.set_active(visit.db, number, False, visit.now),
+             "Stop using a token"),
+            ("toggle", lambda visit, number: tokens.toggle_token(visit.db, number, visit.now),
+             "Disable a token, or enable it"),
+            ("reset", lambda visit, number: tokens.reset_token(visit.db, number, visit.now),
+             "Clear a token's cooldowns, deactivation and failures"),
+        ),
     ),
     Operation(
-        "DELETE", _ONE,
-        TOKEN.removed_by(lambda visit, number: tokens.remove_token(visit.db, number, visit.now)),
-        "Remove a token for good", document_of("token remove"), takes_etag=True,
-    ),
-    _action(
-        "enable", lambda visit, number: tokens.set_active(visit.db, number, True, visit.now),
-        "Use a token again",
-    ),
-    _action(
-        "disable", lambda visit, number: tokens.set_active(visit.db, number, False, visit.now),
-        "Stop using a token",
-    ),
-    _action(
-        "toggle", lambda visit, number: tokens.toggle_token(visit.db, number, visit.now),
-        "Disable a token, or enable it",
-    ),
-    _action(
-        "reset", lambda visit, number: tokens.reset_token(visit.db, number, visit.now),
-        "Clear a token's cooldowns, deactivation and failures",
-    ),
-    Operation(
-        "POST", f"{_ONE}/refresh", refresh, "Renew an OAuth token now",
+        "POST", "/api/tokens/{id}/refresh", refresh, "Renew an OAuth token now",
         document_of("token refresh"), takes_etag=True,
     ),
     Operation(
-        "POST", f"{_ONE}/check", check, "Ask Anthropic whether a token is good",
+        "POST", "/api/tokens/{id}/check", check, "Ask Anthropic whether a token is good",
         document_of("token check"),
     ),
 )  # fmt: skip

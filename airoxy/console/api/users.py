@@ -79,7 +79,17 @@ def _row(visit: Visit, number: int) -> dict[str, Any]:
     raise NotFound("This user was removed meanwhile.")
 
 
+_CHANGE = {
+    "role": "viewer or admin",
+    "has_passphrase": "false to take the passphrase away; links go on",
+}
+_USERS, _TOKENS = "/api/console/users", "/api/console/tokens"
+_DOCUMENT, _REMOVED = document_of("console user list"), document_of("console user remove")
 USER = Entity(
+    "user",
+    _USERS,
+    _DOCUMENT,
+    _CHANGE,
     number=lambda visit: users.user_id(visit.db, visit.params["name"]),
     row=_row,
     settable=("name", "role", "has_passphrase"),
@@ -125,25 +135,19 @@ def _role(given: Mapping[str, Any]) -> str:
 
 _ROLE = {"role": "viewer, who looks, or admin, who changes things as well (viewer)"}
 _USER = {"name": "the user's name", **_ROLE}
-_CHANGE = {
-    "role": "viewer or admin",
-    "has_passphrase": "false to take the passphrase away; links go on",
-}
 _TOKEN = {
     "name": "the program's name",
     **_ROLE,
     "expires_in_days": "for how many days it works (90)",
 }
-_USERS, _TOKENS = "/api/console/users", "/api/console/tokens"
 _ONE = f"{_USERS}/{{name}}"
-_DOCUMENT, _REMOVED = document_of("console user list"), document_of("console user remove")
 OPERATIONS = (
     Operation("GET", _USERS, list_users, "The users of the console", _DOCUMENT, is_list=True,
               query=PAGE, for_admins=True),
     Operation("POST", _USERS, add_user, "Add a user; the link logs in once",
               document_of("console user add"), body=_USER, required=("name",), status=201),
     Operation("GET", _ONE, USER.show, "One user", _DOCUMENT, has_etag=True, for_admins=True),
-    Operation("PATCH", _ONE, USER.changed_by(_CHANGE, _set_user), "Change what a user may do",
+    Operation("PATCH", _ONE, USER.changed_by(_set_user), "Change what a user may do",
               _DOCUMENT, body=_CHANGE, has_etag=True, needs_etag=True),
     Operation("DELETE", _ONE, USER.removed_by(_remove_user), "Remove a user for good", _REMOVED,
               takes_etag=True),

@@ -9,11 +9,6 @@ from airoxy.errors import Forbidden, InvalidInput
 from airoxy.store.console import sessions, users
 
 
-def show(visit: Visit) -> Reply:
-    """The form for the passphrase, and where the user is logged in."""
-    return _page(visit)
-
-
 def set_passphrase(visit: Visit) -> Reply:
     """Who has one shows it first. All other sessions end: one of them may be why it is changed."""
     user, form = _user(visit), visit.form
@@ -42,6 +37,7 @@ def end_session(visit: Visit) -> Reply:
 
 
 def _page(visit: Visit, trouble: str = "", status: int = 200) -> Reply:
+    """The form for the passphrase, and where the user is logged in."""
     user = _user(visit)
     values = {
         "trouble": trouble,
@@ -61,6 +57,6 @@ def _user(visit: Visit) -> users.ConsoleUser:
 
 
 ROUTES = (
-    page("/account", show, set_passphrase, for_all=True),
+    page("/account", _page, set_passphrase, for_all=True),
     page("/account/sessions/{number}/end", None, end_session, for_all=True),
 )

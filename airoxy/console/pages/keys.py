@@ -8,18 +8,12 @@ from typing import Any
 
 from airoxy.config.defaults import default_limits
 from airoxy.console.api.keys import KEY
-from airoxy.console.forms import (
-    check_state,
-    form_again,
-    limit_fields,
-    number_of,
-    read_limits,
-    read_texts,
-)
+from airoxy.console.forms import limit_fields, number_of, read_limits, read_texts
 from airoxy.console.hosts.sight import with_spending
 from airoxy.console.pages.figures import by_model, first_of_chart, request_lines, with_meters
+from airoxy.console.pages.one import OnePage
 from airoxy.console.routes import page
-from airoxy.console.visit import Rendered, Reply, SeeOther, Visit
+from airoxy.console.visit import Rendered, Reply, Visit
 from airoxy.core.keys import new_key
 from airoxy.core.limits.table import LIMITS
 from airoxy.errors import AiroxyError, InvalidInput
@@ -38,12 +32,8 @@ _DAY = 86_400
 OVERLAPS = ((_DAY, "for a day"), (7 * _DAY, "for a week"), (3600, "for an hour"), (0, "not at all"))
 
 
-def show_all(visit: Visit) -> Reply:
+def show_all(visit: Visit, trouble: str = "", status: int = 200) -> Reply:
     """The list, searched and sorted."""
-    return _list(visit)
-
-
-def _list(visit: Visit, trouble: str = "", status: int = 200) -> Reply:
     with with_spending(visit) as (seen, sight):
         values = {**_listed(seen), "sight": sight, "trouble": trouble}
         return Rendered("keys.html", values, status)
@@ -89,7 +79,7 @@ def add(visit: Visit) -> Reply:
     """A new key; its secret is shown this once."""
     secret = new_key(secrets.choice)
     try:
-        changes = {**read_limits(LIMITS, visit.form, visit.moment), **read_texts(visit.form)}
+        changes = _changes(visit)
         name = changes.pop("name", "")
         if not name:
             raise InvalidInput("Say whom the key is for.")
@@ -100,19 +90,15 @@ def add(visit: Visit) -> Reply:
             if wanted:
                 set_limits(visit.db, key_id, wanted)
     except AiroxyError as error:
-        return _list(visit, error.message, error.status)
+        return show_all(visit, error.message, error.status)
     return _one(visit, key_id, secret=secret, told="The key is made.")
-
-
-def show_one(visit: Visit) -> Reply:
-    """A key with its limits, its use and its last requests."""
-    return _one(visit, number_of(visit.params["number"], "key"))
 
 
 def _one(
     visit: Visit, key_id: int, *, secret: str = "", told: str = "", trouble: str = "",
     status: int = 200,
 ) -> Reply:  # fmt: skip
+    """A key with its limits, its use and its last requests."""
     with with_spending(visit, first_of_chart(visit.today)) as (seen, sight):
         key = views.with_use(visit.db, keys.find_key(visit.db, key_id), visit.now)
         chart = by_model(seen, key_id=key_id)
@@ -134,31 +120,13 @@ def _one(
         "secret": secret,
         "paste": paste.block(paste.base_url(visit.config), secret) if secret else "",
         "told": told,
-        "trouble": trouble,
-        **form_again(visit, KEY.etag(visit, key_id), trouble, status),
+        **ONE.again(visit, key_id, trouble, status),
     }
     return Rendered("key.html", values, status)
 
 
-def change(visit: Visit) -> Reply:
-    """What the forms on a key's page do, by their field `action`."""
-    key_id = number_of(visit.params["number"], "key")
-    action = _ACTIONS.get(visit.form.get("action", ""))
-    try:
-        if action is None:
-            raise InvalidInput("This form is not known; load the page again.")
-        return action(visit, key_id)
-    except AiroxyError as error:
-        keys.find_key(visit.db, key_id)  # one that is gone is told as such
-        return _one(visit, key_id, trouble=error.message, status=error.status)
-
-
-def _set(visit: Visit, key_id: int) -> Reply:
-    changes = {**read_limits(LIMITS, visit.form, visit.moment), **read_texts(visit.form)}
-    with transaction(visit.db):
-        check_state(visit.form, KEY.etag(visit, key_id))
-        set_limits(visit.db, key_id, changes | _group(visit))
-    return SeeOther(f"/keys/{key_id}")
+def _changes(visit: Visit) -> dict[str, Any]:
+    return {**read_limits(LIMITS, visit.form, visit.moment), **read_texts(visit.form)}
 
 
 def _group(visit: Visit) -> dict[str, int | None]:
@@ -170,16 +138,6 @@ def _group(visit: Visit) -> dict[str, int | None]:
     }
 
 
-def _enable(visit: Visit, key_id: int) -> Reply:
-    keys.set_active(visit.db, key_id, active=True)
-    return SeeOther(f"/keys/{key_id}")
-
-
-def _disable(visit: Visit, key_id: int) -> Reply:
-    keys.set_active(visit.db, key_id, active=False)
-    return SeeOther(f"/keys/{key_id}")
-
-
 def _rotate(visit: Visit, key_id: int) -> Reply:
     overlap = _number(visit.form.get("overlap", "0"))
     if overlap not in dict(OVERLAPS):
@@ -189,16 +147,15 @@ def _rotate(visit: Visit, key_id: int) -> Reply:
     return _one(visit, key_id, secret=secret, told="The key has a new secret.")
 
 
-def _remove(visit: Visit, key_id: int) -> Reply:
-    if visit.form.get("typed", "").strip() != keys.find_key(visit.db, key_id)["name"]:
-        raise InvalidInput("Type the name of the key to remove it for good.")
-    keys.remove_key(visit.db, key_id, visit.now)
-    return SeeOther("/keys")
+ONE = OnePage(
+    "key", "/keys", KEY, _one, _changes,
+    save=lambda visit, number, changes: set_limits(visit.db, number, changes | _group(visit)),
+    remove=lambda visit, number: keys.remove_key(visit.db, number, visit.now),
+    actions={
+        "enable": lambda visit, number: keys.set_active(visit.db, number, active=True),
+        "disable": lambda visit, number: keys.set_active(visit.db, number, active=False),
+        "rotate": _rotate,
+    },
+)  # fmt: skip
 
-
-_ACTIONS: dict[str, Callable[[Visit, int], Reply]] = {
-    "set": _set, "enable": _enable, "disable": _disable, "rotate": _rotate, "remove": _remove,
-}  # fmt: skip
-
-
-ROUTES = (page("/keys", show_all, add), page("/keys/{number}", show_one, change))
+ROUTES = (page("/keys", show_all, add), ONE.route)

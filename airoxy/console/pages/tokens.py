@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from airoxy.console.api.tokens import TOKEN, add_token, check_one
-from airoxy.console.forms import (
-    check_state,
-    form_again,
-    number_of,
-    read_texts,
-    read_token_settings,
-    token_fields,
-)
+from airoxy.console.forms import read_texts, read_token_settings, token_fields
 from airoxy.console.hosts.sight import with_spending
 from airoxy.console.pages.figures import request_lines
+from airoxy.console.pages.one import OnePage
 from airoxy.console.routes import page
 from airoxy.console.visit import Rendered, Reply, SeeOther, Visit
 from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.store import tokens
-from airoxy.store.schema import transaction
 from airoxy.store.usage import requests
 from airoxy.upstream.check import REFUSED
 from airoxy.views import tokens as views
@@ -29,12 +21,8 @@ from airoxy.views.terms import TERMS
 _LAST = 20
 
 
-def show_all(visit: Visit) -> Reply:
+def show_all(visit: Visit, trouble: str = "", status: int = 200) -> Reply:
     """The pool, with states and quota windows."""
-    return _list(visit)
-
-
-def _list(visit: Visit, trouble: str = "", status: int = 200) -> Reply:
     with with_spending(visit) as (_, sight):
         rows = [shown(visit, row) for row in tokens.list_tokens(visit.db, visit.now)]
     kept = {name: visit.form.get(name, "") for name in ("name", "note")}
@@ -58,18 +46,14 @@ def add(visit: Visit) -> Reply:
     try:
         token_id, _, _ = add_token(visit, {**given, "check": "unchecked" not in form})
     except AiroxyError as error:
-        return _list(visit, error.message, error.status)
+        return show_all(visit, error.message, error.status)
     return SeeOther(f"/tokens/{token_id}")
-
-
-def show_one(visit: Visit) -> Reply:
-    """A token with its settings, its cooldowns and its last requests."""
-    return _one(visit, number_of(visit.params["number"], "token"))
 
 
 def _one(
     visit: Visit, token_id: int, *, told: str = "", trouble: str = "", status: int = 200
 ) -> Reply:
+    """A token with its settings, its cooldowns and its last requests."""
     with with_spending(visit) as (_, sight):
         row = tokens.find_token(visit.db, token_id, visit.now)
     last = requests.newest(visit.db, limit=_LAST, wanted=requests.Filter(token_id=token_id))
@@ -79,43 +63,14 @@ def _one(
         "fields": token_fields(row),
         "requests": request_lines(visit, last),
         "told": told,
-        "trouble": trouble,
-        **form_again(visit, TOKEN.etag(visit, token_id), trouble, status),
+        **ONE.again(visit, token_id, trouble, status),
     }
     return Rendered("token.html", values, status)
 
 
-def change(visit: Visit) -> Reply:
-    """What the forms on a token's page do, by their field `action`."""
-    token_id = number_of(visit.params["number"], "token")
-    action = _ACTIONS.get(visit.form.get("action", ""))
-    try:
-        if action is None:
-            raise InvalidInput("This form is not known; load the page again.")
-        return action(visit, token_id) or SeeOther(f"/tokens/{token_id}")
-    except AiroxyError as error:
-        tokens.find_token(visit.db, token_id, visit.now)  # one that is gone is told as such
-        return _one(visit, token_id, trouble=error.message, status=error.status)
-
-
-def _set(visit: Visit, token_id: int) -> None:
-    changes = read_token_settings(visit.form, visit.moment)
-    changes |= {name: text for name, text in read_texts(visit.form).items() if name == "name"}
-    with transaction(visit.db):
-        check_state(visit.form, TOKEN.etag(visit, token_id))
-        tokens.set_token(visit.db, token_id, changes)
-
-
-def _enable(visit: Visit, token_id: int) -> None:
-    tokens.set_active(visit.db, token_id, True, visit.now)
-
-
-def _disable(visit: Visit, token_id: int) -> None:
-    tokens.set_active(visit.db, token_id, False, visit.now)
-
-
-def _reset(visit: Visit, token_id: int) -> None:
-    tokens.reset_token(visit.db, token_id, visit.now)
+def _changes(visit: Visit) -> dict[str, Any]:
+    names = {name: text for name, text in read_texts(visit.form).items() if name == "name"}
+    return read_token_settings(visit.form, visit.moment) | names
 
 
 def _check(visit: Visit, token_id: int) -> Reply:
@@ -125,17 +80,16 @@ def _check(visit: Visit, token_id: int) -> Reply:
     return _one(visit, token_id, told=f"{found.message[0].upper()}{found.message[1:]}.")
 
 
-def _remove(visit: Visit, token_id: int) -> Reply:
-    row = tokens.find_token(visit.db, token_id, visit.now)
-    if visit.form.get("typed", "").strip() != row["name"]:
-        raise InvalidInput("Type the name of the token to remove it for good.")
-    tokens.remove_token(visit.db, token_id, visit.now)
-    return SeeOther("/tokens")
+ONE = OnePage(
+    "token", "/tokens", TOKEN, _one, _changes,
+    save=lambda visit, number, changes: tokens.set_token(visit.db, number, changes),
+    remove=lambda visit, number: tokens.remove_token(visit.db, number, visit.now),
+    actions={
+        "enable": lambda visit, number: tokens.set_active(visit.db, number, True, visit.now),
+        "disable": lambda visit, number: tokens.set_active(visit.db, number, False, visit.now),
+        "reset": lambda visit, number: tokens.reset_token(visit.db, number, visit.now),
+        "check": _check,
+    },
+)  # fmt: skip
 
-
-_ACTIONS: dict[str, Callable[[Visit, int], Reply | None]] = {
-    "set": _set, "enable": _enable, "disable": _disable, "reset": _reset, "check": _check,
-    "remove": _remove,
-}  # fmt: skip
-
-ROUTES = (page("/tokens", show_all, add), page("/tokens/{number}", show_one, change))
+ROUTES = (page("/tokens", show_all, add), ONE.route)
