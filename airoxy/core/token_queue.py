@@ -79,12 +79,17 @@ class TokenQueue:
             level.ranked.clear()
 
     def at_once(
-        self, session: bytes | None, now: float, is_ready: Callable[[Token], bool] | None = None
+        self,
+        session: bytes | None,
+        now: float,
+        is_ready: Callable[[Token], bool] | None = None,
+        used: int = 0,
     ) -> Token | None:
         """What `of_session`, or without a session `first`, gives as long as nothing but its expiry
         keeps a token from being used: nearly all requests are asked for so, and it takes a quarter
         of the time. With `is_ready` also while something does, if the first token that is looked
-        at is ready; None if not."""
+        at is ready; None if not. `used` is when it will have been used, if that is known; its entry
+        need not be corrected then when it comes to the front again."""
         level = self._highest
         if session is not None:
             ranked = level.ranked.get(session)
@@ -95,16 +100,18 @@ class TokenQueue:
             return self.of_session(session, lambda token: not token.expired(now))
         heap, resting = level.ready, level.resting
         while heap and not (resting and resting[0][0] <= now):
-            used, token_id, stamp = heap[0]
+            before, token_id, stamp = heap[0]
             if self._stamps.get(token_id) != stamp:
                 heapq.heappop(heap)
                 continue
             token = level.tokens[token_id]
-            if (actual := self._last_used(token)) != used:
+            if (actual := self._last_used(token)) != before:
                 heapq.heapreplace(heap, (actual, token_id, stamp))
             elif (token.expires_at is None or token.expires_at > now) and (
                 is_ready is None or is_ready(token)
             ):
+                if used:
+                    heapq.heapreplace(heap, (used, token_id, stamp))
                 return token
             else:
                 break

@@ -113,7 +113,8 @@ def test_it_chooses_what_a_look_at_all_would_choose(seed: int) -> None:
             assert at_front in (None, world.expected(now, frozenset(), each))
         if all(until <= now for until in world.until.values()):
             for each in (None, session):
-                at_once = world.queue.at_once(each, now)
+                used = rng.choice((0, world.clock + 1))
+                at_once = world.queue.at_once(each, now, used=used)
                 assert at_once == world.expected(now, frozenset(), each)
                 if at_once is not None:
                     world.use(at_once.id)

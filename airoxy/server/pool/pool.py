@@ -54,16 +54,11 @@ class Wanted:
     unavailable: Callable[[], AiroxyError] | None = None
     #: Only tokens of this pool may be used; None allows all.
     pool: str | None = None
-    tried: frozenset[int] = frozenset()
+    tried: tuple[int, ...] = ()
     refreshed: frozenset[int] = frozenset()
     waited: float = 0.0
     #: The token that is in use, if it has limits of its own.
     runs_with: Token | None = None
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether any token will do, or that of the conversation, as nearly always."""
-        return not self.tried and self.pinned is None and self.preferred is None
 
     @property
     def patience(self) -> float:
@@ -72,7 +67,7 @@ class Wanted:
 
     def again(self, token: Token) -> None:
         """The token may be tried once more."""
-        self.tried -= {token.id}
+        self.tried = tuple(each for each in self.tried if each != token.id)
 
 
 class Pool:
@@ -103,20 +98,24 @@ class Pool:
         snapshot.cooled = token_state.cool_as_stored
 
     def take(self, wanted: Wanted) -> Token | None:
-        """A token for a request that has had none, marked used; None where `next` has to look."""
-        if self.limited or not wanted.is_plain:
+        """A token for a request that has had none, marked used, where any will do or that of its
+        conversation, as nearly always; None where `next` has to look."""
+        if self.limited or wanted.tried:
+            return None
+        if wanted.pinned is not None or wanted.preferred is not None:
             return None
         state, now_ns = self.token_state, time.time_ns()
-        with state.turn():
+        with state.choice:
+            used = state.next_use(now_ns)
             if state.is_quiet(now_ns):
-                token = self._queues.at_once(wanted.pool, wanted.session, now_ns / 1e9)
+                token = self._queues.at_once(wanted.pool, wanted.session, now_ns / 1e9, used)
             else:
                 token = self._queues.at_front(wanted.pool, wanted.session, wanted.scope, now_ns)
             if token is None:
                 return None
-            used = state.mark_used(token.id, now_ns)
+            state.note_use(token.id, used)
         self.writer.used(token.id, used)
-        wanted.tried = frozenset((token.id,))
+        wanted.tried = (token.id,)
         return token
 
     async def next(self, wanted: Wanted, request_id: str | None = None) -> Token | None:
@@ -135,7 +134,8 @@ class Pool:
                     token = self._take(wanted, wait=False)
                     break
         if isinstance(token, Token):
-            wanted.tried |= {token.id}
+            wanted.again(token)
+            wanted.tried += (token.id,)
             return token
         return None
 
@@ -294,7 +294,7 @@ class Pool:
             # Who came a while ago must not be let in by a share that was given up since.
             self.snapshot.renew()
             self._token_limits.note_demand(self._candidates(wanted), time.time())
-        with self.token_state.turn():
+        with self.token_state.choice:
             token = self._choose(wanted, patience)
             if token is None:
                 return None

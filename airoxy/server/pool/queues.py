@@ -48,11 +48,15 @@ class Queues:
         """All may have changed."""
         self._queues.clear()
 
-    def at_once(self, pool: str | None, session: bytes | None, now: float) -> Token | None:
+    def at_once(
+        self, pool: str | None, session: bytes | None, now: float, used: int = 0
+    ) -> Token | None:
         """What `of_session`, or without a session `first`, gives for every scope while all is quiet
-        (see TokenState) and no token has limits."""
-        queue = self._queues.get((pool, EVERYTHING)) or self._queue(pool, EVERYTHING)
-        return queue.at_once(session, now)
+        (see TokenState) and no token has limits. `used` is when it will have been used."""
+        queue = self._queues.get((pool, EVERYTHING))
+        if queue is None:
+            queue = self._queue(pool, EVERYTHING)
+        return queue.at_once(session, now, None, used)
 
     def at_front(
         self, pool: str | None, session: bytes | None, scope: Scope, now_ns: int

@@ -8,6 +8,7 @@ from its id, so that no worker waits for another to allocate one.
 from __future__ import annotations
 
 import contextlib
+import threading
 from array import array
 from collections.abc import Collection, Mapping
 from functools import lru_cache
@@ -61,11 +62,10 @@ class TokenState:
     def __init__(self, memory: SharedMemory, *, shared: bool = False) -> None:
         self._words = memory.words(REGION)
         self._lock = memory.lock(REGION, "choice")
-        self._choice = self._lock if shared else contextlib.nullcontext()
-
-    def turn(self) -> contextlib.AbstractContextManager[None]:
-        """Choosing a token and marking it used is one step for all workers (microseconds)."""
-        return self._choice
+        #: Choosing a token and marking it used is one step for all workers (microseconds).
+        self.choice: contextlib.AbstractContextManager[object] = (
+            self._lock if shared else threading.RLock()
+        )
 
     def last_used(self, token: Token) -> int:
         """Unix nanoseconds, 0 for never."""
@@ -77,11 +77,23 @@ class TokenState:
         """Remember the use; the answer is later than every earlier one, whatever the clock does: a
         token that was used before it was set back would be passed over until it is that late again.
         """
-        words = self._words
-        latest = words[_LATEST_USE]
-        used = words[_LATEST_USE] = now_ns if now_ns > latest else latest + 1
-        words[self._slot(token_id) + _LAST_USED] = used
+        used = self.next_use(now_ns)
+        self.note_use(token_id, used)
         return used
+
+    def next_use(self, now_ns: int) -> int:
+        """What `mark_used` would answer."""
+        latest = self._words[_LATEST_USE]
+        return now_ns if now_ns > latest else latest + 1
+
+    def note_use(self, token_id: int, used: int) -> None:
+        """Remember the use, which is what `next_use` has told."""
+        words = self._words
+        words[_LATEST_USE] = used
+        base = _FIRST_SLOT + token_id % SLOTS * _SIZE  # as _slot(), without a call
+        if words[base] != token_id:
+            self._slot(token_id)
+        words[base + _LAST_USED] = used
 
     def recall(self, token_id: int, used_ns: int) -> None:
         """What the database remembers of the last use; this memory may know better."""

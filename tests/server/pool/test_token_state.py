@@ -150,7 +150,7 @@ def _use(memory: SharedMemory, times: int, start) -> None:
     worker = TokenState(memory, shared=True)
     start.wait()
     for _ in range(times):
-        with worker.turn():
+        with worker.choice:
             # Not atomic by itself: only the turn keeps two workers from losing a step.
             worker.mark_used(1, worker.last_used(token(1)))
 
