@@ -143,7 +143,7 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     limit_counters = LimitCounters(memory)
     token_limits = TokenLimits(memory, limit_counters, config.timezone)
     unwritten = UnwrittenRequests(memory)
-    writer = Writer(connect(), count=metric_counters.count, unwritten=unwritten)
+    writer = Writer(connect(locked=False), count=metric_counters.count, unwritten=unwritten)
     pool = Pool(
         Snapshot(db),
         _token_state(memory, db, workers),
@@ -188,9 +188,9 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     return app
 
 
-def _connect(path: Path) -> apsw.Connection:
+def _connect(path: Path, *, locked: bool = True) -> apsw.Connection:
     """For what the server changes of its own accord."""
-    db = open_database(path, create=False)
+    db = open_database(path, create=False, locked=locked)
     act_as(db, SERVER)
     return db
 
