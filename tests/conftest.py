@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.databases import open_new
 from tests.fake_anthropic import FakeAnthropic
 from tests.midnight import wait_past_midnight
 from tests.program import Airoxy, ended
@@ -76,9 +77,7 @@ def clock() -> Clock:
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[apsw.Connection]:
     """A new database, in a file."""
-    from airoxy.store.schema import open_database
-
-    connection = open_database(tmp_path / "airoxy.db")
+    connection = open_new(tmp_path / "airoxy.db")
     yield connection
     connection.close()
 

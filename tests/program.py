@@ -33,6 +33,7 @@ from airoxy.store.keys import add_key
 from airoxy.store.schema import open_database
 from airoxy.store.tokens import add_token
 from airoxy.store.usage.requests import newest
+from tests.databases import make_database
 from tests.forkserver import ForkServer, Process
 from tests.ports import free_port
 
@@ -75,6 +76,8 @@ class Airoxy:
         self.process: Process | subprocess.Popen[bytes] | None = None
         self.trust: ssl.SSLContext | None = None
         self._names = 0
+        #: Whether its first start finds a database; somebody else's `database` is what it is.
+        self._is_new = "database" not in settings
         self.write_config()
 
     def write_config(self, **changes: Any) -> None:
@@ -96,6 +99,7 @@ class Airoxy:
     def start(self, *arguments: str) -> Self:
         """Start the server, in a session of its own, and wait until it answers."""
         command = ["--config", str(self.config), "serve", *arguments]
+        self._make_database()
         with self.log.open("ab") as log, open(os.devnull) as nothing:
             if self.executed:
                 self.process = subprocess.Popen(
@@ -229,8 +233,15 @@ class Airoxy:
     @contextlib.contextmanager
     def opened(self) -> Iterator[apsw.Connection]:
         """Its database."""
+        self._make_database()
         with contextlib.closing(open_database(self.database)) as db:
             yield db
+
+    def _make_database(self) -> None:
+        """Once: one that is missing later is meant to be."""
+        if self._is_new:
+            self._is_new = False
+            make_database(self.database)
 
     def _name(self, what: str) -> str:
         self._names += 1

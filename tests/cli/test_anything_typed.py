@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from airoxy.cli import build_parser, main
 from airoxy.cli.parsing.parser import Parser
-from airoxy.store.schema import open_database
 from airoxy.store.tokens import add_token
+from tests.databases import open_new
 from tests.store.seed import add_key, append, row
 
 #: They go on until they are stopped, ask other machines, or do to this one what they are told.
@@ -78,7 +78,7 @@ def lines(draw: st.DrawFn) -> list[str]:
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("typed")
-    with closing(open_database(directory / "airoxy.db")) as db:
+    with closing(open_new(directory / "airoxy.db")) as db:
         add_key(db, "laptop")
         append(db, row())
         add_token(db, name="work", type="api_key", token="sk-ant-api-test-one", refresh_token=None,

@@ -22,6 +22,7 @@ from airoxy.store.console import api_tokens, users
 from airoxy.store.schema import open_database
 from airoxy.store.tokens import add_token
 from airoxy.store.usage.requests import Row
+from tests.databases import make_database
 from tests.ports import free_port
 from tests.program import Airoxy, environment, fork_server
 
@@ -76,6 +77,7 @@ class Console:
         return self.log.read_text()
 
     def start(self) -> Console:
+        make_database(self.database)
         words = ["--config", str(self.config), "console"]
         with self.log.open("ab") as log, open(os.devnull) as nothing:
             files = (nothing.fileno(), log.fileno(), log.fileno())
@@ -100,6 +102,7 @@ class Console:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[apsw.Connection]:
+        make_database(self.database)
         with contextlib.closing(open_database(self.database)) as db:
             yield db
 

@@ -22,6 +22,7 @@ from airoxy.server.writer import Writer
 from airoxy.store.fleet.claims import Claim, forget_claim, is_settled, take_back
 from airoxy.store.schema import open_database, run, transaction
 from airoxy.store.usage import requests
+from tests.databases import open_new
 from tests.fleet.test_ship import row
 
 TOKEN = 1
@@ -61,7 +62,7 @@ class Server(NamedTuple):
 @pytest.fixture
 def server(tmp_path):
     path = tmp_path / "airoxy.db"
-    db, memory = open_database(path), SharedMemory.of(METRICS, LIMITS, TOKENS)
+    db, memory = open_new(path), SharedMemory.of(METRICS, LIMITS, TOKENS)
     run(db, "PRAGMA foreign_keys = OFF")
     metrics, limits = MetricCounters(memory), TokenLimits(memory, LimitCounters(memory))
     writer = Writer(open_database(path), count=metrics.count)

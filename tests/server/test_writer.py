@@ -19,6 +19,7 @@ from airoxy.store import keys, tokens
 from airoxy.store.schema import open_database
 from airoxy.store.usage import requests
 from airoxy.store.usage.requests import Row
+from tests.databases import open_new
 
 
 def row(number: int = 0, key_id: int = 1) -> Row:
@@ -30,7 +31,7 @@ def row(number: int = 0, key_id: int = 1) -> Row:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    db = open_database(tmp_path / "airoxy.db")
+    db = open_new(tmp_path / "airoxy.db")
     keys.add_key(db, "laptop", "ak-test", 0)
     db.close()
     return tmp_path / "airoxy.db"

@@ -18,6 +18,7 @@ from airoxy.cli.doctor.finding import OK, Finding
 from airoxy.cli.installation import Installation
 from airoxy.store import keys, tokens
 from airoxy.store.schema import open_database, run
+from tests.databases import open_new
 from tests.ports import free_port
 
 #: As long as nobody serves there is this warning.
@@ -41,7 +42,7 @@ class Ward:
             "oauth": {"endpoint": f"{upstream}/v1/oauth/token"},
         }
         self.configure()
-        with closing(open_database(self.database)) as db:
+        with closing(open_new(self.database)) as db:
             keys.add_key(db, "client", "ak-test", self.now)
             self.token(db)
         for copy in directory.glob("airoxy.db.before-*"):

@@ -19,7 +19,8 @@ from airoxy.jobs.declared.plan import carry_out, make_plan
 from airoxy.store import keys
 from airoxy.store.audit.trail import read_trail
 from airoxy.store.names import all_names
-from airoxy.store.schema import open_database, transaction
+from airoxy.store.schema import transaction
+from tests.databases import open_new
 
 GROUPS = st.sampled_from(["red", "blue"])
 MONEY = st.sampled_from([5, "2.50", None, "none", 10_000])
@@ -62,7 +63,7 @@ def parsed(directory: Path, document: Any) -> KeysFile:
 def test_what_is_applied_is_there_and_stays(steps) -> None:
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         directory = Path(name)
-        db = stack.enter_context(contextlib.closing(open_database(directory / "airoxy.db")))
+        db = stack.enter_context(contextlib.closing(open_new(directory / "airoxy.db")))
         for document, prune in steps:
             file = parsed(directory, document)
             digests = keys.active_digests(db)

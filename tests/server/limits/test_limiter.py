@@ -22,8 +22,8 @@ from airoxy.server.limits.counters import REGION, LimitCounters
 from airoxy.server.limits.limiter import Limiter
 from airoxy.server.limits.reservations import Reservation
 from airoxy.server.shared_memory import SharedMemory
-from airoxy.store.schema import open_database
 from tests.conftest import NOON
+from tests.databases import open_new
 from tests.store.seed import append, row
 
 KEY, COST = 1, 100
@@ -40,7 +40,7 @@ def counters() -> Iterator[LimitCounters]:
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[apsw.Connection]:
     """In it a request that has cost half of what the limit allows."""
-    with closing(open_database(tmp_path / "airoxy.db")) as db:
+    with closing(open_new(tmp_path / "airoxy.db")) as db:
         append(db, row(day_of(time.time()), api_key_id=KEY, cost_nanousd=COST))
         yield db
 
