@@ -12,7 +12,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from itertools import chain
+from functools import cache
+from itertools import chain, count
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -125,24 +126,37 @@ _USUAL = {
 _MANY, _FEW = 32, 8
 
 
-def _statements(value: Callable[[str], str]) -> dict[int, str]:
-    """For one row and for as many as go together; `value` is what stands there for a column."""
-    into = f"INSERT INTO requests ({', '.join(COLUMNS)}) VALUES "
-    values = f"({', '.join(map(value, COLUMNS))})"
-    return {rows: into + ", ".join([values] * rows) for rows in (1, _FEW, _MANY)}
+#: Texts that rows written together often have in common. To bind a text takes 0.45 µs in Debian's
+#: apsw 3.40, and a number 0.1.
+_TEXTS = ("endpoint", "model", "client_address")
 
-
-_INSERT = _statements(lambda _: "?")
-#: The same where all of them are as usual: what is not bound saves a tenth of a row.
-_INSERT_USUAL = _statements(lambda name: _USUAL.get(name, ("?",))[0])
+_Values = Callable[[tuple[Any, ...]], tuple[Any, ...]]
 #: The columns of a row and its counts, one behind the other.
 _NAMED = [_COLUMN_NAMES.get(name, name) for name in (*Row._fields, *COUNTED)]
-_all_of: Callable[[tuple[Any, ...]], tuple[Any, ...]] = itemgetter(*map(_NAMED.index, COLUMNS))
-_usual_of: Callable[[tuple[Any, ...]], tuple[Any, ...]] = itemgetter(*map(_NAMED.index, _USUAL))
-_others_of: Callable[[tuple[Any, ...]], tuple[Any, ...]] = itemgetter(
-    *(_NAMED.index(name) for name in COLUMNS if name not in _USUAL)
-)
+
+
+def _values_of(columns: Iterable[str]) -> _Values:
+    return itemgetter(*map(_NAMED.index, columns))
+
+
+_all_of, _usual_of, _texts_of = map(_values_of, (COLUMNS, _USUAL, _TEXTS))
 _USUALLY = tuple(value for _, value in _USUAL.values())
+
+
+@cache
+def _insert(rows: int, usual: bool, same: tuple[str, ...]) -> tuple[str, _Values]:
+    """A statement for so many rows, and what it takes of each of them after the values of the
+    columns that are the `same` in all of them. What is `usual` is not bound: a tenth of a row."""
+    fixed = {name: sql for name, (sql, _) in _USUAL.items()} if usual else {}
+    fixed |= {name: f"?{number}" for number, name in enumerate(same, 1)}
+    bound = [name for name in COLUMNS if name not in fixed]
+    number = count(len(same) + 1)
+    values = (
+        f"({', '.join(fixed.get(name) or f'?{next(number)}' for name in COLUMNS)})"
+        for _ in range(rows)
+    )
+    into = f"INSERT INTO requests ({', '.join(COLUMNS)}) VALUES {', '.join(values)}"
+    return into, _values_of(bound)
 
 
 def values(row: Row) -> tuple[Any, ...]:
@@ -159,11 +173,12 @@ def append(db: apsw.Connection, rows: Sequence[Row]) -> None:
         left = end - start
         size = _MANY if left >= _MANY else _FEW if left >= _FEW else 1
         together = written[start : start + size]
-        if [*map(_usual_of, together)].count(_USUALLY) == size:
-            statement, values_of = _INSERT_USUAL[size], _others_of
-        else:
-            statement, values_of = _INSERT[size], _all_of
-        execute(statement, tuple(chain.from_iterable(map(values_of, together))))
+        usual = [*map(_usual_of, together)].count(_USUALLY) == size
+        texts = [*zip(*map(_texts_of, together), strict=True)] if size > 1 else []
+        same = [n for n, each in enumerate(texts) if each.count(each[0]) == size]
+        statement, values_of = _insert(size, usual, tuple([_TEXTS[n] for n in same]))
+        shared = [texts[n][0] for n in same]
+        execute(statement, (*shared, *chain.from_iterable(map(values_of, together))))
         start += size
 
 

@@ -119,6 +119,30 @@ def test_a_row_that_is_not_as_usual_is_written_as_it_is_among_others(
         assert run(db, written)[-41:] == [requests.values(each) for each in rows]
 
 
+@pytest.mark.parametrize("rows", [1, 8, 32, 45])
+def test_rows_of_which_some_texts_are_the_same_are_written_as_they_are(
+    db: apsw.Connection, rows: int
+) -> None:
+    texts = {
+        "endpoint": ("/v1/messages", "/v1/complete"),
+        "model": (None, "claude-one"),
+        "client_address": ("192.0.2.1", None),
+        "error_message": (None, "odd"),
+    }
+    for differ in itertools.product((0, 1), repeat=len(texts)):
+        said = dict(zip(texts, differ, strict=True))
+        written = [
+            row(
+                **{name: both[said[name] * each % 2] for name, both in texts.items()},
+                request_id=f"req_{each}",
+            )
+            for each in range(rows)
+        ]
+        append(db, *written)
+        everything = f"SELECT {', '.join(requests.COLUMNS)} FROM requests ORDER BY id"
+        assert run(db, everything)[-rows:] == [requests.values(each) for each in written]
+
+
 def test_rows_of_groups_with_their_clients_addresses_are_usual(db: apsw.Connection) -> None:
     statements: list[str] = []
 
