@@ -34,7 +34,7 @@ BATCH = 500
 GATHER = 0.01
 #: It waits so many times while at least `_SOME` rows are there and fewer than `_ENOUGH`: a commit
 #: takes as much CPU as twenty rows.
-_WAITS, _SOME, _ENOUGH = 4, 8, 64
+_WAITS, _SOME, _ENOUGH = 4, 8, 192
 #: Pause after a failed commit, doubled up to the second (seconds).
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 #: How long `close` tries when the disk refuses (seconds).

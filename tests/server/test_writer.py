@@ -102,7 +102,7 @@ def test_who_is_told_that_it_is_committed_finds_it_there(path):
 
 @pytest.mark.parametrize(
     ("rows", "operation_at", "waits"),
-    [(1, 0, 1), (10, 0, 4), (40, 0, 2), (100, 0, 1), (10, 1, 1), (10, 3, 3)],
+    [(1, 0, 1), (10, 0, 4), (40, 0, 4), (100, 0, 2), (200, 0, 1), (10, 1, 1), (10, 3, 3)],
 )
 def test_rows_wait_for_more_while_many_come_and_operations_do_not(path, rows, operation_at, waits):
     slept = 0
