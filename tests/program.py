@@ -200,10 +200,17 @@ class Airoxy:
                 file.seek(0)
             return subprocess.CompletedProcess(command, status, files[1].read(), files[2].read())
 
-    def begin(
+    def begin(self, *arguments: str) -> Process:
+        """Type a command and do not wait for it; nothing is read of what it prints."""
+        command = ["--config", str(self.config), *arguments]
+        with open(os.devnull, "r+") as null:
+            nothing = null.fileno()
+            return fork_server().start("airoxy", command, environment(), (nothing,) * 3)
+
+    def execute(
         self, *arguments: str, under: Sequence[str] = (), output: int = subprocess.DEVNULL
     ) -> subprocess.Popen[bytes]:
-        """Type a command, `under` another one, and do not wait for it."""
+        """Type a command, `under` another one, as a child of the test's."""
         command = [*under, PYTHON, "-m", "airoxy", "--config", str(self.config), *arguments]
         return subprocess.Popen(
             command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL,

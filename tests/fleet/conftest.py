@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import apsw
@@ -19,6 +20,7 @@ from airoxy.fleet.postgres import connected
 from airoxy.store.fleet.membership import membership
 from airoxy.store.schema import open_database, transaction
 from tests.fleet.postgresql import Cluster
+from tests.forkserver import Process
 from tests.program import Airoxy
 
 
@@ -40,7 +42,7 @@ class Host:
 
     def __init__(self, airoxy: Airoxy, url: str, name: str, *, first: bool) -> None:
         self.airoxy, self.name, self.url = airoxy, name, url
-        self.agent: subprocess.Popen[bytes] | None = None
+        self.agent: Process | subprocess.Popen[bytes] | None = None
         with closing(open_database(airoxy.database)) as db, connected(url, None) as postgres:
             entry = Entry(db, postgres, url, name, first=first)
             entry.prepare()
@@ -66,7 +68,7 @@ class Host:
 
         def stopped() -> bool:
             os.kill(pid, signal.SIGSTOP)
-            os.waitid(os.P_PID, pid, os.WSTOPPED)
+            eventually(lambda: _has_stopped(pid))
             if not (free := self._is_free()):
                 os.kill(pid, signal.SIGCONT)
             return free
@@ -123,6 +125,12 @@ def eventually(holds: Callable[[], Any], within: float = 60.0) -> Any:
         assert time.monotonic() < deadline, "it does not come to hold"
         time.sleep(0.01)
     return found
+
+
+def _has_stopped(pid: int) -> bool:
+    """All of its threads; it is no child of ours."""
+    threads = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(each.read_text().rpartition(")")[2].split()[0] == "T" for each in threads)
 
 
 def shipped(airoxy: Airoxy) -> bool:

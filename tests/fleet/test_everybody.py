@@ -256,7 +256,7 @@ def test_who_follows_the_log_sees_the_other_hosts_and_goes_on_without_postgresql
     append(b.airoxy, 1)
     eventually(lambda: shipped(b.airoxy))
     follower, of_b = (
-        a.airoxy.begin("logs", "--follow", "--json", *words, output=subprocess.PIPE)
+        a.airoxy.execute("logs", "--follow", "--json", *words, output=subprocess.PIPE)
         for words in ((), ("--host", "b"))
     )
 

@@ -181,7 +181,7 @@ def test_a_host_that_is_cut_off_serves_on_and_catches_up(wire, reached, install)
     airoxy = host.airoxy.start()
     airoxy.token("sk-ant-api-test-one")
     key = airoxy.key()
-    host.agent = airoxy.begin("fleet", "agent", under=["ip", "netns", "exec", wire.name])
+    host.agent = airoxy.execute("fleet", "agent", under=["ip", "netns", "exec", wire.name])
     try:
         eventually(lambda: status(host, key) == 200)
         eventually(lambda: shipped(airoxy))
