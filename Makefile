@@ -25,6 +25,8 @@ UV_COMPILE = $(RETRY) .venv/pins/bin/uv pip compile --quiet --upgrade --universa
 # A test that hangs fails, and the others go on. Half of the time tests wait: three for two processors.
 # Not more than eight: of many processors a container's share may be small.
 PYTEST_FLAGS ?= -n $(shell n=$$(($$(nproc) * 3 / 2)); echo $$((n < 8 ? n : 8))) --timeout 180
+# Compiled once, and not by each process that a test starts: containers often forbid to keep that.
+unexport PYTHONDONTWRITEBYTECODE
 # Root installs what is missing, and runs the tests that boot a system.
 IS_ROOT := $(filter 0,$(shell id -u))
 
