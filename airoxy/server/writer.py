@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import apsw
 
@@ -54,13 +54,9 @@ _PASSING = (
 )
 
 
-class _Task(NamedTuple):
-    """A row or an operation, and its slot in the memory of unwritten requests."""
-
-    row: requests.Row | None
-    operation: Operation | None
-    committed: Callable[[], Any] | None
-    slot: Slot | None
+#: A row or an operation, who is told when it is committed, and its slot in the memory of unwritten
+#: requests. A tuple without names, which is made for each request in a tenth of the time.
+_Task = tuple[requests.Row | None, Operation | None, Callable[[], Any] | None, Slot | None]
 
 
 class Writer:
@@ -117,7 +113,7 @@ class Writer:
             return
         if not counted:
             self._uncounted.append((row, slot))
-        self._queue.append(_Task(row, None, committed, slot))
+        self._queue.append((row, None, committed, slot))
         self._wake()
 
     def used(self, token_id: int, now_ns: int) -> None:
@@ -137,7 +133,7 @@ class Writer:
         """Run `operation` inside one of the writer's next transactions, and call `committed` (in
         the writer's thread) when others can see what it did. With a `slot`, what it inserts last is
         the row of this slot."""
-        self._queue.append(_Task(None, operation, committed, slot))
+        self._queue.append((None, operation, committed, slot))
         self._in_hurry = True
         self._wake()
 
@@ -213,7 +209,8 @@ class Writer:
             # One of them is impossible: find it by going singly, and leave that one out.
             self._used = used | self._used
             if self._at_once == 1 and self._queue:
-                self._free([self._queue.popleft().slot])
+                *_, slot = self._queue.popleft()
+                self._free([slot])
                 log.error("Something could not be written and is left out: %r", error)
             self._at_once = 1 if self._at_once > 1 else BATCH
             return True
@@ -225,19 +222,19 @@ class Writer:
         # By index: others append meanwhile, and that ends an iteration over a deque.
         batch = [self._queue[i] for i in range(min(self._at_once, ready))]
         with transaction(db):
-            self._append([(task.row, task.slot) for task in batch if task.row])
-            done = [self._operate(task) for task in batch if task.operation]
+            self._append([(row, slot) for row, _, _, slot in batch if row])
+            done = [self._operate(operate, slot) for _, operate, _, slot in batch if operate]
             if used:
                 tokens.note_used(db, used)
             for operation in latest:
                 operation(db)
         for _ in batch:
             self._queue.popleft()
-        self._free([task.slot for task in batch])
+        self._free([slot for _, _, _, slot in batch])
         self._uncounted += [(row, None) for row in done if isinstance(row, requests.Row)]
-        for task in batch:
-            if task.committed:
-                task.committed()
+        for _, _, committed, _ in batch:
+            if committed:
+                committed()
 
     def _append(self, rows: list[tuple[requests.Row, Slot | None]]) -> None:
         if not rows:
@@ -247,10 +244,10 @@ class Writer:
             first = self._db.last_insert_rowid() - len(rows) + 1
             self._unwritten.inserted([slot for _, slot in rows], first)
 
-    def _operate(self, task: _Task) -> Any:
-        done = task.operation(self._db) if task.operation else None
-        if self._unwritten and task.slot is not None:
-            self._unwritten.inserted([task.slot], self._db.last_insert_rowid())
+    def _operate(self, operate: Operation, slot: Slot | None) -> Any:
+        done = operate(self._db)
+        if self._unwritten and slot is not None:
+            self._unwritten.inserted([slot], self._db.last_insert_rowid())
         return done
 
     def _free(self, slots: list[Slot | None]) -> None:

@@ -16,7 +16,7 @@ from airoxy.core.billing.message_usage import (
 from airoxy.core.billing.usage import USAGE, Usage
 
 #: What tells more of a message than its usage, or that it is none.
-_MORE = ("error", "container", "message", "delta")
+_MORE = frozenset(("error", "container", "message", "delta"))
 #: What an event of a stream would tell of the message beside the object that has it.
 _BESIDE = frozenset(("error", "model", "usage", "delta", "stop_reason"))
 _BESIDE_DELTA = frozenset(("error", "model", "message"))
@@ -54,7 +54,7 @@ def plain_usage(message: Mapping[str, Any]) -> Usage | None:
         or "prompt_tokens" in usage
         or "iterations" in usage
         or not (0 < len(model) <= MODEL_LENGTH and model.isascii())
-        or any(map(message.get, _MORE))
+        or (not _MORE.isdisjoint(message) and any(map(message.get, _MORE)))
     ):
         return None
     get = usage.get

@@ -99,7 +99,8 @@ class EndedRequests:
         row, written, writer = self._row(request_log), None, self._pool.writer
         if (reservation := request_log.reservation) is not None:
             written = partial(reservation.written, row, asyncio.get_running_loop())
-        self._spend(request_log, row)
+        if row.token_id in self._pool.limited:
+            self._spend(request_log, row)
         if request_log.container_id and row.token_id:
             affinity.note_id(request_log.container_id, row.token_id, row.api_key_id, writer)
         if (batch := request_log.batch) is None:

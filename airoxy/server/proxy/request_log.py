@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import attrgetter
 from time import monotonic
 from typing import Any, NamedTuple
@@ -220,12 +220,12 @@ class RequestLog:
     def row(self, prices: PriceTable) -> Row:
         """What is known now is all."""
         parts, is_estimate, _ = self._used or self._read()
-        day = _day(int(self.now) // DAY_SECONDS)
+        day, path = _day(int(self.now) // DAY_SECONDS), self.endpoint
         values = (
             int(self.now * 1000),
             self.key_id,
             self.token_id,
-            self._path,
+            path if path in _PLAIN_PATHS else self._path,
             self.model,
             self.is_stream,
             parts[0] if len(parts) == 1 else total(parts),
@@ -245,7 +245,7 @@ class RequestLog:
             self.client_address,
             self.group_id,
         )
-        return Row._make(values)  # by position, and at once, which takes a quarter of the time
+        return _row(values)
 
     @property
     def _path(self) -> str:
@@ -367,6 +367,8 @@ class RequestLog:
         return round((time.monotonic() - self._started) * 1000)
 
 
+#: By position, which takes a quarter of the time.
+_row: Callable[[tuple[Any, ...]], Row] = partial(tuple.__new__, Row)
 _usage_values = attrgetter(*(each.name for each in fields(Usage)))
 
 
