@@ -90,7 +90,7 @@ async def _exchange(
         while len(body) < _ERROR_LIMIT and (piece := await answer.read()):
             body += piece
     answer.abort()
-    return answer.status, dict(answer.headers), body
+    return answer.status, answer.named, body
 
 
 def _error_message(body: bytes) -> str:

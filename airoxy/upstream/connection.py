@@ -128,8 +128,9 @@ class UpstreamConnection(asyncio.Protocol):
             and answer.reusable
             and self.sent
             and not self._held
+            and self.fault is None
             and transport is not None
-            and self.usable()
+            and not transport.is_closing()
             and transport.get_write_buffer_size() == 0
         ):
             self._answer = self._wake = self._share = None
@@ -181,8 +182,8 @@ class UpstreamConnection(asyncio.Protocol):
         share = self._share
         if share is not None and (self._held or share.limited):
             self._hold(share, data)
-        else:
-            self._feed(answer, data)
+            return
+        self._feed(answer, data)
 
     def _hold(self, share: TurnShare, data: bytes) -> None:
         """Look at as much as there is room for in this turn, and let the rest wait."""

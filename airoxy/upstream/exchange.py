@@ -35,14 +35,17 @@ class Exchange:
     """One request and its answer. `driver` resumes the coroutine that waits for it, if that is not
     a task; `share` says how much of the answer may be looked at in one turn of the loop.
 
-    `status`, `reason` and `headers` (names in lower case, values as they came, order and
-    duplicates kept) are there once send() has returned.
+    `status` and `headers` (names in lower case, values as they came, order and duplicates kept)
+    are there once send() has returned, and `named`, the same by their names.
     """
 
     __slots__ = (
         "_answer", "_connection", "_driver", "_error", "_paused", "_pool", "_share", "_waiter",
-        "headers", "reason", "status",
+        "headers", "named", "status",
     )  # fmt: skip
+
+    headers: Headers
+    named: dict[bytes, bytes]
 
     def __init__(
         self,
@@ -51,8 +54,6 @@ class Exchange:
         share: TurnShare | None = None,
     ) -> None:
         self.status = 0
-        self.reason = b""
-        self.headers: Headers = []
         self._pool = pool
         self._connection: UpstreamConnection | None = None
         self._answer: UpstreamResponse | None = None
@@ -89,8 +90,10 @@ class Exchange:
         """
         if self._error is not None:
             raise self._error
-        repeatable = not once and (body is None or isinstance(body, (bytes, bytearray)))
-        head = _framed(head, body, length)
+        if isinstance(body, (bytes, bytearray)):
+            head, repeatable = b"%bcontent-length: %d\r\n\r\n" % (head, len(body)), not once
+        else:
+            head, repeatable = _framed(head, body, length), not once and body is None
         try:
             connection = self._pool.take() if repeatable else None
             if connection is None or not await self._attempt(connection, head, body, length):
@@ -123,9 +126,14 @@ class Exchange:
             raise RuntimeError("read() before send()")
         while self._error is None:
             if answer.size:
-                return self._take(answer)
+                data = answer.take()
+                if answer.complete:
+                    self._end()
+                elif (connection := self._connection) is not None and connection.read_paused:
+                    connection.resume()
+                return data
             if answer.complete:
-                self.close()
+                self._end()
                 return b""
             connection = self._connection
             if connection is None:
@@ -153,10 +161,15 @@ class Exchange:
 
     def close(self) -> None:
         """Give the connection back if the answer has arrived to its end, else abort()."""
-        answer, connection = self._answer, self._connection
-        if answer is None or not answer.complete:
+        if (answer := self._answer) is None or not answer.complete:
             self.abort()
-        elif connection is not None:
+        elif self._connection is not None:
+            self._end()
+
+    def _end(self) -> None:
+        """The answer is complete."""
+        connection = self._connection
+        if connection is not None:
             self._connection = None
             if connection.end():
                 self._pool.give_back(connection)
@@ -190,7 +203,7 @@ class Exchange:
                 connection.drop()
                 return False
             await self._wait()
-        self.status, self.reason, self.headers = answer.status, answer.reason, answer.headers
+        self.status, self.headers, self.named = answer.status, answer.headers, answer.named
         return True
 
     async def _upload(
@@ -259,28 +272,21 @@ class Exchange:
         finally:
             timer.cancel()
 
-    def _take(self, answer: UpstreamResponse) -> bytes:
-        data = answer.take()
-        if answer.complete:
-            self.close()
-        elif (connection := self._connection) is not None and connection.read_paused:
-            connection.resume()
-        return data
-
     def _drop(self) -> None:
         connection = self._connection
         if connection is not None:
             self._connection = None
             connection.drop()
 
-    async def _wait(self) -> None:
+    @coroutine
+    def _wait(self) -> Generator[object, None, None]:
         if self._driver is None:
             self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
+            yield from self._waiter
             return
         self._paused = True
         try:
-            await _pause()
+            yield PAUSED
         finally:
             self._paused = False
 
@@ -295,18 +301,11 @@ class Exchange:
                 waiter.set_result(None)
 
 
-@coroutine
-def _pause() -> Generator[object, None, None]:
-    yield PAUSED
-
-
-def _framed(head: bytes, body: Body, length: int | None) -> bytes:
+def _framed(head: bytes, body: AsyncIterator[bytes] | None, length: int | None) -> bytes:
     if body is None:
         if not head.startswith((b"POST ", b"PUT ", b"PATCH ")):
             return head + b"\r\n"
         length = 0
-    elif isinstance(body, (bytes, bytearray)):
-        length = len(body)
     if length is None:
         return head + b"transfer-encoding: chunked\r\n\r\n"
     return head + b"content-length: %d\r\n\r\n" % length

@@ -6,9 +6,12 @@ answer never becomes a part of it; it only keeps the connection from being used 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from airoxy.core.request.headers import Headers
+from airoxy.upstream.usual_head import CHUNKED, UsualHead, only_chunk, read_usual_head
 
 #: Largest head (all interim answers included), and longest run of bytes inside a chunked body that
 #: brings no body: far above what any server sends, too little to fill the memory.
@@ -19,6 +22,9 @@ HEAD_LIMIT = 64 * 1024
 _MANY_PIECES = 64
 
 _SPACE = ord(" ")
+#: Heads that only say how the body is framed.
+_OF_LENGTH = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n"
+_IN_CHUNKS = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 class UpstreamResponse:
@@ -31,35 +37,45 @@ class UpstreamResponse:
     """
 
     __slots__ = (
-        "_barren", "_bodiless", "_parser", "complete", "fault", "headers", "is_fine", "on_body",
-        "pieces", "reason", "reusable", "size", "started", "status",
+        "_barren", "_bodiless", "_is_new", "_parser", "complete", "fault", "headers", "is_fine",
+        "named", "on_body", "pieces", "reusable", "size", "started", "status",
     )  # fmt: skip
+
+    status: int
+    headers: Headers
+    #: The same by their names; of several with one name the last.
+    named: dict[bytes, bytes]
+    on_body: Callable[[bytes], None]
+    #: Bytes since the last one of the body.
+    _barren: int
 
     def __init__(self, *, bodiless: bool = False) -> None:
         """`bodiless`: the request was a HEAD, so no body follows whatever the headers say."""
-        self.status = 0
-        self.reason = b""
-        self.headers: Headers = []
         self.started = self.complete = self.reusable = self.is_fine = False
         self.fault: str | None = None
         self.pieces: list[bytes] = []
         self.size = 0
-        #: A stream has a piece for each event, so this must cost next to nothing.
-        self.on_body = self.pieces.append
         self._bodiless = bodiless
-        self._barren = 0  # bytes since the last one of the body
+        self._is_new = True
         # The parser and its callbacks refer to each other: the end of the answer drops the parser,
         # so that an answer is freed with its last reference and not by the garbage collector.
-        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+        self._parser: HttpResponseParser | None = None
 
     @property
     def heard(self) -> bool:
         """Any byte has arrived."""
-        return self.started or self._barren > 0
+        return not self._is_new
 
     def feed(self, data: bytes) -> None:
         """Parse what has arrived. Never raises: afterwards an error is in `fault`."""
-        if self.started or len(data) + self._barren <= HEAD_LIMIT:
+        if self._is_new:
+            self._is_new = False
+            if not self._bodiless and (usual := read_usual_head(data)) is not None:
+                self._begin(data, usual)
+                return
+            self.headers = []
+            self._parse()
+        if self.started or self._parser is None or len(data) + self._barren <= HEAD_LIMIT:
             self._feed(data)
             return
         room = HEAD_LIMIT - self._barren
@@ -96,9 +112,37 @@ class UpstreamResponse:
 
     def discard(self) -> None:
         """Read no further, whatever comes."""
+        self._is_new = False
         self._parser = None
 
-    def _feed(self, data: bytes) -> None:
+    def _begin(self, data: bytes, usual: UsualHead) -> None:
+        """It has begun with such a head and a part of its body, which often is all of it."""
+        self.status = 200
+        self.headers, self.named, length, start = usual
+        self.started = self.reusable = True
+        if length == CHUNKED:
+            body = only_chunk(data, start)
+        else:
+            body = data[start:] if len(data) - start == length else None
+        if body is None:
+            # How the body is framed is all that the parser has to know.
+            self._parse().feed_data(_IN_CHUNKS if length == CHUNKED else _OF_LENGTH % length)
+            if len(data) > start:
+                self._feed(memoryview(data)[start:])
+            return
+        self.complete = True
+        if body:
+            self.pieces.append(body)
+            self.size = len(body)
+
+    def _parse(self) -> HttpResponseParser:
+        # A stream has a piece for each event, so this must cost next to nothing.
+        self.on_body = self.pieces.append
+        self._barren = 0
+        parser = self._parser = HttpResponseParser(self)
+        return parser
+
+    def _feed(self, data: bytes | memoryview) -> None:
         if self._parser is None:
             self.reusable = False
             return
@@ -164,10 +208,6 @@ class UpstreamResponse:
         if self.complete:
             raise ValueError("surplus")
 
-    def on_status(self, status: bytes) -> None:
-        """The reason phrase, perhaps in parts."""
-        self.reason += status
-
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header; or a trailer, which has no place in what was handed out with the head."""
         if not self.started:
@@ -176,12 +216,12 @@ class UpstreamResponse:
     def on_headers_complete(self) -> None:
         """The head of the answer or of an interim one, which is forgotten."""
         parser = self._parser
-        if parser is None:
+        if parser is None or self.started:
             return
         status = parser.get_status_code()
         if status >= 200:
             self._check_headers()
-            self.status = status
+            self.status, self.named = status, dict(self.headers)
             self.started = True
             self.reusable = parser.should_keep_alive()
             if self._bodiless or status == 204 or status == 304:
@@ -191,7 +231,6 @@ class UpstreamResponse:
             self._refuse(f"its answer has the status {status}, which makes no sense here")
         else:
             self.headers.clear()
-            self.reason = b""
 
     def _check_headers(self) -> None:
         for name, value in self.headers:

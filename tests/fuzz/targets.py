@@ -100,7 +100,7 @@ def headers(data: bytes) -> None:
         assert names.count(b"x-api-key") + names.count(b"authorization") == 1
         stays = {b"cookie", b"connection", b"transfer-encoding", b"content-length", b"te", b"via"}
         assert not stays & set(names)
-    answered = to_client(list(given))
+    answered = to_client(list(given), dict(given))
     assert all(header in given for header in answered)
 
 

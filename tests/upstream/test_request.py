@@ -45,7 +45,7 @@ def test_a_request_goes_out_byte_for_byte(run: Run) -> None:
             await exchange.send(
                 upstream.head(b"POST", b"/v1/messages?beta=true", headers), b'{"a":\r\n1}'
             )
-            assert (exchange.status, exchange.reason) == (200, b"OK")
+            assert exchange.status == 200
             assert exchange.headers == [(b"content-length", b"5"), (b"x-a", b"1")]
             assert await drain(exchange) == b"hello"
             await upstream.aclose()

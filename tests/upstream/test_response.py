@@ -113,6 +113,7 @@ def test_an_answer_is_understood_whole_byte_by_byte_and_split_anywhere(name: str
         assert answer.fault is None, pieces
         assert answer.complete, pieces
         assert (answer.status, answer.take(), answer.reusable) == (status, body, reusable), pieces
+        assert answer.named == dict(answer.headers)
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -135,12 +136,6 @@ def test_headers_keep_order_duplicates_and_bytes_and_have_lower_case_names() -> 
         (b"set-cookie", b"c"),
         (b"empty", b""),
     ]
-
-
-def test_the_reason_comes_as_it_is_and_not_from_an_interim_answer() -> None:
-    data = b"HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 429 Too \xe9ager\r\nContent-Length: 0\r\n\r\n"
-    assert fed(data).reason == b"Too \xe9ager"
-    assert fed(*bytewise(data)).reason == b"Too \xe9ager"
 
 
 def test_the_coding_may_be_in_capitals() -> None:

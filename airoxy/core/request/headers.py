@@ -87,16 +87,18 @@ def is_forwarded(headers: Headers) -> bool:
     return any(_is_by_proxy(name) for name, _ in headers)
 
 
-def to_client(headers: Headers, named: Mapping[bytes, bytes] | None = None) -> Headers:
+def to_client(headers: Headers, named: Mapping[bytes, bytes]) -> Headers:
     """The headers of an answer as the client gets them; content-length and cookies stay. `named`
-    are the same by their names, where that is known."""
-    if named is None:
-        named = dict(headers)
-    if _HOP_BY_HOP.isdisjoint(named):
+    are the same by their names."""
+    hops = _HOP_BY_HOP.intersection(named)
+    if not hops:
         return headers
-    passed = [header for header in headers if header[0] not in _HOP_BY_HOP]
-    if b"connection" not in named:  # as of a stream, which has its chunks only
+    if len(named) == len(headers) and named.get(b"connection", b"close") in _OPTIONS:
+        passed = headers.copy()
+        for name in hops:
+            passed.remove((name, named[name]))
         return passed
+    passed = [header for header in headers if header[0] not in _HOP_BY_HOP]
     return _without(passed, _named_by_connection(headers))
 
 

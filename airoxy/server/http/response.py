@@ -7,7 +7,6 @@ where the end of the connection would end the answer (HTTP/1.0, which knows no c
 from __future__ import annotations
 
 import http
-from collections.abc import Sequence
 from typing import Protocol
 
 from airoxy.core.request.browsers import ALLOWED, without_cors
@@ -29,6 +28,7 @@ from airoxy.server.http.states import (
 #: Sent with each answer that is to be its connection's last.
 CLOSE = (b"connection", b"close")
 _CHUNKED = (b"transfer-encoding", b"chunked")
+_line = b": ".join
 _BODILESS = frozenset((204, 304))
 
 _PHRASES = {status.value: status.phrase.encode() for status in http.HTTPStatus}
@@ -81,16 +81,13 @@ class Response:
 
     def begin(self, status: int, headers: Headers) -> None:
         """The head; it goes out with the first piece, or with `flush`."""
-        closes = False
-        for name, value in headers:
-            if name == b"content-length":
-                self._left = int(value)
-            elif name == b"connection" and value == b"close":
-                closes = True
+        named = dict(headers)
+        if (length := named.get(b"content-length")) is not None:
+            self._left = int(length)
         head, outlet, cycle = self._head, self._outlet, self._cycle
         if head.for_page:
             headers = [*without_cors(headers), *ALLOWED]
-        more: Sequence[tuple[bytes, bytes]] = ()
+        more: Headers = []
         if status in _BODILESS or head.method == "HEAD":
             self._left = 0
         elif self._left is None:
@@ -98,14 +95,14 @@ class Response:
                 self._is_last = True
             else:
                 self._chunked = True
-                more = (_CHUNKED,)
-        if closes:
+                more = [_CHUNKED]
+        if named.get(b"connection") == b"close":
             self._is_last = True
         elif self._is_last or cycle.state is DEAF or outlet.is_last:
             self._is_last = True
-            more = (*more, CLOSE)
-        lines = map(b": ".join, (*headers, *more))
+            more = [*more, CLOSE]
         first = _STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status
+        lines = map(_line, headers + more if more else headers)
         self._unsent = b"\r\n".join((first, *lines, b"", b""))
         if cycle.on(BEGIN) is EARLY:
             outlet.drop_body()
@@ -113,8 +110,8 @@ class Response:
     def flush(self) -> None:
         """Send the head by itself, because the body is yet to come."""
         unsent, self._unsent = self._unsent, b""
-        if unsent:
-            self._send(unsent)
+        if unsent and self._cycle.state not in GONE:
+            self._outlet.write(unsent)
 
     def write(self, piece: bytes, *, more: bool) -> None:
         """A piece of the body; without `more` the last one, perhaps empty."""
@@ -130,8 +127,9 @@ class Response:
             if self._head.method == "HEAD":
                 piece = b""
             self._left -= len(piece)
-        # Copying costs less than a second system call.
-        self._send(before + piece + after if before or after else piece)
+        if self._cycle.state not in GONE:
+            # Copying costs less than a second system call.
+            self._outlet.write(before + piece + after if before or after else piece)
         if not more:
             self._finish()
 
@@ -146,10 +144,6 @@ class Response:
         """Nobody answers any more: what is not complete is broken off."""
         if self._cycle.state in ANSWERING:
             self._break_off()
-
-    def _send(self, data: bytes) -> None:
-        if self._cycle.state not in GONE:
-            self._outlet.write(data)
 
     def _finish(self) -> None:
         if self._left:

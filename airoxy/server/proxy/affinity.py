@@ -56,7 +56,7 @@ async def remember(
     answer: AnswerSource, path: str, token_id: int | None, key_id: int, writer: Writer
 ) -> AnswerSource:
     """Read `answer`, if it may tell of something new, and note whose that is."""
-    headers = dict(answer.headers)
+    headers = answer.named
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     is_json = kind == b"application/json" or kind.endswith(b"+json")
     if not is_json or not _is_short(headers.get(b"content-length")):

@@ -179,7 +179,7 @@ class Attempts:
             status = _OVERLOADED
         elif status not in JUDGED:
             return ANSWER
-        headers, now = dict(exchange.headers), time.time()
+        headers, now = exchange.named, time.time()
         if needs_body(status, headers, job.wanted.scope, now):
             body = await peek_error(exchange)
         else:

@@ -85,7 +85,7 @@ def test_what_the_connection_header_names_stays_here_too():
         (b"other-hop", b"3"),
     ]
     assert sent(client)[2:] == [(b"x-kept", b"2")]
-    assert to_client(client) == [(b"x-kept", b"2")]
+    assert to_client(client, dict(client)) == [(b"x-kept", b"2")]
 
 
 def test_naming_the_credential_in_connection_does_not_take_the_token_away():
@@ -165,7 +165,17 @@ def test_an_answer_passes_less_what_is_hop_by_hop():
         (b"transfer-encoding", b"chunked"),
         (b"upgrade", b"h2c"),
     ]
-    assert to_client(hops + answer + hops) == answer
+    for given in (hops + answer, hops + answer + hops):
+        assert to_client(given, dict(given)) == answer
+    once = [header for header in hops + answer if header[0] != b"set-cookie"]
+    assert to_client(once, dict(once)) == [each for each in answer if each[0] != b"set-cookie"]
+    assert once[:7] == hops
+
+
+@pytest.mark.parametrize("named", [b"x-a", b"keep-alive, X-A", b"close,x-a"])
+def test_what_connection_names_does_not_pass(named):
+    answer = [(b"x-a", b"1"), (b"connection", named), (b"x-b", b"1")]
+    assert to_client(answer, dict(answer)) == [(b"x-b", b"1")]
 
 
 @pytest.mark.parametrize(

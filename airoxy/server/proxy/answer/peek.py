@@ -69,7 +69,7 @@ async def begins_overloaded(exchange: Exchange) -> bool:
 
 
 def _decoded(exchange: Exchange, body: bytes) -> bytes:
-    encoding = dict(exchange.headers).get(b"content-encoding")
+    encoding = exchange.named.get(b"content-encoding")
     return Decoder(encoding.decode("latin-1")).decode(body) if encoding else body
 
 

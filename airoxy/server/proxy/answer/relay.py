@@ -27,6 +27,8 @@ class AnswerSource(Protocol):
 
     status: int
     headers: Headers
+    #: The same by their names.
+    named: dict[bytes, bytes]
 
     @property
     def complete(self) -> bool: ...
@@ -52,6 +54,7 @@ class Held:
 
     def __init__(self, status: int, headers: Headers, body: bytes) -> None:
         self.status, self.headers, self.body = status, headers, body
+        self.named = dict(headers)
 
     async def read(self) -> bytes:
         return self.body
@@ -61,7 +64,7 @@ class Held:
 
     def text(self) -> bytes:
         """The body without its content-encoding."""
-        encoding = dict(self.headers).get(b"content-encoding")
+        encoding = self.named.get(b"content-encoding")
         return Decoder(encoding.decode("latin-1")).decode(self.body) if encoding else self.body
 
 
@@ -72,7 +75,8 @@ class Resumed:
 
     def __init__(self, answer: AnswerSource, first: bytes) -> None:
         self._answer, self._first = answer, first
-        self.status, self.headers, self.close = answer.status, answer.headers, answer.close
+        self.status, self.headers, self.named = answer.status, answer.headers, answer.named
+        self.close = answer.close
 
     @property
     def complete(self) -> bool:
@@ -123,7 +127,7 @@ async def relay(
     goes after `before_end`, which is given the id of the container that the answer names and may
     return what is to be awaited. Once the client reads again, it goes on after a `turn`. Raises
     UpstreamError or ClientLeft where it breaks off."""
-    named = dict(answer.headers)
+    named = answer.named
     count = request_log.answered(answer.status, named)
     headers = to_client(answer.headers, named)
     if cut is not None:

@@ -55,7 +55,7 @@ def names_results(path: str, answer: AnswerSource) -> bool:
     """Whether an answer may have a `results_url`."""
     if path != BATCHES and not path.startswith(BATCHES + "/"):
         return False
-    kind = dict(answer.headers).get(b"content-type", b"").partition(b";")[0].strip().lower()
+    kind = answer.named.get(b"content-type", b"").partition(b";")[0].strip().lower()
     return answer.status < 300 and kind == b"application/json"
 
 

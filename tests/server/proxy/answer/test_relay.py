@@ -19,6 +19,7 @@ class Answer:
 
     def __init__(self) -> None:
         self.headers: Headers = []
+        self.named: dict[bytes, bytes] = {}
         self.pieces = [b"one", b"two", b"three"]
 
     @property
