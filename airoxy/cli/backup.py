@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 
-from airoxy.cli.command import Command, Context, add_json
+from airoxy.cli.command import Command, Context
+from airoxy.cli.parsing.arguments import JSON, argument, flag
 from airoxy.views.times import rfc3339, zoned_moment
 
 _DESCRIPTION = (
@@ -15,12 +16,6 @@ _DESCRIPTION = (
     " readable for nobody else, and appears when it is complete and checked, or not at all. The"
     " access tokens in it are encrypted under a key that is not in it."
 )
-
-
-def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", type=Path, help="where the copy goes")
-    parser.add_argument("--force", action="store_true", help="replace FILE if it is there")
-    add_json(parser)
 
 
 def _run(context: Context, args: Namespace) -> None:
@@ -76,4 +71,9 @@ def _key_of(path: Path) -> Path | None:
     return next((place for place in places if os.path.exists(place)), None)
 
 
-COMMANDS = (Command("backup", "Copy the database to a file", _run, _add_arguments, _DESCRIPTION),)
+_ARGUMENTS = (
+    argument("file", "FILE", "where the copy goes", type=Path),
+    flag("--force", "replace FILE if it is there"),
+    JSON,
+)
+COMMANDS = (Command("backup", "Copy the database to a file", _run, _ARGUMENTS, _DESCRIPTION),)

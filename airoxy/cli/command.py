@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from airoxy.calendar import day_of
+from airoxy.cli.parsing.arguments import Argument
 from airoxy.views.formats import columns, fitted, padded, terminal_width
 
 if TYPE_CHECKING:
     import apsw
 
     from airoxy.config import Config
-
-Configure = Callable[[argparse.ArgumentParser], None]
 
 #: Groups of commands that change what a fleet shares.
 _CHANGING = ("api-key", "token", "group", "apply", "setup", "import-php", "console")
@@ -161,29 +160,32 @@ class Context:
 
     def key_id(self, text: str, *, removed: bool = False) -> int:
         """The client key that is meant by its id or name. Raises NotFound."""
-        from airoxy.store.names import find_id
-
-        return find_id(self.database, "api_keys", text, removed=removed)
+        return self._id("api_keys", text, removed=removed)
 
     def group_id(self, text: str, *, removed: bool = False) -> int:
         """The group that is meant by its id or name. Raises NotFound."""
-        from airoxy.store.names import find_id
-
-        return find_id(self.database, "groups", text, removed=removed)
-
-    def group_filter(self, text: str | None) -> int | None:
-        """The group that is meant by its id or name, None where that is all keys. Raises
-        NotFound."""
-        from airoxy.core.limits.holders import EVERYBODY
-
-        found = None if text is None else self.group_id(text, removed=True)
-        return None if found == EVERYBODY else found
+        return self._id("groups", text, removed=removed)
 
     def token_id(self, text: str, *, removed: bool = False) -> int:
         """The token that is meant by its id or name. Raises NotFound."""
+        return self._id("tokens", text, removed=removed)
+
+    def _id(self, table: str, text: str, *, removed: bool) -> int:
         from airoxy.store.names import find_id
 
-        return find_id(self.database, "tokens", text, removed=removed)
+        return find_id(self.database, table, text, removed=removed)
+
+    def whose(self, args: argparse.Namespace) -> dict[str, Any]:
+        """What is meant by --token, --key and --group, each None where it is all of them. Raises
+        NotFound."""
+        from airoxy.core.limits.holders import EVERYBODY
+
+        def id_in(table: str, text: str | None) -> int | None:
+            return None if text is None else self._id(table, text, removed=True)
+
+        found = {"token_id": id_in("tokens", args.token), "key_id": id_in("api_keys", args.key)}
+        group_id = id_in("groups", args.group)
+        return found | {"group_id": None if group_id == EVERYBODY else group_id}
 
     def now(self) -> float:
         return self.clock()
@@ -216,6 +218,20 @@ class Context:
     def json(self, document: object) -> None:
         """The one JSON document that `--json` prints."""
         print(json.dumps(document, indent=2, ensure_ascii=False), file=self.out)
+
+    def tell(self, args: argparse.Namespace, document: object, *lines: str) -> None:
+        """What a command has done: to programs, or in lines to a person."""
+        if args.json:
+            return self.json(document)
+        for line in lines:
+            self.say(line)
+        return None
+
+    def facts(self, title: str, facts: Iterable[tuple[str, str]]) -> None:
+        """What there is to know of one thing, a line each."""
+        self.say(title)
+        for name, text in facts:
+            self.say(f"  {name:<12}{text}")
 
     def table(
         self,
@@ -258,25 +274,23 @@ def show_help(parser: argparse.ArgumentParser) -> Run:
 Run = Callable[[Context, argparse.Namespace], "int | None"]
 
 
-def _no_arguments(parser: argparse.ArgumentParser) -> None:
-    """Most commands take none."""
-
-
 @dataclass(frozen=True)
 class Command:
-    """One thing an operator types: `help` is a sentence without a full stop."""
+    """One thing an operator types: `help` is a sentence without a full stop, and `description` a
+    longer one, or how that goes on."""
 
     name: str
     help: str
     run: Run
-    configure: Configure = _no_arguments
-    description: str | None = None
+    arguments: Sequence[Argument] = ()
+    description: str = "."
 
     def add_to(self, commands: Any) -> None:
-        parser = commands.add_parser(
-            self.name, help=self.help, description=self.description or f"{self.help}."
-        )
-        self.configure(parser)
+        is_whole = self.description[0].isalpha()
+        description = self.description if is_whole else self.help + self.description
+        parser = commands.add_parser(self.name, help=self.help, description=description)
+        for add in self.arguments:
+            add(parser)
         parser.set_defaults(run=self.run, command=parser.prog.partition(" ")[2])
 
 
@@ -294,26 +308,3 @@ class Group:
         inner = parser.add_subparsers(title="commands", metavar="COMMAND")
         for command in self.commands:
             command.add_to(inner)
-
-
-def add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-
-
-def add_words(parser: argparse.ArgumentParser, **words: str) -> None:
-    """Positional words, each of which may be left out: what they are called, and their help."""
-    for number, (metavar, text) in enumerate(words.items()):
-        parser.add_argument(f"word{number}", metavar=metavar, nargs="?", help=text)
-
-
-def given_words(args: argparse.Namespace) -> list[str]:
-    """Those that were given, in their order."""
-    found = (getattr(args, f"word{number}", None) for number in range(4))
-    return [word for word in found if word is not None]
-
-
-def add_id(parser: argparse.ArgumentParser, what: str) -> None:
-    noun = what.removeprefix("api-")
-    parser.add_argument(
-        "id", metavar="ID", help=f"the {noun}'s id or name, as `airoxy {what} list` shows them"
-    )

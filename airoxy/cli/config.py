@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 
-from airoxy.cli.command import Command, Context, Group, add_json
+from airoxy.cli.command import Command, Context, Group
+from airoxy.cli.parsing.arguments import JSON, argument
 from airoxy.config import DEFAULT_PATH, SCHEMA, load_config
 from airoxy.views.config import document, plain
 
@@ -46,26 +47,21 @@ def _check(context: Context, args: Namespace) -> None:
     return context.say(f"{config.source} is fine.")
 
 
-def _add_file(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "file", metavar="FILE", type=Path, nargs="?", help="the file (default: the one in use)"
-    )
-
+_FILE = argument("file", "FILE", "the file (default: the one in use)", type=Path, nargs="?")
 
 GROUP = Group(
     "config",
     "Show and check the configuration",
     (
-        Command("show", "Show the configuration in force and where it comes from", _show, add_json),
+        Command("show", "Show the configuration in force and where it comes from", _show, (JSON,)),
         Command(
             "check",
             "Name every mistake in the configuration, with its line",
             _check,
-            _add_file,
-            "Name every mistake in the configuration, with its line. Certificate and key are looked"
-            " at, too: a pair that cannot be served, has expired or is not valid yet is a mistake;"
-            " names that do not fit this machine, and an issuer that it does not trust, are warned"
-            " of. The exit status is 78 when there is a mistake.",
+            (_FILE,),
+            ". Certificate and key are looked at, too: a pair that cannot be served, has expired or"
+            " is not valid yet is a mistake; names that do not fit this machine, and an issuer that"
+            " it does not trust, are warned of. The exit status is 78 when there is a mistake.",
         ),
     ),
 )

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Callable
 
 from airoxy.cli.command import Context
 from airoxy.errors import EXIT_FAILED
-
-
-def add_yes(parser: ArgumentParser) -> None:
-    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
 def agreed(context: Context, args: Namespace, question: str) -> bool:
@@ -33,8 +29,5 @@ def remove_agreed(
         return EXIT_FAILED
     remove()
     number, name = found
-    if args.json:
-        context.json({"id": number, "name": name, "removed": True})
-    else:
-        context.say(told)
+    context.tell(args, {"id": number, "name": name, "removed": True}, told)
     return None

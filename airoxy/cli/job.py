@@ -76,10 +76,9 @@ GROUP = Group(
             "tidy-log",
             "Delete detailed rows that are older than log_retention_days",
             _tidy_log,
-            description="Delete detailed rows that are older than log_retention_days (whole "
-            "days), and audit entries that are older than audit_retention_days. The totals that"
-            " `airoxy stats` shows keep everything. Before that, copy the database to"
-            " backup.directory, if the configuration names one.",
+            description=" (whole days), and audit entries that are older than audit_retention_days."
+            " The totals that `airoxy stats` shows keep everything. Before that, copy the database"
+            " to backup.directory, if the configuration names one.",
         ),
         Command(
             "notify",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ssl
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airoxy.cli.command import Command, Context, Group, add_json
+from airoxy.cli.command import Command, Context, Group
 from airoxy.cli.doctor.finding import FAIL, OK, WARN, Check, Finding
 from airoxy.cli.installation import Installation
+from airoxy.cli.parsing.arguments import JSON
 from airoxy.cli.system.health import Own, ask_server, own_server
 from airoxy.cli.system.system import is_stopped
 from airoxy.config import Config
@@ -77,11 +78,11 @@ def _test(context: Context, args: Namespace) -> int:
     event = Event("test", "", "", "This is a test: airoxy's warnings reach you.")
     document = told(describe(event, context.now()))
     outcomes = {way: send(way, settings, document) for way in settings.ways}
-    if args.json:
-        context.json([{"way": way, "trouble": trouble} for way, trouble in outcomes.items()])
-    else:
-        for way, trouble in outcomes.items():
-            context.say(f"{way}: {trouble or 'sent'}")
+    context.tell(
+        args,
+        [{"way": way, "trouble": trouble} for way, trouble in outcomes.items()],
+        *(f"{way}: {trouble or 'sent'}" for way, trouble in outcomes.items()),
+    )
     return EXIT_FAILED if any(outcomes.values()) else 0
 
 
@@ -118,10 +119,6 @@ def _check(installation: Installation) -> Iterator[Finding]:
         yield Finding(OK, f"Warnings go out by {', '.join(settings.ways)}.")
 
 
-def _test_arguments(parser: ArgumentParser) -> None:
-    add_json(parser)
-
-
 CHECKS = (Check("warnings", _check),)
 GROUP = Group(
     "notify",
@@ -131,7 +128,7 @@ GROUP = Group(
             "test",
             "Send a test warning by every configured way",
             _test,
-            _test_arguments,
+            (JSON,),
             "Send a test warning now by notify.mail, notify.webhook and notify.command, whichever"
             " are configured, and say what became of it. The exit status is 1 if any has failed.",
         ),

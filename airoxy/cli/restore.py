@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from airoxy.cli.command import Command, Context, add_json
+from airoxy.cli.command import Command, Context
 from airoxy.cli.installation import Installation
+from airoxy.cli.parsing.arguments import JSON, argument, flag
 from airoxy.cli.system.replacement import dated, replace_database
 from airoxy.cli.system.system import SERVICE, require_root, show, systemctl
 from airoxy.errors import AiroxyError, InvalidInput
 
 _TIMER = "airoxy-refresh-tokens.timer"
-_DESCRIPTION = (
-    "Put a backup in the place of the database. Its integrity and version are checked, the service"
-    " is stopped meanwhile and started again, and the old database is kept beside the new one. A"
-    " backup from an older version is migrated when the service opens it. Tokens whose encryption"
-    " key is not here are unreadable until it is put back; everything else works without it."
-)
 
 
 @dataclass
@@ -29,17 +24,6 @@ class _Content:
     tokens: int = 0
     oauth: int = 0
     readable: bool = True
-
-
-def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", type=Path, help="the backup")
-    parser.add_argument(
-        "--drill",
-        action="store_true",
-        help="disable the OAuth tokens in it and the timer that refreshes them: a refresh token"
-        " works once, and practice must not use up those of production",
-    )
-    add_json(parser)
 
 
 def _run(context: Context, args: Namespace) -> None:
@@ -60,23 +44,17 @@ def _run(context: Context, args: Namespace) -> None:
     kept = replace_database(installation, backup, "replaced", prepare)
     if args.drill and installation.has_units:
         systemctl("disable", "--now", _TIMER)
-    if args.json:
-        context.json(
-            {
-                "file": str(backup),
-                "kept": str(kept) if kept.exists() else None,
-                "tokens": content.tokens,
-                "oauth_tokens": content.oauth,
-                "is_readable": content.readable,
-                "is_drill": args.drill,
-            }
-        )
-    else:
-        context.say(f"{dated(backup)} is in the place of the database.")
-        if kept.exists():
-            context.say(f"The one before is kept as {kept}.")
-        for note in _notes(content, drill=args.drill):
-            context.say(note)
+    document = {
+        "file": str(backup),
+        "kept": str(kept) if kept.exists() else None,
+        "tokens": content.tokens,
+        "oauth_tokens": content.oauth,
+        "is_readable": content.readable,
+        "is_drill": args.drill,
+    }
+    lines = [f"{dated(backup)} is in the place of the database."]
+    lines += [f"The one before is kept as {kept}."] if kept.exists() else []
+    context.tell(args, document, *lines, *_notes(content, drill=args.drill))
     if installation.has_units and show([SERVICE], ["ActiveState"])[0]["ActiveState"] != "active":
         context.warn("The service was not running; start it: sudo airoxy start")
 
@@ -138,8 +116,24 @@ def _notes(content: _Content, *, drill: bool) -> list[str]:
     return notes
 
 
+_ARGUMENTS = (
+    argument("file", "FILE", "the backup", type=Path),
+    flag(
+        "--drill",
+        "disable the OAuth tokens in it and the timer that refreshes them: a refresh token works"
+        " once, and practice must not use up those of production",
+    ),
+    JSON,
+)
 COMMANDS = (
     Command(
-        "restore", "Put a backup in the place of the database", _run, _add_arguments, _DESCRIPTION
+        "restore",
+        "Put a backup in the place of the database",
+        _run,
+        _ARGUMENTS,
+        ". Its integrity and version are checked, the service is stopped meanwhile and started"
+        " again, and the old database is kept beside the new one. A backup from an older version is"
+        " migrated when the service opens it. Tokens whose encryption key is not here are"
+        " unreadable until it is put back; everything else works without it.",
     ),
 )

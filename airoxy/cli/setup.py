@@ -20,12 +20,6 @@ from airoxy.views import paste
 _TRIES = 3
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--no-check", action="store_true", help="do not ask Anthropic whether the token is good"
-    )
-
-
 def _run(context: Context, args: argparse.Namespace) -> None:
     if not context.input.isatty():
         raise InvalidInput(
@@ -97,7 +91,7 @@ COMMANDS = (
         "setup",
         "Add the first token, make the first key and show what to paste",
         _run,
-        _add_arguments,
+        (add.NO_CHECK,),
         "Ask for the first upstream token, check it, make the first client key, and show what to"
         " paste into a client. What is there already is left as it is.",
     ),

@@ -7,14 +7,15 @@ shown.
 from __future__ import annotations
 
 import tempfile
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airoxy.cli.command import Command, Context, add_json
+from airoxy.cli.command import Command, Context
 from airoxy.cli.doctor.finding import Check
+from airoxy.cli.parsing.arguments import DRY_RUN, JSON, argument, flag
 from airoxy.config import DEFAULT_PATH, SETTINGS
 from airoxy.errors import InvalidInput, NotFound, StoreError
 from airoxy.legacy_php import leftovers
@@ -49,28 +50,16 @@ def _run(context: Context, args: Namespace) -> None:
     with closing(source), _database(context, dry_run=args.dry_run) as db:
         result = take_over(source, db, context.now(), dry_run=args.dry_run, force=args.force)
     lines = list(settings(environ, context))
-    if args.json:
-        return context.json(
-            {
-                "file": str(path),
-                "dry_run": args.dry_run,
-                "keys": result.keys,
-                "tokens": result.tokens,
-                "days": result.days,
-                "notes": result.notes,
-                "settings": lines,
-            }
-        )
-    context.say(f"{path}:")
-    context.say(f"client keys: {result.keys}, tokens: {result.tokens}, days: {result.days}")
-    for note in result.notes:
-        context.say(note)
-    if lines:
-        context.say(f"\nFor {context.config.source or DEFAULT_PATH}:")
-        for line in lines:
-            context.say(f"    {line}")
-    return context.say(
-        "\nThis was a dry run: nothing has been changed." if args.dry_run else _FAREWELL
+    title = [f"\nFor {context.config.source or DEFAULT_PATH}:"] if lines else []
+    context.tell(
+        args,
+        {"file": str(path), "dry_run": args.dry_run, **vars(result), "settings": lines},
+        f"{path}:",
+        f"client keys: {result.keys}, tokens: {result.tokens}, days: {result.days}",
+        *result.notes,
+        *title,
+        *(f"    {line}" for line in lines),
+        "\nThis was a dry run: nothing has been changed." if args.dry_run else _FAREWELL,
     )
 
 
@@ -157,21 +146,19 @@ def settings(environ: Mapping[str, str], context: Context) -> Iterator[str]:
             yield f"{key}: {text}"
 
 
-def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
+_ARGUMENTS = (
+    argument(
         "path",
-        metavar="DIRECTORY",
+        "DIRECTORY",
+        "where the PHP installation is, or its database (default: %(default)s)",
         type=Path,
         nargs="?",
         default=DIRECTORY,
-        help="where the PHP installation is, or its database (default: %(default)s)",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
-    parser.add_argument(
-        "--force", action="store_true", help="add what is new there since it was taken over"
-    )
-    add_json(parser)
-
+    ),
+    DRY_RUN,
+    flag("--force", "add what is new there since it was taken over"),
+    JSON,
+)
 
 CHECKS = (Check("PHP", leftovers.php),)
 
@@ -180,8 +167,8 @@ COMMANDS = (
         "import-php",
         "Take over keys, tokens and daily sums of the older PHP installation",
         _run,
-        _add_arguments,
-        description="Take over client keys, tokens and the sums of each day of the older PHP"
+        _ARGUMENTS,
+        "Take over client keys, tokens and the sums of each day of the older PHP"
         " installation, and show the settings that it has. Nothing is changed there. A second time"
         " is refused, unless --force is given: then keys, tokens and days come that are new there.",
     ),

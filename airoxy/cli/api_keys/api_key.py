@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airoxy.cli.api_keys import limits as cli_limits
 from airoxy.cli.api_keys import rotate
-from airoxy.cli.command import Command, Context, Group, add_id, add_json, add_words, given_words
-from airoxy.cli.confirm import add_yes, remove_agreed
-from airoxy.cli.fleet.everybody import add_here, add_list_arguments
+from airoxy.cli.command import Command, Context, Group
+from airoxy.cli.confirm import remove_agreed
 from airoxy.cli.fleet.spending import see_spending
-from airoxy.cli.parsing.arguments import name_argument
+from airoxy.cli.parsing.arguments import (
+    HERE,
+    JSON,
+    YES,
+    flag,
+    given_words,
+    id_of,
+    named,
+    typed_name,
+    words,
+)
 from airoxy.config.defaults import default_limits
 from airoxy.core.keys import given_key, new_key
 from airoxy.errors import InvalidInput
@@ -42,17 +51,6 @@ _DEFAULTS = (
 )
 
 
-def _add_arguments(parser: ArgumentParser) -> None:
-    add_words(
-        parser,
-        NAME="whom the key is for",
-        KEY="- takes the key from standard input, one that another host of yours has made",
-    )
-    parser.add_argument("--name", type=name_argument, help="whom the key is for")
-    cli_limits.add_arguments(parser, new=True)
-    add_json(parser)
-
-
 def _add(context: Context, args: Namespace) -> None:
     name, given = _name(args), "-" in given_words(args)
     changes = default_limits(context.config_of_defaults, context.moment()) | cli_limits.of_key(
@@ -77,17 +75,7 @@ def _name(args: Namespace) -> str:
     names = [word for word in (*given_words(args), args.name) if word not in ("-", None)]
     if len(names) != 1:
         raise InvalidInput("Say once whom the key is for: airoxy api-key add NAME")
-    try:
-        return name_argument(names[0])
-    except ArgumentTypeError as error:
-        raise InvalidInput(f"{error}.") from None
-
-
-def _set_arguments(parser: ArgumentParser) -> None:
-    add_id(parser, "api-key")
-    parser.add_argument("--name", type=name_argument, help="whom the key is for")
-    cli_limits.add_arguments(parser, new=False)
-    add_json(parser)
+    return typed_name(names[0])
 
 
 def _set(context: Context, args: Namespace) -> None:
@@ -149,9 +137,8 @@ def _state(context: Context, key: Mapping[str, Any]) -> str:
 def _show(context: Context, args: Namespace) -> None:
     key = keys.find_key(context.database, context.key_id(args.id))
     if args.as_command:
-        words = ("airoxy", "api-key", "add", "--name", key["name"], *cli_limits.options(key), "-")
-        command = shlex.join(words)
-        return context.json({"command": command}) if args.json else context.say(command)
+        told = ("airoxy", "api-key", "add", "--name", key["name"], *cli_limits.options(key), "-")
+        return context.tell(args, {"command": shlex.join(told)}, shlex.join(told))
     used = see_spending(context, here=args.here)
     return _tell(context, key, used.keys, json=args.json)
 
@@ -166,9 +153,7 @@ def _tell(
     key = views.with_use(context.database, key, context.now(), elsewhere)
     if json:
         return context.json(views.document(key))
-    context.say(f"Key {key['id']}: {key['name']}")
-    for name, text in _facts(context, key):
-        context.say(f"  {name:<12}{text}")
+    context.facts(f"Key {key['id']}: {key['name']}", _facts(context, key))
     return cli_limits.say_meters(context, key)
 
 
@@ -188,12 +173,6 @@ def _facts(context: Context, key: Mapping[str, Any]) -> Iterator[tuple[str, str]
     if key["group_name"]:
         yield "group", key["group_name"]
     yield from cli_limits.facts(key, context.zone)
-
-
-def _remove_arguments(parser: ArgumentParser) -> None:
-    add_id(parser, "api-key")
-    add_yes(parser)
-    add_json(parser)
 
 
 def _remove(context: Context, args: Namespace) -> int | None:
@@ -228,61 +207,58 @@ def _set_active(context: Context, args: Namespace, *, active: bool) -> None:
 
 def _say_state(context: Context, args: Namespace, key_id: int) -> None:
     key = keys.find_key(context.database, key_id)
-    if args.json:
-        return context.json(views.document(views.with_use(context.database, key, context.now())))
     state = "active" if key["is_active"] else "disabled"
-    return context.say(f"Key {key_id} ({key['name']}) is {state} now.")
+    document = views.document(views.with_use(context.database, key, context.now()))
+    context.tell(args, document, f"Key {key_id} ({key['name']}) is {state} now.")
 
 
-def _change_arguments(parser: ArgumentParser) -> None:
-    add_id(parser, "api-key")
-    add_json(parser)
-
-
-def _show_arguments(parser: ArgumentParser) -> None:
-    add_id(parser, "api-key")
-    parser.add_argument(
+_KEY = id_of("api-key")
+_FOR_WHOM = named("whom the key is for")
+_ADD = (
+    words(
+        NAME="whom the key is for",
+        KEY="- takes the key from standard input, one that another host of yours has made",
+    ),
+    _FOR_WHOM,
+    *cli_limits.arguments(new=True),
+    JSON,
+)
+_SHOW = (
+    _KEY,
+    flag(
         "--as-command",
-        action="store_true",
-        help="show the command that adds the key to another host, where it reads the key on"
-        " standard input",
-    )
-    add_here(parser)
-    add_json(parser)
-
+        "show the command that adds the key to another host, where it reads the key on standard"
+        " input",
+    ),
+    HERE,
+    JSON,
+)
+_SET = (_KEY, _FOR_WHOM, *cli_limits.arguments(new=False), JSON)
 
 GROUP = Group(
     "api-key",
     "Make and manage the keys that clients use",
     (
-        Command(
-            "add",
-            "Make a key and show it once",
-            _add,
-            _add_arguments,
-            f"Make a key and show it once. {_DEFAULTS} {_LIMITS}",
-        ),
+        Command("add", "Make a key and show it once", _add, _ADD, f". {_DEFAULTS} {_LIMITS}"),
         Command(
             "set",
             "Change a key's limits, note or name",
             _set,
-            _set_arguments,
-            f"Change a key's limits, note or name; what is not named stays. {_LIMITS}",
+            _SET,
+            f"; what is not named stays. {_LIMITS}",
         ),
         Command(
             "rotate",
             "Give a key a new secret, while the old one still works for a time",
             rotate.run,
-            rotate.add_arguments,
+            rotate.ARGUMENTS,
             rotate.DESCRIPTION,
         ),
-        Command(
-            "list", "List the keys, masked, with their use of a limit", _list, add_list_arguments
-        ),
-        Command("show", "Show a key with all its limits", _show, _show_arguments),
-        Command("enable", "Accept a key again", _enable, _change_arguments),
-        Command("disable", "Stop accepting a key", _disable, _change_arguments),
-        Command("toggle", "Disable a key, or enable it", _toggle, _change_arguments),
-        Command("remove", "Remove a key for good", _remove, _remove_arguments),
+        Command("list", "List the keys, masked, with their use of a limit", _list, (HERE, JSON)),
+        Command("show", "Show a key with all its limits", _show, _SHOW),
+        Command("enable", "Accept a key again", _enable, (_KEY, JSON)),
+        Command("disable", "Stop accepting a key", _disable, (_KEY, JSON)),
+        Command("toggle", "Disable a key, or enable it", _toggle, (_KEY, JSON)),
+        Command("remove", "Remove a key for good", _remove, (_KEY, YES, JSON)),
     ),
 )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airoxy.cli.api_keys import limits as cli_limits
-from airoxy.cli.command import Command, Context, Group, add_id, add_json
-from airoxy.cli.confirm import add_yes, agreed
-from airoxy.cli.fleet.everybody import add_list_arguments
+from airoxy.cli.command import Command, Context, Group
+from airoxy.cli.confirm import agreed
 from airoxy.cli.fleet.spending import see_spending
-from airoxy.cli.parsing.arguments import name_argument
+from airoxy.cli.parsing.arguments import HERE, JSON, YES, argument, id_of, name_argument, named
 from airoxy.core.limits.holders import EVERYBODY
 from airoxy.core.limits.table import GROUP_LIMITS
 from airoxy.errors import EXIT_FAILED, InvalidInput
@@ -31,27 +30,16 @@ _LIMITS = (
 )
 
 
-def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", type=name_argument, help="what the group is called")
-    cli_limits.add_arguments(parser, cli_limits.OF_GROUPS, new=True)
-    add_json(parser)
-
-
 def _add(context: Context, args: Namespace) -> None:
     changes = cli_limits.changes(args, context.moment(), cli_limits.OF_GROUPS)
     group_id = groups.add_group(context.database, args.name, context.now(), changes)
     cli_limits.warn_of_unknown_models(context, changes)
-    if args.json:
-        return context.json({"id": group_id, "name": args.name})
-    context.say(f"Group {group_id} ({args.name}) is there now. To put a key into it:\n")
-    return context.say(f"    airoxy api-key set KEY --group {group_id}")
-
-
-def _set_arguments(parser: ArgumentParser) -> None:
-    add_id(parser, "group")
-    parser.add_argument("--name", type=name_argument, help="what the group is called")
-    cli_limits.add_arguments(parser, cli_limits.OF_GROUPS, new=False)
-    add_json(parser)
+    context.tell(
+        args,
+        {"id": group_id, "name": args.name},
+        f"Group {group_id} ({args.name}) is there now. To put a key into it:\n",
+        f"    airoxy api-key set KEY --group {group_id}",
+    )
 
 
 def _set(context: Context, args: Namespace) -> None:
@@ -90,11 +78,6 @@ def _list(context: Context, args: Namespace) -> None:
     return None
 
 
-def _show_arguments(parser: ArgumentParser) -> None:
-    add_id(parser, "group")
-    add_list_arguments(parser)
-
-
 def _show(context: Context, args: Namespace) -> None:
     group = groups.find_group(context.database, context.group_id(args.id))
     see_spending(context, here=args.here, totals=True)
@@ -105,9 +88,7 @@ def _tell(context: Context, group: Mapping[str, Any], *, json: bool) -> None:
     group = views.with_use(context.database, group, context.now())
     if json:
         return context.json(views.document(group))
-    context.say(f"Group {group['id']}: {group['name']}")
-    for name, text in _facts(context, group):
-        context.say(f"  {name:<12}{text}")
+    context.facts(f"Group {group['id']}: {group['name']}", _facts(context, group))
     return cli_limits.say_meters(context, group)
 
 
@@ -133,27 +114,23 @@ def _facts(context: Context, group: Mapping[str, Any]) -> Iterator[tuple[str, st
     yield from cli_limits.facts(group, context.zone, GROUP_LIMITS)
 
 
-def _remove_arguments(parser: ArgumentParser) -> None:
-    add_id(parser, "group")
-    add_yes(parser)
-    add_json(parser)
-
-
 def _remove(context: Context, args: Namespace) -> int | None:
     group = groups.find_group(context.database, context.group_id(args.id))
-    group_id, name, members = group["id"], group["name"], group["api_keys"]
+    group_id, members = group["id"], group["api_keys"]
+    which = f"{group_id} ({group['name']})"
     if group_id != EVERYBODY and not agreed(
-        context, args, f"Remove group {group_id} ({name}), with its limits for {_keys(members)}?"
+        context, args, f"Remove group {which}, with its limits for {_keys(members)}?"
     ):
         context.warn("Nothing has been removed.")
         return EXIT_FAILED
     groups.remove_group(context.database, group_id, context.now())
-    if args.json:
-        context.json({"id": group_id, "name": name, "removed": True})
-        return None
-    context.say(f"Group {group_id} ({name}) is removed; its history stays.")
-    if members:
-        context.say(f"In no group any more: {', '.join(members)}")
+    left = [f"In no group any more: {', '.join(members)}"] if members else []
+    context.tell(
+        args,
+        {"id": group_id, "name": group["name"], "removed": True},
+        f"Group {which} is removed; its history stays.",
+        *left,
+    )
     return None
 
 
@@ -161,27 +138,37 @@ def _keys(members: list[str]) -> str:
     return f"{len(members):,} key{'' if len(members) == 1 else 's'}"
 
 
+_CALLED = "what the group is called"
+_GROUP = id_of("group")
+_ADD = (
+    argument("name", "NAME", _CALLED, type=name_argument),
+    *cli_limits.arguments(cli_limits.OF_GROUPS, new=True),
+    JSON,
+)
+_SET = (_GROUP, named(_CALLED), *cli_limits.arguments(cli_limits.OF_GROUPS, new=False), JSON)
+
 GROUP = Group(
     "group",
     "Make and manage groups of client keys",
     (
-        Command("add", "Make a group", _add, _add_arguments, f"Make a group. {_LIMITS}"),
+        Command("add", "Make a group", _add, _ADD, f". {_LIMITS}"),
         Command(
             "set",
             "Change a group's limits, note or name",
             _set,
-            _set_arguments,
-            f"Change a group's limits, note or name; what is not named stays. {_LIMITS}",
+            _SET,
+            f"; what is not named stays. {_LIMITS}",
         ),
-        Command("list", "List the groups, with what they have spent", _list, add_list_arguments),
-        Command("show", "Show a group with its keys and all its limits", _show, _show_arguments),
+        Command("list", "List the groups, with what they have spent", _list, (HERE, JSON)),
+        Command(
+            "show", "Show a group with its keys and all its limits", _show, (_GROUP, HERE, JSON)
+        ),
         Command(
             "remove",
             "Remove a group for good",
             _remove,
-            _remove_arguments,
-            "Remove a group for good. Its keys stay, in no group; its history stays under its"
-            " name.",
+            (_GROUP, YES, JSON),
+            ". Its keys stay, in no group; its history stays under its name.",
         ),
     ),
 )

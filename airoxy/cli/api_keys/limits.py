@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import datetime
 import difflib
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from airoxy.cli.command import Context
+from airoxy.cli.parsing.arguments import Argument, argument
 from airoxy.config.defaults import NONE
 from airoxy.core.limits.globs import matches
 from airoxy.core.limits.holders import EVERYBODY
@@ -49,31 +50,28 @@ def _of(limits: Iterable[Limit], *more: Option) -> tuple[Option, ...]:
     )  # fmt: skip
 
 
-def _name(text: str, _: datetime.datetime) -> str:
-    return read_name(text)
-
-
-def _note(text: str, _: datetime.datetime) -> str:
-    return read_note(text)
+def _by(read: Callable[[str], str]) -> Callable[[str, datetime.datetime], str]:
+    return lambda text, _: read(text)
 
 
 OF_KEYS = _of(
     LIMITS,
-    Option("--note", "TEXT", "a note about the key", "note", _note),
-    Option("--pool", "NAME", "use only the tokens of this pool", "pool", _name),
-    Option("--group", "NAME", "the group that the key is in (id or name)", "group_id", _name),
+    Option("--note", "TEXT", "a note about the key", "note", _by(read_note)),
+    Option("--pool", "NAME", "use only the tokens of this pool", "pool", _by(read_name)),
+    Option(
+        "--group", "NAME", "the group that the key is in (id or name)", "group_id", _by(read_name)
+    ),
 )
-OF_GROUPS = _of(GROUP_LIMITS, Option("--note", "TEXT", "a note about the group", "note", _note))
+OF_GROUPS = _of(
+    GROUP_LIMITS, Option("--note", "TEXT", "a note about the group", "note", _by(read_note))
+)
 
 
-def add_arguments(
-    parser: ArgumentParser, options: Iterable[Option] = OF_KEYS, *, new: bool
-) -> None:
+def arguments(options: Iterable[Option] = OF_KEYS, *, new: bool) -> Iterator[Argument]:
     """These options; `new`: there is nothing yet that could be taken away."""
     without = "" if new else f"; `{NONE}` takes it away"
     for each in options:
-        told = each.help + (without if each.has_none else "")
-        parser.add_argument(each.option, metavar=each.metavar, help=told)
+        yield argument(each.option, each.metavar, each.help + without * each.has_none)
 
 
 def changes(

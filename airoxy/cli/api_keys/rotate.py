@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentTypeError, Namespace
 
-from airoxy.cli.command import Context, add_id, add_json
-from airoxy.cli.parsing.arguments import length_argument
+from airoxy.cli.command import Context
+from airoxy.cli.parsing.arguments import JSON, argument, either, flag, id_of, length_argument
 from airoxy.core.keys import given_key, new_key
 from airoxy.store.keys import OldSecret, find_key, rotate_key
 from airoxy.views import keys as views
@@ -24,34 +24,34 @@ DESCRIPTION = (
 _DEFAULT, _MOST = 86_400, 365 * 86_400
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    add_id(parser, "api-key")
-    parser.add_argument(
-        "--overlap",
-        metavar="TIME",
-        type=_overlap,
-        default=_DEFAULT,
-        help="for how long the old secret still works: 24h (the default), 7d, 0 for not at all",
-    )
-    new = parser.add_mutually_exclusive_group()
-    new.add_argument(
-        "--stdin",
-        action="store_true",
-        help="read the new key from standard input, one that another host of yours has made",
-    )
-    new.add_argument(
-        "--finish",
-        action="store_true",
-        help="make no new secret, and stop accepting the old ones: all clients have the new one",
-    )
-    add_json(parser)
-
-
 def _overlap(text: str) -> int:
     seconds = 0 if text.strip() in ("0", "0s", "0m", "0h", "0d") else length_argument(text)
     if seconds > _MOST:
         raise ArgumentTypeError("a year (365d) is the longest")
     return seconds
+
+
+ARGUMENTS = (
+    id_of("api-key"),
+    argument(
+        "--overlap",
+        "TIME",
+        "for how long the old secret still works: 24h (the default), 7d, 0 for not at all",
+        type=_overlap,
+        default=_DEFAULT,
+    ),
+    either(
+        flag(
+            "--stdin",
+            "read the new key from standard input, one that another host of yours has made",
+        ),
+        flag(
+            "--finish",
+            "make no new secret, and stop accepting the old ones: all clients have the new one",
+        ),
+    ),
+    JSON,
+)
 
 
 def run(context: Context, args: Namespace) -> None:

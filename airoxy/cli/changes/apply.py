@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Mapping
 from contextlib import closing, nullcontext
 from datetime import tzinfo
@@ -11,8 +11,9 @@ from pathlib import Path
 
 from airoxy.cli.api_keys.limits import warn_of_unknown_models
 from airoxy.cli.changes.secrets_file import SecretsFile
-from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.confirm import add_yes, agreed
+from airoxy.cli.command import Command, Context
+from airoxy.cli.confirm import agreed
+from airoxy.cli.parsing.arguments import JSON, YES, argument, flag
 from airoxy.core.keys import new_key
 from airoxy.errors import EXIT_FAILED, ConfigError, Conflict
 from airoxy.jobs.declared.keys_file import KeysFile, read_keys_file
@@ -32,22 +33,6 @@ _DESCRIPTION = (
 )
 _SIGNS = {"add": "+", "change": "~", "remove": "-"}
 _STDIN = Path("/dev/stdin")
-
-
-def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", type=Path, help="the file; - is standard input")
-    parser.add_argument("--dry-run", action="store_true", help="show what would be changed")
-    parser.add_argument(
-        "--prune", action="store_true", help="remove keys and groups that are not in FILE"
-    )
-    parser.add_argument(
-        "--secrets-to",
-        metavar="FILE",
-        type=Path,
-        help="add the secrets of new keys to this file (YAML, mode 0600) instead of showing them",
-    )
-    add_yes(parser)
-    add_json(parser)
 
 
 def _run(context: Context, args: Namespace) -> int | None:
@@ -138,6 +123,19 @@ def _summary(plan: Plan, *, dry_run: bool) -> str:
     return f"{'Dry run: ' if dry_run else ''}{', '.join(told)}."
 
 
+_ARGUMENTS = (
+    argument("file", "FILE", "the file; - is standard input", type=Path),
+    flag("--dry-run", "show what would be changed"),
+    flag("--prune", "remove keys and groups that are not in FILE"),
+    argument(
+        "--secrets-to",
+        "FILE",
+        "add the secrets of new keys to this file (YAML, mode 0600) instead of showing them",
+        type=Path,
+    ),
+    YES,
+    JSON,
+)
 COMMANDS = (
-    Command("apply", "Make keys and groups what a file says", _run, _add_arguments, _DESCRIPTION),
+    Command("apply", "Make keys and groups what a file says", _run, _ARGUMENTS, _DESCRIPTION),
 )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from contextlib import suppress
 from pathlib import Path
 
 import apsw
 
 from airoxy import journal
-from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.parsing.arguments import add_limit
+from airoxy.cli.command import Command, Context
+from airoxy.cli.parsing.arguments import JSON, argument, limit
 from airoxy.store.audit.trail import read_trail, take_recorded
 from airoxy.views.changes import by, document, in_words, line, visible
 from airoxy.views.times import rfc3339, typed_moment
@@ -23,18 +23,6 @@ _DESCRIPTION = (
     " the name of the user, with sudo that of who called it, and what made the change. Entries are"
     " kept for audit_retention_days; each is a line in the journal as well (journalctl -t airoxy)."
 )
-
-
-def _add_arguments(parser: ArgumentParser) -> None:
-    add_limit(parser, "how many, the newest")
-    parser.add_argument(
-        "--since", metavar="TIME", help="only from then on (30d ago, 2026-11-22T17:30, 17:30)"
-    )
-    parser.add_argument("--until", metavar="TIME", help="only those before then")
-    parser.add_argument("--key", metavar="ID", help="only those of this client key (id or name)")
-    parser.add_argument("--group", metavar="ID", help="only those of this group (id or name)")
-    parser.add_argument("--token", metavar="ID", help="only those of this token (id or name)")
-    add_json(parser)
 
 
 def _run(context: Context, args: Namespace) -> None:
@@ -67,14 +55,9 @@ def _run(context: Context, args: Namespace) -> None:
 
 
 def _subjects(context: Context, args: Namespace) -> dict[str, int]:
-    found = {}
-    if args.key:
-        found["key"] = context.key_id(args.key, removed=True)
-    if args.group:
-        found["group"] = context.group_id(args.group, removed=True)
-    if args.token:
-        found["token"] = context.token_id(args.token, removed=True)
-    return found
+    find = {"key": context.key_id, "group": context.group_id, "token": context.token_id}
+    given = {kind: getattr(args, kind) for kind in find}
+    return {kind: find[kind](text, removed=True) for kind, text in given.items() if text}
 
 
 def tell_journal(db: apsw.Connection, address: Path = journal.SYSLOG) -> None:
@@ -84,4 +67,13 @@ def tell_journal(db: apsw.Connection, address: Path = journal.SYSLOG) -> None:
             journal.send(map(line, entries), address)
 
 
-COMMANDS = (Command("audit", "Show who has changed what", _run, _add_arguments, _DESCRIPTION),)
+_ARGUMENTS = (
+    limit("how many, the newest"),
+    argument("--since", "TIME", "only from then on (30d ago, 2026-11-22T17:30, 17:30)"),
+    argument("--until", "TIME", "only those before then"),
+    argument("--key", "ID", "only those of this client key (id or name)"),
+    argument("--group", "ID", "only those of this group (id or name)"),
+    argument("--token", "ID", "only those of this token (id or name)"),
+    JSON,
+)
+COMMANDS = (Command("audit", "Show who has changed what", _run, _ARGUMENTS, _DESCRIPTION),)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 
-from airoxy.cli.command import Command, Context, add_json
+from airoxy.cli.command import Command, Context
+from airoxy.cli.parsing.arguments import JSON
 from airoxy.jobs.declared.export import declared, yaml_lines
 
 _DESCRIPTION = (
@@ -16,17 +17,7 @@ _DESCRIPTION = (
 
 def _run(context: Context, args: Namespace) -> None:
     document = declared(context.database)
-    if args.json:
-        return context.json(document)
-    for line in yaml_lines(document):
-        context.say(line)
-    return None
+    context.tell(args, document, *yaml_lines(document))
 
 
-def _add_arguments(parser: ArgumentParser) -> None:
-    add_json(parser)
-
-
-COMMANDS = (
-    Command("export", "Write keys and groups as a file", _run, _add_arguments, _DESCRIPTION),
-)
+COMMANDS = (Command("export", "Write keys and groups as a file", _run, (JSON,), _DESCRIPTION),)

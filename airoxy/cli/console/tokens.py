@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 
-from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.confirm import add_yes, remove_agreed
-from airoxy.cli.parsing.arguments import length_argument, name_argument
+from airoxy.cli.command import Command, Context
+from airoxy.cli.confirm import remove_agreed
+from airoxy.cli.parsing.arguments import JSON, YES, argument, choice, length_argument, name_argument
 from airoxy.store.console import api_tokens
 from airoxy.store.console.users import ROLES, VIEWER
 from airoxy.views.times import moment, span, with_times
 
 _NINETY_DAYS = 90 * 86400
-
-
-def _name(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", type=name_argument, help="the program's name")
-    add_json(parser)
-
-
-def _add_arguments(parser: ArgumentParser) -> None:
-    _name(parser)
-    parser.add_argument(
-        "--role",
-        choices=ROLES,
-        default=VIEWER,
-        help="a viewer reads, an admin changes things as well (default: viewer)",
-    )
-    parser.add_argument(
-        "--expires-in",
-        type=length_argument,
-        default=_NINETY_DAYS,
-        metavar="TIME",
-        help="how long it works, such as 24h or 90d (default: 90d)",
-    )
 
 
 def _add(context: Context, args: Namespace) -> None:
@@ -42,11 +20,12 @@ def _add(context: Context, args: Namespace) -> None:
     number, secret = api_tokens.add_api_token(
         context.database, args.name, args.role, expires_at, now
     )
-    if args.json:
-        return context.json({"id": number, "name": args.name, "token": secret})
-    context.say(f"API token for {args.name} ({args.role}), shown this once:\n\n    {secret}\n")
-    context.say("The program sends it as Authorization: Bearer.")
-    return None
+    context.tell(
+        args,
+        {"id": number, "name": args.name, "token": secret},
+        f"API token for {args.name} ({args.role}), shown this once:\n\n    {secret}\n",
+        "The program sends it as Authorization: Bearer.",
+    )
 
 
 def _list(context: Context, args: Namespace) -> None:
@@ -72,11 +51,6 @@ def _list(context: Context, args: Namespace) -> None:
     return None
 
 
-def _remove_arguments(parser: ArgumentParser) -> None:
-    _name(parser)
-    add_yes(parser)
-
-
 def _remove(context: Context, args: Namespace) -> int | None:
     db, name = context.database, args.name
     return remove_agreed(
@@ -86,8 +60,23 @@ def _remove(context: Context, args: Namespace) -> int | None:
     )  # fmt: skip
 
 
+_NAME = argument("name", "NAME", "the program's name", type=name_argument)
+_ADD = (
+    _NAME,
+    JSON,
+    choice(
+        "--role", ROLES, "a viewer reads, an admin changes things as well (default: viewer)", VIEWER
+    ),
+    argument(
+        "--expires-in",
+        "TIME",
+        "how long it works, such as 24h or 90d (default: 90d)",
+        type=length_argument,
+        default=_NINETY_DAYS,
+    ),
+)
 COMMANDS = (
-    Command("add", "Make a token for a program and show it once", _add, _add_arguments),
-    Command("list", "List the tokens, masked", _list, add_json),
-    Command("remove", "Remove a token for good", _remove, _remove_arguments),
+    Command("add", "Make a token for a program and show it once", _add, _ADD),
+    Command("list", "List the tokens, masked", _list, (JSON,)),
+    Command("remove", "Remove a token for good", _remove, (_NAME, JSON, YES)),
 )

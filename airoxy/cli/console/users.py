@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 
-from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.confirm import add_yes, remove_agreed
-from airoxy.cli.parsing.arguments import name_argument
+from airoxy.cli.command import Command, Context
+from airoxy.cli.confirm import remove_agreed
+from airoxy.cli.parsing.arguments import JSON, YES, argument, choice, flag, name_argument
 from airoxy.errors import ConfigError, InvalidInput
 from airoxy.store.console import users
 from airoxy.store.schema import transaction
 from airoxy.views.times import moment, past, with_times
-
-
-def _name(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", type=name_argument, help="the user's name")
-    add_json(parser)
-
-
-def _add_arguments(parser: ArgumentParser) -> None:
-    _name(parser)
-    parser.add_argument(
-        "--role",
-        choices=users.ROLES,
-        default=users.VIEWER,
-        help="a viewer looks, an admin changes things as well (default: viewer)",
-    )
 
 
 def _add(context: Context, args: Namespace) -> None:
@@ -42,10 +27,11 @@ def _link(context: Context, args: Namespace) -> None:
 
 def _tell_link(context: Context, args: Namespace, user: int, secret: str) -> None:
     link = f"{_address(context)}/link/{secret}"
-    if args.json:
-        return context.json({"id": user, "name": args.name, "link": link})
-    context.say(f"{args.name} logs in with this link, once, within 15 minutes:\n\n    {link}")
-    return None
+    context.tell(
+        args,
+        {"id": user, "name": args.name, "link": link},
+        f"{args.name} logs in with this link, once, within 15 minutes:\n\n    {link}",
+    )
 
 
 def _address(context: Context) -> str:
@@ -81,14 +67,6 @@ def _list(context: Context, args: Namespace) -> None:
     return None
 
 
-def _set_arguments(parser: ArgumentParser) -> None:
-    _name(parser)
-    parser.add_argument("--role", choices=users.ROLES, help="what the user may do")
-    parser.add_argument(
-        "--no-passphrase", action="store_true", help="take the passphrase away; links go on"
-    )
-
-
 def _set(context: Context, args: Namespace) -> None:
     if not (args.role or args.no_passphrase):
         raise InvalidInput("Say what to change: `airoxy console user set --help` lists it.")
@@ -102,11 +80,6 @@ def _set(context: Context, args: Namespace) -> None:
         (row,) = (row for row in users.list_users(db) if row["id"] == user)
         return context.json(with_times(row, ("created_at", "last_login_at")))
     return context.say(f"{args.name} is changed.")
-
-
-def _remove_arguments(parser: ArgumentParser) -> None:
-    _name(parser)
-    add_yes(parser)
 
 
 def _remove(context: Context, args: Namespace) -> int | None:
@@ -123,23 +96,38 @@ def _end(context: Context, args: Namespace) -> None:
 
     user = users.user_id(context.database, args.name)
     end_others(context.database, user, None)
-    if args.json:
-        return context.json({"id": user, "name": args.name, "logged_out": True})
-    return context.say(f"{args.name} is logged out everywhere.")
+    document = {"id": user, "name": args.name, "logged_out": True}
+    context.tell(args, document, f"{args.name} is logged out everywhere.")
 
 
+_NAME = argument("name", "NAME", "the user's name", type=name_argument)
+_ADD = (
+    _NAME,
+    JSON,
+    choice(
+        "--role",
+        users.ROLES,
+        "a viewer looks, an admin changes things as well (default: viewer)",
+        users.VIEWER,
+    ),
+)
+_SET = (
+    _NAME,
+    JSON,
+    choice("--role", users.ROLES, "what the user may do"),
+    flag("--no-passphrase", "take the passphrase away; links go on"),
+)
 COMMANDS = (
     Command(
         "add",
         "Add a user and print a link that logs in once",
         _add,
-        _add_arguments,
-        "Add a user and print a link that logs in once, within 15 minutes. After that the user can"
-        " set a passphrase, or goes on with links.",
+        _ADD,
+        ", within 15 minutes. After that the user can set a passphrase, or goes on with links.",
     ),
-    Command("link", "Print a new login link for a user", _link, _name),
-    Command("list", "List the users", _list, add_json),
-    Command("set", "Change what a user may do", _set, _set_arguments),
-    Command("logout", "End all sessions of a user", _end, _name),
-    Command("remove", "Remove a user for good", _remove, _remove_arguments),
+    Command("link", "Print a new login link for a user", _link, (_NAME, JSON)),
+    Command("list", "List the users", _list, (JSON,)),
+    Command("set", "Change what a user may do", _set, _SET),
+    Command("logout", "End all sessions of a user", _end, (_NAME, JSON)),
+    Command("remove", "Remove a user for good", _remove, (_NAME, JSON, YES)),
 )

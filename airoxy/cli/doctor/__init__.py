@@ -6,14 +6,15 @@ Invariant: a check that fails itself is a finding too, and keeps no other from r
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from airoxy.cli.command import Command, Context, add_json
+from airoxy.cli.command import Command, Context
 from airoxy.cli.doctor.finding import FAIL, FIXED, OK, WARN, Check, Finding
 from airoxy.cli.installation import Installation
+from airoxy.cli.parsing.arguments import JSON, flag
 from airoxy.cli.parsing.modules import load
 from airoxy.cli.system.system import SERVICE, SOCKET
 from airoxy.errors import EXIT_FAILED, AiroxyError
@@ -162,18 +163,13 @@ def _names(findings: list[Finding], state: str) -> str:
     return ", ".join(dict.fromkeys(each.check for each in findings if each.state == state))
 
 
-def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--fix", action="store_true", help="repair what can be repaired")
-    add_json(parser)
-
-
 COMMANDS = (
     Command(
         "doctor",
         "Check what can be wrong with airoxy, and repair it with --fix",
         _run,
-        _add_arguments,
-        description="Check what can be wrong with airoxy, one line each: ok, warn or FAIL, and what"
+        (flag("--fix", "repair what can be repaired"), JSON),
+        "Check what can be wrong with airoxy, one line each: ok, warn or FAIL, and what"
         " to do. With --fix what can be repaired is, and what is in order stays as it is. The exit"
         " status is 1 when something is wrong, not for warnings.",
     ),

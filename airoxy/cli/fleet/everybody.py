@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime
-from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airoxy.calendar import day_number
-from airoxy.cli.command import Context, add_json
+from airoxy.cli.command import Context
 from airoxy.cli.fleet.feed import OthersFeed
 from airoxy.errors import AiroxyError, NotFound
 from airoxy.store.fleet.hosts import added_own, as_groups
@@ -24,26 +23,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Requests = list[dict[str, Any]]
-
-
-def add_here(parser: ArgumentParser) -> None:
-    parser.add_argument("--here", action="store_true", help=_HERE)
-
-
-def add_list_arguments(parser: ArgumentParser) -> None:
-    """Of what lists or shows things with what was used of them."""
-    add_here(parser)
-    add_json(parser)
-
-
-def add_hosts(parser: ArgumentParser) -> None:
-    """Of which hosts something is shown."""
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--here", action="store_true", help=_HERE)
-    which.add_argument("--host", metavar="NAME", help="of a fleet only the host of this name")
-
-
-_HERE = "of a fleet only this host"
 
 
 def see_everybody(

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 
-from airoxy.cli.command import Command, Context, Group, add_json
-from airoxy.cli.confirm import add_yes, agreed
+from airoxy.cli.command import Command, Context, Group
+from airoxy.cli.confirm import agreed
 from airoxy.cli.doctor.finding import Check
 from airoxy.cli.fleet.check import fleet
-from airoxy.cli.fleet.join import join_arguments, run_join
+from airoxy.cli.fleet.join import ARGUMENTS, run_join
 from airoxy.cli.fleet.meeting import member_of, met
 from airoxy.cli.fleet.status import run_status
+from airoxy.cli.parsing.arguments import JSON, YES, argument, flag
 from airoxy.errors import EXIT_FAILED
-
-
-def _leave_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--force", action="store_true", help="also where PostgreSQL cannot be reached"
-    )
-    add_yes(parser)
-    add_json(parser)
 
 
 def _leave(context: Context, args: Namespace) -> int | None:
@@ -41,18 +34,13 @@ def _leave(context: Context, args: Namespace) -> int | None:
         join.be_alone(context.database)
         trouble = error.message
         context.warn(f"{trouble} On another host: airoxy fleet forget {member.name}")
-    if args.json:
-        context.json({"name": member.name, "left": True, "trouble": trouble})
-        return None
-    context.say("This host is alone, with its copy of keys and tokens.")
-    context.say("Refresh tokens work once: remove the OAuth tokens on all hosts but one.")
+    context.tell(
+        args,
+        {"name": member.name, "left": True, "trouble": trouble},
+        "This host is alone, with its copy of keys and tokens.",
+        "Refresh tokens work once: remove the OAuth tokens on all hosts but one.",
+    )
     return None
-
-
-def _forget_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("host", metavar="HOST", help="its name, as `airoxy fleet status` shows it")
-    add_yes(parser)
-    add_json(parser)
 
 
 def _forget(context: Context, args: Namespace) -> int | None:
@@ -64,10 +52,11 @@ def _forget(context: Context, args: Namespace) -> int | None:
         return EXIT_FAILED
     with met(context, member) as postgres:
         forget(postgres, args.host)
-    if args.json:
-        context.json({"name": args.host, "forgotten": True})
-    else:
-        context.say(f"{args.host} is forgotten; its shares and leases are free, its usage stays.")
+    context.tell(
+        args,
+        {"name": args.host, "forgotten": True},
+        f"{args.host} is forgotten; its shares and leases are free, its usage stays.",
+    )
     return None
 
 
@@ -97,6 +86,9 @@ def _agent(context: Context, _: Namespace) -> None:
     return None
 
 
+_LEAVE = (flag("--force", "also where PostgreSQL cannot be reached"), YES, JSON)
+_FORGET = (argument("host", "HOST", "its name, as `airoxy fleet status` shows it"), YES, JSON)
+
 GROUP = Group(
     "fleet",
     "Share keys, tokens, limits and usage among several hosts",
@@ -105,35 +97,35 @@ GROUP = Group(
             "join",
             "Join a fleet of hosts that meet in a PostgreSQL database",
             run_join,
-            join_arguments,
-            "Join a fleet of hosts that meet in a PostgreSQL database. Its first host makes it"
-            " (--first). Keys and tokens that both have become one; the others of this host join"
-            " the fleet, with another id or name where that is taken, which --dry-run tells before."
-            " The connection is checked by TLS unless it is a Unix socket.",
+            ARGUMENTS,
+            ". Its first host makes it (--first). Keys and tokens that both have become one; the"
+            " others of this host join the fleet, with another id or name where that is taken,"
+            " which --dry-run tells before. The connection is checked by TLS unless it is a Unix"
+            " socket.",
         ),
-        Command("status", "Show the hosts, and how up to date this one is", run_status, add_json),
+        Command("status", "Show the hosts, and how up to date this one is", run_status, (JSON,)),
         Command(
             "leave",
             "Take this host out of the fleet",
             _leave,
-            _leave_arguments,
-            "Take this host out of the fleet, once everything has been sent to it. It continues"
-            " alone, with its copy of keys and tokens.",
+            _LEAVE,
+            ", once everything has been sent to it. It continues alone, with its copy of keys and"
+            " tokens.",
         ),
         Command(
             "forget",
             "Forget a host that is gone for good",
             _forget,
-            _forget_arguments,
-            "Forget a host that is gone for good. Its shares of limits and its leases of"
-            " refreshes are free then; what it has used stays counted.",
+            _FORGET,
+            ". Its shares of limits and its leases of refreshes are free then; what it has used"
+            " stays counted.",
         ),
         Command(
             "agent",
             "Run the agent in the foreground",
             _agent,
-            description="Run the agent in the foreground, which is what airoxy-fleet.service does:"
-            " it carries rows between this host's database and the fleet's.",
+            description=", which is what airoxy-fleet.service does: it carries rows between this"
+            " host's database and the fleet's.",
         ),
     ),
 )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airoxy.cli.command import Context, add_json
-from airoxy.cli.parsing.arguments import name_argument
+from airoxy.cli.command import Context
+from airoxy.cli.parsing.arguments import JSON, argument, flag, named
 from airoxy.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -18,31 +18,30 @@ if TYPE_CHECKING:
 _LARGEST = 4096
 
 
-def join_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "url", metavar="URL", nargs="?",
-        help="postgresql://USER@HOST/DATABASE, without a password (default: fleet.database)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--first", action="store_true", help="make the fleet; this is its first host"
-    )
-    parser.add_argument(
-        "--name", type=name_argument, help="what the fleet calls this host (default: its host name)"
-    )
-    parser.add_argument(
-        "--password-file", type=Path, metavar="FILE",
-        help="where the password is; it is kept beside the database",
-    )  # fmt: skip
-    parser.add_argument(
-        "--token-key", type=Path, metavar="FILE",
-        help="where the key of the fleet's tokens is, as 64 digits",
-    )  # fmt: skip
-    parser.add_argument(
-        "--anew", action="store_true",
-        help="join as another host, where the database is a copy of one that was in the fleet",
-    )  # fmt: skip
-    parser.add_argument("--dry-run", action="store_true", help="only show what would change")
-    add_json(parser)
+ARGUMENTS = (
+    argument(
+        "url",
+        "URL",
+        "postgresql://USER@HOST/DATABASE, without a password (default: fleet.database)",
+        nargs="?",
+    ),
+    flag("--first", "make the fleet; this is its first host"),
+    named("what the fleet calls this host (default: its host name)"),
+    argument(
+        "--password-file",
+        "FILE",
+        "where the password is; it is kept beside the database",
+        type=Path,
+    ),
+    argument(
+        "--token-key", "FILE", "where the key of the fleet's tokens is, as 64 digits", type=Path
+    ),
+    flag(
+        "--anew", "join as another host, where the database is a copy of one that was in the fleet"
+    ),
+    flag("--dry-run", "only show what would change"),
+    JSON,
+)
 
 
 def run_join(context: Context, args: Namespace) -> None:
@@ -69,25 +68,20 @@ def run_join(context: Context, args: Namespace) -> None:
         entry.prepare()
         lines = [line for each in entry.merges for line in each.lines()]
         if args.dry_run:
-            return _tell_plan(context, args, entry.name, lines)
+            told = lines or ["Nothing of this host's own would change."]
+            return context.tell(
+                args, {"name": entry.name, "dry_run": True, "changes": lines}, *told
+            )
         if args.password_file is not None and password is not None:
             _keep(context.database_path.with_name(PASSWORD_FILE), password)
         entry.carry_out(context.config.log_retention_days)
-    if args.json:
-        return context.json({"name": entry.name, "dry_run": False, "changes": lines})
-    for line in lines:
-        context.say(line)
-    context.say(f"This host is in the fleet as {entry.name}.")
-    context.say("Its agent has to run: sudo systemctl enable --now airoxy-fleet")
-    return None
-
-
-def _tell_plan(context: Context, args: Namespace, name: str, lines: list[str]) -> None:
-    if args.json:
-        return context.json({"name": name, "dry_run": True, "changes": lines})
-    for line in lines or ["Nothing of this host's own would change."]:
-        context.say(line)
-    return None
+    return context.tell(
+        args,
+        {"name": entry.name, "dry_run": False, "changes": lines},
+        *lines,
+        f"This host is in the fleet as {entry.name}.",
+        "Its agent has to run: sudo systemctl enable --now airoxy-fleet",
+    )
 
 
 def _answers(context: Context, own: Own) -> bool:

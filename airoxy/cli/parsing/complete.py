@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from airoxy.cli.command import Command, Context
+from airoxy.cli.parsing.arguments import argument
 from airoxy.errors import AiroxyError
 from airoxy.store import groups, keys, tokens
 from airoxy.store.console import api_tokens, users
@@ -61,10 +62,6 @@ KINDS: dict[str, Callable[[Context], Iterator[str]]] = {
 }  # fmt: skip
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", metavar="KIND", choices=tuple(KINDS), help=", ".join(KINDS))
-
-
 def _run(context: Context, args: argparse.Namespace) -> None:
     """Silent where there is nothing to offer, or nothing that may be read."""
     with suppress(AiroxyError):
@@ -72,4 +69,5 @@ def _run(context: Context, args: argparse.Namespace) -> None:
             context.say(word)
 
 
-COMMANDS = (Command("complete", "Print words for the completion of a shell", _run, _add_arguments),)
+_KIND = argument("kind", "KIND", ", ".join(KINDS), choices=tuple(KINDS))
+COMMANDS = (Command("complete", "Print words for the completion of a shell", _run, (_KIND,)),)

@@ -6,10 +6,7 @@ import argparse
 
 from airoxy import __version__
 from airoxy.cli.command import Command, Context
-
-
-def _add_words(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("words", metavar="WORD", nargs="*", help="a command, such as token add")
+from airoxy.cli.parsing.arguments import argument
 
 
 def _help(context: Context, args: argparse.Namespace) -> None:
@@ -28,7 +25,8 @@ def _version(context: Context, _: argparse.Namespace) -> None:
     context.say(f"airoxy {__version__}")
 
 
+_WORDS = argument("words", "WORD", "a command, such as token add", nargs="*")
 COMMANDS = (
-    Command("help", "Show what a command does", _help, _add_words),
+    Command("help", "Show what a command does", _help, (_WORDS,)),
     Command("version", "Show the version of airoxy", _version),
 )

@@ -6,15 +6,24 @@ import argparse
 import datetime
 import json
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airoxy.calendar import start_ms
-from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.fleet.everybody import Everybody, add_hosts, merged
-from airoxy.cli.parsing.arguments import add_limit
+from airoxy.cli.command import Command, Context
+from airoxy.cli.fleet.everybody import Everybody, merged
+from airoxy.cli.parsing.arguments import (
+    HOSTS,
+    JSON,
+    argument,
+    checked,
+    choice,
+    either,
+    flag,
+    limit,
+)
 from airoxy.cli.stats.log_table import LogTable
 from airoxy.core.statuses import typed_statuses
 from airoxy.errors import AiroxyError, InvalidInput
@@ -31,70 +40,9 @@ LOOK = 0.2
 #: Requests that a follower takes at once.
 _AT_ONCE = 1000
 
-_DESCRIPTION = (
-    "Show the newest requests. WRITE and READ are tokens written to and read from the prompt "
-    "cache. A cost with ~ is an estimate, because the answer broke off before its counts; ? is "
-    "the cost of what cannot be counted. A status with 'left' is of a client that went away, with "
-    "'fail' of an answer that broke off or was none, with 'kill' of one that ran when its worker "
-    "process was killed. With --wide, TRIES is how many tokens were tried, FIRST the time to the "
-    "first byte of the answer, REQUEST ID Anthropic's, and CLIENT where the client sits. A "
-    "terminal gets the columns that fit it, and colours unless NO_COLOR is set. Times are those "
-    "of `timezone` in the configuration. In a fleet the requests of all hosts are shown, and HOST "
-    "is where each was."
-)
-
-
-def _add_arguments(parser: ArgumentParser) -> None:
-    add_limit(parser, "how many")
-    day = parser.add_mutually_exclusive_group()
-    day.add_argument("--today", action="store_true", help="only today's")
-    day.add_argument("--date", type=_date, metavar="DATE", help="only this day's (2026-11-22)")
-    day.add_argument(
-        "--since", metavar="TIME", help="only from then on (2h ago, 2026-11-22T17:30, 17:30)"
-    )
-    parser.add_argument("--until", metavar="TIME", help="only those before then")
-    parser.add_argument("--failed", action="store_true", help="only those that failed")
-    parser.add_argument(
-        "--status",
-        type=_statuses,
-        metavar="CODE",
-        help="only with this status (429, 5xx; several with commas)",
-    )
-    parser.add_argument(
-        "--model",
-        type=_models,
-        metavar="GLOB",
-        help="only with this model (opus-*, quoted; several with commas)",
-    )
-    parser.add_argument(
-        "--request", metavar="ID", help="only the request with this id (req_…, from an answer)"
-    )
-    parser.add_argument("--token", metavar="ID", help="only those with this token (id or name)")
-    parser.add_argument("--key", metavar="ID", help="only those with this client key (id or name)")
-    parser.add_argument(
-        "--group", metavar="ID", help="only those with a client key of this group (id or name)"
-    )
-    parser.add_argument(
-        "--wide", action="store_true", help="also attempts, first byte, ending and request id"
-    )
-    parser.add_argument(
-        "--color",
-        choices=("auto", "always", "never"),
-        default="auto",
-        help="whether the status has a colour (default: on a terminal)",
-    )
-    parser.add_argument(
-        "-f", "--follow", action="store_true", help="go on with those that come, until Ctrl-C"
-    )
-    add_hosts(parser)
-    add_json(parser)
-
 
 def _statuses(text: str) -> tuple[int, ...]:
-    try:
-        return typed_statuses(text)
-    except InvalidInput as error:
-        raise argparse.ArgumentTypeError(error.message) from None
+    return checked(typed_statuses, text)
 
 
 def _models(text: str) -> str:
@@ -153,9 +101,7 @@ def _filter(context: Context, args: Namespace) -> requests.Filter:
     if args.follow and until is not None and until <= now * 1000:
         raise InvalidInput("--follow is about what comes: leave --until and past days out.")
     return requests.Filter(
-        token_id=None if args.token is None else context.token_id(args.token, removed=True),
-        key_id=None if args.key is None else context.key_id(args.key, removed=True),
-        group_id=context.group_filter(args.group),
+        **context.whose(args),
         since_ms=since,
         until_ms=until,
         failed=args.failed or None,
@@ -219,4 +165,56 @@ def _show_json(context: Context, rows: Iterable[Mapping[str, Any]]) -> None:
         context.say(json.dumps(row, ensure_ascii=False))
 
 
-COMMANDS = (Command("logs", "Show the newest requests", _run, _add_arguments, _DESCRIPTION),)
+_ARGUMENTS = (
+    limit("how many"),
+    either(
+        flag("--today", "only today's"),
+        argument("--date", "DATE", "only this day's (2026-11-22)", type=_date),
+        argument("--since", "TIME", "only from then on (2h ago, 2026-11-22T17:30, 17:30)"),
+    ),
+    argument("--until", "TIME", "only those before then"),
+    flag("--failed", "only those that failed"),
+    argument(
+        "--status",
+        "CODE",
+        "only with this status (429, 5xx; several with commas)",
+        type=_statuses,
+    ),
+    argument(
+        "--model",
+        "GLOB",
+        "only with this model (opus-*, quoted; several with commas)",
+        type=_models,
+    ),
+    argument("--request", "ID", "only the request with this id (req_…, from an answer)"),
+    argument("--token", "ID", "only those with this token (id or name)"),
+    argument("--key", "ID", "only those with this client key (id or name)"),
+    argument("--group", "ID", "only those with a client key of this group (id or name)"),
+    flag("--wide", "also attempts, first byte, ending and request id"),
+    choice(
+        "--color",
+        ("auto", "always", "never"),
+        "whether the status has a colour (default: on a terminal)",
+        "auto",
+    ),
+    flag("--follow", "go on with those that come, until Ctrl-C", "-f"),
+    HOSTS,
+    JSON,
+)
+COMMANDS = (
+    Command(
+        "logs",
+        "Show the newest requests",
+        _run,
+        _ARGUMENTS,
+        ". WRITE and READ are tokens written to and read from the prompt cache. A cost with ~ is an"
+        " estimate, because the answer broke off before its counts; ? is the cost of what cannot be"
+        " counted. A status with 'left' is of a client that went away, with 'fail' of an answer"
+        " that broke off or was none, with 'kill' of one that ran when its worker process was"
+        " killed. With --wide, TRIES is how many tokens were tried, FIRST the time to the first"
+        " byte of the answer, REQUEST ID Anthropic's, and CLIENT where the client sits. A terminal"
+        " gets the columns that fit it, and colours unless NO_COLOR is set. Times are those of"
+        " `timezone` in the configuration. In a fleet the requests of all hosts are shown, and HOST"
+        " is where each was.",
+    ),
+)

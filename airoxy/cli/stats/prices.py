@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator
 from datetime import date
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from airoxy.cli.command import Command, Context, add_json
+from airoxy.cli.command import Command, Context
+from airoxy.cli.parsing.arguments import JSON, argument, flag
 from airoxy.errors import InvalidInput
 from airoxy.store.usage import costs
 from airoxy.views.formats import cut, dollars
@@ -29,22 +30,6 @@ _DESCRIPTION = (
     " rows (log_retention_days); the totals of `airoxy stats` follow. The service takes changed"
     " prices over with `airoxy reload`."
 )
-
-
-def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--recost", action="store_true", help="compute costs again, by the prices in force"
-    )
-    parser.add_argument(
-        "--since",
-        type=_date,
-        metavar="DATE",
-        help="with --recost: from this day on, in UTC (2026-11-22)",
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="with --recost: only say what would change"
-    )
-    add_json(parser)
 
 
 def _date(text: str) -> date:
@@ -158,6 +143,12 @@ def _tell_recosted(context: Context, done: Recosted, changed: str) -> None:
         )
 
 
+_ARGUMENTS = (
+    flag("--recost", "compute costs again, by the prices in force"),
+    argument("--since", "DATE", "with --recost: from this day on, in UTC (2026-11-22)", type=_date),
+    flag("--dry-run", "with --recost: only say what would change"),
+    JSON,
+)
 COMMANDS = (
-    Command("prices", "Show the prices, and apply them again", _run, _add_arguments, _DESCRIPTION),
+    Command("prices", "Show the prices, and apply them again", _run, _ARGUMENTS, _DESCRIPTION),
 )

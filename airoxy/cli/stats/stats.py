@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import datetime
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from typing import Any
 
 from airoxy.calendar import first_of_next_month, start_ms
-from airoxy.cli.command import Command, Context, add_json
-from airoxy.cli.fleet.everybody import Everybody, add_hosts, see_everybody
+from airoxy.cli.command import Command, Context
+from airoxy.cli.fleet.everybody import Everybody, see_everybody
+from airoxy.cli.parsing.arguments import HOSTS, JSON, argument, choice, either, flag
 from airoxy.cli.stats.tables import Totals, show_groups
 from airoxy.core.billing.usage import USAGE
 from airoxy.errors import InvalidInput
@@ -22,14 +23,6 @@ from airoxy.views.cache import cache_effect
 from airoxy.views.formats import dollars
 from airoxy.views.times import typed_day, typed_moment, with_times
 
-_DESCRIPTION = (
-    "Show what was used and what it cost, in all or divided: everything since the beginning, "
-    "however old. The cost is an estimate by the price list. Days are those of "
-    "`timezone` in the configuration. With --report, print a month's usage by group, client "
-    "key, model and day, with the cost of the month before beside it and what the prompt cache "
-    "saved: as text, as a self-contained HTML page "
-    "(`airoxy stats --report month --format html > report.html`), as CSV or as JSON."
-)
 #: How a report may be written.
 FORMATS = ("text", "html", "csv", "json")
 #: `--month` without a month.
@@ -38,46 +31,6 @@ _THIS_MONTH = datetime.date.min
 
 #: Requests whose counts are not, or not all, Anthropic's own.
 _MARKS = ("estimated", "uncounted")
-
-
-def _add_arguments(parser: ArgumentParser) -> None:
-    days = parser.add_mutually_exclusive_group()
-    days.add_argument("--today", action="store_true", help="only today")
-    days.add_argument(
-        "--month",
-        type=_month,
-        nargs="?",
-        const=_THIS_MONTH,
-        metavar="YYYY-MM",
-        help="only this month, or that one",
-    )
-    days.add_argument("--since", metavar="TIME", help="only from this day on (2026-11-22, 7d ago)")
-    parser.add_argument("--until", metavar="TIME", help="only before this day")
-    parser.add_argument(
-        "--cache",
-        action="store_true",
-        help="also what share of the prompt came from the cache, and what that saved",
-    )
-    parser.add_argument("--token", metavar="ID", help="only with this token (id or name)")
-    parser.add_argument("--key", metavar="ID", help="only with this client key (id or name)")
-    parser.add_argument(
-        "--group", metavar="ID", help="only with the client keys of this group (id or name)"
-    )
-    parser.add_argument(
-        "--by",
-        choices=(*GROUPS, HOST, HOUR),
-        metavar="WHAT",
-        help=f"divided by {', '.join(GROUPS)}, {HOST} (of the fleet), or {HOUR} (where there are"
-        " detailed rows)",
-    )
-    parser.add_argument(
-        "--report", choices=("month",), help="the report on --month (default: this one)"
-    )
-    parser.add_argument(
-        "--format", choices=FORMATS, help="how the report is written (default: text)"
-    )
-    add_hosts(parser)
-    add_json(parser)
 
 
 def _month(text: str) -> datetime.date:
@@ -97,13 +50,10 @@ def _run(context: Context, args: Namespace) -> None:
     if args.format:
         raise InvalidInput("--format goes with --report.")
     db = context.database
-    token_id = None if args.token is None else context.token_id(args.token, removed=True)
-    key_id = None if args.key is None else context.key_id(args.key, removed=True)
-    group_id = context.group_filter(args.group)
-    whose = {"token_id": token_id, "key_id": key_id, "group_id": group_id}
+    whose = context.whose(args)
     if args.by == HOUR:
         since_ms, until_ms = _milliseconds(context, args)
-        wanted_rows = requests.Filter(token_id, key_id, since_ms, until_ms, group_id=group_id)
+        wanted_rows = requests.Filter(since_ms=since_ms, until_ms=until_ms, **whose)
         groups = Everybody(context, here=args.here, host=args.host).hours(wanted_rows)
     else:
         since, until = _days(context, args)
@@ -215,6 +165,42 @@ def _show(context: Context, totals: Totals) -> None:
         context.say(f"{name:<22}  {amount:>{width}}")
 
 
+_ARGUMENTS = (
+    either(
+        flag("--today", "only today"),
+        argument(
+            "--month", "YYYY-MM", "only this month, or that one", type=_month, nargs="?",
+            const=_THIS_MONTH,
+        ),
+        argument("--since", "TIME", "only from this day on (2026-11-22, 7d ago)"),
+    ),
+    argument("--until", "TIME", "only before this day"),
+    flag("--cache", "also what share of the prompt came from the cache, and what that saved"),
+    argument("--token", "ID", "only with this token (id or name)"),
+    argument("--key", "ID", "only with this client key (id or name)"),
+    argument("--group", "ID", "only with the client keys of this group (id or name)"),
+    argument(
+        "--by",
+        "WHAT",
+        f"divided by {', '.join(GROUPS)}, {HOST} (of the fleet), or {HOUR} (where there are"
+        " detailed rows)",
+        choices=(*GROUPS, HOST, HOUR),
+    ),
+    choice("--report", ("month",), "the report on --month (default: this one)"),
+    choice("--format", FORMATS, "how the report is written (default: text)"),
+    HOSTS,
+    JSON,
+)  # fmt: skip
 COMMANDS = (
-    Command("stats", "Show what was used and what it cost", _run, _add_arguments, _DESCRIPTION),
+    Command(
+        "stats",
+        "Show what was used and what it cost",
+        _run,
+        _ARGUMENTS,
+        ", in all or divided: everything since the beginning, however old. The cost is an estimate"
+        " by the price list. Days are those of `timezone` in the configuration. With --report,"
+        " print a month's usage by group, client key, model and day, with the cost of the month"
+        " before beside it and what the prompt cache saved: as text, as a self-contained HTML page"
+        " (`airoxy stats --report month --format html > report.html`), as CSV or as JSON.",
+    ),
 )

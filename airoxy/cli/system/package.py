@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 
 from airoxy.cli.command import Command, Context
 from airoxy.cli.installation import HOME, Installation
+from airoxy.cli.parsing.arguments import YES, argument, flag
 from airoxy.cli.system.system import UNATTENDED, ask, require_root
 from airoxy.errors import AiroxyError, InvalidInput
 
@@ -113,37 +114,28 @@ def _apt(context: Context, *words: str) -> None:
         raise AiroxyError(f"apt-get {words[0]} ended with status {done.returncode}; see above.")
 
 
-def _update_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "file",
-        metavar="FILE.deb",
-        type=Path,
-        nargs="?",
-        help="the package to install (default: the newest that a source of apt has)",
-    )
-
-
-def _uninstall_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--purge", action="store_true", help="remove configuration and data, too")
-    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-
-
+_DEB = argument(
+    "file",
+    "FILE.deb",
+    "the package to install (default: the newest that a source of apt has)",
+    type=Path,
+    nargs="?",
+)
 COMMANDS = (
     Command(
         "update",
         "Install a newer version with apt",
         _update,
-        _update_arguments,
-        description="Install a newer version with apt: of a file, or the newest that one of apt's"
-        " sources (/etc/apt/sources.list.d/airoxy.sources, for example) has. The"
-        " database is migrated, after a copy was made, and open connections and streams go on.",
+        (_DEB,),
+        ": of a file, or the newest that one of apt's sources"
+        " (/etc/apt/sources.list.d/airoxy.sources, for example) has. The database is migrated,"
+        " after a copy was made, and open connections and streams go on.",
     ),
     Command(
         "uninstall",
         "Remove airoxy with apt",
         _uninstall,
-        _uninstall_arguments,
-        description="Remove airoxy with apt, after asking. Configuration and database stay, unless"
-        " --purge is given.",
+        (flag("--purge", "remove configuration and data, too"), YES),
+        ", after asking. Configuration and database stay, unless --purge is given.",
     ),
 )

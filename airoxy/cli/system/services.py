@@ -8,7 +8,8 @@ from __future__ import annotations
 import subprocess
 from argparse import Namespace
 
-from airoxy.cli.command import Command, Context, add_json
+from airoxy.cli.command import Command, Context
+from airoxy.cli.parsing.arguments import JSON
 from airoxy.cli.system.generated import stale_units
 from airoxy.cli.system.listeners import listeners, parse_listen
 from airoxy.cli.system.status import bare
@@ -139,5 +140,5 @@ COMMANDS = (
         " exit status 78; so is a certificate that cannot be served, has expired or is not"
         " valid yet.",
     ),
-    Command("status", "Show how socket, service and timers are doing", status, add_json),
+    Command("status", "Show how socket, service and timers are doing", status, (JSON,)),
 )

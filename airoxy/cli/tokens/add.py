@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import getpass
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import Namespace
 from itertools import count
 
-from airoxy.cli.command import Context, add_json, add_words, given_words
-from airoxy.cli.parsing.arguments import length_argument, name_argument
+from airoxy.cli.command import Context
+from airoxy.cli.parsing.arguments import (
+    JSON,
+    argument,
+    flag,
+    given_words,
+    length_argument,
+    named,
+    typed_name,
+    words,
+)
 from airoxy.core.keys import check_refresh_token, token_type
 from airoxy.core.pool import Token
 from airoxy.errors import AiroxyError, InvalidInput
@@ -21,25 +30,24 @@ OAUTH_LIFETIME = 28800
 _USUAL_NAMES = {"api_key": "console", "oauth": "subscription"}
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    add_words(
-        parser,
+NO_CHECK = flag("--no-check", "do not ask Anthropic whether the token is good")
+ARGUMENTS = (
+    words(
         NAME="what to call it; may be left out",
         TOKEN="sk-ant-…; asked for where not given, - reads it from standard input",
         REFRESH="the refresh token of an OAuth token",
-    )
-    parser.add_argument("--name", type=name_argument, help="what to call it")
-    parser.add_argument(
+    ),
+    named("what to call it"),
+    argument(
         "--expires-in",
+        "TIME",
+        "how long an OAuth token is still valid, such as 8h or 28800 (default: 8h)",
         type=length_argument,
         default=OAUTH_LIFETIME,
-        metavar="TIME",
-        help="how long an OAuth token is still valid, such as 8h or 28800 (default: 8h)",
-    )
-    parser.add_argument(
-        "--no-check", action="store_true", help="do not ask Anthropic whether the token is good"
-    )
-    add_json(parser)
+    ),
+    NO_CHECK,
+    JSON,
+)
 
 
 def run(context: Context, args: Namespace) -> None:
@@ -64,10 +72,11 @@ def run(context: Context, args: Namespace) -> None:
         expires_at=int(now) + args.expires_in if kind == "oauth" else None,
         now=now,
     )
-    if args.json:
-        return context.json({"id": token_id, "name": name, "type": kind})
-    context.say(f"Token {token_id} ({name}, {kind}) is in the pool.")
-    return None
+    context.tell(
+        args,
+        {"id": token_id, "name": name, "type": kind},
+        f"Token {token_id} ({name}, {kind}) is in the pool.",
+    )
 
 
 def free_name(context: Context, wanted: str) -> str:
@@ -89,23 +98,20 @@ def _check(context: Context, token: Token) -> None:
 def _given(context: Context, args: Namespace) -> tuple[str | None, str, str]:
     """Name (None where there is none), token and refresh token ("" for none), from the arguments,
     standard input or a prompt."""
-    name, words = args.name, given_words(args)
-    if name is None and words and not words[0].startswith("sk-ant-") and words[0] != "-":
-        try:
-            name = name_argument(words.pop(0))
-        except ArgumentTypeError as error:
-            raise InvalidInput(f"{error}.") from None
-    if len(words) > 2:
+    name, given = args.name, given_words(args)
+    if name is None and given and not given[0].startswith("sk-ant-") and given[0] != "-":
+        name = typed_name(given.pop(0))
+    if len(given) > 2:
         raise InvalidInput("Give one name, and a token and its refresh token at the most.")
-    token, refresh = (*words, "", "")[:2]
+    token, refresh = (*given, "", "")[:2]
     if not token and context.input.isatty():
         return name, _ask("Token (sk-ant-…): "), refresh
-    if token in ("", "-") and not (words and token == ""):
+    if token in ("", "-") and not (given and token == ""):
         # Editors begin a file with a mark.
-        words = context.input.read().removeprefix("\ufeff").split()
-        if not 1 <= len(words) <= 2:
+        given = context.input.read().removeprefix("\ufeff").split()
+        if not 1 <= len(given) <= 2:
             raise InvalidInput("Give the token on standard input, and its refresh token after it.")
-        token, refresh = words[0], words[1] if len(words) == 2 else refresh
+        token, refresh = given[0], given[1] if len(given) == 2 else refresh
     return name, token, refresh
 
 

@@ -9,22 +9,19 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from airoxy.cli.command import Context, add_json
+from airoxy.cli.command import Context
+from airoxy.cli.parsing.arguments import DRY_RUN, JSON, argument
 from airoxy.cli.tokens.add import free_name
 from airoxy.core.credentials import Credentials, parse
 from airoxy.core.names import printable
 from airoxy.errors import InvalidInput
 from airoxy.store import tokens
 from airoxy.views.terms import TERMS
-
-if TYPE_CHECKING:
-    pass
 
 FILE = Path(".claude/.credentials.json")
 #: The real file has about a kilobyte.
@@ -41,15 +38,16 @@ class Found:
     skipped: str | None = None
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
-    parser.add_argument(
+ARGUMENTS = (
+    DRY_RUN,
+    argument(
         "--path",
+        "FILE",
+        "this credential file (default: root's and every user's in /home)",
         type=Path,
-        metavar="FILE",
-        help="this credential file (default: root's and every user's in /home)",
-    )
-    add_json(parser)
+    ),
+    JSON,
+)
 
 
 def run(context: Context, args: Namespace) -> None:
@@ -61,13 +59,9 @@ def run(context: Context, args: Namespace) -> None:
     if any(found.credentials for found in files):
         context.warn(TERMS)
     results = [_import(context, found, args.dry_run) for found in files]
-    if args.json:
-        return context.json(results)
-    if not results:
-        return context.say("No Claude Code login found; name its file with --path.")
-    for result in results:
-        context.say(f"{result['path']}: {result['result']}")
-    return None
+    told = [f"{result['path']}: {result['result']}" for result in results]
+    none = ["No Claude Code login found; name its file with --path."]
+    context.tell(args, results, *(told or none))
 
 
 def everywhere(root: Path = Path("/root"), homes: Path = Path("/home")) -> Iterator[Path]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from typing import Any
 
-from airoxy.cli.command import Context, add_id, add_json
-from airoxy.cli.confirm import add_yes, remove_agreed
-from airoxy.cli.parsing.arguments import name_argument
+from airoxy.cli.command import Context
+from airoxy.cli.confirm import remove_agreed
+from airoxy.cli.parsing.arguments import JSON, argument, id_of, named
 from airoxy.cli.tokens.table import show
 from airoxy.config.defaults import NONE
 from airoxy.core.limits.token_settings import SETTINGS
@@ -16,36 +16,35 @@ from airoxy.errors import InvalidInput
 from airoxy.store import tokens
 from airoxy.views.tokens import document
 
-
-def set_arguments(parser: ArgumentParser) -> None:
-    without = f"; `{NONE}` takes it away"
-    add_id(parser, "token")
-    parser.add_argument("--name", type=name_argument, help="what to call it")
-    parser.add_argument("--note", metavar="TEXT", help="a note about the token" + without)
-    parser.add_argument(
+_WITHOUT = f"; `{NONE}` takes it away"
+TOKEN = id_of("token")
+SETTABLE = (
+    TOKEN,
+    named("what to call it"),
+    argument("--note", "TEXT", "a note about the token" + _WITHOUT),
+    argument(
         "--priority",
-        metavar="N",
-        help="of the tokens that are ready those with the highest number are used (default: 0)",
-    )
-    parser.add_argument(
+        "N",
+        "of the tokens that are ready those with the highest number are used (default: 0)",
+    ),
+    argument(
         "--pool",
-        metavar="NAME",
-        help="the pool that it belongs to, for client keys that may use that pool only" + without,
-    )
-    parser.add_argument(
+        "NAME",
+        "the pool that it belongs to, for client keys that may use that pool only" + _WITHOUT,
+    ),
+    argument(
         "--spend-per-day",
-        metavar="USD",
-        help="dollars after which the token is not used for the rest of the day" + without,
-    )
-    parser.add_argument(
+        "USD",
+        "dollars after which the token is not used for the rest of the day" + _WITHOUT,
+    ),
+    argument(
         "--spend-per-month",
-        metavar="USD",
-        help="dollars after which it is not used for the rest of the month" + without,
-    )
-    parser.add_argument(
-        "--concurrent", metavar="N", help="requests that may run with it at once" + without
-    )
-    add_json(parser)
+        "USD",
+        "dollars after which it is not used for the rest of the month" + _WITHOUT,
+    ),
+    argument("--concurrent", "N", "requests that may run with it at once" + _WITHOUT),
+    JSON,
+)
 
 
 def run_set(context: Context, args: Namespace) -> None:
@@ -74,11 +73,6 @@ def _changes(args: Namespace, now: datetime.datetime) -> dict[str, Any]:
     return found
 
 
-def change_arguments(parser: ArgumentParser) -> None:
-    add_id(parser, "token")
-    add_json(parser)
-
-
 def run_toggle(context: Context, args: Namespace) -> None:
     token_id = context.token_id(args.id)
     tokens.toggle_token(context.database, token_id, context.now())
@@ -101,25 +95,16 @@ def _set_active(context: Context, args: Namespace, *, active: bool) -> None:
 
 def _say_state(context: Context, token_id: int, args: Namespace) -> None:
     row = tokens.find_token(context.database, token_id, context.now())
-    if args.json:
-        return context.json(document(row))
     state = "active" if row["is_active"] else "disabled"
-    return context.say(f"Token {token_id} ({row['name']}) is {state} now.")
+    context.tell(args, document(row), f"Token {token_id} ({row['name']}) is {state} now.")
 
 
 def run_reset(context: Context, args: Namespace) -> None:
     token_id = context.token_id(args.id)
     tokens.reset_token(context.database, token_id, context.now())
     row = tokens.find_token(context.database, token_id, context.now())
-    if args.json:
-        return context.json(document(row))
-    return context.say(f"Token {token_id} ({row['name']}) is active and not cooling.")
-
-
-def remove_arguments(parser: ArgumentParser) -> None:
-    add_id(parser, "token")
-    add_yes(parser)
-    add_json(parser)
+    told = f"Token {token_id} ({row['name']}) is active and not cooling."
+    context.tell(args, document(row), told)
 
 
 def run_remove(context: Context, args: Namespace) -> int | None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from dataclasses import asdict
 
-from airoxy.cli.command import Context, add_json
+from airoxy.cli.command import Context
+from airoxy.cli.parsing.arguments import JSON, argument
 from airoxy.errors import EXIT_FAILED
 from airoxy.store import tokens
 
-
-def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", nargs="?", help="id or name of one (default: all)")
-    add_json(parser)
+ONE = argument("id", "ID", "id or name of one (default: all)", nargs="?")
+ARGUMENTS = (ONE, JSON)
 
 
 def run(context: Context, args: Namespace) -> int:
@@ -30,11 +29,12 @@ def run(context: Context, args: Namespace) -> int:
             else:
                 found = check_token(context.config.upstream, token, context.environ)
             results.append((row, found))
-    if args.json:
-        context.json(
-            [{"id": row["id"], "name": row["name"], **asdict(found)} for row, found in results]
-        )
-    else:
-        for row, found in results:
-            context.say(f"Token {row['id']} ({row['name']}): {found.state}; {found.message}.")
+    context.tell(
+        args,
+        [{"id": row["id"], "name": row["name"], **asdict(found)} for row, found in results],
+        *(
+            f"Token {row['id']} ({row['name']}): {found.state}; {found.message}."
+            for row, found in results
+        ),
+    )
     return 0 if all(found.state in (GOOD, LIMITED) for _, found in results) else EXIT_FAILED

@@ -36,9 +36,7 @@ def run(context: Context, args: Namespace) -> None:
     if installation.packaged:
         require_root("token rotate-key")
     place = rotate(installation)
-    if args.json:
-        return context.json({"rotated": True, "key": str(place)})
-    return context.say(message(installation, place))
+    context.tell(args, {"rotated": True, "key": str(place)}, message(installation, place))
 
 
 def message(installation: Installation, place: Path) -> str:

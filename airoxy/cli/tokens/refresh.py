@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 
-from airoxy.cli.command import Context, add_json
+from airoxy.cli.command import Context
+from airoxy.cli.parsing.arguments import JSON, argument
+from airoxy.cli.tokens.check import ONE
 from airoxy.errors import EXIT_FAILED
 from airoxy.store import leases, tokens
 
-
-def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", nargs="?", help="id or name of one (default: all)")
-    parser.add_argument("--id", dest="only", metavar="ID", help="the same")
-    add_json(parser)
+ARGUMENTS = (ONE, argument("--id", "ID", "the same", dest="only"), JSON)
 
 
 def run(context: Context, args: Namespace) -> int:
@@ -30,17 +28,17 @@ def run(context: Context, args: Namespace) -> int:
         states = leases.refreshing(db, token_id)
         outcomes = [refresh_token(db, s.id, s.token, oauth, context.clock) for s in states]
     skipped = [row for row in rows if row["type"] == "api_key"]
-    if args.json:
-        context.json(
-            [
-                {"id": each.token_id, "name": each.name, "renewed": each.renewed,
-                 "message": each.message}
-                for each in outcomes
-            ]
-        )  # fmt: skip
-    else:
-        for row in skipped:
-            context.say(f"Token {row['id']} ({row['name']}): skipped, an API key does not expire")
-        for outcome in outcomes:
-            context.say(f"Token {outcome.token_id} ({outcome.name}): {outcome.message}")
+    context.tell(
+        args,
+        [
+            {"id": each.token_id, "name": each.name, "renewed": each.renewed,
+             "message": each.message}
+            for each in outcomes
+        ],
+        *(
+            f"Token {row['id']} ({row['name']}): skipped, an API key does not expire"
+            for row in skipped
+        ),
+        *(f"Token {each.token_id} ({each.name}): {each.message}" for each in outcomes),
+    )  # fmt: skip
     return 0 if all(outcome.renewed for outcome in outcomes) else EXIT_FAILED

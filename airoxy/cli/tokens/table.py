@@ -70,10 +70,7 @@ def _with_uses(rows: list[dict[str, Any]], used: LastUses) -> list[dict[str, Any
 def show(context: Context, row: Row, *, json: bool) -> None:
     if json:
         return context.json(document(row))
-    context.say(f"Token {row['id']}: {row['name']}")
-    for name, text in _facts(context, row):
-        context.say(f"  {name:<12}{text}")
-    return None
+    return context.facts(f"Token {row['id']}: {row['name']}", _facts(context, row))
 
 
 def _facts(context: Context, row: Row) -> Iterator[tuple[str, str]]:

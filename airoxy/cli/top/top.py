@@ -12,14 +12,14 @@ import signal
 import sys
 import threading
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from airoxy.cli.command import Command, Context
-from airoxy.cli.fleet.everybody import add_here
+from airoxy.cli.parsing.arguments import HERE
 from airoxy.cli.system.health import HealthAnswer, Own, ask_server, own_server
 from airoxy.cli.system.system import is_stopped
 from airoxy.cli.top.controls import Controls
@@ -48,19 +48,6 @@ _BACK = 5000
 _ERRORS = 50
 #: How many of the newest requests are listed.
 _REQUESTS = 1000
-
-_DESCRIPTION = (
-    "Show what goes on, live: requests per second, open streams, the state of each token and its"
-    " share, what each client key spends today, the last errors; in views of their own the last"
-    " requests with how long they took, the keys, and the tokens with their quota windows and"
-    " cooldowns, each to be sorted, filtered and scrolled. ? shows how, q quits. Wants a terminal"
-    " of 80 columns. In a fleet, sums and requests are those of all hosts; what the server says is"
-    " this host's."
-)
-
-
-def _add_arguments(parser: ArgumentParser) -> None:
-    add_here(parser)
 
 
 def _run(context: Context, args: Namespace) -> None:
@@ -251,4 +238,17 @@ def _typed(screen: curses.window) -> Iterator[str]:
         return
 
 
-COMMANDS = (Command("top", "Show what goes on, live", _run, _add_arguments, _DESCRIPTION),)
+COMMANDS = (
+    Command(
+        "top",
+        "Show what goes on, live",
+        _run,
+        (HERE,),
+        ": requests per second, open streams, the state of each token and its share, what each"
+        " client key spends today, the last errors; in views of their own the last requests with"
+        " how long they took, the keys, and the tokens with their quota windows and cooldowns, each"
+        " to be sorted, filtered and scrolled. ? shows how, q quits. Wants a terminal of 80"
+        " columns. In a fleet, sums and requests are those of all hosts; what the server says is"
+        " this host's.",
+    ),
+)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-from airoxy.cli.api_keys.limits import OF_KEYS, Option, add_arguments, changes
+from airoxy.cli.api_keys.limits import OF_KEYS, Option, arguments, changes
 from airoxy.core.keys import new_key
 from airoxy.server.proxy.proxy import SNAPSHOT_TTL
 from airoxy.store import keys
@@ -57,7 +57,8 @@ def set_(airoxy: Airoxy, *options: str, key_id: int = 1) -> None:
 def read_options(options: Sequence[str], known: Sequence[Option] = OF_KEYS) -> dict[str, Any]:
     """What a command would set."""
     parser = ArgumentParser()
-    add_arguments(parser, known, new=False)
+    for add in arguments(known, new=False):
+        add(parser)
     return changes(parser.parse_args(options), datetime.now(UTC), known)
 
 
