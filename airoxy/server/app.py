@@ -1,7 +1,5 @@
 """The wiring of a worker, and what answers its requests: the proxy under /v1/, else the small
 endpoints.
-
-Invariant: of anything unforeseen the client learns no more than that it happened.
 """
 
 from __future__ import annotations
@@ -20,13 +18,12 @@ import apsw
 
 from airoxy.config import Config, UpstreamSettings
 from airoxy.core.request.browsers import preflight
-from airoxy.errors import AiroxyError, InternalError, StoreError
+from airoxy.core.request.headers import Headers
+from airoxy.errors import StoreError
 from airoxy.jobs.refresh import report_interrupted
-from airoxy.journal import about
 from airoxy.server.admission import Admission, admission_to_worker
 from airoxy.server.body_budget import budget_of_worker
 from airoxy.server.endpoints import small_endpoints
-from airoxy.server.http.errors import answer_error
 from airoxy.server.http.request import Request
 from airoxy.server.http.response import Response
 from airoxy.server.limits.counters import LimitCounters
@@ -223,46 +220,28 @@ def create_app(
     browsers: bool = False,
     turns: Turns | None = None,
 ) -> Answer:
-    """The proxy and the small endpoints, and their errors as answers; `browsers`: pages of other
-    origins may use them; `turns` are those that the proxy shares out."""
+    """The proxy and the small endpoints; `browsers`: pages of other origins may use them; `turns`
+    are those that the proxy shares out."""
     small = small_endpoints(health, metrics, usage)
 
-    async def answer(request: Request, response: Response) -> None:
-        if browsers and request.head.from_page and _answer_page(request, response):
-            return
-        try:
-            if request.head.is_api:
-                await proxy(request, response)
-                return
-            if turns is not None and turns.are_shared(NOBODY, time.time()):
-                await turns.wait(NOBODY)
-            await small(request, response)
-        except AiroxyError as error:
-            answer_error(response, error)
-        except Exception as error:
-            report = _unforeseen(error)
-            if not response.begun:  # else it is broken off
-                answer_error(response, report)
+    async def answer_small(request: Request, response: Response) -> None:
+        if turns is not None and turns.are_shared(NOBODY, time.time()):
+            await turns.wait(NOBODY)
+        await small(request, response)
+
+    def answer(request: Request, response: Response) -> Coroutine[Any, Any, None]:
+        head = request.head
+        if browsers and head.from_page and head.path != "/metrics":
+            # The metrics are for this machine, and a page in its browser is not.
+            head.for_page = True
+            if head.method == "OPTIONS" and (allowed := preflight(head.headers)) is not None:
+                return _answer_page(response, allowed)
+        return proxy(request, response) if head.is_api else answer_small(request, response)
 
     return answer
 
 
-def _answer_page(request: Request, response: Response) -> bool:
-    """Let a page from another origin read the answer; whether its browser asked for no more. The
-    metrics are for this machine, and a page in its browser is not."""
-    head = request.head
-    if head.path == "/metrics":
-        return False
-    head.for_page = True
-    allowed = preflight(head.headers) if head.method == "OPTIONS" else None
-    if allowed is not None:
-        response.begin(204, allowed)
-        response.write(b"", more=False)
-    return allowed is not None
-
-
-def _unforeseen(error: Exception) -> AiroxyError:
-    """Say in the journal what happened; what the client is told of it."""
-    report = InternalError()
-    log.error("A request has failed.", exc_info=error, extra=about(report.request_id))
-    return report
+async def _answer_page(response: Response, allowed: Headers) -> None:
+    """The browser of a page from another origin asks what that may do, and for no more."""
+    response.begin(204, allowed)
+    response.write(b"", more=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from airoxy.server.app import create_app
+from airoxy.server.http.runner import Runner
 from tests.program import ROOT
 
 
@@ -39,6 +41,9 @@ class Asked:
             raw_path=path.encode(), query=b"", headers=[],
         )  # fmt: skip
 
+    def abandon(self) -> None:
+        """Everything is answered."""
+
     async def body(self) -> bytes:
         return b""
 
@@ -61,7 +66,9 @@ def test_the_journal_has_the_reason_and_the_client_has_none(
 ) -> None:
     broken: Any = Broken()
     asked: Any = Asked(path)
-    asyncio.run(create_app(broken, broken, broken, broken)(asked, asked))
+    answer = create_app(broken, broken, broken, broken)(asked, asked)
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        Runner(loop, set()).start(answer, asked)
     document = json.loads(asked.body_told)
     error = document["error"]
     assert (asked.status, error["type"]) == (500, "api_error")

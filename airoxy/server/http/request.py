@@ -109,13 +109,14 @@ class Request:
 
     def small_body(self) -> bytes | bytearray | None:
         """All of it, if that is here already and below all limits."""
-        return self._taken() if self._size <= UNCOUNTED and self.ended else None
+        return self._taken() if self._size <= UNCOUNTED and self._cycle.state in HAS_BODY else None
 
     def identified(self, key_id: int) -> None:
         """The client has shown a valid key."""
-        inlet = self._inlet
-        inlet.newcomer.identified()
-        inlet.flow.key_id = key_id
+        flow = self._inlet.flow
+        if flow.key_id != key_id:  # the connection's first one
+            flow.key_id = key_id
+            self._inlet.newcomer.identified()
 
     async def body(
         self, budget: BodyBudget | None = None, key_id: int = 0
@@ -168,8 +169,8 @@ class Request:
 
     def release(self) -> None:
         """The body is not held any more."""
-        reserved, self._reserved = self._reserved, 0
-        if reserved and self._budget is not None:
+        if (reserved := self._reserved) and self._budget is not None:
+            self._reserved = 0
             self._budget.give_back(self._key_id, reserved)
 
     async def _rest(self) -> AsyncIterator[bytes]:
@@ -187,14 +188,14 @@ class Request:
     def watch(self, exchange: Exchange) -> None:
         """From now on the client's leaving aborts `exchange`, whatever it is waiting for. Raises
         ClientLeft."""
-        if self.left:
+        if self._cycle.state in GONE:
             raise ClientLeft
         self._watched = exchange
 
     def forget(self) -> None:
         """There is nothing left to abort, and nobody needs what of the body may still come."""
         self._watched = None
-        if not self.ended:
+        if self._cycle.state not in HAS_BODY:
             self._pieces.clear()
             self._collected = None
             self._size = 0

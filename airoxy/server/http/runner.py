@@ -3,6 +3,8 @@
 It begins in the callback that brought the request and continues in the one that brings what it
 waits for; a task would take a turn of the event loop each time. Futures are awaited as usual. Code
 that asks for the current task (`asyncio.timeout`) needs a task of its own.
+
+Invariant: of anything unforeseen the client learns no more than that it happened.
 """
 
 from __future__ import annotations
@@ -12,6 +14,9 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
+from airoxy.errors import AiroxyError, InternalError
+from airoxy.journal import about
+from airoxy.server.http.errors import answer_error
 from airoxy.server.http.response import Response
 from airoxy.upstream.exchange import PAUSED
 
@@ -19,8 +24,8 @@ log = logging.getLogger(__name__)
 
 
 class Runner:
-    """One of those in `running` from `start` until the coroutine has ended, whatever comes; what of
-    its response is not complete then is broken off."""
+    """One of those in `running` from `start` until the coroutine has ended, whatever comes: the
+    error that it raises is the answer, and what of the answer is not complete is broken off."""
 
     __slots__ = ("_future", "_loop", "_response", "_running", "_work")
 
@@ -74,9 +79,19 @@ class Runner:
 
     def _fail(self, error: BaseException) -> None:
         if not isinstance(error, asyncio.CancelledError):
-            log.error("A request has failed.", exc_info=error)
+            if not isinstance(error, AiroxyError):
+                error = _unforeseen(error)
+            if not self._response.begun:
+                answer_error(self._response, error)
         self._end()
 
     def _end(self) -> None:
         self._running.discard(self)
         self._response.abandon()
+
+
+def _unforeseen(error: BaseException) -> AiroxyError:
+    """Say in the journal what happened; what the client is told of it."""
+    report = InternalError()
+    log.error("A request has failed.", exc_info=error, extra=about(report.request_id))
+    return report
