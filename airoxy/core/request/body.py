@@ -100,7 +100,7 @@ def _at_a_glance(body: Body) -> Asked | None:
         return None
     if back[1] is None and _has(body, b'"stream"', 0):
         return None
-    return Asked(front[1].decode(), back[1] == b"true", (), no_escapes=True)
+    return Asked(front[1].decode(), back[1] == b"true", (), True)
 
 
 def _has(body: Body, word: bytes, start: int) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Any
 
 from airoxy.core.keys import KEY_LENGTH, digest, has_key, needles
 from airoxy.core.request import head as request_head
@@ -38,10 +39,10 @@ class RequestHead:
     """A head that has passed `request_head.body_length`, whose answer is the first `length`."""
 
     __slots__ = (
-        "_after", "_before", "_size", "client_address", "cost", "digests", "expects", "for_page",
-        "from_page", "group", "ids", "is_api", "is_http_1_0", "last", "length", "limit", "method",
-        "path", "query", "raw", "raw_path", "session", "takes_system", "target", "threads",
-        "to_upstream",
+        "_after", "_before", "_size", "client", "client_address", "cost", "digests", "expects",
+        "for_page", "from_page", "group", "ids", "is_api", "is_http_1_0", "last", "length", "limit",
+        "method", "path", "query", "raw", "raw_path", "session", "takes_system", "target",
+        "threads", "to_upstream",
     )  # fmt: skip
 
     def __init__(self, head: bytes) -> None:
@@ -73,6 +74,8 @@ class RequestHead:
         #: The page may read the answer; the application says so.
         self.for_page = False
         self.threads = any(name == _BETA and _THREADS in value for name, value in headers)
+        #: Who has sent it, as far as the application keeps that.
+        self.client: Any = None
         #: Where its client sits, once that was found.
         self.client_address: str | None = None
         #: The head for the upstream, by the type of the token (see proxy).

@@ -48,12 +48,12 @@ class Wanted:
     scope: Scope
     session: bytes | None = None
     pinned: int | None = None
+    #: Only tokens of this pool may be used; None allows all.
+    pool: str | None = None
     #: The token that has served the conversation from which this one was forked.
     preferred: int | None = None
     #: What to raise if the pinned token cannot serve.
     unavailable: Callable[[], AiroxyError] | None = None
-    #: Only tokens of this pool may be used; None allows all.
-    pool: str | None = None
     tried: tuple[int, ...] = ()
     refreshed: frozenset[int] = frozenset()
     waited: float = 0.0

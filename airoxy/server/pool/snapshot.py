@@ -58,6 +58,8 @@ class Snapshot:
         self.watch: Callable[[int, Token | None], None] = lambda *_: None
         #: Called with each cooldown of tokens that cool down because another host says so.
         self.cooled: Callable[[StoredCooldown], None] = lambda _: None
+        #: Another one whenever something may have changed.
+        self.version = 0
         self.readable = True
         #: Why the tokens cannot be decrypted; everything but them is served then.
         self.locked: str | None = None
@@ -95,6 +97,7 @@ class Snapshot:
 
     def _read_changes(self) -> None:
         """Only what has changed is read, since thousands of tokens take a while to decrypt."""
+        self.version += 1
         hosts = hosts_that_share(self._db)
         divided = self._divided_anew(hosts)
         if self._last_change < 0 or self.locked or hosts != self._hosts:

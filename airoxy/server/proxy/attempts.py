@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote
 
 from airoxy.config import Config
@@ -29,6 +30,8 @@ from airoxy.server.turns import TurnsOfKey
 from airoxy.upstream.exchange import Exchange
 from airoxy.upstream.upstream import Upstream, lines
 
+Body = bytes | bytearray | AsyncIterator[bytes]
+
 _OVERLOADED = 529
 _NO_CREDENTIAL: tuple[Token | None, bytes] = (None, b"")
 _ASCII_ESCAPE = re.compile(rb"\\u00([0-7][0-9a-fA-F])")
@@ -41,7 +44,7 @@ class Job:
     request: Request
     request_log: RequestLog
     wanted: Wanted
-    body: bytes | bytearray | AsyncIterator[bytes]
+    body: Body
     share: TurnsOfKey
     #: The body is known to be without \u00.
     no_escapes: bool = False
@@ -109,16 +112,24 @@ class Attempts:
                     if wanted.unavailable is not None:
                         raise wanted.unavailable()
                     break
+                job.request_log.attempted(token)
+                body = job.body if token.type != "oauth" else await self._with_system_line(job)
+                exchange = self.upstream.start(job.request.runner, job.share)
                 try:
-                    exchange = await self._send(job, token)
+                    await self._send(job, token, exchange, body)
                 except ConnectFailed as error:
                     if unreachable or not job.repeatable or isinstance(error, ConnectTimeout):
                         raise
                     unreachable = error
                     continue
+                if not job.request.ended:  # an early answer
+                    job.request.forget()
+                    job.request.watch(exchange)
                 if last is not None:
                     last.close()
                 last = exchange
+                if self._is_served(job, token, exchange):
+                    break
                 verdict = await self._judge(job, token, exchange)
                 if verdict.then == "answer" or not await self._go_on(job, token, verdict, exchange):
                     break
@@ -131,23 +142,23 @@ class Attempts:
             raise
         return last
 
-    async def _send(self, job: Job, token: Token) -> Exchange:
-        request, head, body = job.request, job.request.head, job.body
-        job.request_log.attempted(token)
-        if token.type == "oauth" and head.takes_system and isinstance(body, (bytes, bytearray)):
-            lines, pause = self.config.oauth.lines, job.share.pause
-            body = await with_system_line(body, lines, pause, no_escapes=job.no_escapes)
-        lead = head.to_upstream.get(token.type) or self._lead(head, token.type)
-        exchange = self.upstream.start(request.runner, job.share)
+    async def _with_system_line(self, job: Job) -> Body:
+        """The body as a subscription token needs it."""
+        body, lines = job.body, self.config.oauth.lines
+        if not job.request.head.takes_system or not isinstance(body, (bytes, bytearray)):
+            return body
+        return await with_system_line(body, lines, job.share.pause, no_escapes=job.no_escapes)
+
+    def _send(
+        self, job: Job, token: Token, exchange: Exchange, body: Body
+    ) -> Coroutine[Any, Any, None]:
+        request, head = job.request, job.request.head
         request.watch(exchange)
+        lead = head.to_upstream.get(token.type) or self._lead(head, token.type)
         # What makes something must not be done twice.
         once = not head.takes_system and creates(head.method, head.path)
         lead += self._credential(token, head)
-        await exchange.send(lead, body, length=request.length, once=once)
-        if not request.ended:  # an early answer
-            request.forget()
-            request.watch(exchange)
-        return exchange
+        return exchange.send(lead, body, length=request.length, once=once)
 
     def _credential(self, token: Token, head: RequestHead) -> bytes:
         if not head.takes_system and head.path.startswith(CHAT):
@@ -165,12 +176,18 @@ class Attempts:
         head.to_upstream[token_type] = lead
         return lead
 
-    async def _judge(self, job: Job, token: Token, exchange: Exchange) -> Verdict:
-        status = exchange.status
+    def _is_served(self, job: Job, token: Token, exchange: Exchange) -> bool:
+        """Whether nothing more is to be known of the answer, as mostly."""
         if token.type == "oauth":
             self.pool.answered(token, exchange.headers)
+        if exchange.status >= 300:
+            return False
+        self.pool.succeeded(token)
+        return not job.request_log.is_stream and job.conversation is None
+
+    async def _judge(self, job: Job, token: Token, exchange: Exchange) -> Verdict:
+        status = exchange.status
         if status < 300:
-            self.pool.succeeded(token)
             if not job.request_log.is_stream or not await begins_overloaded(exchange):
                 if job.conversation is not None:
                     await job.conversation.served(token, exchange, time.time())

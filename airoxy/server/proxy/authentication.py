@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from airoxy.core.limits.holders import KeyLimits
 from airoxy.core.limits.units import moment
 from airoxy.errors import NotReady, Unauthorized
 from airoxy.server.pool.snapshot import Snapshot
+from airoxy.server.turns import TurnsOfKey
 
 _NO_KEY: tuple[int | None, int] = (None, 0)
+
+
+@dataclass(slots=True)
+class Client:
+    """Who is asking, by the snapshot of this `version`."""
+
+    key_id: int
+    limits: KeyLimits | None
+    group_id: int | None
+    pool: str | None
+    #: Where it sits, if that is logged.
+    address: str | None
+    share: TurnsOfKey
+    version: int
 
 
 def authenticate(
@@ -45,3 +61,12 @@ def authenticate(
     if not snapshot.complete:
         raise NotReady
     raise refusal or Unauthorized("Invalid API key")
+
+
+def holds_on(
+    digests: Iterable[bytes], snapshot: Snapshot, key_id: int, limits: KeyLimits | None
+) -> bool:
+    """Whether `authenticate` will give this key for as long as the snapshot does not change:
+    neither the key nor the secret that was shown ends by itself."""
+    ends = limits is not None and limits.expires_at is not None
+    return not ends and key_id in map(snapshot.keys.get, digests)

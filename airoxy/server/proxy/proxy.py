@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_network
+from typing import Any
 
 from airoxy.config import Config
 from airoxy.core.limits.access import check_access
@@ -24,7 +25,6 @@ from airoxy.core.request.paths import Cost, creates
 from airoxy.errors import AiroxyError, InternalError, Unauthorized
 from airoxy.journal import about
 from airoxy.server.body_budget import BodyBudget
-from airoxy.server.http.head import RequestHead
 from airoxy.server.http.request import ClientLeft, Request
 from airoxy.server.http.response import Response
 from airoxy.server.limits.addresses import check_address
@@ -35,8 +35,8 @@ from airoxy.server.proxy import affinity
 from airoxy.server.proxy.answer.lists import Lists
 from airoxy.server.proxy.answer.relay import AnswerSource, relay
 from airoxy.server.proxy.answer.results_url import PublicAddress, names_results, with_own_host
-from airoxy.server.proxy.attempts import Attempts, Job
-from airoxy.server.proxy.authentication import authenticate
+from airoxy.server.proxy.attempts import Attempts, Body, Job
+from airoxy.server.proxy.authentication import Client, authenticate, holds_on
 from airoxy.server.proxy.body import other_ids, read_request
 from airoxy.server.proxy.conversations import Conversation
 from airoxy.server.proxy.ended_requests import EndedRequests
@@ -58,7 +58,7 @@ _without_windows = partial(without_account, organisation=False)
 
 @dataclass
 class Proxy:
-    """Answers what is under /v1/; `app` renders the AiroxyErrors that it raises."""
+    """Answers what is under /v1/; the AiroxyErrors that it raises are answers, too."""
 
     config: Config
     pool: Pool
@@ -87,28 +87,24 @@ class Proxy:
     async def __call__(self, request: Request, response: Response) -> None:
         now = time.time()
         try:
-            key_id, limits = self._known(request.head.digests, now)
+            client = self._known(request, now)
         except Unauthorized:
             if self.turns.are_shared(NOBODY, now):
                 await self.turns.wait(NOBODY)
             now = time.time()
-            key_id, limits = self._authenticate(request, now)
-        request.identified(key_id)
-        head = request.head
-        request_log = RequestLog(key_id, head.path, now, self.unwritten, method=head.method)
-        if groups := self.pool.snapshot.groups:
-            request_log.group_id = groups.get(key_id)
-        if self.config.log_client_addresses:
-            request_log.client_address = self._refused.address_of(request)
+            client = self._authenticate(request, now)
+        head, key_id = request.head, client.key_id
+        request_log = RequestLog(key_id, head.path, now, self.unwritten, head.method)
+        request_log.group_id, request_log.client_address = client.group_id, client.address
         self.running += 1
         try:
             if self.turns.are_shared(key_id, now):
                 await self.turns.wait(key_id)
-            await self._serve(request, response, request_log, limits)
+            await self._serve(request, response, request_log, client)
         except ClientLeft as left:
             request_log.client_left()
             left.__traceback__ = None
-            await TurnsOfKey(self.turns, key_id).turn()  # many may leave at once
+            await client.share.turn()  # many may leave at once
         except AiroxyError as error:
             request_log.failed(error)
             # The exchange keeps it, and its frames the exchange and the body: they would be garbage
@@ -117,7 +113,7 @@ class Proxy:
             if not response.begun:
                 raise
             # The answer has begun: it is broken off, and what has come of it is read in its turn.
-            await TurnsOfKey(self.turns, key_id).turn()
+            await client.share.turn()
         except Exception as error:
             failure = InternalError()
             log.exception("A request has failed.", extra=about(failure.request_id))
@@ -135,41 +131,91 @@ class Proxy:
     def identify(self, request: Request) -> tuple[int, KeyLimits | None]:
         """Whose key a request has, which is not one of the API's. Raises Unauthorized, NotReady,
         Forbidden."""
-        key_id, limits = self._authenticate(request, time.time())
-        request.identified(key_id)
+        client = self._authenticate(request, time.time())
+        limits = client.limits
         if limits is not None and limits.networks:
             check_address(limits, self._refused.address_of(request))
-        return key_id, limits
+        return client.key_id, limits
 
-    def _authenticate(self, request: Request, now: float) -> tuple[int, KeyLimits | None]:
-        """The client key's id and limits. Raises Unauthorized, NotReady."""
-        digests = request.head.digests
+    def _authenticate(self, request: Request, now: float) -> Client:
+        """Who is asking. Raises Unauthorized, NotReady."""
         try:
             try:
-                return self._known(digests, now)
+                return self._known(request, now)
             except Unauthorized:
                 if self._renewed_at == now:
                     raise
                 self._renewed_at = 0.0  # the key may be new
-                return self._known(digests, now)
+                return self._known(request, now)
         except Unauthorized as error:
             self._refused.refuse(error, request.client, request.head, now)
             raise
 
-    def _known(self, digests: Iterable[bytes], now: float) -> tuple[int, KeyLimits | None]:
+    def _known(self, request: Request, now: float) -> Client:
         """The same by a snapshot that may be some milliseconds old."""
+        snapshot = self.pool.snapshot
         if not 0 <= now - self._renewed_at < SNAPSHOT_TTL:
-            self.pool.snapshot.renew()
+            snapshot.renew()
             self._renewed_at = now
-        return authenticate(digests, self.pool.snapshot, now, self.config.timezone)
+        client: Client | None = request.head.client
+        if client is None or client.version != snapshot.version:
+            client = self._recognise(request, now)
+        return client
+
+    def _recognise(self, request: Request, now: float) -> Client:
+        """Who is asking, kept with the head where it holds until the snapshot changes."""
+        head, snapshot = request.head, self.pool.snapshot
+        head.client = None
+        key_id, limits = authenticate(head.digests, snapshot, now, self.config.timezone)
+        request.identified(key_id)
+        logged = self.config.log_client_addresses
+        client = Client(
+            key_id,
+            limits,
+            snapshot.groups.get(key_id),
+            snapshot.pools.get(key_id),
+            self._refused.address_of(request) if logged else None,
+            TurnsOfKey(self.turns, key_id),
+            snapshot.version,
+        )
+        if holds_on(head.digests, snapshot, key_id, limits):
+            head.client = client
+        return client
 
     async def _serve(
         self,
         request: Request,
         response: Response,
         request_log: RequestLog,
-        limits: KeyLimits | None,
+        client: Client,
     ) -> None:
+        head, limits = request.head, client.limits
+        if limits is not None or head.cost is not Cost.COUNTED:
+            await self._admit(request, request_log, limits)
+        body = request.small_body()
+        job = None if body is None else self._read_at_once(request, request_log, client, body)
+        if job is None:
+            job = await self._read(request, request_log, client, body)
+        if limits is not None:
+            job.body = await self.limiter.look(
+                head, job.body, limits, request_log.reservation, request_log.model, job.share.pause
+            )
+        try:
+            answer = await (self._attempts.answer(job) if head.takes_system else self._forward(job))
+            job.body = b""  # nobody needs it any more, and the answer may take minutes
+            request.release()
+            try:
+                await self._relay(answer, job, response, limits)
+            finally:
+                answer.close()
+                request.forget()
+        finally:
+            self.pool.release(job.wanted)
+
+    async def _admit(
+        self, request: Request, request_log: RequestLog, limits: KeyLimits | None
+    ) -> None:
+        """Whether the key may ask for this, now. Raises what says that it may not."""
         head = request.head
         if limits is not None and limits.networks:
             check_address(limits, self._refused.address_of(request))
@@ -178,40 +224,35 @@ class Proxy:
             request_log.uncounted = head.cost is Cost.UNKNOWN
         if limits is not None and limits.metered:
             request_log.reservation = await self.limiter.admit(head, limits)
-        job = await self._read(request, request_log)
-        if limits is not None:
-            job.body = await self.limiter.look(
-                head, job.body, limits, request_log.reservation, request_log.model, job.share.pause
-            )
-        try:
-            await self._forward(job, response, limits)
-        finally:
-            self.pool.release(job.wanted)
 
-    async def _forward(self, job: Job, response: Response, limits: KeyLimits | None) -> None:
-        request, head, request_log = job.request, job.request.head, job.request_log
-        is_message, answer = head.takes_system, None
-        if not is_message:
-            answer = await self._listed(job)
+    async def _forward(self, job: Job) -> AnswerSource:
+        """The answer to a request that is no message, but may be about things in an account."""
+        answer = await self._listed(job)
         if answer is None:
             answer = await self._attempts.answer(job)
-        job.body = b""  # nobody needs it any more, and the answer may take minutes
-        request.release()
+        job.body = b""
+        job.request.release()
         try:
-            if not is_message:
-                answer = await self._of_resources(answer, job)
-            told = job.told(request_log.token_name if self.config.tell_token else None)
-            cut = self._cut
-            if limits is not None and limits.spending:
-                told += self.limiter.windows(limits.spending)
-                cut = cut or _without_windows
-            turn, before_end = job.share.turn, self.ended.before_end
-            if job.wanted.runs_with is not None:
-                before_end = partial(self._end_and_release, job.wanted)
-            await relay(answer, response, request_log, before_end, told, cut, turn)
-        finally:
+            return await self._of_resources(answer, job)
+        except BaseException:
             answer.close()
-            request.forget()
+            job.request.forget()
+            raise
+
+    def _relay(
+        self, answer: AnswerSource, job: Job, response: Response, limits: KeyLimits | None
+    ) -> Coroutine[Any, Any, None]:
+        """Pass the answer on, with what the client is to hear, and without what it is not."""
+        request_log = job.request_log
+        told = job.told(request_log.token_name if self.config.tell_token else None)
+        cut = self._cut
+        if limits is not None and limits.spending:
+            told += self.limiter.windows(limits.spending)
+            cut = cut or _without_windows
+        before_end = self.ended.before_end
+        if job.wanted.runs_with is not None:
+            before_end = partial(self._end_and_release, job.wanted)
+        return relay(answer, response, request_log, before_end, told, cut, job.share.turn)
 
     async def _end_and_release(
         self, wanted: Wanted, request_log: RequestLog, container: str | None
@@ -260,40 +301,65 @@ class Proxy:
         job.request_log.attempted(tokens[0])
         return await self._lists.answer(head, tokens, asker)
 
-    async def _read(self, request: Request, request_log: RequestLog) -> Job:
-        head, key_id, snapshot = request.head, request_log.key_id, self.pool.snapshot
-        share = TurnsOfKey(self.turns, key_id)
-        body = request.small_body()
-        passed = await request.body(self.bodies, key_id) if body is None else body
-        if isinstance(passed, (bytes, bytearray)):
-            body = passed
-        asked = _UNREAD
-        if body is not None:
-            request_log.request_bytes = len(body)
-            if len(body) < LARGE:
-                asked = body_rules.read_request(body)
-            else:
-                asked = await read_request(body, share.pause)
+    def _read_at_once(
+        self, request: Request, request_log: RequestLog, client: Client, body: bytes | bytearray
+    ) -> Job | None:
+        """What `_read` gives for a short body about nothing in an account, as nearly all are; None
+        for every other."""
+        head = request.head
+        if head.ids or head.cost is Cost.UNKNOWN or len(body) >= LARGE:
+            return None
+        asked = body_rules.read_request(body)
+        if asked.resources:
+            return None
+        request_log.request_bytes = len(body)
         request_log.model, request_log.is_stream = asked.model, asked.stream
-        ids = (*head.ids, *asked.resources) if head.ids else asked.resources
-        if head.cost is Cost.UNKNOWN and body is not None:
-            ids = (*ids, *await other_ids(body, share.pause))
-        stays = self._stays
+        return self._job(request, request_log, client, body, asked, None)
+
+    async def _read(
+        self,
+        request: Request,
+        request_log: RequestLog,
+        client: Client,
+        body: bytes | bytearray | None,
+    ) -> Job:
+        head, key_id, pause = request.head, client.key_id, client.share.pause
+        passed = await request.body(self.bodies, key_id) if body is None else body
+        asked, ids = _UNREAD, head.ids
+        if isinstance(passed, (bytes, bytearray)):
+            request_log.request_bytes = len(passed)
+            asked = await read_request(passed, pause)
+            request_log.model, request_log.is_stream = asked.model, asked.stream
+            ids = (*ids, *asked.resources)
+            if head.cost is Cost.UNKNOWN:
+                ids = (*ids, *await other_ids(passed, pause))
+        pinned = await affinity.token_of(ids, self.pool.snapshot, key_id) if ids else None
+        return self._job(request, request_log, client, passed, asked, pinned)
+
+    def _job(
+        self,
+        request: Request,
+        request_log: RequestLog,
+        client: Client,
+        body: Body,
+        asked: Asked,
+        pinned: int | None,
+    ) -> Job:
+        head, stays = request.head, self._stays
         wanted = Wanted(
             scope_of(head.group, asked.model),
             head.session if stays else None,
-            await affinity.token_of(ids, snapshot, key_id) if ids else None,
-            pool=snapshot.pools.get(key_id),
+            pinned,
+            client.pool,
         )
-        job = Job(request, request_log, wanted, passed, share, asked.no_escapes)
-        if head.takes_system and body is not None and self._may_go_on(head, body):
-            conversation = Conversation(self.recent, key_id)
+        job = Job(request, request_log, wanted, body, client.share, asked.no_escapes)
+        if (
+            head.takes_system
+            and isinstance(body, (bytes, bytearray))
+            # It may be one of a conversation that stays with its token.
+            and (head.threads or (stays and (head.session or not tells_nothing(body))))
+        ):
+            conversation = Conversation(self.recent, client.key_id)
             if conversation.find(head, body, wanted, request_log.now, stays=stays):
                 job.conversation = conversation
         return job
-
-    def _may_go_on(self, head: RequestHead, body: bytes | bytearray) -> bool:
-        """Whether the request may be one of a conversation that stays with its token."""
-        if head.threads:
-            return True
-        return self._stays and (head.session is not None or not tells_nothing(body))
