@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from airoxy.core.request import json_scan
@@ -40,7 +41,7 @@ _BACK = re.compile(
 _GLANCE = 128 * 1024
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Asked:
     """What a request asks for: `resources` are the ids of what it
     names in an account, such as files."""
@@ -100,7 +101,12 @@ def _at_a_glance(body: Body) -> Asked | None:
         return None
     if back[1] is None and _has(body, b'"stream"', 0):
         return None
-    return Asked(front[1].decode(), back[1] == b"true", (), True)
+    return _usual(front[1], back[1])
+
+
+@lru_cache(maxsize=1024)  # model names come from clients
+def _usual(model: bytes, stream: bytes | None) -> Asked:
+    return Asked(model.decode(), stream == b"true", (), no_escapes=True)
 
 
 def _has(body: Body, word: bytes, start: int) -> bool:
