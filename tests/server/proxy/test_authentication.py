@@ -14,7 +14,7 @@ import pytest
 from airoxy.core.keys import digest
 from airoxy.errors import NotReady, Unauthorized
 from airoxy.server.pool.snapshot import Snapshot
-from airoxy.server.proxy.authentication import authenticate
+from airoxy.server.proxy.authentication import authenticate, holds_on
 from airoxy.store import groups, keys
 from airoxy.store.limits import set_limits
 from tests.program import Airoxy
@@ -59,6 +59,26 @@ def test_an_old_secret_has_the_limits_of_its_key(db):
     assert limits is snapshot.limits[key_id]
     with pytest.raises(Unauthorized, match="expired"):
         authenticate([digest("ak-first")], snapshot, 1050)
+
+
+def test_what_ends_by_itself_is_looked_at_for_each_request(db):
+    keys.add_key(db, "laptop", "ak-first", 0)
+    keys.add_key(db, "trial", "ak-trial", 0)
+    set_limits(db, 2, {"expires_at": 5000})
+    keys.rotate_key(db, 1, "ak-second", 60, 1000)
+    snapshot = Snapshot(db)
+    snapshot.renew()
+    for secrets, holds in {
+        ("ak-second",): True,
+        ("ak-first",): False,
+        ("ak-first", "ak-second"): True,
+        ("ak-trial",): False,
+        ("ak-trial", "ak-second"): False,
+        ("ak-second", "ak-trial"): True,
+    }.items():
+        digests = list(map(digest, secrets))
+        key_id, limits = authenticate(digests, snapshot, 1000)
+        assert holds_on(digests, snapshot, key_id, limits) is holds, secrets
 
 
 def test_what_changes_of_a_key_holds_on_the_connection_that_it_was_shown_on(airoxy: Airoxy) -> None:
