@@ -17,18 +17,19 @@ from tests.system.site import CONFIG, Site, read, until
 #: As it was released.
 FIRST = Variant(of="6157efc0580045c3495df5c8d3fc91e6be53ea61")
 MIGRATE = """
-cat >> airoxy/store/migrations.py <<'EOF'
+cat >> usr/lib/python3/dist-packages/airoxy/store/migrations.py <<'EOF'
 MIGRATIONS = (*MIGRATIONS, "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT")
 EOF
 """
 LATER = Variant("1.1.1-1")
+UNITS = "usr/lib/systemd/system"
 OTHER_UNIT = Variant(
-    "1.1.2-1", "sed -i 's/^TimeoutStopSec=.*/TimeoutStopSec=89s/' systemd/*.service"
+    "1.1.2-1", f"sed -i 's/^TimeoutStopSec=.*/TimeoutStopSec=89s/' {UNITS}/*.service"
 )
-OTHER_COMMENT = Variant("1.1.3-1", "sed -i '1s/.*/# Says it in other words./' systemd/*.service")
+OTHER_COMMENT = Variant("1.1.3-1", f"sed -i '1s/.*/# Says it in other words./' {UNITS}/*.service")
 OTHER_SCHEMA = Variant("1.2.0-1", MIGRATE)
 OTHER_ADDRESS = Variant(
-    "1.4.0-1", "sed -i 's/^ListenStream=.*/ListenStream=3900/' systemd/*.socket"
+    "1.4.0-1", f"sed -i 's/^ListenStream=.*/ListenStream=3900/' {UNITS}/*.socket"
 )
 
 
@@ -203,7 +204,7 @@ def test_what_was_edited_stays_so_and_nobody_is_asked(site, variant):
 def test_a_shipped_configuration_that_changed_is_taken_without_a_question_where_nobody_edited(
     computer,
 ):
-    variant = Variant("1.3.0-1", "echo '# One more line.' >> etc/short/airoxy.yaml")
+    variant = Variant("1.3.0-1", "echo '# One more line.' >> etc/airoxy/airoxy.yaml")
     computer.put("/root/later.deb", package.build(variant))
     said = computer.run("apt-get install --yes /root/later.deb < /dev/null")
     assert "Configuration file" not in said
