@@ -1,27 +1,33 @@
 """Machines for the tests: fresh ones, and ones that start with airoxy installed.
 
-Both releases are tested by every test that takes `release` or one of the machines. Three processes
-of pytest (`-n 3 --dist loadgroup`) test them and the package itself side by side.
+Both releases are tested by every test that takes `release` or one of the machines. Processes of
+pytest (`--dist loadgroup`) take one test after the other, whichever release it is of; those that
+share a machine stay together. What all machines start from is made once, for all processes.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.system import images, machine, package
+from tests.system import images, layers, machine, package
 from tests.system.machine import Machine
 from tests.system.site import Site
 
 HERE = Path(__file__).parent
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the groups
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+#: Machines that the tests of a module share, those with the most to do first.
+SHARED = ("workshop", "minimal", "looked_at")
+KEY = "/opt/tests/key"
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)  # around xdist, which reads the groups
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Iterator[None]:
     reason = machine.missing()
     for item in items:
         if HERE not in item.path.parents:
@@ -29,9 +35,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(pytest.mark.system)
         if reason:
             item.add_marker(pytest.mark.skip(reason=f"boots a system: {reason}"))
-        if config.pluginmanager.hasplugin("xdist"):
-            group = next((name for name in images.RELEASES if f"[{name}" in item.name), "package")
-            item.add_marker(pytest.mark.xdist_group(group))
+        if config.pluginmanager.hasplugin("xdist") and (shared := group(item)):
+            item.add_marker(pytest.mark.xdist_group(shared))
+    yield
+    # What cannot be divided is begun first.
+    items.sort(key=lambda item: [name not in fixtures(item) for name in SHARED])
+
+
+def group(item: pytest.Item) -> str:
+    """The machine that a test shares with others, with its release; empty if it does not."""
+    name = next((name for name in SHARED if name in fixtures(item)), "")
+    release = next((each for each in images.RELEASES if f"[{each}" in item.name), "")
+    return name and name + release
+
+
+def fixtures(item: pytest.Item) -> Collection[str]:
+    return item.fixturenames if isinstance(item, pytest.Function) else ()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    layers.remove()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -65,44 +89,25 @@ def boot() -> Iterator[Callable[..., Machine]]:
 
 
 @pytest.fixture(scope="session")
-def installed(release: str, deb: Path) -> Iterator[tuple[Path, ...]]:
+def installed(release: str, deb: Path) -> tuple[Path, ...]:
     """The layers of a machine on which airoxy is installed, as the installation left it."""
 
     def install(machine: Machine) -> None:
         machine.put("/root/airoxy.deb", deb)
         machine.run("apt-get install --yes /root/airoxy.deb")
 
-    with layer(images.image(release, "ready")) as (layers, use):
-        use(install)
-        yield layers
+    return layers.layer(f"{release}-installed", install, images.image(release, "ready"))
 
 
 @pytest.fixture(scope="session")
-def furnished(installed: tuple[Path, ...]) -> Iterator[tuple[tuple[Path, ...], str]]:
+def furnished(release: str, installed: tuple[Path, ...]) -> tuple[tuple[Path, ...], str]:
     """The layers of such a machine with all that a Site needs, and the key of its client."""
-    keys = []
-    with layer(*installed) as (layers, use):
-        use(lambda machine: keys.append(Site.furnish(machine)))
-        yield layers, keys[0]
 
+    def furnish(machine: Machine) -> None:
+        machine.put(KEY, Site.furnish(machine))
 
-@contextmanager
-def layer(*below: Path) -> Iterator[tuple[tuple[Path, ...], Callable[..., None]]]:
-    """A layer over these, for what is done to a machine that is switched off then."""
-    keep = images.CACHE / "run" / f"{Machine().name}-disk"
-    keep.mkdir(parents=True)
-    machine = Machine(*below, keep=keep)
-
-    def use(work: Callable[[Machine], object]) -> None:
-        machine.start().wait()
-        work(machine)
-        machine.power_off()
-
-    try:
-        yield (keep / "up", *below), use
-    finally:
-        machine.stop()
-        shutil.rmtree(keep)
+    place = layers.layer(f"{release}-furnished", furnish, *installed)
+    return place, (place[0] / KEY.lstrip("/")).read_text()
 
 
 @pytest.fixture

@@ -64,9 +64,9 @@ class Machine:
     """`layers` are directories, the topmost first. What is written goes to memory, or to `keep`."""
 
     def __init__(self, *layers: Path, keep: Path | None = None) -> None:
-        self.name = f"airoxy-test-{os.getpid()}-{_began(os.getpid())}-{next(_numbers)}"
+        self._run = run_directory(str(next(_numbers)), os.getpid())
+        self.name = self._run.name
         self._layers, self._keep = layers, keep
-        self._run = images.CACHE / "run" / self.name
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._helpers: list[subprocess.Popen[Any]] = []
         self.leader = 0
@@ -223,6 +223,11 @@ def missing() -> str | None:
     except images.NoMirror as error:
         return str(error)
     return None
+
+
+def run_directory(what: str, owner: int) -> Path:
+    """Where something is that may be swept when the process `owner` has ended."""
+    return images.CACHE / "run" / f"airoxy-test-{owner}-{_began(owner)}-{what}"
 
 
 def sweep() -> None:

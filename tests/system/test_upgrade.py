@@ -81,7 +81,6 @@ def told(site: Site, command: str) -> Any:
     return json.loads(site.machine.run(f"airoxy {command} --json"))
 
 
-@pytest.mark.xdist_group("trixie")
 def test_everything_of_1_0_is_there_after_the_upgrade_and_after_the_way_back(older):
     machine = older.machine
     edited = f"{CONFIG}log_retention_days: 9\n"
