@@ -12,8 +12,6 @@ from airoxy.config.defaults import default_limits
 from airoxy.core.keys import new_key
 from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.store import keys, tokens
-from airoxy.store.limits import set_limits
-from airoxy.store.schema import transaction
 from airoxy.views import paste
 
 #: So often a person may try again.
@@ -65,10 +63,7 @@ def _first_key(context: Context) -> str | None:
     for number in range(_TRIES):
         try:
             name = name_argument(_ask(context, "? Whom is the first client key for? [laptop] "))
-            with transaction(context.database):
-                key_id = keys.add_key(context.database, name, key, context.now())
-                if limits:
-                    set_limits(context.database, key_id, limits)
+            keys.add_key(context.database, name, key, context.now(), limits)
             return key
         except argparse.ArgumentTypeError as error:
             if number == _TRIES - 1:

@@ -27,15 +27,11 @@ class Visitor:
 
     @property
     def csrf(self) -> str:
-        """What forms of this session have in them and those of another site cannot know."""
-        return csrf_of(self.secret)
+        """What forms of this session have in them and those of another site cannot know; the cookie
+        cannot be learnt from it."""
+        return hmac.new(self.secret.encode(), b"csrf", hashlib.sha256).hexdigest()
 
     @property
     def actor(self) -> Actor:
         """Whom the audit names."""
         return Actor(self.name, via="console" if self.session is not None else "console API")
-
-
-def csrf_of(secret: str) -> str:
-    """The CSRF token that goes with a session; the cookie cannot be learnt from it."""
-    return hmac.new(secret.encode(), b"csrf", hashlib.sha256).hexdigest()

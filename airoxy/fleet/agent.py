@@ -18,7 +18,7 @@ from airoxy.errors import AiroxyError
 from airoxy.fleet import claims, identity, leases, schema, sync
 from airoxy.fleet.divide import Divider
 from airoxy.fleet.overview.hosts import hosts
-from airoxy.fleet.postgres import FleetError, Postgres, connected
+from airoxy.fleet.postgres import Postgres, read_password
 from airoxy.fleet.ship import AT_ONCE, Shipper
 from airoxy.store.audit.trail import act_as
 from airoxy.store.fleet import membership, shared
@@ -188,9 +188,4 @@ class Session:
 
 def connector(database: Path, credentials: str | None, url: str | None = None) -> Connect:
     """Connects to `url`, else to where the host joined; the password is read each time."""
-    from airoxy.fleet.postgres import read_password
-
     return lambda member: Postgres(url or member.url, read_password(database, credentials))
-
-
-__all__ = ["Agent", "FleetError", "Session", "connected", "connector"]

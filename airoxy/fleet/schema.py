@@ -9,7 +9,7 @@ from __future__ import annotations
 import apsw
 
 from airoxy.fleet.postgres import FleetError, Postgres
-from airoxy.store.fleet.usage import GROUP, Column, columns
+from airoxy.store.fleet.usage import Column, columns
 
 #: An advisory lock's number for changes of the tables; those of hosts are beside it.
 _SCHEMA_LOCK = 0x6169726F
@@ -173,15 +173,3 @@ def drop_days(postgres: Postgres, before: int) -> None:
             with postgres.transaction():
                 postgres.run("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
                 postgres.run(f"DROP TABLE IF EXISTS airoxy.requests_{day}")
-
-
-__all__ = [
-    "GROUP",
-    "STEPS",
-    "days",
-    "drop_days",
-    "ensure_day",
-    "prepare",
-    "refuse_newer",
-    "schema_version",
-]

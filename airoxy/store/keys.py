@@ -13,6 +13,7 @@ from airoxy.core.keys import digest, mask
 from airoxy.core.limits.sharing import BEFORE
 from airoxy.core.limits.table import LIMITS, Limit
 from airoxy.errors import Conflict
+from airoxy.store.limits import set_limits
 from airoxy.store.names import change, listed, none_such, refuse_taken
 from airoxy.store.schema import among, run, transaction
 
@@ -29,8 +30,10 @@ _COLUMNS = {
 }
 
 
-def add_key(db: apsw.Connection, name: str, key: str, now: float) -> int:
-    """The new key's id. Raises Conflict."""
+def add_key(
+    db: apsw.Connection, name: str, key: str, now: float, changes: Mapping[str, Any] | None = None
+) -> int:
+    """The new key's id; `changes` are limits and what else may be set. Raises Conflict."""
     with transaction(db):
         refuse_taken(db, "api_keys", name)
         _refuse_known(db, key)
@@ -40,6 +43,8 @@ def add_key(db: apsw.Connection, name: str, key: str, now: float) -> int:
             " RETURNING id",
             (name, digest(key), mask(key), int(now)),
         )
+        if changes:
+            set_limits(db, key_id, changes)
     return int(key_id)
 
 
@@ -185,8 +190,3 @@ def keys_in_force(db: apsw.Connection, ids: Collection[int] | None = None) -> li
     )
     found = (KeyInForce(*row) for row in rows)
     return [key._replace(old_secrets=_unpacked(key.old_secrets)) for key in found]
-
-
-def active_digests(db: apsw.Connection) -> dict[bytes, int]:
-    """The ids of the keys that are let in, by digest."""
-    return {key.digest: key.id for key in keys_in_force(db)}

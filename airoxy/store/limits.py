@@ -16,7 +16,7 @@ import apsw
 from airoxy.calendar import day_number
 from airoxy.core.billing.usage import PER_MINUTE
 from airoxy.core.limits.holders import EVERYBODY, GROUPS_FROM
-from airoxy.core.limits.measures import MINUTE, PERIODS, TOTAL, Use
+from airoxy.core.limits.measures import CALENDAR, MINUTE, PERIODS, TOTAL, Period, Use
 from airoxy.core.limits.table import LIMITS, Limits
 from airoxy.core.request.paths import CHAT, MESSAGES
 from airoxy.store.names import set_columns
@@ -80,39 +80,28 @@ def spent(
     costs = _spent_by_key(db, number, today) if number < GROUPS_FROM else {}
     wanted = [each for each in PERIODS if each.name not in costs and (total or each is not TOTAL)]
     if wanted:
-        firsts = [day_number(period.first(today)) for period in wanted]
-        (row,) = run(
-            db,
-            f"SELECT {_sums_from(firsts)} FROM spending WHERE spender = ? AND day >= ?",
-            (number, min(firsts)),
-        )
-        costs |= {period.name: cost for period, cost in zip(wanted, row, strict=True)}
+        first = min(day_number(each.first(today)) for each in wanted)
+        costs |= _costs(db, wanted, today, "spending WHERE spender = ? AND day >= ?", number, first)
     return costs
 
 
 def _spent_by_key(db: apsw.Connection, key_id: int, today: datetime.date) -> dict[str, int]:
     """The days are asked for one by one, because the sums are in the order of days and then of
     keys."""
-    periods = [period for period in PERIODS if period is not TOTAL]
-    firsts = [day_number(period.first(today)) for period in periods]
-    days = ", ".join(map(str, range(min(firsts), day_number(today) + 1)))
-    (row,) = run(
-        db,
-        f"SELECT {_sums_from(firsts)} FROM daily WHERE day IN ({days}) AND api_key_id = ?",
-        (key_id,),
+    first = min(day_number(each.first(today)) for each in CALENDAR)
+    days = ", ".join(map(str, range(first, day_number(today) + 1)))
+    return _costs(db, CALENDAR, today, f"daily WHERE day IN ({days}) AND api_key_id = ?", key_id)
+
+
+def _costs(
+    db: apsw.Connection, periods: Sequence[Period], today: datetime.date, source: str, *values: int
+) -> dict[str, int]:
+    sums = ", ".join(
+        f"ifnull(sum(cost_nanousd) FILTER (WHERE day >= {day_number(each.first(today))}), 0)"
+        for each in periods
     )
+    (row,) = run(db, f"SELECT {sums} FROM {source}", values)
     return {period.name: cost for period, cost in zip(periods, row, strict=True)}
-
-
-def _sum_all(db: apsw.Connection, today: datetime.date) -> dict[str, int]:
-    """What all keys have cost, where that is only looked at and not limited."""
-    firsts = [day_number(period.first(today)) for period in PERIODS]
-    (row,) = run(db, f"SELECT {_sums_from(firsts)} FROM daily")
-    return {period.name: cost for period, cost in zip(PERIODS, row, strict=True)}
-
-
-def _sums_from(days: Sequence[int]) -> str:
-    return ", ".join(f"ifnull(sum(cost_nanousd) FILTER (WHERE day >= {day}), 0)" for day in days)
 
 
 def sum_spending(db: apsw.Connection, number: int) -> None:
@@ -141,14 +130,18 @@ def _whose(number: int, column: str) -> tuple[str, tuple[int, ...]]:
 
 def recorded_use(db: apsw.Connection, number: int, now: float) -> Use:
     """What a key or group has used, as far as it has been written; nothing is held in it."""
-    minute = last_minute(db, number, now)
-    elsewhere = _rates_elsewhere(db).get(number, {})
     today = days.today(db, now)
     is_summed = bool(run(db, "SELECT 1 FROM spenders WHERE id = ?", (number,)))
     if number == EVERYBODY + GROUPS_FROM and not is_summed:
-        costs = _sum_all(db, today)
+        costs = _costs(db, PERIODS, today, "daily")  # which is only looked at, and not limited
     else:
         costs = spent(db, number, today, total=is_summed)
+    return _use(costs, last_minute(db, number, now), _rates_elsewhere(db).get(number, {}))
+
+
+def _use(
+    costs: Mapping[str, int], minute: Iterable[SecondOfUse], elsewhere: Mapping[str, Iterable[int]]
+) -> Use:
     return Use(
         costs,
         requests=[*(second.requests for second in minute), *elsewhere.get("requests", ())],
@@ -171,7 +164,7 @@ def recorded_use_of_keys(
     db: apsw.Connection, now: float, costs: Mapping[int, Mapping[str, int]]
 ) -> Callable[[int], Use]:
     """The same of any key, which is asked for by its id, with few looks into the database for all
-    of them. `costs` are what each has cost in PERIODS but for the total, by their names."""
+    of them. `costs` are what each has cost in CALENDAR's periods, by their names."""
     minute = use_of_last_minute(db, now)
     totals = dict(
         run(
@@ -182,16 +175,12 @@ def recorded_use_of_keys(
         )
     )
     elsewhere = _rates_elsewhere(db)
-    nothing = {period.name: 0 for period in PERIODS if period is not TOTAL}
+    nothing = {period.name: 0 for period in CALENDAR}
 
     def use(key_id: int) -> Use:
         total = {TOTAL.name: totals[key_id]} if key_id in totals else {}
-        seconds, more = minute.get(key_id, ()), elsewhere.get(key_id, {})
-        return Use(
-            {**nothing, **costs.get(key_id, {}), **total},
-            requests=[*(second.requests for second in seconds), *more.get("requests", ())],
-            tokens=[*(second.tokens for second in seconds), *more.get("tokens", ())],
-        )
+        spent = {**nothing, **costs.get(key_id, {}), **total}
+        return _use(spent, minute.get(key_id, ()), elsewhere.get(key_id, {}))
 
     return use
 
@@ -199,14 +188,11 @@ def recorded_use_of_keys(
 def spent_by_keys(
     db: apsw.Connection, today: datetime.date, until: datetime.date
 ) -> dict[int, dict[str, int]]:
-    """What each key that was used has spent before `until` in those of PERIODS that `today` is in,
-    but for the total."""
-    periods = [period for period in PERIODS if period is not TOTAL]
-    found = costs_by_key(db, [period.first(today) for period in periods], until)
-    return {
-        key: {period.name: cost for period, cost in zip(periods, costs, strict=True)}
-        for key, costs in found.items()
-    }
+    """What each key that was used has spent before `until` in those of CALENDAR that `today` is
+    in."""
+    names = [period.name for period in CALENDAR]
+    found = costs_by_key(db, [period.first(today) for period in CALENDAR], until)
+    return {key: dict(zip(names, costs, strict=True)) for key, costs in found.items()}
 
 
 def last_minute(db: apsw.Connection, number: int, now: float) -> list[SecondOfUse]:

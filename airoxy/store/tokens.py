@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
+from airoxy.core.limits.token_settings import SETTINGS
 from airoxy.core.pool import OwnLimits, Scope, Token
 from airoxy.core.quota import QuotaWindow
 from airoxy.errors import Conflict
@@ -37,12 +38,7 @@ _LISTED = (
     "retry_refresh_at",
     "last_used_at",
     "created_at",
-    "note",
-    "priority",
-    "pool",
-    "spend_per_day_nanousd",
-    "spend_per_month_nanousd",
-    "concurrent_requests",
+    *(column for _, column, _ in SETTINGS),
 )
 _COLUMNS = {
     **{name: name for name in _LISTED},
@@ -54,7 +50,7 @@ _LOADED = (
     " spend_per_day_nanousd, spend_per_month_nanousd, concurrent_requests"
 )
 #: What may be set of a token.
-SETTABLE = ("name", *_LISTED[_LISTED.index("note") :])
+SETTABLE = ("name", *(column for _, column, _ in SETTINGS))
 
 
 class StoredCooldown(NamedTuple):

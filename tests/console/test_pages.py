@@ -15,6 +15,7 @@ from airoxy.store import groups, keys, tokens
 from airoxy.store.schema import transaction
 from airoxy.store.usage.requests import Row, append
 from tests.console.running import Browser, Console, Reply, location
+from tests.store.seed import active_digests
 
 PAGES = ("/", "/keys", "/groups", f"/groups/{EVERYBODY}", "/tokens", "/log", "/reports", "/prices",
          "/audit", "/health", "/account")  # fmt: skip
@@ -75,7 +76,7 @@ def test_a_key_is_made_and_its_secret_shown_once(console: Console, maria: Browse
     reply = maria.post("/keys", name="laptop", spend_per_day="2.50", models="claude-haiku-*")
     (secret,) = set(re.findall(r"ak-[\w-]{20,}", reply.text))
     with console.opened() as db:
-        key_id = keys.active_digests(db)[digest(secret)]
+        key_id = active_digests(db)[digest(secret)]
     key = find_key(console, key_id)
     assert (key["name"], key["spend_per_day_nanousd"]) == ("laptop", 2_500_000_000)
     assert key["models"] == ["claude-haiku-*"]
@@ -222,7 +223,7 @@ def test_a_key_is_disabled_enabled_and_rotated(console: Console, maria: Browser)
     assert before["is_active"]
     assert after["masked"] != before["masked"]
     with console.opened() as db:
-        assert keys.active_digests(db)[digest(secret)] == key_id
+        assert active_digests(db)[digest(secret)] == key_id
     assert [each["masked"] for each in after["old_secrets"]] == [before["masked"]]  # type: ignore[index, attr-defined]
     assert maria.post(path, action="rotate", overlap="12345").status == 400
 

@@ -14,6 +14,7 @@ from airoxy.store.usage import requests
 from tests.conftest import NOON
 from tests.legacy_php.old_airoxy import KEY, OldAiroxy
 from tests.legacy_php.totals import Import
+from tests.store.seed import active_digests
 
 EXPIRY = 1795370400  # 2026-11-22 18:00 UTC
 
@@ -25,7 +26,7 @@ def test_clients_keep_their_keys_and_only_the_digest_is_stored(
     take()
     listed = [(row["name"], row["is_active"], row["masked"]) for row in keys.list_keys(db)]
     assert listed == [("alice", True, "ak-OldOl…Old1"), ("bob", False, "ak-OldOl…Old2")]
-    assert keys.active_digests(db) == {digest(KEY): 1}
+    assert active_digests(db) == {digest(KEY): 1}
     assert KEY.encode() not in Path(db.filename).read_bytes()
 
 

@@ -84,3 +84,8 @@ def add_login(db: apsw.Connection, name: str, expires_at: int = 100) -> int:
         refresh_token=f"sk-ant-ort-test-{name}",
         expires_at=expires_at,
     )
+
+
+def active_digests(db: apsw.Connection) -> dict[bytes, int]:
+    """The ids of the keys that are let in, by digest."""
+    return {key.digest: key.id for key in keys.keys_in_force(db)}

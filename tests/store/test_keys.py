@@ -10,6 +10,7 @@ from airoxy.errors import Conflict, NotFound
 from airoxy.store import keys
 from airoxy.store.names import find_id
 from airoxy.store.schema import run
+from tests.store.seed import active_digests
 
 KEY = "ak-" + "test" * 10
 
@@ -22,7 +23,7 @@ def test_a_key_is_listed_by_its_mask_and_known_by_its_digest(db: apsw.Connection
         "id": 1, "name": "one", "masked": "ak-testt…test", "is_active": True, "created_at": 7,
         "share_resources": "group", "old_secrets": [],
     }  # fmt: skip
-    assert keys.active_digests(db) == {digest(KEY): key_id}
+    assert active_digests(db) == {digest(KEY): key_id}
 
 
 def test_the_key_itself_is_nowhere_in_the_database(db: apsw.Connection) -> None:
@@ -33,16 +34,16 @@ def test_the_key_itself_is_nowhere_in_the_database(db: apsw.Connection) -> None:
 def test_a_disabled_key_is_not_let_in(db: apsw.Connection) -> None:
     key_id = keys.add_key(db, "one", KEY, 0)
     assert keys.toggle_key(db, key_id) is False
-    assert keys.active_digests(db) == {}
+    assert active_digests(db) == {}
     assert keys.list_keys(db)[0]["is_active"] is False
     assert keys.toggle_key(db, key_id) is True
-    assert keys.active_digests(db) == {digest(KEY): key_id}
+    assert active_digests(db) == {digest(KEY): key_id}
 
 
 def test_a_removed_key_is_gone_and_its_name_free(db: apsw.Connection) -> None:
     key_id = keys.add_key(db, "one", KEY, 0)
     keys.remove_key(db, key_id, 1)
-    assert keys.active_digests(db) == {}
+    assert active_digests(db) == {}
     assert keys.list_keys(db) == []
     assert run(db, "SELECT name, digest FROM api_keys") == [("one", None)]
     assert keys.add_key(db, "one", KEY, 2) == key_id + 1

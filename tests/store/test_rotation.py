@@ -11,6 +11,7 @@ from airoxy.store import keys
 from airoxy.store.audit.trail import read_trail
 from airoxy.store.limits import set_limits
 from airoxy.store.schema import run
+from tests.store.seed import active_digests
 
 FIRST, SECOND, THIRD = (f"ak-{letter * 40}" for letter in "abc")
 DAY = 86400
@@ -31,7 +32,7 @@ def test_it_stays_the_same_key(db: apsw.Connection) -> None:
     assert after.pop("old_secrets") == [{"masked": before.pop("masked"), "until": 1000 + DAY}]
     assert before.pop("old_secrets") == []
     assert after == before
-    assert keys.active_digests(db) == {digest(SECOND): key_id}
+    assert active_digests(db) == {digest(SECOND): key_id}
 
 
 def test_a_second_rotation_keeps_what_the_first_has_promised_and_no_more(db) -> None:
@@ -47,7 +48,7 @@ def test_without_overlap_every_old_secret_ends_at_once(db: apsw.Connection, new)
     keys.rotate_key(db, 1, SECOND, DAY, 1000)
     assert keys.rotate_key(db, 1, new, 0, 2000) == []
     assert set(ends(db).values()) == {2000}
-    assert keys.active_digests(db) == {digest(new or SECOND): 1}
+    assert active_digests(db) == {digest(new or SECOND): 1}
 
 
 def test_a_key_that_is_disabled_or_removed_lets_none_in(db: apsw.Connection) -> None:

@@ -29,7 +29,6 @@ from airoxy.core.keys import given_key, new_key
 from airoxy.errors import InvalidInput
 from airoxy.store import keys
 from airoxy.store.limits import set_limits
-from airoxy.store.schema import transaction
 from airoxy.views import keys as views
 from airoxy.views import paste
 from airoxy.views.formats import cents, dollars
@@ -57,11 +56,7 @@ def _add(context: Context, args: Namespace) -> None:
         context, args
     )
     key = given_key(context.input.readline().strip()) if given else new_key(secrets.choice)
-    db = context.database
-    with transaction(db):
-        key_id = keys.add_key(db, name, key, context.now())
-        if changes:
-            set_limits(db, key_id, changes)
+    key_id = keys.add_key(context.database, name, key, context.now(), changes)
     cli_limits.warn_of_unknown_models(context, changes)
     if args.json:
         return context.json({"id": key_id, "name": name, "key": key})

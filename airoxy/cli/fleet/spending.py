@@ -6,7 +6,7 @@ from airoxy.calendar import day_number
 from airoxy.cli.command import Context
 from airoxy.cli.fleet.everybody import connected_to, tell_alone
 from airoxy.core.limits.holders import GROUPS_FROM
-from airoxy.core.limits.measures import PERIODS, TOTAL
+from airoxy.core.limits.measures import CALENDAR
 from airoxy.errors import AiroxyError
 from airoxy.store.fleet.hosts import LastUses
 from airoxy.store.fleet.membership import membership
@@ -28,7 +28,7 @@ def see_spending(context: Context, *, here: bool, totals: bool = False) -> LastU
     # A key that is limited in total is shown with what it has ever spent.
     totals = totals or bool(run(db, "SELECT 1 FROM spenders WHERE id < ?", (GROUPS_FROM,)))
     today = context.today()
-    first = min(day_number(each.first(today)) for each in PERIODS if each is not TOTAL)
+    first = min(day_number(each.first(today)) for each in CALENDAR)
     names, own = names_of_sums(db), member.host
     line = PatientLine(lambda member: connected_to(context, member))
     try:

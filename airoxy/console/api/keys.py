@@ -18,7 +18,6 @@ from airoxy.errors import InvalidInput
 from airoxy.store import keys
 from airoxy.store.limits import SETTABLE, set_limits
 from airoxy.store.names import find_id
-from airoxy.store.schema import transaction
 from airoxy.store.usage.past import last_uses_of_keys, spent_by_key
 from airoxy.views import json_fields
 from airoxy.views import keys as views
@@ -56,11 +55,7 @@ def add_key(visit: Visit, given: Mapping[str, Any]) -> tuple[int, str, str]:
         visit.db, {k: v for k, v in given.items() if k != "name"}, visit.moment
     )
     secret = new_key(secrets.choice)
-    with transaction(visit.db):
-        number = keys.add_key(visit.db, name, secret, visit.now)
-        if changes:
-            set_limits(visit.db, number, changes)
-    return number, name, secret
+    return keys.add_key(visit.db, name, secret, visit.now, changes), name, secret
 
 
 def _set(visit: Visit, number: int, given: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from airoxy.console.hosts.others import OtherHosts, ShownSums
 from airoxy.console.visit import Visit
-from airoxy.core.limits.measures import PERIODS, TOTAL
+from airoxy.core.limits.measures import CALENDAR
 from airoxy.errors import AiroxyError, NotFound, StoreError
 from airoxy.store.fleet.hosts import fleet_hosts
 from airoxy.store.fleet.membership import Membership, membership
@@ -111,7 +111,7 @@ def with_spending(
 ) -> AbstractContextManager[tuple[Visit, Sight]]:
     """The same of all that keys, groups and tokens have spent in the periods of their limits, or
     from the day `since` on if that is earlier."""
-    firsts = [each.first(visit.today) for each in PERIODS if each is not TOTAL]
+    firsts = [each.first(visit.today) for each in CALENDAR]
     # What is limited in total is shown with all that it has ever spent.
     is_whole = bool(run(visit.db, "SELECT 1 FROM spenders"))
     return with_sums(visit, None if is_whole else min([*firsts, *([since] if since else [])]))

@@ -19,7 +19,6 @@ from airoxy.core.limits.table import LIMITS
 from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.store import groups, keys
 from airoxy.store.limits import set_limits
-from airoxy.store.schema import transaction
 from airoxy.store.usage import requests
 from airoxy.store.usage.past import spent_by_key
 from airoxy.views import keys as views
@@ -85,10 +84,7 @@ def add(visit: Visit) -> Reply:
             raise InvalidInput("Say whom the key is for.")
         changes |= _group(visit)
         wanted = {column: value for column, value in changes.items() if value is not None}
-        with transaction(visit.db):
-            key_id = keys.add_key(visit.db, name, secret, visit.now)
-            if wanted:
-                set_limits(visit.db, key_id, wanted)
+        key_id = keys.add_key(visit.db, name, secret, visit.now, wanted)
     except AiroxyError as error:
         return show_all(visit, error.message, error.status)
     return _one(visit, key_id, secret=secret, told="The key is made.")

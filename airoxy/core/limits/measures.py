@@ -41,7 +41,9 @@ WEEK = Period(
 MONTH = Period("month", "this month", lambda day: day.replace(day=1), calendar.next_month)
 #: All time, which never ends.
 TOTAL = Period("total", "total", lambda _: calendar.EPOCH, lambda *_: math.inf, "in total")
-PERIODS = (DAY, WEEK, MONTH, TOTAL)
+#: Those that begin anew, and all.
+CALENDAR = (DAY, WEEK, MONTH)
+PERIODS = (*CALENDAR, TOTAL)
 
 
 @lru_cache(maxsize=1024)

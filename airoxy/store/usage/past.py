@@ -15,7 +15,7 @@ from typing import Any
 
 import apsw
 
-from airoxy.core.limits.measures import PERIODS, TOTAL
+from airoxy.core.limits.measures import CALENDAR
 from airoxy.store.limits import spent_by_keys
 from airoxy.store.usage.daily import added, costs_by_key, totals, totals_by
 from airoxy.store.usage.last_use import last_uses
@@ -24,7 +24,6 @@ from airoxy.store.usage.last_use import last_uses
 KEPT = 300.0
 #: Of so many answers, the newest: each may have thousands of sums.
 _MOST = 24
-_PERIODS = tuple(period.name for period in PERIODS if period is not TOTAL)
 
 
 @dataclass
@@ -85,7 +84,7 @@ def spent_by_key(
     found = dict(past.of("keys", today, lambda: spent_by_keys(db, today, today)))
     for key, (cost,) in costs_by_key(db, [today], today + datetime.timedelta(1)).items():
         before = found.get(key, {})
-        found[key] = {period: before.get(period, 0) + cost for period in _PERIODS}
+        found[key] = {each.name: before.get(each.name, 0) + cost for each in CALENDAR}
     return found
 
 

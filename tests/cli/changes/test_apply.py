@@ -18,6 +18,7 @@ from airoxy.store.audit.trail import read_trail
 from airoxy.store.groups import add_group
 from airoxy.store.limits import set_limits
 from tests.program import Airoxy
+from tests.store.seed import active_digests
 
 WHOLE = """
 groups:
@@ -228,7 +229,7 @@ def test_secrets_go_to_a_file_that_only_its_owner_reads(typed, apply, tmp_path) 
     found = yaml.safe_load(secrets.read_text())
     assert set(found) == {"before", "ci", "no"}
     with typed.opened() as db:
-        assert set(keys.active_digests(db)) == {keys.digest(found[name]) for name in ("ci", "no")}
+        assert set(active_digests(db)) == {keys.digest(found[name]) for name in ("ci", "no")}
     apply("keys: {ci: {}, new: {}}", "--secrets-to", str(secrets))
     assert set(yaml.safe_load(secrets.read_text())) == {"before", "ci", "no", "new"}
 

@@ -21,6 +21,7 @@ from airoxy.store.audit.trail import read_trail
 from airoxy.store.names import all_names
 from airoxy.store.schema import transaction
 from tests.databases import open_new
+from tests.store.seed import active_digests
 
 GROUPS = st.sampled_from(["red", "blue"])
 MONEY = st.sampled_from([5, "2.50", None, "none", 10_000])
@@ -66,7 +67,7 @@ def test_what_is_applied_is_there_and_stays(steps) -> None:
         db = stack.enter_context(contextlib.closing(open_new(directory / "airoxy.db")))
         for document, prune in steps:
             file = parsed(directory, document)
-            digests = keys.active_digests(db)
+            digests = active_digests(db)
             with transaction(db):
                 plan = make_plan(db, file, prune=prune)
                 carry_out(db, plan, 1.0, lambda: f"ak-{next(NUMBERS):040}")
@@ -85,5 +86,5 @@ def test_what_is_applied_is_there_and_stays(steps) -> None:
             kept = {
                 digest: key for digest, key in digests.items() if key in all_names(db, "api_keys")
             }
-            for digest, key_id in keys.active_digests(db).items():
+            for digest, key_id in active_digests(db).items():
                 assert kept.get(digest, key_id) == key_id
