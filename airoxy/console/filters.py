@@ -24,7 +24,7 @@ def log_filter(visit: Visit) -> requests.Filter:
     status = given.get("status", "")
     found: dict[str, Any] = {
         **whose(visit),
-        **{f"{name}_ms": _milliseconds(visit, name) for name in ("since", "until")},
+        **{f"{name}_ms": milliseconds(visit, name) for name in ("since", "until")},
         "failed": True if status == "failed" else is_true(visit, "failed"),
         "statuses": typed_statuses(status) if status not in ("", "failed") else None,
         "model": given.get("model"),
@@ -77,7 +77,8 @@ def find_request(visit: Visit, text: str) -> dict[str, Any]:
     raise NotFound(f"There is no request {text} in the log, or not any more.")
 
 
-def _milliseconds(visit: Visit, name: str) -> int | None:
+def milliseconds(visit: Visit, name: str) -> int | None:
+    """The same in milliseconds. Raises InvalidInput."""
     when = moment(visit, name)
     return None if when is None else round(when * 1000)
 

@@ -20,7 +20,7 @@ import hmac
 import os
 import secrets
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -62,13 +62,11 @@ class Encryption:
         db: apsw.Connection,
         path: Path,
         key: bytes | None = None,
-        environ: Mapping[str, str] = os.environ,
     ) -> None:
         # Weak: a connection that is in a circle of references is not closed when it is dropped.
         self._db = weakref.ref(db)
         self._path = path
         self._given = key
-        self._environ = environ
         self._known: dict[bytes, bytes] = {}
 
     # The functions of SQL
@@ -190,7 +188,7 @@ class Encryption:
         """Every key that may be the one."""
         if self._given:
             yield self._given
-        if directory := self._environ.get("CREDENTIALS_DIRECTORY"):
+        if directory := os.environ.get("CREDENTIALS_DIRECTORY"):
             yield from read_key(Path(directory, CREDENTIAL))
         yield from read_key(self.file)
 

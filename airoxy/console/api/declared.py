@@ -45,8 +45,10 @@ def apply(visit: Visit) -> JsonReply:
             if not dry_run:
                 made = carry_out(visit.db, plan, visit.now, lambda: new_key(secrets.choice))
     except ConfigError as error:
-        is_yaml = isinstance(visit.body, YamlText)
-        raise InvalidInput(error.message if is_yaml else _without_line(error.message)) from None
+        message = error.message
+        if not isinstance(visit.body, YamlText):  # all of JSON is in the first line
+            message = message.replace("body:1: ", "body: ")
+        raise InvalidInput(message) from None
     return JsonReply(document(plan, dry_run=dry_run, keys=made))
 
 
@@ -62,11 +64,6 @@ def _read(visit: Visit) -> KeysFile:
     except (UnicodeEncodeError, RecursionError):
         raise InvalidInput("The body has half a character in it, or too many levels.") from None
     return read_keys_text(text, visit.zone)
-
-
-def _without_line(message: str) -> str:
-    """All of a JSON document is in the first line of what was read."""
-    return message.replace("body:1: ", "body: ")
 
 
 _SECTIONS = {

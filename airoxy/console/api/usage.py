@@ -7,7 +7,7 @@ from typing import Any
 
 from airoxy.console.api.operation import Operation
 from airoxy.console.api.paging import PAGE_OF_NEWEST, following, limit, number
-from airoxy.console.filters import is_true, log_filter, moment, whose
+from airoxy.console.filters import is_true, log_filter, milliseconds, whose
 from airoxy.console.hosts.log import hours, log_page, one_of_log
 from airoxy.console.hosts.sight import WHICH_HOST, Sight, sight_of, with_sums
 from airoxy.console.visit import JsonReply, Visit
@@ -76,16 +76,11 @@ def _by_host(visit: Visit, sight: Sight, wanted: dict[str, Any]) -> list[dict[st
 
 
 def _by_hour(visit: Visit) -> JsonReply:
-    since, until = (moment(visit, name) for name in ("since", "until"))
-    ids = whose(visit)
-    wanted = requests.Filter(
-        token_id=ids["token_id"],
-        key_id=ids["key_id"],
-        group_id=ids["group_id"],
-        since_ms=None if since is None else round(since * 1000),
-        until_ms=None if until is None else round(until * 1000),
-    )
-    rows, sight = hours(visit, wanted)
+    wanted: dict[str, Any] = {
+        **{f"{name}_ms": milliseconds(visit, name) for name in ("since", "until")},
+        **whose(visit),
+    }
+    rows, sight = hours(visit, requests.Filter(**wanted))
     return JsonReply([with_times(row, (HOUR,)) for row in rows], warning=sight.trouble)
 
 

@@ -46,19 +46,12 @@ class LiveEvent(NamedTuple):
 
 
 class Feed:
-    """`pace` and `heartbeat` are in seconds."""
+    """For all who watch."""
 
-    def __init__(
-        self,
-        services: Services,
-        threads: DatabaseThreads,
-        pace: float = PACE,
-        heartbeat: float = HEARTBEAT,
-    ) -> None:
+    def __init__(self, services: Services, threads: DatabaseThreads) -> None:
         self._threads = threads
-        self._pace, self._heartbeat = pace, heartbeat
         self._look = Look(services.clock, services.config.timezone)
-        self._server = HealthWatch(services.ask_health, pace)
+        self._server = HealthWatch(services.ask_health, PACE)
         # Weak: that of a client that left before its first event is never iterated to its end.
         self._views: weakref.WeakSet[View] = weakref.WeakSet()
         self._looking: asyncio.Task[None] | None = None
@@ -108,7 +101,7 @@ class Feed:
                 except Exception:
                     log.exception("Fault in the live views")
                 self._wake()
-                await asyncio.sleep(self._pace)
+                await asyncio.sleep(PACE)
         finally:
             self._server.pause()
             self._rows.clear()
@@ -138,7 +131,7 @@ class Feed:
         """The next moment, or a while in which there is none."""
         if self._next is None or self._next.done():
             self._next = asyncio.get_running_loop().create_future()
-        await asyncio.wait({self._next}, timeout=self._heartbeat)
+        await asyncio.wait({self._next}, timeout=HEARTBEAT)
 
     async def _events(self, view: View) -> AsyncIterator[LiveEvent]:
         loop = asyncio.get_running_loop()
@@ -154,7 +147,7 @@ class Feed:
                     told = event.text if event.name == "numbers" else told
                     told_at = loop.time()
                     yield event
-                if loop.time() - told_at >= self._heartbeat:
+                if loop.time() - told_at >= HEARTBEAT:
                     told_at = loop.time()
                     yield LiveEvent()
             yield LiveEvent("end", json.dumps({"reason": view.over}))

@@ -29,6 +29,8 @@ def show_log(visit: Visit, patience: float = _PATIENCE) -> Reply:
     """The newest requests that the filters let through, a page of them."""
     typed = {name: visit.query.get(name, "").strip() for name in FILTERS}
     given = {name: text for name, text in typed.items() if text}
+    # What goes on is told of this host.
+    here = {name: text for name, text in given.items() if name != "host"}
     trouble, found, sight = "", LogPage([]), Sight()
     try:
         sight = sight_of(visit)
@@ -51,7 +53,7 @@ def show_log(visit: Visit, patience: float = _PATIENCE) -> Reply:
         "newest": urlencode(given) if visit.query.get("before") else "",
         "following": "follow" in visit.query,
         "follow": urlencode({**given, "follow": "1"}),
-        "live": f"/api/live?{urlencode({'only': 'rows', **_without_host(given)})}",
+        "live": f"/api/live?{urlencode({'only': 'rows', **here})}",
         "oldest": costs.oldest_day(visit.db, visit.zone),
         "sight": sight,
     }
@@ -63,11 +65,6 @@ def show_request(visit: Visit) -> Reply:
     row = one_of_log(visit, visit.params["number"])
     (line,) = request_lines(visit, [row])
     return Rendered("request.html", {"request": line, "facts": _facts(row)})
-
-
-def _without_host(given: dict[str, str]) -> dict[str, str]:
-    """What goes on is told of this host."""
-    return {name: text for name, text in given.items() if name != "host"}
 
 
 def _facts(row: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 from airoxy.calendar import first_of_next_month
 from airoxy.console.api.records import chosen_month, month_report
 from airoxy.console.hosts.sight import with_sums
-from airoxy.console.routes import page
+from airoxy.console.routes import Route, page
 from airoxy.console.visit import Rendered, Reply, Visit
 from airoxy.core.report import divided, remarks, sums
 from airoxy.store.usage.daily import SHOWN, by_key_and_model, costs_by_day_and_model
@@ -110,14 +110,12 @@ def _dearest(groups: list[list[Sums]], most: int, what: str) -> tuple[list[list[
     return groups[:most], [line] if rest else []
 
 
-def download_html(visit: Visit) -> Reply:
-    """The page that `airoxy stats --report month --format html` writes."""
-    return month_report(replace(visit, query={**visit.query, "format": "html"}))
-
-
-def download_csv(visit: Visit) -> Reply:
-    """The lines that `airoxy stats --report month --format csv` writes."""
-    return month_report(replace(visit, query={**visit.query, "format": "csv"}))
+def _download(form: str) -> Route:
+    """What `airoxy stats --report month --format` writes."""
+    return page(
+        f"/reports/{form}",
+        lambda visit: month_report(replace(visit, query={**visit.query, "format": form})),
+    )
 
 
 def _months(today: datetime.date) -> list[datetime.date]:
@@ -127,8 +125,4 @@ def _months(today: datetime.date) -> list[datetime.date]:
     return found
 
 
-ROUTES = (
-    page("/reports", show_report),
-    page("/reports/html", download_html),
-    page("/reports/csv", download_csv),
-)
+ROUTES = (page("/reports", show_report), _download("html"), _download("csv"))

@@ -50,7 +50,9 @@ class Mirror:
         now = time.monotonic()
         if self.covered is None or since < self.covered or now - self._kept >= KEPT:
             first = since if self.covered is None else min(since, self.covered)
-            for begin, end in _spans(max(first, _first_day(postgres, today)), today + 2):
+            ((oldest,),) = postgres.run("SELECT min(day) FROM airoxy.daily")
+            oldest = today if oldest is None else oldest
+            for begin, end in _spans(max(first, oldest), today + 2):
                 self._bring(db, postgres, begin, end, today)
             self.covered, self._kept, self._fresh = first, now, now
         elif now - self._fresh >= FRESH:
@@ -115,11 +117,6 @@ class Mirror:
 def _forget(db: apsw.Connection, days: Iterable[int]) -> None:
     listed = ", ".join(map(str, days))
     run(db, f"DELETE FROM sums WHERE day IN ({listed}); DELETE FROM days WHERE day IN ({listed})")
-
-
-def _first_day(postgres: Postgres, today: int) -> int:
-    ((first,),) = postgres.run("SELECT min(day) FROM airoxy.daily")
-    return today if first is None else int(first)
 
 
 def _spans(first: int, end: int) -> Iterator[tuple[int, int]]:

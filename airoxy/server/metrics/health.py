@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from airoxy import __version__
@@ -13,6 +12,7 @@ from airoxy.server.metrics.load import Load
 from airoxy.server.pool.pool import Pool
 from airoxy.server.pool.snapshot import Snapshot
 from airoxy.store.file.database_file import DatabaseFile
+from airoxy.views.times import rfc3339
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Health:
             body["fleet"] = fleet
         if cooling := self.pool.exhausted():
             body["cooling"] = [
-                {"scope": str(scope) or "everything", "until": _rfc3339(until)}
+                {"scope": str(scope) or "everything", "until": rfc3339(int(until))}
                 for scope, until in sorted(cooling.items())
             ]
         if moved := self.database.trouble():
@@ -55,10 +55,6 @@ class Health:
         if writer.dropped:
             body["log_rows_dropped"] = writer.dropped
         return 503 if reason else 200, body
-
-
-def _rfc3339(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _reason(snapshot: Snapshot) -> str:

@@ -47,7 +47,8 @@ class FreedMemory:
             return
         self._next = now + _TRIM_INTERVAL
         if _resident() > self._least + _MOST_IDLE:
-            _trim()
+            with suppress(OSError, AttributeError):  # another C library
+                ctypes.CDLL(None).malloc_trim(0)
         self._least = min(self._least, _resident())
 
 
@@ -55,8 +56,3 @@ def _resident() -> int:
     """Bytes of this process that are in memory."""
     with open("/proc/self/statm", "rb") as statm:
         return int(statm.read().split()[1]) * _PAGE
-
-
-def _trim() -> None:
-    with suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterable, MutableMapping
+from collections.abc import MutableMapping
 
 from airoxy.server.process.reload import ParentState
 from airoxy.server.process.workers import Worker
@@ -51,7 +51,8 @@ def take_over(
             os.close(fd)
     if not workers:
         return None
-    log.warning("The parent was killed; its workers (%s) are taken over.", _listed(workers))
+    listed = ", ".join(map(str, sorted(workers)))
+    log.warning("The parent was killed; its workers (%s) are taken over.", listed)
     memory = take_memory(stored, layout)
     return ParentState(listeners, None, memory, len(workers), workers)
 
@@ -60,10 +61,6 @@ def _orphan(pid: int, control: socket.socket) -> Worker:
     control.setblocking(False)
     now = time.monotonic()
     return Worker(pid, control, born=now, heard=now, stored=True, orphan=True)
-
-
-def _listed(workers: Iterable[int]) -> str:
-    return ", ".join(map(str, sorted(workers)))
 
 
 def _is_connected(fd: int) -> bool:

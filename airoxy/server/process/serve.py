@@ -58,13 +58,12 @@ def _find_app() -> OpenServer:
 def serve(
     config_path: Path | None,
     *,
-    load: Callable[[Path | None], Config] = _load,
     find_app: Callable[[], OpenServer] = _find_app,
     timeouts: WorkerTimeouts | None = None,
     layout: Layout = LAYOUT,
 ) -> int:
     """Serve until SIGTERM; the exit status. Raises AiroxyError if it cannot begin."""
-    read = partial(load, config_path)
+    read = partial(_load, config_path)
     if reload.is_dry_run(os.environ):
         return _dry_run(read, find_app)
     journal.set_up()

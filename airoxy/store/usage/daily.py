@@ -131,12 +131,10 @@ def by_day_key_and_model(
     since: datetime.date | None,
     until: datetime.date | None,
     *,
-    token_id: int | None = None,
     key_id: int | None = None,
-    group_id: int | None = None,
 ) -> list[dict[str, Any]]:
     """The sums of TOTALS for each day, client key, group and model: what a report is made from."""
-    chosen = Chosen(since, until, token_id, key_id, group_id)
+    chosen = Chosen(since, until, key_id=key_id)
     rows = run(
         db,
         "SELECT day, nullif(api_key_id, 0), (SELECT name FROM api_keys WHERE id = api_key_id),"
