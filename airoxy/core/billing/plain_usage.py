@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from airoxy.core.billing.message_usage import (
@@ -17,6 +17,8 @@ from airoxy.core.billing.usage import USAGE, Usage
 
 #: What tells more of a message than its usage, or that it is none.
 _MORE = frozenset(("error", "container", "message", "delta"))
+#: What a usage has that needs rules of its own.
+_NOT_PLAIN = frozenset(("prompt_tokens", "iterations"))
 #: What an event of a stream would tell of the message beside the object that has it.
 _BESIDE = frozenset(("error", "model", "usage", "delta", "stop_reason"))
 _BESIDE_DELTA = frozenset(("error", "model", "message"))
@@ -25,20 +27,20 @@ _ONLY_INT = {int}
 _usage: Any = Usage
 
 
-def _runs() -> tuple[tuple[str, tuple[str, ...], tuple[int, ...]], ...]:
-    """The names of USAGE in its order, in runs that one object of the usage holds ("" is the usage
-    itself), and as many zeros."""
-    paths = (each.found_as.rpartition(".") for each in USAGE)
-    return tuple(
-        (holder, names, (0,) * len(names))
-        for holder, run in groupby(paths, key=lambda path: path[0])
-        for names in [tuple(name for _, _, name in run)]
-    )
-
-
-_RUNS = _runs()
+#: The names in the usage itself, and as many zeros.
+_TOP = (CACHE_WRITES, *(each.found_as for each in USAGE if "." not in each.found_as))
+_NO_TOP = (0,) * len(_TOP)
+#: The names in each object of the usage, which is named first, and as many zeros.
+_NESTED = tuple(
+    (holder, tuple(each.found_as.partition(".")[2] for each in run), (0,) * len(run))
+    for holder in dict.fromkeys(each.found_as.partition(".")[0] for each in USAGE)
+    if (run := [each for each in USAGE if each.found_as.startswith(holder + ".")])
+)
+_FOUND = (*_TOP, *(f"{holder}.{name}" for holder, names, _ in _NESTED for name in names))
+#: Of all these counts, those of USAGE in its order.
+_in_order = itemgetter(*(_FOUND.index(each.found_as) for each in USAGE))
 #: Of a usage, all but counts: where two of them have it, the later does not simply replace it.
-_NO_COUNTS = frozenset((*TEXTS, *(holder for holder, _, _ in _RUNS if holder)))
+_NO_COUNTS = frozenset((*TEXTS, *(holder for holder, _, _ in _NESTED)))
 
 
 def plain_usage(message: Mapping[str, Any]) -> Usage | None:
@@ -51,22 +53,20 @@ def plain_usage(message: Mapping[str, Any]) -> Usage | None:
         or message.get("type") != "message"
         or message.get("stop_reason") == "refusal"
         or "output_tokens" not in usage
-        or "prompt_tokens" in usage
-        or "iterations" in usage
+        or not _NOT_PLAIN.isdisjoint(usage)
         or not (0 < len(model) <= MODEL_LENGTH and model.isascii())
         or (not _MORE.isdisjoint(message) and any(map(message.get, _MORE)))
     ):
         return None
     get = usage.get
-    counts = [get(CACHE_WRITES, 0)]
-    for holder, names, zeros in _RUNS:
-        group = get(holder) if holder else usage
+    counts = list(map(get, _TOP, _NO_TOP))
+    for holder, names, zeros in _NESTED:
+        group = get(holder)
         counts += map(group.get, names, zeros) if type(group) is dict else zeros
     if set(map(type, counts)) != _ONLY_INT or min(counts) < 0 or max(counts) > MAX_COUNT:
         return None
-    writes, *counted = counts
-    plain: Usage = _usage(model, *counted)
-    if writes:
+    plain: Usage = _usage(model, *_in_order(counts))
+    if writes := counts[0]:
         plain.explain_writes(writes)
     if "service_tier" in usage:
         plain.batch = usage["service_tier"] == "batch"
