@@ -98,10 +98,11 @@ class UpstreamResponse:
 
     def take(self) -> bytes:
         """All of the body that has arrived since the last call, in one piece."""
-        pieces = self.pieces
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces, self.size = self.pieces, 0
+        if len(pieces) == 1:
+            return pieces.pop()
+        data = b"".join(pieces)
         pieces.clear()
-        self.size = 0
         return data
 
     def look(self) -> bytes:
@@ -143,19 +144,20 @@ class UpstreamResponse:
         return parser
 
     def _feed(self, data: bytes | memoryview) -> None:
-        if self._parser is None:
+        parser, pieces = self._parser, self.pieces
+        if parser is None:
             self.reusable = False
             return
-        before = len(self.pieces)
+        before = len(pieces)
         self._barren += len(data)
         try:
-            self._parser.feed_data(data)
+            parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             if self.complete:
                 self.reusable = False
             else:
                 self._fail(self.fault or f"its answer is not valid HTTP ({error})")
-        if len(self.pieces) > before:
+        if len(pieces) > before:
             self._take_up(before)
         elif self._barren > HEAD_LIMIT and self.started and not self.complete:
             self._fail("its answer has framing without end")

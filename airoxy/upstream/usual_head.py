@@ -35,7 +35,8 @@ _LAST = b"\r\n0\r\n\r\n"
 
 #: Lines that were read before: most are the same in all answers.
 _known: dict[bytes, tuple[bytes, bytes]] = {}
-_MOST_KNOWN = 1024
+#: So many lines are remembered, and none that is longer (bytes).
+_MOST_KNOWN, _LONGEST_KNOWN = 1024, 256
 
 
 def read_usual_head(data: bytes) -> UsualHead | None:
@@ -74,7 +75,8 @@ def _read(line: bytes) -> tuple[bytes, bytes] | None:
     name, value = found[1].lower(), found[2]
     if name in _SAYS and not _SAYS[name].fullmatch(value):
         return None
-    if len(_known) >= _MOST_KNOWN:
-        _known.clear()
-    header = _known[line] = name, value
-    return header
+    if len(line) <= _LONGEST_KNOWN:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[line] = name, value
+    return name, value

@@ -126,8 +126,10 @@ def test_a_body_in_one_chunk_is_taken_as_it_is() -> None:
 def test_lines_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usual_head, "_known", {})
     for number in range(3000):
-        assert read_usual_head(OK + LENGTH + b"request-id: req_%d\r\n\r\n" % number)
+        long = b"x-long: " + b"1" * (number % 1000 + 1)
+        assert read_usual_head(OK + LENGTH + b"request-id: req_%d\r\n%b\r\n\r\n" % (number, long))
     assert len(usual_head._known) <= 1024
+    assert sum(map(len, usual_head._known)) <= 1024 * 256
 
 
 framings = st.sampled_from(

@@ -7,6 +7,7 @@ where the end of the connection would end the answer (HTTP/1.0, which knows no c
 from __future__ import annotations
 
 import http
+from collections.abc import Mapping
 from typing import Protocol
 
 from airoxy.core.request.browsers import ALLOWED, without_cors
@@ -79,9 +80,12 @@ class Response:
         """It is too late for another answer."""
         return self._cycle.state not in UNANSWERED
 
-    def begin(self, status: int, headers: Headers) -> None:
-        """The head; it goes out with the first piece, or with `flush`."""
-        named = dict(headers)
+    def begin(
+        self, status: int, headers: Headers, passed: Mapping[bytes, bytes] | None = None
+    ) -> None:
+        """The head; it goes out with the first piece, or with `flush`. `passed` are the headers of
+        an upstream's answer by their names, those for its own connection among them."""
+        named = dict(headers) if passed is None else passed
         if (length := named.get(b"content-length")) is not None:
             self._left = int(length)
         head, outlet, cycle = self._head, self._outlet, self._cycle
@@ -96,7 +100,7 @@ class Response:
             else:
                 self._chunked = True
                 more = [_CHUNKED]
-        if named.get(b"connection") == b"close":
+        if passed is None and named.get(b"connection") == b"close":
             self._is_last = True
         elif self._is_last or cycle.state is DEAF or outlet.is_last:
             self._is_last = True

@@ -7,7 +7,7 @@ answer that breaks off is never ended as if it were complete.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from airoxy.core.request.headers import Headers, to_client
@@ -41,7 +41,9 @@ class AnswerSource(Protocol):
 class AnswerSink(Protocol):
     """Whom an answer goes to; see `airoxy.server.http.response`."""
 
-    def begin(self, status: int, headers: Headers) -> None: ...
+    def begin(
+        self, status: int, headers: Headers, passed: Mapping[bytes, bytes] | None = None
+    ) -> None: ...
     def flush(self) -> None: ...
     def write(self, piece: bytes, *, more: bool) -> None: ...
     async def drain(self) -> bool: ...
@@ -132,7 +134,7 @@ async def relay(
     headers = to_client(answer.headers, named)
     if cut is not None:
         headers = cut(headers)
-    client.begin(answer.status, headers + told if told else headers)
+    client.begin(answer.status, headers + told if told else headers, named)
     if not answer.ready:
         client.flush()
     container: str | None = None
