@@ -126,7 +126,6 @@ class ClientConnection(asyncio.Protocol):
 
     # What the response does with it (see response.Outlet), and the request (request.Inlet).
 
-    @property
     def is_last(self) -> bool:
         """Whether the answer that begins now has to be the last: the worker leaves, or the end of
         the body may never be found."""

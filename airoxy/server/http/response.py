@@ -43,7 +43,6 @@ class Outlet(Protocol):
 
     flow: Flow
 
-    @property
     def is_last(self) -> bool:
         """Whether the answer that begins now has to be the connection's last."""
 
@@ -102,7 +101,7 @@ class Response:
                 more = [_CHUNKED]
         if passed is None and named.get(b"connection") == b"close":
             self._is_last = True
-        elif self._is_last or cycle.state is DEAF or outlet.is_last:
+        elif self._is_last or cycle.state is DEAF or outlet.is_last():
             self._is_last = True
             more = [*more, CLOSE]
         first = _STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status
