@@ -24,7 +24,8 @@ UV_COMPILE = $(RETRY) .venv/pins/bin/uv pip compile --quiet --upgrade --universa
 
 # A test that hangs fails, and the others go on. Half of the time tests wait: three for two processors.
 # Not more than eight: of many processors a container's share may be small.
-PYTEST_FLAGS ?= -n $(shell n=$$(($$(nproc) * 3 / 2)); echo $$((n < 8 ? n : 8))) --timeout 180
+PROCESSES = -n $(shell n=$$(($$(nproc) * 3 / 2)); echo $$((n < $(1) ? n : $(1))))
+PYTEST_FLAGS ?= $(call PROCESSES,8) --timeout 180
 # Compiled once, and not by each process that a test starts: containers often forbid to keep that.
 unexport PYTHONDONTWRITEBYTECODE
 # Root installs what is missing, and runs the tests that boot a system.
@@ -159,7 +160,7 @@ test-clients: needs .venv/newest/.complete .venv/node/.complete
 test-system: needs
 ifdef IS_ROOT
 	@tests/need.sh $(SYSTEM_PACKAGES)
-	$(PYTHON) -m pytest -n 3 --dist loadgroup --timeout 3600 -m system tests/system
+	$(PYTHON) -m pytest $(call PROCESSES,6) --dist loadgroup --timeout 3600 -m system tests/system
 endif
 
 unbooted:
