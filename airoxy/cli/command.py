@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import apsw
 
     from airoxy.config import Config
+    from airoxy.fleet.postgres import Postgres
+    from airoxy.store.fleet.membership import Membership
 
 #: Groups of commands that change what a fleet shares.
 _CHANGING = ("api-key", "token", "group", "apply", "setup", "import-php", "console")
@@ -94,7 +96,10 @@ class Context:
         db = open_database(path, key=key)
         act_as(db, actor)
         if self.command.partition(" ")[0] in _CHANGING and membership(db) is not None:
-            self._commit_on_both_sides(db)
+            from airoxy.fleet.commit import commit_on_both
+
+            # What a fleet shares is changed for all of its hosts, or not at all.
+            commit_on_both(db, self.connect)
         return db
 
     @cached_property
@@ -121,14 +126,13 @@ class Context:
         vars(self)["database"] = new
         return True
 
-    def _commit_on_both_sides(self, db: apsw.Connection) -> None:
-        """What a fleet shares is changed for all of its hosts, or not at all."""
+    @property
+    def connect(self) -> Callable[[Membership], Postgres]:
+        """Connects to the PostgreSQL in which a member's fleet meets."""
         from airoxy.fleet.agent import connector
-        from airoxy.fleet.commit import commit_on_both
 
-        url = self.config.fleet.database
         credentials = self.environ.get("CREDENTIALS_DIRECTORY")
-        commit_on_both(db, connector(self.database_path, credentials, url))
+        return connector(self.database_path, credentials, self.config.fleet.database)
 
     @property
     def config_of_defaults(self) -> Config:

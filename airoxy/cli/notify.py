@@ -46,8 +46,7 @@ def _surroundings(config: Config) -> Surroundings:
     """What the running server says; one that does not run is not started to be asked."""
     from airoxy.jobs.notify.events import Surroundings
 
-    own, ends = own_server(config.tls), None
-    host = config.hosts[0] if config.hosts else "::"
+    own, ends, host = own_server(config.tls), None, config.first_host
     if is_stopped():
         return Surroundings()
     if own.trouble:  # only root may read the certificate, and everybody may see it

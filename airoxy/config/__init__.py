@@ -215,6 +215,11 @@ class Config:
             return ("127.0.0.1", "::1")
         return (self.host,) if self.host else ()
 
+    @property
+    def first_host(self) -> str:
+        """The first of them; `::` is every address here."""
+        return self.hosts[0] if self.host else "::"
+
 
 def make_config(
     values: Mapping[str, object] | None = None,

@@ -30,7 +30,7 @@ def base_url(config: Config) -> str:
     the host's own where every address is listened on."""
     if config.tls.certificate is not None:
         return f"https://{_certified(config) or socket.getfqdn()}:{config.port}"
-    host = config.hosts[0] if config.hosts else "::"
+    host = config.first_host
     address = ipaddress.ip_address(host)
     if address.is_unspecified:
         name = socket.gethostname() or "localhost"

@@ -13,7 +13,8 @@ from airoxy.cli import build_parser
 from airoxy.cli.parsing.parser import Parser
 from airoxy.config import SCHEMA
 from airoxy.views.json_documents import DOCUMENTS, PRICE_TABLE
-from airoxy.views.json_fields import KEY, REQUEST, TOKEN, TOTALS, JsonDocument, unlike
+from airoxy.views.json_fields import KEY, REQUEST, TOKEN, TOTALS, JsonDocument
+from tests.cli.printed import unlike
 from tests.program import ROOT, Airoxy
 
 SECRET, OAUTH, REFRESH = "sk-ant-api-test-one", "sk-ant-oat-test-one", "sk-ant-ort-test-one"

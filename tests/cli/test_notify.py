@@ -7,7 +7,7 @@ import json
 from airoxy.store.limits import set_limits
 from airoxy.store.schema import open_database
 from airoxy.views.json_documents import document_of
-from airoxy.views.json_fields import unlike
+from tests.cli.printed import unlike
 from tests.store.seed import append, row
 
 

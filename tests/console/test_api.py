@@ -15,7 +15,7 @@ from airoxy.store.audit.trail import read_trail
 from airoxy.store.console.users import VIEWER
 from airoxy.store.keys import add_key
 from airoxy.store.usage.requests import append
-from airoxy.views.json_fields import unlike
+from tests.cli.printed import unlike
 from tests.console.running import SECRET, Program, log_row
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from airoxy.store.schema import run, transaction
 from airoxy.store.usage import requests
 from airoxy.views.json_documents import document_of
-from airoxy.views.json_fields import unlike
+from tests.cli.printed import unlike
 from tests.fleet.conftest import eventually, shipped
 from tests.fleet.test_ship import row
 

@@ -13,7 +13,7 @@ from airoxy.store.fleet.shares import DividedLimit, divisions
 from airoxy.store.schema import run
 from airoxy.views.formats import dollars
 from airoxy.views.json_documents import document_of
-from airoxy.views.json_fields import unlike
+from tests.cli.printed import unlike
 from tests.fleet.conftest import eventually
 from tests.fleet.pair import Pair
 from tests.fleet.test_limits import hosts_of

@@ -14,7 +14,7 @@ from airoxy.store.keys import add_key, toggle_key
 from airoxy.store.schema import open_database, run
 from airoxy.store.tokens import add_token, cool
 from airoxy.views.json_documents import document_of
-from airoxy.views.json_fields import unlike
+from tests.cli.printed import unlike
 from tests.fleet.conftest import eventually
 from tests.fleet.test_ship import join
 

@@ -14,7 +14,7 @@ from airoxy.errors import Conflict
 from airoxy.store import keys
 from airoxy.store.schema import run
 from airoxy.views.json_documents import document_of
-from airoxy.views.json_fields import unlike
+from tests.cli.printed import unlike
 from tests.legacy_php.old_airoxy import OldAiroxy
 from tests.legacy_php.totals import Import, furnish, of, state, totals
 

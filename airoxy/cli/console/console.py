@@ -25,11 +25,9 @@ _CHECKS = ("packages", "configuration", "disk", "database", "migrations", "token
 
 def _run(context: Context, _: Namespace) -> None:
     from airoxy import journal
-    from airoxy.cli.system.health import ask_server, own_server
+    from airoxy.cli.system.health import ask_if_running, own_server
     from airoxy.cli.system.owner import become_owner
-    from airoxy.cli.system.system import is_stopped
     from airoxy.console.serve import serve_console
-    from airoxy.fleet.agent import connector
     from airoxy.fleet.commit import commit_on_both
     from airoxy.fleet.overview.others import FleetOthers
 
@@ -38,17 +36,12 @@ def _run(context: Context, _: Namespace) -> None:
     own = own_server(config.tls)
     if os.geteuid() == 0:
         become_owner(config.database)
-    host = config.hosts[0] if config.hosts else "::"
 
     def ask_health() -> tuple[int | None, Mapping[str, Any]]:
-        if is_stopped():  # it would be started by being asked
-            return None, {"reason": "the service does not run"}
-        answer = ask_server(host, config.port, own)
+        answer = ask_if_running(config, own)
         return answer.status, answer.body
 
-    # Each time anew: the host may join a fleet while the console runs.
-    credentials = context.environ.get("CREDENTIALS_DIRECTORY")
-    connect = connector(config.database, credentials, config.fleet.database)
+    connect = context.connect  # each time anew: the host may join a fleet while the console runs
 
     def share(db: apsw.Connection) -> None:
         commit_on_both(db, connect)

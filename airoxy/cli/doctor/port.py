@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from airoxy import __version__
 from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding
 from airoxy.cli.installation import Installation
-from airoxy.cli.system.health import HealthAnswer, ask_health, own_server
+from airoxy.cli.system.health import HealthAnswer, ask_health, ask_server, own_server
 from airoxy.cli.system.listeners import ListeningSocket, Process, holders, listeners
 from airoxy.cli.system.services import silent_addresses
 from airoxy.cli.system.status import bare
@@ -61,11 +61,9 @@ def _restart() -> str:
 def health(installation: Installation) -> Iterator[Finding]:
     """The server answers, has this program's version, and reports no trouble."""
     own = own_server(installation.config.tls)
+    found: HealthAnswer | None
     if not installation.has_units:
-        host = installation.config.hosts[0] if installation.config.hosts else "::"
-        where = f"[{host}]" if ":" in host else host
-        found = ask_health([f"{where}:{installation.config.port} (Stream)"], own)
-        assert found
+        found = ask_server(installation.config.first_host, installation.config.port, own)
         if found.status is None:
             text = f"{found.url} is out of reach ({found})."
             yield Finding(WARN, text, "`airoxy serve` starts the server.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from airoxy.cli.doctor.finding import FAIL, OK, WARN, Finding
@@ -77,11 +78,8 @@ def _divided(
     credentials = installation.context.environ.get("CREDENTIALS_DIRECTORY")
     connect = connector(installation.database, credentials, installation.config.fleet.database)
     try:
-        postgres = connect(member)
-        try:
+        with closing(connect(member)) as postgres:
             found = hosts(postgres), shares(postgres)
-        finally:
-            postgres.close()
     except AiroxyError:
         return None
     for each, of in zip(found[1], whose(db, found[1]), strict=True):

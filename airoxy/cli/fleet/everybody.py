@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airoxy.calendar import day_number
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     import apsw
 
     from airoxy.fleet.overview.log import OthersLog
-    from airoxy.fleet.postgres import Postgres
 
 T = TypeVar("T")
 Requests = list[dict[str, Any]]
@@ -43,12 +43,9 @@ def see_everybody(
     from airoxy.fleet.overview.everybody import show_everybody
 
     try:
-        postgres = connected_to(context, member)
-        try:
+        with closing(context.connect(member)) as postgres:
             days = day_number(since) if since else 0, day_number(until) if until else None
             show_everybody(db, postgres, member.host, days, only)
-        finally:
-            postgres.close()
     except AiroxyError as error:
         tell_alone(context, error, only)
 
@@ -107,11 +104,8 @@ class Everybody:
             from airoxy.fleet.overview.everybody import show_others, totals_of_others
 
             try:
-                postgres = connected_to(self._context, member)
-                try:
+                with closing(self._context.connect(member)) as postgres:
                     others = totals_of_others(postgres, member.host, chosen, only)
-                finally:
-                    postgres.close()
                 show_others(db, [])  # without what is in the sums of another, too
             except AiroxyError as error:
                 tell_alone(self._context, error, only)
@@ -148,7 +142,7 @@ class Everybody:
         from airoxy.fleet.overview.log import OthersLog
 
         assert self._member
-        postgres = connected_to(self._context, self._member)
+        postgres = self._context.connect(self._member)
         try:
             return OthersLog(postgres, self._member.host, self._only)
         except BaseException:
@@ -175,14 +169,6 @@ def merged(rows: Requests) -> Requests:
 
         rows.sort(key=ended, reverse=True)
     return rows
-
-
-def connected_to(context: Context, member: Membership) -> Postgres:
-    """The fleet's PostgreSQL. Raises AiroxyError."""
-    from airoxy.fleet.agent import connector
-
-    credentials = context.environ.get("CREDENTIALS_DIRECTORY")
-    return connector(context.database_path, credentials, context.config.fleet.database)(member)
 
 
 def tell_alone(context: Context, error: AiroxyError, only: str | None = None) -> None:

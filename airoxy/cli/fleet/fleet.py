@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from argparse import Namespace
+from contextlib import closing
 
 from airoxy.cli.command import Command, Context, Group
 from airoxy.cli.confirm import agreed
 from airoxy.cli.doctor.finding import Check
 from airoxy.cli.fleet.check import fleet
 from airoxy.cli.fleet.join import ARGUMENTS, run_join
-from airoxy.cli.fleet.meeting import member_of, met
-from airoxy.cli.fleet.status import run_status
+from airoxy.cli.fleet.status import member_of, run_status
 from airoxy.cli.parsing.arguments import JSON, YES, argument, flag
 from airoxy.errors import EXIT_FAILED
 
@@ -26,7 +26,7 @@ def _leave(context: Context, args: Namespace) -> int | None:
         context.warn("Nothing has been changed.")
         return EXIT_FAILED
     try:
-        with met(context, member) as postgres:
+        with closing(context.connect(member)) as postgres:
             join.leave(context.database, postgres, context.config.log_retention_days)
     except FleetError as error:
         if not args.force:
@@ -50,7 +50,7 @@ def _forget(context: Context, args: Namespace) -> int | None:
     if not agreed(context, args, f"Forget {args.host}? It must not be running any more."):
         context.warn("Nothing has been changed.")
         return EXIT_FAILED
-    with met(context, member) as postgres:
+    with closing(context.connect(member)) as postgres:
         forget(postgres, args.host)
     context.tell(
         args,
@@ -62,7 +62,7 @@ def _forget(context: Context, args: Namespace) -> int | None:
 
 def _agent(context: Context, _: Namespace) -> None:
     from airoxy import journal
-    from airoxy.fleet.agent import Agent, connector
+    from airoxy.fleet.agent import Agent
     from airoxy.server.process.systemd import Notifier
     from airoxy.store.fleet.membership import membership
 
@@ -76,9 +76,7 @@ def _agent(context: Context, _: Namespace) -> None:
         notifier.alive()
         notifier.status(text.encode("ascii", "replace").decode())
 
-    credentials = context.environ.get("CREDENTIALS_DIRECTORY")
-    connect = connector(context.database_path, credentials, config.fleet.database)
-    agent = Agent(db, connect, keep_days=config.log_retention_days, alive=alive)
+    agent = Agent(db, context.connect, keep_days=config.log_retention_days, alive=alive)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
     notifier.ready()

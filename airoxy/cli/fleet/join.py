@@ -89,7 +89,7 @@ def _answers(context: Context, own: Own) -> bool:
     from airoxy.cli.system.health import ask_server
 
     config = context.config
-    return ask_server((config.hosts or ("::",))[0], config.port, own).status is not None
+    return ask_server(config.first_host, config.port, own).status is not None
 
 
 def _first_line(path: Path | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airoxy.calendar import day_number
 from airoxy.cli.command import Context
-from airoxy.cli.fleet.everybody import connected_to, tell_alone
+from airoxy.cli.fleet.everybody import tell_alone
 from airoxy.core.limits.holders import GROUPS_FROM
 from airoxy.core.limits.measures import CALENDAR
 from airoxy.errors import AiroxyError
@@ -30,7 +30,7 @@ def see_spending(context: Context, *, here: bool, totals: bool = False) -> LastU
     today = context.today()
     first = min(day_number(each.first(today)) for each in CALENDAR)
     names, own = names_of_sums(db), member.host
-    line = PatientLine(lambda member: connected_to(context, member))
+    line = PatientLine(context.connect)
     try:
         sums, uses = line.ask(
             member,

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from typing import Any
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 from airoxy.cli.command import Context
-from airoxy.cli.fleet.meeting import member_of, met
 from airoxy.cli.fleet.texts import amount
 from airoxy.core.limits.table import LIMITS
 from airoxy.errors import EXIT_FAILED, AiroxyError
 from airoxy.views.times import past, span
+
+if TYPE_CHECKING:
+    from airoxy.store.fleet.membership import Membership
+
+
+def member_of(context: Context) -> Membership:
+    """This host as one of its fleet. Raises AiroxyError where it is in none."""
+    from airoxy.store.fleet.membership import membership
+
+    member = membership(context.database)
+    if member is None:
+        raise AiroxyError("This host is in no fleet: sudo airoxy fleet join URL")
+    return member
 
 
 def run_status(context: Context, args: Namespace) -> int | None:
@@ -19,7 +32,7 @@ def run_status(context: Context, args: Namespace) -> int | None:
 
     member, trouble = member_of(context), None
     try:
-        with met(context, member) as postgres:
+        with closing(context.connect(member)) as postgres:
             found, divided = hosts.hosts(postgres), hosts.shares(postgres)
     except AiroxyError as error:
         found, divided, trouble = [], [], error.message

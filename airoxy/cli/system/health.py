@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airoxy.cli.system.listeners import parse_listen
-from airoxy.config import Tls
+from airoxy.cli.system.system import is_stopped
+from airoxy.config import Config, Tls
 from airoxy.views.times import span
 
 if TYPE_CHECKING:
@@ -76,6 +77,13 @@ def ask_health(listen: list[str], own: Own) -> HealthAnswer | None:
     listens there; None if none of them is of TCP."""
     found = next(filter(None, map(parse_listen, listen)), None)
     return ask_server(str(found[0]), found[1], own) if found else None
+
+
+def ask_if_running(config: Config, own: Own) -> HealthAnswer:
+    """Ask the server of this configuration; a service that is stopped would be started by that."""
+    if is_stopped():
+        return HealthAnswer("", None, {"reason": "the service does not run"})
+    return ask_server(config.first_host, config.port, own)
 
 
 def ask_server(address: str, port: int, own: Own) -> HealthAnswer:

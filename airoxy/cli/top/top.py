@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from airoxy.cli.command import Command, Context
 from airoxy.cli.parsing.arguments import HERE
-from airoxy.cli.system.health import HealthAnswer, Own, ask_server, own_server
-from airoxy.cli.system.system import is_stopped
+from airoxy.cli.system.health import HealthAnswer, Own, ask_if_running, own_server
 from airoxy.cli.top.controls import Controls
 from airoxy.cli.top.lists import frame
 from airoxy.cli.top.others import Others
@@ -176,12 +175,8 @@ class Pulse:
         self._closed.set()
 
     def _ask(self) -> None:
-        host = self._config.hosts[0] if self._config.hosts else "::"
         while not self._closed.is_set():
-            if is_stopped():
-                self.health = HealthAnswer("", None, {"reason": "the service does not run"})
-            else:
-                self.health = ask_server(host, self._config.port, self._own)
+            self.health = ask_if_running(self._config, self._own)
             self._closed.wait(_ASK)
 
 

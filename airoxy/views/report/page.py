@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date, tzinfo
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from airoxy.calendar import first_of_next_month
@@ -18,52 +19,7 @@ from airoxy.views.report.chart import scale
 from airoxy.views.report.lines import SAVED, group_name, key_name, model_name
 from airoxy.views.times import zoned_moment
 
-_STYLE = """
-:root { --paper: #fff; --ink: #1b1d21; --soft: #5d646e; --line: #e2e5ea; --band: #f5f6f8;
-  --bar: #2f6fb5; color-scheme: light dark; }
-@media (prefers-color-scheme: dark) { :root { --paper: #16181b; --ink: #e6e8eb; --soft: #9aa2ad;
-  --line: #2d3137; --band: #1e2125; --bar: #6ea8e6; } }
-@media print { :root { --paper: #fff; --ink: #000; --soft: #444; --line: #bbb; --band: #f2f2f2;
-  --bar: #2f6fb5; color-scheme: light; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 2.5rem 1.5rem; max-width: 72rem; background: var(--paper);
-  color: var(--ink); font: 15px/1.45 system-ui, "DejaVu Sans", sans-serif; }
-h1 { margin: 0; font-size: 1.9rem; line-height: 1.2; }
-h2 { margin: 2.5rem 0 .75rem; font-size: 1.1rem; }
-p { margin: .35rem 0; } .soft, footer { color: var(--soft); }
-dl { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1.75rem 0 0; }
-dl div { flex: 1 1 9rem; padding: .8rem 1rem; border: 1px solid var(--line); border-radius: 8px; }
-dt { color: var(--soft); font-size: .85rem; }
-dd { margin: .1rem 0 0; font-size: 1.45rem; font-variant-numeric: tabular-nums; }
-dd small { display: block; color: var(--soft); font-size: .8rem; }
-.wide { overflow-x: auto; }
-svg { display: block; width: 100%; height: auto; }
-svg text { fill: var(--soft); font-size: 12px; font-variant-numeric: tabular-nums; }
-svg line { stroke: var(--line); } svg rect { fill: var(--bar); }
-table { width: 100%; border-collapse: collapse; font-size: .87rem; }
-th, td { padding: .38rem .5rem; border-bottom: 1px solid var(--line); text-align: right;
-  font-variant-numeric: tabular-nums; font-weight: normal; white-space: nowrap; }
-th:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere;
-  min-width: 13rem; }
-thead th { color: var(--soft); font-size: .8rem; vertical-align: bottom; white-space: normal; }
-.group th, .group td { border-top: 2px solid var(--soft); font-weight: 700; }
-.group ~ .key th { padding-left: 1rem; } .group ~ .model th { padding-left: 2rem; }
-.key th, .key td { background: var(--band); font-weight: 600; }
-.model th { padding-left: 1.5rem; } tfoot th, tfoot td { font-weight: 600; border-bottom: 0; }
-footer { margin-top: 2.5rem; font-size: .85rem; }
-@media screen and (max-width: 40rem) { body { padding: 1.25rem 1rem; }
-  h1 { font-size: 1.5rem; } svg text { font-size: 24px; } .odd, .more { display: none; }
-  dl { gap: .6rem; } dl div { flex-basis: 8.5rem; padding: .6rem .75rem; }
-  dd { font-size: 1.15rem; } table { font-size: .82rem; }
-  th, td { padding: .38rem .25rem; } th:first-child { min-width: 7.5rem; }
-  .model th, .group ~ .key th { padding-left: .6rem; }
-  .group ~ .model th { padding-left: 1.1rem; } }
-@page { size: A4 landscape; margin: 14mm; }
-@media print { body { padding: 0; max-width: none; font-size: 10.5pt; }
-  table { font-size: 8.5pt; } tfoot { display: table-row-group; }
-  tr, dl, svg { break-inside: avoid; } h2 { break-after: avoid; }
-  .wide { overflow: visible; } dl div { padding: .4rem .7rem; } }
-"""
+_STYLE = "\n" + Path(__file__).with_suffix(".css").read_text("utf-8")
 
 _HEADS = (
     ("Requests", "requests"),

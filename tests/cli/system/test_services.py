@@ -13,8 +13,8 @@ import pytest
 from airoxy.cli import main
 from airoxy.cli.system import generated, system
 from airoxy.views.json_documents import document_of
-from airoxy.views.json_fields import unlike
 from tests.cli.fake_systemd import FakeSystemd
+from tests.cli.printed import unlike
 from tests.ports import free_port
 from tests.program import Airoxy
 

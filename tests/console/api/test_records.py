@@ -6,7 +6,7 @@ import json
 
 from airoxy.store.usage.requests import append
 from airoxy.views.json_documents import RECOST
-from airoxy.views.json_fields import unlike
+from tests.cli.printed import unlike
 from tests.console.running import log_row
 
 
