@@ -191,6 +191,17 @@ class Context:
         group_id = id_in("groups", args.group)
         return found | {"group_id": None if group_id == EVERYBODY else group_id}
 
+    def since_and_until(self, args: argparse.Namespace) -> tuple[int | None, int | None]:
+        """What --since and --until say, in Unix milliseconds. Raises InvalidInput."""
+        from airoxy.views.times import typed_moment
+
+        now, zone = self.now(), self.zone
+        since, until = (
+            None if text is None else round(typed_moment(text, now, option, zone) * 1000)
+            for text, option in ((args.since, "--since"), (args.until, "--until"))
+        )
+        return since, until
+
     def now(self) -> float:
         return self.clock()
 

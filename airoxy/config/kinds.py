@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -76,6 +77,24 @@ def text_of(node: yaml.Node) -> str:
     return value
 
 
+def items_of(node: yaml.Node) -> Iterable[yaml.Node]:
+    """Those of a list, which may be empty or not there. Raises ValueError."""
+    if is_null(node):
+        return ()
+    if not isinstance(node, yaml.SequenceNode):
+        raise ValueError("is not a list")
+    items: list[yaml.Node] = node.value
+    return items
+
+
+def path_of(node: yaml.Node) -> str:
+    """A path from the root on. Raises ValueError."""
+    text = text_of(node)
+    if not text.startswith("/"):
+        raise ValueError("does not begin with /")
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Whole:
     """A whole number in decimal digits."""
@@ -96,31 +115,19 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
-class Seconds:
-    """A time in seconds, above 0, with or without decimals."""
+class Decimal:
+    """A number above 0, with or without decimals: a share of a whole, or of some `unit`."""
 
-    most: int
+    most: int = 1
+    unit: str = ""
 
     @property
     def wanted(self) -> str:
-        return f"a number of seconds above 0, at most {self.most}"
+        return f"a number{self.unit and ' of ' + self.unit} above 0, at most {self.most}"
 
     def read(self, node: yaml.Node) -> float:
         text = _digits(node, ("int", "float"), _DECIMAL, "a number")
         if not 0 < float(text) <= self.most:
-            raise ValueError("is out of range")
-        return float(text)
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A share of a whole, above 0 and at most 1."""
-
-    wanted: str = "a number above 0, at most 1"
-
-    def read(self, node: yaml.Node) -> float:
-        text = _digits(node, ("int", "float"), _DECIMAL, "a number")
-        if not 0 < float(text) <= 1:
             raise ValueError("is out of range")
         return float(text)
 
@@ -170,11 +177,7 @@ class Texts:
     wanted: str = "a list of lines of text, or []"
 
     def read(self, node: yaml.Node) -> tuple[str, ...]:
-        if is_null(node):
-            return ()
-        if not isinstance(node, yaml.SequenceNode):
-            raise ValueError("is not a list")
-        return tuple(map(_listed_text, node.value))
+        return tuple(map(_listed_text, items_of(node)))
 
 
 def _listed_text(node: yaml.Node) -> str:
@@ -211,11 +214,7 @@ class Networks:
     wanted: str = 'a list of networks like ["192.0.2.0/24", "2001:db8::/32"], or []'
 
     def read(self, node: yaml.Node) -> tuple[str, ...]:
-        if is_null(node):
-            return ()
-        if not isinstance(node, yaml.SequenceNode):
-            raise ValueError("is not a list")
-        return tuple(_network(item) for item in node.value)
+        return tuple(map(_network, items_of(node)))
 
 
 def _network(node: yaml.Node) -> str:
@@ -239,9 +238,7 @@ class Directory:
     wanted: str = "the whole path of a directory, beginning with /"
 
     def read(self, node: yaml.Node) -> Path:
-        text = text_of(node)
-        if not text.startswith("/"):
-            raise ValueError("does not begin with /")
+        text = path_of(node)
         if any(character in text for character in '"\\') or not text.isprintable():
             raise ValueError("has a character that no unit of systemd's takes")
         return Path(text)
@@ -254,9 +251,7 @@ class AbsolutePath:
     wanted: str = "the whole path of a file, beginning with /"
 
     def read(self, node: yaml.Node) -> Path:
-        text = text_of(node)
-        if not text.startswith("/"):
-            raise ValueError("does not begin with /")
+        text = path_of(node)
         if text.endswith(("/", "/.", "/..")):
             raise ValueError("is a directory")
         return Path(text)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from airoxy.config.kinds import is_null
+from airoxy.config.kinds import items_of
 from airoxy.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,13 +51,9 @@ class Prices:
     wanted: str = "a list of rows like those of /usr/share/airoxy/prices.yaml, or []"
 
     def read(self, node: yaml.Node) -> tuple[Row, ...]:
-        if is_null(node):
-            return ()
-        if not isinstance(node, yaml.SequenceNode):
-            raise ValueError("is not a list")
         rows: dict[yaml.Node, Row] = {}
         wrong = []
-        for item in node.value:
+        for item in items_of(node):
             try:
                 rows[item] = _row(item)
             except ValueError as error:

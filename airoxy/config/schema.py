@@ -10,12 +10,11 @@ from airoxy.config.default_limits import DefaultLimits
 from airoxy.config.kinds import (
     AbsolutePath,
     Choice,
+    Decimal,
     Directory,
     Host,
     Kind,
     Networks,
-    Seconds,
-    Share,
     Switch,
     Text,
     Texts,
@@ -199,13 +198,13 @@ SCHEMA: tuple[Setting, ...] = (
     ),
     Setting(
         "upstream.connect_timeout",
-        Seconds(3600),
+        Decimal(3600, "seconds"),
         10.0,
         "How long connecting to upstream may take, in seconds.",
     ),
     Setting(
         "upstream.read_timeout",
-        Seconds(86400),
+        Decimal(86400, "seconds"),
         600.0,
         "How long upstream may be silent during a request, in seconds.",
     ),
@@ -271,7 +270,7 @@ SCHEMA: tuple[Setting, ...] = (
     ),
     Setting(
         "oauth.leave_at",
-        Share(),
+        Decimal(),
         0.95,
         "The share of a subscription's quota window (five hours, seven days; for models of one"
         " family, the window of that family) from which on its token is only used when no other is"
@@ -367,7 +366,7 @@ SCHEMA: tuple[Setting, ...] = (
     ),
     Setting(
         "notify.at",
-        Share(),
+        Decimal(),
         0.8,
         "The share of a limit on money from which on a warning says that it is nearly spent.",
     ),

@@ -23,8 +23,6 @@ from airoxy.legacy_php import leftovers
 if TYPE_CHECKING:
     import apsw
 
-DIRECTORY = Path("/var/www/airoxy")
-
 #: What of .env lives on, and as which setting.
 _SETTINGS = {
     "AIROXY_HOST": "host",
@@ -153,7 +151,7 @@ _ARGUMENTS = (
         "where the PHP installation is, or its database (default: %(default)s)",
         type=Path,
         nargs="?",
-        default=DIRECTORY,
+        default=leftovers.DIRECTORY,
     ),
     DRY_RUN,
     flag("--force", "add what is new there since it was taken over"),

@@ -107,16 +107,5 @@ def line(entry: AuditEntry) -> str:
 
 def document(entry: AuditEntry) -> dict[str, Any]:
     """The entry as JSON has it."""
-    return {
-        "id": entry.id,
-        "at": rfc3339(entry.at / 1000),
-        "actor": entry.actor,
-        "uid": entry.uid,
-        "via": entry.via,
-        "kind": entry.kind,
-        "subject_id": entry.subject,
-        "name": entry.name,
-        "action": entry.action,
-        "before": entry.before,
-        "after": entry.after,
-    }
+    fields = entry._asdict() | {"at": rfc3339(entry.at / 1000)}
+    return {"subject_id" if name == "subject" else name: fields[name] for name in fields}

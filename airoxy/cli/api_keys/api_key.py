@@ -74,11 +74,7 @@ def _name(args: Namespace) -> str:
 
 
 def _set(context: Context, args: Namespace) -> None:
-    changes = cli_limits.of_key(context, args)
-    if args.name is not None:
-        changes["name"] = args.name
-    if not changes:
-        raise InvalidInput("Say what to change: `airoxy api-key set --help` lists it.")
+    changes = cli_limits.to_set(context, args, cli_limits.of_key(context, args))
     key_id = context.key_id(args.id)
     set_limits(context.database, key_id, changes)
     cli_limits.warn_of_unknown_models(context, changes)

@@ -13,7 +13,7 @@ from airoxy.cli.fleet.spending import see_spending
 from airoxy.cli.parsing.arguments import HERE, JSON, YES, argument, id_of, name_argument, named
 from airoxy.core.limits.holders import EVERYBODY
 from airoxy.core.limits.table import GROUP_LIMITS
-from airoxy.errors import EXIT_FAILED, InvalidInput
+from airoxy.errors import EXIT_FAILED
 from airoxy.store import groups
 from airoxy.views import groups as views
 from airoxy.views.formats import cents
@@ -44,10 +44,7 @@ def _add(context: Context, args: Namespace) -> None:
 
 def _set(context: Context, args: Namespace) -> None:
     changes = cli_limits.changes(args, context.moment(), cli_limits.OF_GROUPS)
-    if args.name is not None:
-        changes["name"] = args.name
-    if not changes:
-        raise InvalidInput("Say what to change: `airoxy group set --help` lists it.")
+    changes = cli_limits.to_set(context, args, changes)
     group_id = context.group_id(args.id)
     groups.set_group(context.database, group_id, changes)
     cli_limits.warn_of_unknown_models(context, changes)

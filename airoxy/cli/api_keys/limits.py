@@ -35,6 +35,8 @@ class Option(NamedTuple):
     column: str
     read: Callable[[str, datetime.datetime], Any]
     has_none: bool = True
+    #: The value that `none` stands for.
+    nothing: Any = None
 
 
 def _of(limits: Iterable[Limit], *more: Option) -> tuple[Option, ...]:
@@ -71,7 +73,11 @@ def arguments(options: Iterable[Option] = OF_KEYS, *, new: bool) -> Iterator[Arg
     """These options; `new`: there is nothing yet that could be taken away."""
     without = "" if new else f"; `{NONE}` takes it away"
     for each in options:
-        yield argument(each.option, each.metavar, each.help + without * each.has_none)
+        yield argument(
+            each.option,
+            each.metavar,
+            each.help + without * (each.has_none and each.nothing is None),
+        )
 
 
 def changes(
@@ -85,10 +91,20 @@ def changes(
             continue
         try:
             gone = each.has_none and text.strip().lower() == NONE
-            found[each.column] = None if gone else each.read(text.strip(), now)
+            found[each.column] = each.nothing if gone else each.read(text.strip(), now)
         except InvalidInput as error:
             raise InvalidInput(f"{each.option}: {error.message}.") from None
     return found
+
+
+def to_set(context: Context, args: Namespace, changes: dict[str, Any]) -> dict[str, Any]:
+    """These, and the name if that is to be another. Raises InvalidInput where nothing is to be
+    changed."""
+    if args.name is not None:
+        changes["name"] = args.name
+    if not changes:
+        raise InvalidInput(f"Say what to change: `airoxy {context.command} --help` lists it.")
+    return changes
 
 
 def of_key(context: Context, args: Namespace) -> dict[str, Any]:

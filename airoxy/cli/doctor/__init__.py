@@ -10,6 +10,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 
 from airoxy.cli.command import Command, Context
 from airoxy.cli.doctor.finding import FAIL, FIXED, OK, WARN, Check, Finding
@@ -40,7 +41,7 @@ def checks() -> tuple[Check, ...]:
         Check("package", program.package, _is_packaged),
         Check("configuration", program.configuration),
         Check("certificate", certificate.certificate),
-        Check("user", files.user, _has_user),
+        Check("user", files.user, _is_packaged),
         Check("directory", files.directory),
         Check("database file", files.database),
         Check("disk", files.disk),
@@ -63,16 +64,7 @@ def checks() -> tuple[Check, ...]:
     )
 
 
-def _has_user(installation: Installation) -> bool:
-    return installation.user is not None
-
-
-def _is_packaged(installation: Installation) -> bool:
-    return installation.packaged
-
-
-def _has_units(installation: Installation) -> bool:
-    return installation.has_units
+_is_packaged, _has_units = attrgetter("packaged"), attrgetter("has_units")
 
 
 def _run(context: Context, args: Namespace) -> int:

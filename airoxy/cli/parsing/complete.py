@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from typing import Any
 
 from airoxy.cli.command import Command, Context
 from airoxy.cli.parsing.arguments import argument
@@ -17,31 +18,21 @@ from airoxy.store.console import api_tokens, users
 _WORD = re.compile(r"[\w.@+-]+")
 
 
-def _keys(context: Context) -> Iterator[str]:
-    yield from _names({row["id"]: row["name"] for row in keys.list_keys(context.database)})
+Rows = Iterable[Mapping[str, Any]]
+Words = Callable[[Context], Iterator[str]]
 
 
-def _tokens(context: Context) -> Iterator[str]:
-    rows = tokens.list_tokens(context.database, context.now())
-    yield from _names({row["id"]: row["name"] for row in rows})
+def _known(rows: Callable[[Context], Rows], *, by_id: bool = True) -> Words:
+    """The names; for one that a shell does not take for one word the id, if that will do."""
 
+    def words(context: Context) -> Iterator[str]:
+        for row in rows(context):
+            if _WORD.fullmatch(row["name"]):
+                yield row["name"]
+            elif by_id:
+                yield str(row["id"])
 
-def _groups(context: Context) -> Iterator[str]:
-    yield from _names({row["id"]: row["name"] for row in groups.list_groups(context.database)})
-
-
-def _users(context: Context) -> Iterator[str]:
-    yield from filter(_WORD.fullmatch, (row["name"] for row in users.list_users(context.database)))
-
-
-def _api_tokens(context: Context) -> Iterator[str]:
-    rows = api_tokens.list_api_tokens(context.database)
-    yield from filter(_WORD.fullmatch, (row["name"] for row in rows))
-
-
-def _names(names: dict[int, str]) -> Iterator[str]:
-    for number, name in names.items():
-        yield name if _WORD.fullmatch(name) else str(number)
+    return words
 
 
 def _models(context: Context) -> Iterator[str]:
@@ -56,10 +47,15 @@ def _months(context: Context) -> Iterator[str]:
         yield f"{year}-{month + 1:02}"
 
 
-KINDS: dict[str, Callable[[Context], Iterator[str]]] = {
-    "keys": _keys, "groups": _groups, "tokens": _tokens, "models": _models, "months": _months,
-    "users": _users, "api-tokens": _api_tokens,
-}  # fmt: skip
+KINDS: dict[str, Words] = {
+    "keys": _known(lambda context: keys.list_keys(context.database)),
+    "groups": _known(lambda context: groups.list_groups(context.database)),
+    "tokens": _known(lambda context: tokens.list_tokens(context.database, context.now())),
+    "models": _models,
+    "months": _months,
+    "users": _known(lambda context: users.list_users(context.database), by_id=False),
+    "api-tokens": _known(lambda context: api_tokens.list_api_tokens(context.database), by_id=False),
+}
 
 
 def _run(context: Context, args: argparse.Namespace) -> None:

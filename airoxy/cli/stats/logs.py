@@ -30,7 +30,6 @@ from airoxy.errors import AiroxyError, InvalidInput
 from airoxy.store import schema
 from airoxy.store.usage import costs, requests
 from airoxy.views.formats import is_coloured
-from airoxy.views.times import typed_moment
 
 if TYPE_CHECKING:
     from airoxy.fleet.overview.log import OthersLog, Shipped
@@ -87,10 +86,7 @@ def _table(context: Context, args: Namespace, everybody: Everybody) -> LogTable:
 def _filter(context: Context, args: Namespace) -> requests.Filter:
     now = context.now()
     day = context.today() if args.today else args.date
-    since, until = (
-        None if text is None else round(typed_moment(text, now, option, context.zone) * 1000)
-        for text, option in ((args.since, "--since"), (args.until, "--until"))
-    )
+    since, until = context.since_and_until(args)
     if day is not None:
         since = start_ms(day, context.zone)
         end = start_ms(day + datetime.timedelta(1), context.zone)

@@ -21,7 +21,7 @@ from airoxy.store.usage.requests import HOUR
 from airoxy.store.usage.rollups.source import Chosen
 from airoxy.views.cache import cache_effect
 from airoxy.views.formats import dollars
-from airoxy.views.times import typed_day, typed_moment, with_times
+from airoxy.views.times import typed_day, with_times
 
 #: How a report may be written.
 FORMATS = ("text", "html", "csv", "json")
@@ -104,13 +104,7 @@ def _milliseconds(context: Context, args: Namespace) -> tuple[int | None, int | 
     if args.today or args.month:
         since, until = _days(context, args)
         return _start(context, since), _start(context, until)
-    found = [
-        None
-        if text is None
-        else round(typed_moment(text, context.now(), option, context.zone) * 1000)
-        for text, option in ((args.since, "--since"), (args.until, "--until"))
-    ]
-    return found[0], found[1]
+    return context.since_and_until(args)
 
 
 def _start(context: Context, day: datetime.date | None) -> int | None:

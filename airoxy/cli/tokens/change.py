@@ -2,75 +2,56 @@
 
 from __future__ import annotations
 
-import datetime
 from argparse import Namespace
-from typing import Any
 
+from airoxy.cli.api_keys.limits import Option, arguments, changes, to_set
 from airoxy.cli.command import Context
 from airoxy.cli.confirm import remove_agreed
-from airoxy.cli.parsing.arguments import JSON, argument, id_of, named
+from airoxy.cli.parsing.arguments import JSON, id_of, named
 from airoxy.cli.tokens.table import show
-from airoxy.config.defaults import NONE
 from airoxy.core.limits.token_settings import SETTINGS
-from airoxy.errors import InvalidInput
 from airoxy.store import tokens
 from airoxy.views.tokens import document
 
-_WITHOUT = f"; `{NONE}` takes it away"
-TOKEN = id_of("token")
-SETTABLE = (
-    TOKEN,
-    named("what to call it"),
-    argument("--note", "TEXT", "a note about the token" + _WITHOUT),
-    argument(
-        "--priority",
+_HELP = {
+    "note": ("TEXT", "a note about the token"),
+    "priority": (
         "N",
         "of the tokens that are ready those with the highest number are used (default: 0)",
     ),
-    argument(
-        "--pool",
+    "pool": (
         "NAME",
-        "the pool that it belongs to, for client keys that may use that pool only" + _WITHOUT,
+        "the pool that it belongs to, for client keys that may use that pool only",
     ),
-    argument(
-        "--spend-per-day",
+    "spend_per_day": (
         "USD",
-        "dollars after which the token is not used for the rest of the day" + _WITHOUT,
+        "dollars after which the token is not used for the rest of the day",
     ),
-    argument(
-        "--spend-per-month",
+    "spend_per_month": (
         "USD",
-        "dollars after which it is not used for the rest of the month" + _WITHOUT,
+        "dollars after which it is not used for the rest of the month",
     ),
-    argument("--concurrent", "N", "requests that may run with it at once" + _WITHOUT),
-    JSON,
-)
+    "concurrent": ("N", "requests that may run with it at once"),
+}
+_OPTIONS = [
+    Option(
+        f"--{name.replace('_', '-')}",
+        *_HELP[name],
+        column,
+        read,
+        nothing=0 if name == "priority" else None,
+    )
+    for name, column, read in SETTINGS
+]
+TOKEN = id_of("token")
+SETTABLE = (TOKEN, named("what to call it"), *arguments(_OPTIONS, new=False), JSON)
 
 
 def run_set(context: Context, args: Namespace) -> None:
-    changes = _changes(args, context.moment())
-    if args.name is not None:
-        changes["name"] = args.name
-    if not changes:
-        raise InvalidInput("Say what to change: `airoxy token set --help` lists it.")
+    found = to_set(context, args, changes(args, context.moment(), _OPTIONS))
     token_id = context.token_id(args.id)
-    tokens.set_token(context.database, token_id, changes)
+    tokens.set_token(context.database, token_id, found)
     show(context, tokens.find_token(context.database, token_id, context.now()), json=args.json)
-
-
-def _changes(args: Namespace, now: datetime.datetime) -> dict[str, Any]:
-    """What the options say, by column. Raises InvalidInput."""
-    found: dict[str, Any] = {}
-    for option, column, read in SETTINGS:
-        text = getattr(args, option)
-        if text is None:
-            continue
-        nothing = 0 if column == "priority" else None
-        try:
-            found[column] = nothing if text.strip().lower() == NONE else read(text.strip(), now)
-        except InvalidInput as error:
-            raise InvalidInput(f"--{option.replace('_', '-')}: {error.message}.") from None
-    return found
 
 
 def run_toggle(context: Context, args: Namespace) -> None:

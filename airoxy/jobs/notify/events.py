@@ -15,6 +15,7 @@ from airoxy.store import groups, keys, notices, tokens
 from airoxy.store.limits import limits_in_force, recorded_use
 from airoxy.store.usage import days
 from airoxy.views.formats import dollars
+from airoxy.views.tokens import SPENDING
 
 #: How long before its end a certificate or key is warned of (seconds).
 SOON = 14 * 86_400
@@ -173,9 +174,7 @@ def _is_ready(token: Mapping[str, Any], now: float) -> bool:
     """Whether a request of some model may get it."""
     if not token["is_active"] or (token["expires_at"] or now + 1) <= now:
         return False
-    for of, spent in (("day", "spent_today_nanousd"), ("month", "spent_this_month_nanousd")):
-        most = token[f"spend_per_{of}_nanousd"]
-        if most and token[spent] >= most:
-            return False
+    if any(token[most] and token[spent] >= token[most] for _, most, spent in SPENDING):
+        return False
     scopes = (Scope(each["group"], each["model_class"]) for each in token["coolings"])
     return EVERYTHING not in scopes
