@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from airoxy.calendar import day_of
 from airoxy.cli.parsing.arguments import Argument
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from airoxy.config import Config
     from airoxy.fleet.postgres import Postgres
     from airoxy.store.fleet.membership import Membership
+
+T = TypeVar("T")
 
 #: Groups of commands that change what a fleet shares.
 _CHANGING = ("api-key", "token", "group", "apply", "setup", "import-php", "console")
@@ -247,6 +249,24 @@ class Context:
         self.say(title)
         for name, text in facts:
             self.say(f"  {name:<12}{text}")
+
+    def listing(
+        self,
+        args: argparse.Namespace,
+        rows: Sequence[T],
+        document: Callable[[T], object],
+        columns: Mapping[str, Callable[[T], str]],
+        nothing: str = "",
+        **shape: Any,
+    ) -> None:
+        """Many things: to programs as documents, to a person as a table with these columns, or by
+        what there is to say of none."""
+        if args.json:
+            return self.json([document(row) for row in rows])
+        if nothing and not rows:
+            return self.say(nothing)
+        cells = ([cell(row) for cell in columns.values()] for row in rows)
+        return self.table(cells, tuple(columns), **shape)
 
     def table(
         self,

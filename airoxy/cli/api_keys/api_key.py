@@ -5,7 +5,9 @@ from __future__ import annotations
 import secrets
 import shlex
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from airoxy.cli.api_keys import limits as cli_limits
@@ -85,36 +87,25 @@ def _list(context: Context, args: Namespace) -> None:
     db, now = context.database, context.now()
     used = see_spending(context, here=args.here)
     rows = views.list_with_use(db, keys.list_keys(db), now, elsewhere=used.keys)
-    if args.json:
-        return context.json([views.document(row) for row in rows])
-    if not rows:
-        return context.say("No keys yet: airoxy api-key add NAME")
-    grouped = any(row["group_id"] is not None for row in rows)
-    context.table(
-        (
-            (
-                str(row["id"]),
-                row["name"],
-                *([row["group_name"] or "-"] if grouped else []),
-                row["masked"],
-                _state(context, row),
-                cents(row["spent_today_nanousd"]),
-                cents(row["spent_this_month_nanousd"]),
-                past(row["last_used_at"], now),
-                cli_limits.tightest(context, row),
-            )
-            for row in rows
-        ),
-        ("ID", "NAME", *(["GROUP"] if grouped else []), "KEY", "STATE", *_USE, "LIMIT"),
-        right=("ID", "TODAY", "MONTH"),
-        leave_out=("KEY", "LIMIT", "GROUP", "LAST USED"),
+    columns: dict[str, Callable[[Mapping[str, Any]], str]] = {
+        "ID": lambda row: str(row["id"]),
+        "NAME": itemgetter("name"),
+        "GROUP": lambda row: row["group_name"] or "-",
+        "KEY": itemgetter("masked"),
+        "STATE": partial(_state, context),
+        # Whether it has limits or not.
+        "TODAY": lambda row: cents(row["spent_today_nanousd"]),
+        "MONTH": lambda row: cents(row["spent_this_month_nanousd"]),
+        "LAST USED": lambda row: past(row["last_used_at"], now),
+        "LIMIT": partial(cli_limits.tightest, context),
+    }
+    if all(row["group_id"] is None for row in rows):
+        del columns["GROUP"]
+    context.listing(
+        args, rows, views.document, columns, "No keys yet: airoxy api-key add NAME",
+        right=("ID", "TODAY", "MONTH"), leave_out=("KEY", "LIMIT", "GROUP", "LAST USED"),
         cuttable={"NAME": 12, "GROUP": 8, "STATE": 10, "LIMIT": 12},
-    )
-    return None
-
-
-#: What each key is shown to have used, whether it has limits or not.
-_USE = ("TODAY", "MONTH", "LAST USED")
+    )  # fmt: skip
 
 
 def _state(context: Context, key: Mapping[str, Any]) -> str:
@@ -176,27 +167,13 @@ def _remove(context: Context, args: Namespace) -> int | None:
     )  # fmt: skip
 
 
-def _toggle(context: Context, args: Namespace) -> None:
+def _set_active(context: Context, args: Namespace, *, active: bool | None) -> None:
+    """None: the other way round."""
     key_id = context.key_id(args.id)
-    keys.toggle_key(context.database, key_id)
-    _say_state(context, args, key_id)
-
-
-def _enable(context: Context, args: Namespace) -> None:
-    _set_active(context, args, active=True)
-
-
-def _disable(context: Context, args: Namespace) -> None:
-    _set_active(context, args, active=False)
-
-
-def _set_active(context: Context, args: Namespace, *, active: bool) -> None:
-    key_id = context.key_id(args.id)
-    keys.set_active(context.database, key_id, active)
-    _say_state(context, args, key_id)
-
-
-def _say_state(context: Context, args: Namespace, key_id: int) -> None:
+    if active is None:
+        keys.toggle_key(context.database, key_id)
+    else:
+        keys.set_active(context.database, key_id, active)
     key = keys.find_key(context.database, key_id)
     state = "active" if key["is_active"] else "disabled"
     document = views.document(views.with_use(context.database, key, context.now()))
@@ -247,9 +224,13 @@ GROUP = Group(
         ),
         Command("list", "List the keys, masked, with their use of a limit", _list, (HERE, JSON)),
         Command("show", "Show a key with all its limits", _show, _SHOW),
-        Command("enable", "Accept a key again", _enable, (_KEY, JSON)),
-        Command("disable", "Stop accepting a key", _disable, (_KEY, JSON)),
-        Command("toggle", "Disable a key, or enable it", _toggle, (_KEY, JSON)),
+        Command("enable", "Accept a key again", partial(_set_active, active=True), (_KEY, JSON)),
+        Command(
+            "disable", "Stop accepting a key", partial(_set_active, active=False), (_KEY, JSON)
+        ),
+        Command(
+            "toggle", "Disable a key, or enable it", partial(_set_active, active=None), (_KEY, JSON)
+        ),
         Command("remove", "Remove a key for good", _remove, (_KEY, YES, JSON)),
     ),
 )

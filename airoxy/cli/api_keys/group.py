@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from airoxy.cli.api_keys import limits as cli_limits
@@ -55,24 +57,16 @@ def _list(context: Context, args: Namespace) -> None:
     db, now = context.database, context.now()
     see_spending(context, here=args.here, totals=True)
     rows = [views.with_use(db, group, now) for group in groups.list_groups(db)]
-    if args.json:
-        return context.json([views.document(row) for row in rows])
-    context.table(
-        (
-            (
-                str(row["id"]),
-                row["name"],
-                f"{len(row['api_keys']):,}",
-                cents(row["spent_today_nanousd"]),
-                cents(row["spent_this_month_nanousd"]),
-                cli_limits.tightest(context, row),
-            )
-            for row in rows
-        ),
-        ("ID", "NAME", "KEYS", "TODAY", "MONTH", "LIMIT"),
-        right=("ID", "KEYS", "TODAY", "MONTH"),
-    )
-    return None
+    columns: dict[str, Callable[[Mapping[str, Any]], str]] = {
+        "ID": lambda row: str(row["id"]),
+        "NAME": itemgetter("name"),
+        "KEYS": lambda row: f"{len(row['api_keys']):,}",
+        "TODAY": lambda row: cents(row["spent_today_nanousd"]),
+        "MONTH": lambda row: cents(row["spent_this_month_nanousd"]),
+        "LIMIT": partial(cli_limits.tightest, context),
+    }
+    right = ("ID", "KEYS", "TODAY", "MONTH")
+    context.listing(args, rows, views.document, columns, right=right)
 
 
 def _show(context: Context, args: Namespace) -> None:

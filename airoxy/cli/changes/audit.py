@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path
 
 import apsw
@@ -34,23 +35,19 @@ def _run(context: Context, args: Namespace) -> None:
         subjects=_subjects(context, args),
         limit=args.limit,
     )
-    if args.json:
-        return context.json([document(entry) for entry in entries])
-    if not entries:
-        return context.say("No change has been recorded.")
-    return context.table(
-        (
-            (
-                str(rfc3339(entry.at // 1000, context.zone)),
-                by(entry),
-                f"{entry.kind} {entry.subject}",
-                visible(entry.name),
-                entry.action,
-                in_words(entry.action, entry.before, entry.after) or "-",
-            )
-            for entry in entries
-        ),
-        ("TIME", "BY", "WHAT", "NAME", "ACTION", "CHANGE"),
+    context.listing(
+        args,
+        entries,
+        document,
+        {
+            "TIME": lambda entry: str(rfc3339(entry.at // 1000, context.zone)),
+            "BY": by,
+            "WHAT": lambda entry: f"{entry.kind} {entry.subject}",
+            "NAME": lambda entry: visible(entry.name),
+            "ACTION": attrgetter("action"),
+            "CHANGE": lambda entry: in_words(entry.action, entry.before, entry.after) or "-",
+        },
+        "No change has been recorded.",
     )
 
 

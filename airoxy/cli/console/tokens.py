@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Mapping
+from operator import itemgetter
+from typing import Any
 
 from airoxy.cli.command import Command, Context
 from airoxy.cli.confirm import remove_agreed
@@ -29,26 +32,23 @@ def _add(context: Context, args: Namespace) -> None:
 
 
 def _list(context: Context, args: Namespace) -> None:
-    rows = api_tokens.list_api_tokens(context.database)
-    if args.json:
-        return context.json([with_times(row, ("created_at", "expires_at")) for row in rows])
-    if not rows:
-        return context.say("No API tokens yet: airoxy console token add NAME")
-    now = context.now()
-    context.table(
-        (
-            (
-                row["name"],
-                row["role"],
-                row["masked"],
-                moment(row["created_at"], context.zone),
-                f"in {span(row['expires_at'] - now)}" if row["expires_at"] > now else "expired",
-            )
-            for row in rows
-        ),
-        ("NAME", "ROLE", "TOKEN", "CREATED", "EXPIRES"),
+    def expires(row: Mapping[str, Any]) -> str:
+        left = row["expires_at"] - context.now()
+        return f"in {span(left)}" if left > 0 else "expired"
+
+    context.listing(
+        args,
+        api_tokens.list_api_tokens(context.database),
+        lambda row: with_times(row, ("created_at", "expires_at")),
+        {
+            "NAME": itemgetter("name"),
+            "ROLE": itemgetter("role"),
+            "TOKEN": itemgetter("masked"),
+            "CREATED": lambda row: moment(row["created_at"], context.zone),
+            "EXPIRES": expires,
+        },
+        "No API tokens yet: airoxy console token add NAME",
     )
-    return None
 
 
 def _remove(context: Context, args: Namespace) -> int | None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Mapping
+from operator import itemgetter
+from typing import Any
 
 from airoxy.cli.command import Command, Context
 from airoxy.cli.confirm import remove_agreed
@@ -45,26 +48,23 @@ def _address(context: Context) -> str:
 
 
 def _list(context: Context, args: Namespace) -> None:
-    rows = users.list_users(context.database)
-    if args.json:
-        return context.json([with_times(row, ("created_at", "last_login_at")) for row in rows])
-    if not rows:
-        return context.say("No users yet: airoxy console user add NAME --role admin")
-    now = context.now()
-    context.table(
-        (
-            (
-                row["name"],
-                row["role"],
-                "yes" if row["has_passphrase"] else "by links",
-                moment(row["created_at"], context.zone),
-                past(row["last_login_at"], now),
-            )
-            for row in rows
-        ),
-        ("NAME", "ROLE", "PASSPHRASE", "CREATED", "LAST LOGIN"),
+    context.listing(
+        args,
+        users.list_users(context.database),
+        _document,
+        {
+            "NAME": itemgetter("name"),
+            "ROLE": itemgetter("role"),
+            "PASSPHRASE": lambda row: "yes" if row["has_passphrase"] else "by links",
+            "CREATED": lambda row: moment(row["created_at"], context.zone),
+            "LAST LOGIN": lambda row: past(row["last_login_at"], context.now()),
+        },
+        "No users yet: airoxy console user add NAME --role admin",
     )
-    return None
+
+
+def _document(row: Mapping[str, Any]) -> dict[str, Any]:
+    return with_times(row, ("created_at", "last_login_at"))
 
 
 def _set(context: Context, args: Namespace) -> None:
@@ -78,7 +78,7 @@ def _set(context: Context, args: Namespace) -> None:
         users.set_passphrase(db, user, None)
     if args.json:
         (row,) = (row for row in users.list_users(db) if row["id"] == user)
-        return context.json(with_times(row, ("created_at", "last_login_at")))
+        return context.json(_document(row))
     return context.say(f"{args.name} is changed.")
 
 

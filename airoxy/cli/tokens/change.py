@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from functools import partial
 
 from airoxy.cli.api_keys.limits import Option, arguments, changes, to_set
 from airoxy.cli.command import Context
@@ -54,30 +55,21 @@ def run_set(context: Context, args: Namespace) -> None:
     show(context, tokens.find_token(context.database, token_id, context.now()), json=args.json)
 
 
-def run_toggle(context: Context, args: Namespace) -> None:
+def _set_active(context: Context, args: Namespace, *, active: bool | None) -> None:
+    """None: the other way round."""
     token_id = context.token_id(args.id)
-    tokens.toggle_token(context.database, token_id, context.now())
-    _say_state(context, token_id, args)
-
-
-def run_enable(context: Context, args: Namespace) -> None:
-    _set_active(context, args, active=True)
-
-
-def run_disable(context: Context, args: Namespace) -> None:
-    _set_active(context, args, active=False)
-
-
-def _set_active(context: Context, args: Namespace, *, active: bool) -> None:
-    token_id = context.token_id(args.id)
-    tokens.set_active(context.database, token_id, active, context.now())
-    _say_state(context, token_id, args)
-
-
-def _say_state(context: Context, token_id: int, args: Namespace) -> None:
+    if active is None:
+        tokens.toggle_token(context.database, token_id, context.now())
+    else:
+        tokens.set_active(context.database, token_id, active, context.now())
     row = tokens.find_token(context.database, token_id, context.now())
     state = "active" if row["is_active"] else "disabled"
     context.tell(args, document(row), f"Token {token_id} ({row['name']}) is {state} now.")
+
+
+run_enable = partial(_set_active, active=True)
+run_disable = partial(_set_active, active=False)
+run_toggle = partial(_set_active, active=None)
 
 
 def run_reset(context: Context, args: Namespace) -> None:

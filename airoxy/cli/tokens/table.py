@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
 from airoxy.cli.command import Context
@@ -21,35 +22,23 @@ def run_list(context: Context, args: Namespace) -> None:
     now = context.now()
     used = see_spending(context, here=args.here)
     rows = _with_uses(tokens.list_tokens(context.database, now), used)
-    if args.json:
-        return context.json([document(row) for row in rows])
-    if not rows:
-        return context.say("No tokens yet: airoxy token add NAME")
-    optional = [
-        (head, cell) for head, cell in _OPTIONAL.items() if any(cell(row) != "-" for row in rows)
-    ]
-    context.table(
-        (
-            (
-                str(row["id"]),
-                row["name"],
-                row["type"],
-                row["masked"],
-                state(row, now),
-                _expiry(row, now),
-                str(row["refresh_failures"]),
-                past(last_use(row), now),
-                *(cell(row) for _, cell in optional),
-            )
-            for row in rows
-        ),
-        ("ID", "NAME", "TYPE", "TOKEN", "STATE", "EXPIRES", "FAILURES", "LAST USED")
-        + tuple(head for head, _ in optional),
-        right=("ID", "FAILURES", "PRIORITY"),
-        leave_out=_LEFT_OUT,
-        cuttable=_CUTTABLE,
-    )
-    return None
+    columns: dict[str, Callable[[Row], str]] = {
+        "ID": lambda row: str(row["id"]),
+        "NAME": itemgetter("name"),
+        "TYPE": itemgetter("type"),
+        "TOKEN": itemgetter("masked"),
+        "STATE": lambda row: state(row, now),
+        "EXPIRES": lambda row: _expiry(row, now),
+        "FAILURES": lambda row: str(row["refresh_failures"]),
+        "LAST USED": lambda row: past(last_use(row), now),
+    }
+    columns |= {
+        head: cell for head, cell in _OPTIONAL.items() if any(cell(row) != "-" for row in rows)
+    }
+    context.listing(
+        args, rows, document, columns, "No tokens yet: airoxy token add NAME",
+        right=("ID", "FAILURES", "PRIORITY"), leave_out=_LEFT_OUT, cuttable=_CUTTABLE,
+    )  # fmt: skip
 
 
 def run_show(context: Context, args: Namespace) -> None:
@@ -110,17 +99,8 @@ _OPTIONAL: dict[str, Callable[[Row], str]] = {
 
 
 #: What a narrow terminal does without, the first of them first, and what it has cut.
-_LEFT_OUT = (
-    "NOTE",
-    "TOKEN",
-    "FAILURES",
-    "TYPE",
-    "PRIORITY",
-    "LAST USED",
-    "POOL",
-    "EXPIRES",
-    "QUOTA",
-)
+_LEFT_OUT = ("NOTE", "TOKEN", "FAILURES", "TYPE", "PRIORITY", "LAST USED", "POOL", "EXPIRES",
+             "QUOTA")  # fmt: skip
 _CUTTABLE = {"NAME": 12, "STATE": 24, "POOL": 8, "NOTE": 12}
 
 
