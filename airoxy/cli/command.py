@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from airoxy.calendar import day_of
 from airoxy.cli.parsing.arguments import Argument
+from airoxy.errors import ConfigError
 from airoxy.views.formats import columns, fitted, padded, terminal_width
+from airoxy.views.times import typed_moment
 
 if TYPE_CHECKING:
     import apsw
@@ -68,7 +70,6 @@ class Context:
         """Where the database is. Mistakes elsewhere in the configuration do not matter, so that a
         key can be disabled while there are some; a warning tells of them. Raises ConfigError."""
         from airoxy.config import database_of
-        from airoxy.errors import ConfigError
 
         try:
             return self.config.database
@@ -141,7 +142,6 @@ class Context:
         """The configuration in force, with or without mistakes, but for mistakes in the defaults
         of new keys: a key must not come out without its limits. Raises ConfigError."""
         from airoxy.config import make_config, read_document
-        from airoxy.errors import ConfigError
 
         try:
             return self.config
@@ -156,7 +156,6 @@ class Context:
     @property
     def client_url(self) -> str:
         """Where clients reach airoxy, as far as a configuration with mistakes tells."""
-        from airoxy.errors import ConfigError
         from airoxy.views.paste import base_url
 
         try:
@@ -195,8 +194,6 @@ class Context:
 
     def since_and_until(self, args: argparse.Namespace) -> tuple[int | None, int | None]:
         """What --since and --until say, in Unix milliseconds. Raises InvalidInput."""
-        from airoxy.views.times import typed_moment
-
         now, zone = self.now(), self.zone
         since, until = (
             None if text is None else round(typed_moment(text, now, option, zone) * 1000)
@@ -214,8 +211,6 @@ class Context:
     @cached_property
     def zone(self) -> datetime.tzinfo:
         """That of the configuration; UTC where it has mistakes."""
-        from airoxy.errors import ConfigError
-
         try:
             return self.config.timezone
         except ConfigError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from airoxy import files
+from airoxy import files, journal
 from airoxy.cli.command import Command, Context, Group
 from airoxy.cli.notify import run_job
 from airoxy.errors import EXIT_FAILED, AiroxyError, InvalidInput
@@ -38,7 +38,6 @@ def _tidy_log(context: Context, _args: Namespace) -> int:
 
 def _refresh_tokens(context: Context, _args: Namespace) -> int:
     """1 if any could not be renewed, so that `systemctl --failed` shows it."""
-    from airoxy import journal
     from airoxy.jobs.refresh import refresh_tokens, report_interrupted
 
     journal.set_up(stream=context.err)

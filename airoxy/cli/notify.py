@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airoxy import journal
 from airoxy.cli.command import Command, Context, Group
 from airoxy.cli.doctor.finding import FAIL, OK, WARN, Check, Finding
 from airoxy.cli.installation import Installation
@@ -27,7 +28,6 @@ _NONE = "No way to warn you is configured: notify.mail, notify.webhook or notify
 
 def run_job(context: Context, _args: Namespace) -> int:
     """`airoxy job notify`: silent where nothing is configured."""
-    from airoxy import journal
     from airoxy.jobs.notify.run import notify
 
     config = context.config

@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from airoxy import journal
 from airoxy.cli.command import Context, Group
 from airoxy.cli.console import tokens, users
 
@@ -24,7 +25,6 @@ _CHECKS = ("packages", "configuration", "disk", "database", "migrations", "token
 
 
 def _run(context: Context, _: Namespace) -> None:
-    from airoxy import journal
     from airoxy.cli.system.health import ask_if_running, own_server
     from airoxy.cli.system.owner import become_owner
     from airoxy.console.serve import serve_console

@@ -7,6 +7,7 @@ import signal
 from argparse import Namespace
 from contextlib import closing
 
+from airoxy import journal
 from airoxy.cli.command import Command, Context, Group
 from airoxy.cli.confirm import agreed
 from airoxy.cli.doctor.finding import Check
@@ -61,7 +62,6 @@ def _forget(context: Context, args: Namespace) -> int | None:
 
 
 def _agent(context: Context, _: Namespace) -> None:
-    from airoxy import journal
     from airoxy.fleet.agent import Agent
     from airoxy.server.process.systemd import Notifier
     from airoxy.store.fleet.membership import membership

@@ -12,8 +12,7 @@ from airoxy.views.formats import dollars
 from airoxy.views.report.lines import (
     SAVED,
     document,
-    group_name,
-    key_name,
+    lines_of,
     model_name,
     read_report,
     write_csv,
@@ -61,15 +60,11 @@ def _write_text(context: Context, report: Report) -> None:
 
 
 def _text_lines(report: Report) -> Iterator[tuple[str, ...]]:
-    for group in report.groups:
-        indent = ""
-        if report.has_groups:
-            yield _line(group_name(group), group)
-            indent = "  "
-        for key in report.keys_of(group["group_id"]):
-            yield _line(indent + key_name(key), key)
-            for model in key["models"]:
-                yield _line(f"{indent}  {model_name(model)}", model)
+    indents = {"group": "", "key": "", "model": "  "}
+    if report.has_groups:
+        indents |= {"key": "  ", "model": "    "}
+    for what, name, sums in lines_of(report):
+        yield _line(indents[what] + name, sums)
     yield _line("total", report.totals)
     for model in report.models:
         yield _line(f"  {model_name(model)}", model)

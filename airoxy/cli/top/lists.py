@@ -227,7 +227,7 @@ def _chosen(picture: Picture, controls: Controls) -> list[Row]:
     """Those that the filter lets through, in their order."""
     columns = _columns(picture, controls.view)
     found: Sequence[Row] = {
-        REQUESTS: picture.requests, KEYS: picture.keys, TOKENS: picture.token_rows
+        REQUESTS: picture.requests, KEYS: picture.keys, TOKENS: picture.tokens
     }[controls.view]  # fmt: skip
     if word := controls.word.casefold():
         found = [

@@ -28,7 +28,7 @@ from airoxy.cli.top.view import BAD, GOOD, HEAD, SOFT, WARN, Picture
 from airoxy.errors import AiroxyError
 from airoxy.store import keys, schema, tokens
 from airoxy.store.usage import requests
-from airoxy.views.tokens import quota, state
+from airoxy.views.tokens import state
 
 if TYPE_CHECKING:
     import curses
@@ -111,11 +111,9 @@ class Watch:
         with schema.snapshot(db):
             self._last = requests.last_id(db)
             failed = requests.failures(db, self._looked_to, _ERRORS)
-            listed = tokens.list_tokens(db, now)
             limits = {key["id"]: key["spend_per_day_nanousd"] for key in keys.list_keys(db)}
-            used = {
-                group["token_id"]: group for group in requests.totals_by(db, "token", since=today)
-            }
+            by_token = requests.totals_by(db, "token", since=today)
+            used = {group["token_id"]: group["requests"] for group in by_token}
             self._known = {
                 "totals": requests.totals(db, since=today),
                 "keys": [
@@ -123,20 +121,8 @@ class Watch:
                     for group in requests.totals_by(db, "key", since=today)
                 ],
                 "tokens": [
-                    {
-                        "name": token["name"],
-                        "state": ", ".join(filter(None, (state(token, now), quota(token)))),
-                        "requests": used.get(token["id"], {"requests": 0})["requests"],
-                    }
-                    for token in listed
-                ],
-                "token_rows": [
-                    {
-                        **token,
-                        "state": state(token, now),
-                        "requests": used.get(token["id"], {"requests": 0})["requests"],
-                    }
-                    for token in listed
+                    {**each, "state": state(each, now), "requests": used.get(each["id"], 0)}
+                    for each in tokens.list_tokens(db, now)
                 ],
             }
             before = self._requests[0]["id"] if self._requests else 0

@@ -11,6 +11,7 @@ from airoxy.cli.system.health import HealthAnswer
 from airoxy.core.billing.usage import PROMPT
 from airoxy.views.formats import bar, cut, dollars, padded, short, short_model
 from airoxy.views.times import local_time, span, time_of_day
+from airoxy.views.tokens import quota
 
 #: How a line looks: "" is plain.
 HEAD, GOOD, WARN, BAD, SOFT = "head", "good", "warn", "bad", "soft"
@@ -40,9 +41,8 @@ class Picture:
     tokens: Sequence[Row]
     keys: Sequence[Row]
     errors: Sequence[Row]
-    #: The newest requests, and the full rows of the tokens, for the views of their own.
+    #: The newest, for a view of their own.
     requests: Sequence[Row] = ()
-    token_rows: Sequence[Row] = ()
     zone: datetime.tzinfo = datetime.UTC
     #: Everything but `health` is of all hosts of the fleet, unless they cannot be asked.
     is_fleet: bool = False
@@ -119,7 +119,8 @@ def _tokens(picture: Picture, width: int, room: int, out: TextIO) -> list[Line]:
 
     def line(token: Row) -> Line:
         share = token["requests"] / total if total else 0
-        text = f"{_cell(token['name'], 16)}  {_cell(token['state'], states)}"
+        told = ", ".join(filter(None, (token["state"], quota(token))))
+        text = f"{_cell(token['name'], 16)}  {_cell(told, states)}"
         text += f"  {token['requests']:>8,}  {share:>5.0%}  {bar(share, bars, out) if bars else ''}"
         return Line(text, style_of(token["state"]))
 

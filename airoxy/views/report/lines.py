@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from datetime import date, timedelta
 from typing import Any, TextIO
@@ -12,7 +12,7 @@ import apsw
 
 from airoxy.calendar import first_of_next_month
 from airoxy.core.billing.pricing import PriceTable
-from airoxy.core.report import BEFORE, Report, build
+from airoxy.core.report import BEFORE, Report, Sums, build
 from airoxy.store.names import all_names
 from airoxy.store.usage.daily import TOTALS, by_key_and_model
 from airoxy.store.usage.past import Past
@@ -122,6 +122,18 @@ def _cell(value: object) -> object:
     if not isinstance(value, str):
         return value
     return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def lines_of(report: Report) -> Iterator[tuple[str, str, Sums]]:
+    """What each line is of (group, key or model), its name and its sums; those of groups only
+    where there are some."""
+    for group in report.groups:
+        if report.has_groups:
+            yield "group", group_name(group), group
+        for key in report.keys_of(group["group_id"]):
+            yield "key", key_name(key), key
+            for model in key["models"]:
+                yield "model", model_name(model), model
 
 
 def group_name(group: dict[str, Any]) -> str:

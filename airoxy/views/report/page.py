@@ -5,9 +5,10 @@ Invariant: every text from outside is escaped, and the page may run no script.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import date, tzinfo
 from html import escape
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from airoxy.core.billing.usage import PROMPT, USAGE
 from airoxy.core.report import BEFORE, Report
 from airoxy.views.formats import cents
 from airoxy.views.report.chart import scale
-from airoxy.views.report.lines import SAVED, group_name, key_name, model_name
+from airoxy.views.report.lines import SAVED, lines_of, model_name
 from airoxy.views.times import zoned_moment
 
 _STYLE = "\n" + Path(__file__).with_suffix(".css").read_text("utf-8")
@@ -53,9 +54,9 @@ def page(report: Report, now: float, zone: tzinfo) -> str:
 <h2>{_chart_title(report)}</h2>
 {_chart(report)}
 <h2>By {whose} and model</h2>
-{_table(f"{whose.capitalize()}, model", _key_lines(report), report)}
+{_table(f"{whose.capitalize()}, model", starmap(_line, lines_of(report)), report)}
 <h2>By model</h2>
-{_table("Model", _model_lines(report.models), report)}
+{_table("Model", (_line("", model_name(each), each) for each in report.models), report)}
 <footer>
 {_remarks(report)}<p>Costs are estimated in US dollars from the usage that Anthropic reported and a
 price list; they are not an invoice. Days are those of {zone}. Made by airoxy, {made}.</p>
@@ -161,21 +162,7 @@ def _bars(report: Report, top: int, slot: float) -> Iterator[str]:
 # The tables
 
 
-def _key_lines(report: Report) -> Iterator[str]:
-    for group in report.groups:
-        if report.has_groups:
-            yield _line("group", group_name(group), group)
-        for key in report.keys_of(group["group_id"]):
-            yield _line("key", key_name(key), key)
-            yield from _model_lines(key["models"], "model")
-
-
-def _model_lines(models: Sequence[dict[str, Any]], style: str = "") -> Iterator[str]:
-    for model in models:
-        yield _line(style, model_name(model), model)
-
-
-def _table(first: str, lines: Iterator[str], report: Report) -> str:
+def _table(first: str, lines: Iterable[str], report: Report) -> str:
     heads = "".join(f'<th scope="col"{_more(name)}>{head}</th>' for head, name in _HEADS)
     heads += f'<th scope="col">Cost</th><th scope="col">{report.month_before:%B}</th>'
     body = "\n".join(lines)

@@ -133,7 +133,7 @@ def test_every_view_fits_every_terminal(view: str, size: tuple[int, int]) -> Non
     width, height = size
     wide = {"api_key_name": "日本" * 20, "error_message": "é" * 300}
     tokens = [token_row("東京" * 30)] * 70
-    given = picture(requests=[request(n, **wide) for n in range(100)], token_rows=tokens)
+    given = picture(requests=[request(n, **wide) for n in range(100)], tokens=tokens)
     lines = shown(given, typed(view), width, height)
     assert len(lines) <= height
     assert max(map(formats.columns, lines)) <= width
@@ -152,7 +152,7 @@ def token_row(name: str, **changes: Any) -> dict[str, Any]:
 
 def test_tokens_are_shown_with_their_windows_and_cooldowns() -> None:
     rows = [token_row("max"), token_row("one", state="cooling 59m 10s (x)", quota=[])]
-    given = picture(token_rows=rows)
+    given = picture(tokens=rows)
     lines = shown(given, typed("4"))
     assert lines[5].split() == ["max", "ready", "3", "93%", "1h", "20%", "3d"]
     assert lines[6].split()[:4] == ["one", "cooling", "59m", "10s"]

@@ -41,8 +41,9 @@ def picture(**changes: Any) -> Picture:
         "rate": 12.34,
         "totals": NOTHING | {"requests": 1234, "failed": 5, "cost_nanousd": 98_760_000_000},
         "tokens": [
-            {"name": "console", "state": "ready", "requests": 300},
-            {"name": "max", "state": "cooling opus-5 59m 10s (rate limited)", "requests": 100},
+            {"name": "console", "state": "ready", "requests": 300, "quota": []},
+            {"name": "max", "state": "cooling opus-5 59m 10s (rate limited)", "requests": 100}
+            | {"quota": []},
         ],
         "keys": [
             NOTHING | {"api_key_id": 1, "api_key_name": "alice", "cost_nanousd": 80 * 10**9},
@@ -139,9 +140,22 @@ def test_what_there_is_not_is_said() -> None:
 
 def test_colours_say_how_it_stands() -> None:
     states = ("ready", "cooling 5s (x)", "inactive: y", "disabled")
-    given = [{"name": f"t{n}", "state": told, "requests": 0} for n, told in enumerate(states)]
+    given = [
+        {"name": f"t{n}", "state": told, "requests": 0, "quota": []}
+        for n, told in enumerate(states)
+    ]
     found = styles(picture(tokens=given))
     assert [found[f"t{n}"] for n in range(4)] == [GOOD, WARN, BAD, SOFT]
+
+
+def test_a_ready_token_looks_well_whose_quota_is_known() -> None:
+    windows = [{"window": "5h", "used": 0.1, "resets_at": NOON + 60}]
+    ready = {"name": "max", "state": "ready", "requests": 0, "quota": windows}
+    (line,) = (
+        each for each in lines(picture(tokens=[ready]), 79, 24, Screen()) if "max" in each[0]
+    )
+    assert line.text.split()[:4] == ["max", "ready,", "5h", "10%"]
+    assert line.style == GOOD
 
 
 def test_a_server_that_is_not_well_is_heard() -> None:
@@ -156,7 +170,7 @@ def test_a_server_that_is_not_well_is_heard() -> None:
 def test_nothing_speaks_to_the_terminal() -> None:
     nasty = "\x1b[31m\n\x9b"
     given = picture(
-        tokens=[{"name": nasty, "state": nasty, "requests": 0}],
+        tokens=[{"name": nasty, "state": nasty, "requests": 0, "quota": []}],
         keys=[NOTHING | {"api_key_id": 1, "api_key_name": nasty}],
         errors=[dict(picture().errors[0]) | {"error_message": nasty, "model": nasty}],
     )
@@ -186,7 +200,8 @@ def test_what_is_written_is_seen_at_once(db: apsw.Connection, watch: Watch) -> N
     second = watch.picture(None)
     assert second.totals["requests"] == 4
     assert second.keys[0]["requests"] == 4
-    assert second.tokens == [{"name": "console", "state": "disabled", "requests": 3}]
+    (token,) = second.tokens
+    assert [token[name] for name in ("name", "state", "requests")] == ["console", "disabled", 3]
     assert [error["error_message"] for error in second.errors] == ["new", "old"]
 
 
