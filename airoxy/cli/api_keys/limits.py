@@ -40,16 +40,13 @@ class Option(NamedTuple):
 
 
 def _of(limits: Iterable[Limit], *more: Option) -> tuple[Option, ...]:
-    return (
-        *(
-            Option(
-                each.option, each.metavar, each.help, each.column, each.unit.read,
-                each.unit.has_none,
-            )
-            for each in limits
-        ),
-        *more,
-    )  # fmt: skip
+    found = (
+        Option(
+            each.option, each.metavar, each.help, each.column, each.unit.read, each.unit.has_none
+        )
+        for each in limits
+    )
+    return (*found, *more)
 
 
 def _by(read: Callable[[str], str]) -> Callable[[str, datetime.datetime], str]:
