@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-_LISTEN = "0A"
+_PROC, _LISTEN = Path("/proc"), "0A"
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ class Process:
         return f"{self.name} (process {self.pid})"
 
 
-def listeners(port: int, proc: Path = Path("/proc")) -> list[ListeningSocket]:
+def listeners(port: int) -> list[ListeningSocket]:
     """The sockets that listen on `port`, of both families."""
     found = []
     for name in ("tcp", "tcp6"):
         with suppress(OSError):
-            for line in (proc / "net" / name).read_text().splitlines()[1:]:
+            for line in (_PROC / "net" / name).read_text().splitlines()[1:]:
                 _, local, _, state, *rest = line.split()
                 address, _, number = local.partition(":")
                 if state == _LISTEN and int(number, 16) == port:
@@ -63,11 +63,11 @@ def listeners(port: int, proc: Path = Path("/proc")) -> list[ListeningSocket]:
     return found
 
 
-def holders(target: str, proc: Path = Path("/proc")) -> list[Process]:
+def holders(target: str) -> list[Process]:
     """The processes that have a file (its path) or a socket ("socket:[INODE]") open, as far as we
     may see them."""
     found = []
-    for directory in proc.iterdir():
+    for directory in _PROC.iterdir():
         if directory.name.isdecimal() and target in _files(directory):
             with suppress(OSError):
                 name = (directory / "comm").read_text().strip()

@@ -31,8 +31,8 @@ class ListColumn(NamedTuple):
     rank: int = 0
 
 
-def _text(name: str, nothing: str = "-") -> Callable[[Row, Picture], str]:
-    return lambda row, _: str(row[name] or nothing)
+def _text(name: str) -> Callable[[Row, Picture], str]:
+    return lambda row, _: str(row[name] or "-")
 
 
 def _sorted_by(name: str) -> Callable[[Row], Any]:
