@@ -93,17 +93,6 @@ def ready(
     ]
 
 
-def choose(
-    ready_tokens: Collection[Token], last_used: Callable[[Token], int], session: bytes | None
-) -> Token | None:
-    """The session's own token, or the least recently used one (the first of those never used)."""
-    if not ready_tokens:
-        return None
-    if session:
-        return max(ready_tokens, key=lambda token: (affinity(session, token), -token.id))
-    return min(ready_tokens, key=last_used)
-
-
 def affinity(session: bytes, token: Token) -> bytes:
     """Rendezvous weight. By name: it outlives a refresh and can be the same on several hosts."""
     return blake2b(session + b"\0" + token.name.encode(), digest_size=8).digest()

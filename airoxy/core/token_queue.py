@@ -1,9 +1,10 @@
 """The tokens of a pool in the order of their use, so that the next one is found without looking at
 all of them.
 
-Invariant: `first` gives what `core.pool.choose` would choose of the ready tokens with the highest
-priority. An entry's time is a lower limit of when its token was last used or will be ready, since
-other processes use tokens too; it is corrected when the entry comes to the front.
+Invariant: of the ready tokens with the highest priority `first` gives the one that was used least
+recently (of those never used the first), `of_session` the session's own. An entry's time is a lower
+limit of when its token was last used or will be ready, since other processes use tokens too; it is
+corrected when the entry comes to the front.
 """
 
 from __future__ import annotations

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from airoxy.core import pool
-from airoxy.core.pool import Token
+from airoxy.core.pool import Token, affinity
 from airoxy.core.token_queue import LONGEST_REST, TokenQueue
 
 
@@ -54,7 +55,9 @@ class World:
         able = pool.ready(by_id, self.ready_at, now, tried)
         best = max((token.priority for token in able), default=0)
         able = [token for token in able if token.priority == best]
-        return pool.choose(able, self.last_used, session)
+        if session is None:
+            return min(able, key=self.last_used, default=None)
+        return max(able, key=lambda token: (affinity(session, token), -token.id), default=None)
 
 
 def test_tokens_take_turns_and_those_never_used_come_first_by_id() -> None:
@@ -191,3 +194,52 @@ def test_the_tokens_of_the_highest_priority_that_has_one_are_used() -> None:
     assert world.take(tried=frozenset({2, 3})).id == 4
     assert world.take(tried=frozenset({2, 3, 4})).id == 1
     assert world.take(tried=frozenset({1, 2, 3, 4})) is None
+
+
+def named(count: int) -> dict[int, Token]:
+    return {n: Token(n, f"token {n}", "api_key", f"s{n}", None, 0) for n in range(1, count + 1)}
+
+
+def chosen(tokens: Iterable[Token], session: bytes) -> str:
+    """The name of the session's own token, where all are able."""
+    queue = TokenQueue(tokens, lambda _: 0, lambda _: 0)
+    token = queue.of_session(session, lambda _: True)
+    assert token is not None
+    return token.name
+
+
+def test_without_a_token_none_is_chosen() -> None:
+    queue = TokenQueue((), lambda _: 0, lambda _: 0)
+    assert queue.first(0, lambda _: False) is None
+    assert queue.of_session(b"session", lambda _: True) is None
+    assert queue.at_once(None, 0) is queue.at_once(b"session", 0) is None
+
+
+def test_a_session_keeps_its_token_in_whatever_order_they_are_read() -> None:
+    tokens = [*named(5).values()]
+    turned = [tokens[turn:] + tokens[:turn] for turn in range(5)]
+    assert len({chosen(each, b"session") for each in turned}) == 1
+
+
+def test_sessions_spread_over_all_tokens() -> None:
+    queue = TokenQueue(named(4).values(), lambda _: 0, lambda _: 0)
+    found = Counter(queue.of_session(b"%d" % n, lambda _: True) for n in range(400))
+    assert len(found) == 4
+    assert all(60 < count < 140 for count in found.values())
+
+
+def test_only_the_sessions_of_a_lost_token_move() -> None:
+    tokens = named(4)
+    sessions = [b"%d" % n for n in range(100)]
+    before = {session: chosen(tokens.values(), session) for session in sessions}
+    lost = tokens.pop(1).name
+    after = {session: chosen(tokens.values(), session) for session in sessions}
+    assert all(after[each] == before[each] for each in sessions if before[each] != lost)
+    assert lost not in after.values()
+
+
+def test_sessions_agree_on_hosts_where_ids_and_secrets_differ_but_names_do_not() -> None:
+    here = [*named(3).values()]
+    there = [replace(each, id=each.id + 70, secret=each.secret + "x") for each in here]
+    for n in range(50):
+        assert chosen(here, b"%d" % n) == chosen(there, b"%d" % n)

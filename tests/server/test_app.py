@@ -50,9 +50,6 @@ class Asked:
     async def drain(self) -> None:
         """Everything is sent at once."""
 
-    async def until_left(self) -> None:
-        await asyncio.Event().wait()
-
     def begin(self, status: int, headers: Any) -> None:
         self.status = status
 

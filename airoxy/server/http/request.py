@@ -200,11 +200,6 @@ class Request:
             self._collected = None
             self._size = 0
 
-    async def until_left(self) -> None:
-        """Wait until the client has left."""
-        while not self.left:
-            await self._wait()
-
     # For the connection.
 
     @property
