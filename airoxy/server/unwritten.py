@@ -1,7 +1,7 @@
 """Requests that have no row in the database yet, in memory that outlives the worker.
 
 A request has a slot from before it is sent upstream until its row is committed. When a worker is
-killed, another one adopts its slots and writes the rows.
+killed, another one adopts its slots and writes the rows; at a stop the parent starts one for that.
 
 Invariant: a slot is valid whenever its worker is killed. What belongs together is written by one
 call, with the word last that makes it valid; events are copied one behind the other into zeros, and
@@ -330,9 +330,7 @@ class UnwrittenRequests:
 
     def _own(self, block: int) -> list[Slot]:
         """Have the slots of this block from now on."""
-        first = _REGION.at["slots"] + block * _PER_BLOCK * _SLOT.size + _STATE
-        words = range(first, first + _PER_BLOCK * _SLOT.size, _SLOT.size)
-        slots = [Slot(self._words, self._bytes, word) for word in words]
+        slots = [Slot(self._words, self._bytes, word) for word in _slots_of(block)]
         self._blocks[block] = slots
         self._words[block] = self.place + 1
         return slots
@@ -350,6 +348,19 @@ class UnwrittenRequests:
 
     def _place_lock(self, place: int) -> FileLock:
         return self._memory.lock(REGION, "place", place)
+
+
+def count_left(memory: SharedMemory) -> int:
+    """How many requests in `memory` have no row, or nobody has freed them since."""
+    words = memory.words(REGION)
+    blocks = (block for block in range(BLOCKS) if words[block])
+    return sum(bool(words[word + _TOKEN]) for block in blocks for word in _slots_of(block))
+
+
+def _slots_of(block: int) -> range:
+    """The words of their states."""
+    first = _REGION.at["slots"] + block * _PER_BLOCK * _SLOT.size + _STATE
+    return range(first, first + _PER_BLOCK * _SLOT.size, _SLOT.size)
 
 
 def _text(written: bytes) -> str:

@@ -21,6 +21,7 @@ import pytest
 from tests.fake_anthropic import FakeAnthropic
 from tests.reliability.conftest import TOKEN, Watched
 from tests.reliability.load import Load, figure, integrity, logged, opened, wait, worker
+from tests.reliability.raw import STREAM, Client, request
 
 KILLS = int(os.environ.get("AIROXY_KILLS", "20"))
 
@@ -81,14 +82,45 @@ def test_a_request_that_was_sent_has_one_row_however_often_workers_are_killed(
     report("worker", load, len(killed))
 
 
+@pytest.mark.parametrize("successor", ["none", "starting"])
+def test_a_worker_is_killed_and_the_service_stops_before_another_is_ready(
+    airoxy: Watched, key: str, upstream: FakeAnthropic, successor: str
+) -> None:
+    upstream.script().stall()
+    with Client(airoxy) as client:
+        client.send(request(key, STREAM))
+        while b"message_start" not in client.received:
+            assert client.more()
+        killed = worker(airoxy)
+        assert airoxy.process
+        if successor == "none":
+            # So that the parent meets the end of its worker together with the stop.
+            airoxy.process.send_signal(signal.SIGSTOP)
+        os.kill(killed, signal.SIGKILL)
+        if successor == "none":
+            airoxy.process.send_signal(signal.SIGTERM)
+            airoxy.process.send_signal(signal.SIGCONT)
+        else:
+            wait(lambda: set(children(airoxy)) - {killed})
+        airoxy.stop()
+    assert [row.ending for row in rows(airoxy)] == ["worker_killed"]
+    assert len(logged(airoxy.database)) == 1
+
+
+def children(airoxy: Watched) -> list[int]:
+    """The workers' process ids."""
+    assert airoxy.process
+    found = Path(f"/proc/{airoxy.process.pid}/task/{airoxy.process.pid}/children")
+    return [int(word) for word in found.read_text().split()]
+
+
 def test_the_parent_is_killed_at_any_moment(airoxy: Watched, key: str) -> None:
     missing: set[str] = set()
     for _ in range(max(2, KILLS // 4)):
         with Load(airoxy, key) as load:
             load.wait_served(random.randrange(1, 40))
             assert airoxy.process
-            children = Path(f"/proc/{airoxy.process.pid}/task/{airoxy.process.pid}/children")
-            workers = [int(word) for word in children.read_text().split()]
+            workers = children(airoxy)
             airoxy.process.kill()
             airoxy.process.wait()
             airoxy.process = None

@@ -23,6 +23,7 @@ from typing import Any
 
 from airoxy.config.certificate import Certificate
 from airoxy.errors import AiroxyError, StoreError
+from airoxy.server import unwritten
 from airoxy.server.admission import Admission
 from airoxy.server.http.request import ClientLeft
 from airoxy.server.metrics import load
@@ -121,7 +122,7 @@ def main() -> int:
     suspicion = 3.0 if (HERE / "wary").exists() else 60.0
     silence = 4.0 if (HERE / "strict").exists() else 60.0
     other = Region("new", Record(field=1))
-    layout = Layout(other, load.REGION) if (HERE / "layout").exists() else LAYOUT
+    layout = Layout(other, load.REGION, unwritten.REGION) if (HERE / "layout").exists() else LAYOUT
     timeouts = WorkerTimeouts(start=start, suspicion=suspicion, silence=silence, tick=0.2)
     try:
         return serve(CONFIG, find_app=find_app, timeouts=timeouts, layout=layout)

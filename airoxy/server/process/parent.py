@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from airoxy.server import unwritten
 from airoxy.server.metrics.load import write_load
 from airoxy.server.process import binding, orphans, reload
 from airoxy.server.process.child import (
@@ -60,6 +61,7 @@ class Parent:
         self._status = 0
         self._started = predecessor is not None
         self._stopping = False
+        self._last_started = False
         self._reload_asked = False
         self._reload_done = False  # but for old workers that may still accept
         self._dry_run_child: int | None = None
@@ -82,6 +84,8 @@ class Parent:
                 self._step(b"")
                 while not self._stopping or self._workers.workers or self._dry_run_child:
                     self._step(self._wait())
+            if rows := unwritten.count_left(self._state.memory):
+                log.error("%d log rows are lost.", rows)
         finally:
             binding.close(self._state.listeners)
             self._notifier.unstore(orphans.memory_name(self._state.memory.layout.fingerprint))
@@ -128,6 +132,9 @@ class Parent:
         if not self._stopping:
             self._spawn(now)
             self._advance(now)
+        elif not self._workers.workers and not self._last_started:
+            self._last_started = True
+            self._write_what_is_left(now)
         self._report(now)
 
     def _on_signal(self, signum: int, now: float) -> None:
@@ -304,9 +311,21 @@ class Parent:
         self._notifier.stopping()
         # A client that comes now is refused at once, or waits in systemd's socket.
         binding.close([*self._state.listeners, *self._abandoned_listeners()])
+        self._state.listeners = []
         if self._dry_run_child:
             os.kill(self._dry_run_child, signal.SIGKILL)
         self._workers.dismiss(LEAVE_SOON, now + self._timeouts.stop)
+
+    def _write_what_is_left(self, now: float) -> None:
+        """Rows of workers that were killed, which the memory has and nobody else writes any more: a
+        successor that was still starting has obeyed the signal to leave at once."""
+        if unwritten.count_left(self._state.memory):
+            try:
+                pipe = (self._signals_in, self._signals_out)
+                last = self._workers.start(self._run_worker, pipe, now)
+                last.leaving, last.kill_at = True, now + self._timeouts.flush
+            except OSError as error:
+                log.warning("No worker can be started: %s.", error.strerror)
 
     def _report(self, now: float) -> None:
         """Tell the workers and systemd how it goes; not that all is well while a worker hangs."""

@@ -94,7 +94,8 @@ def run(
     drain_deadlines: Mapping[signal.Signals, DrainDeadline] = DRAIN_DEADLINES,
 ) -> int:
     """Serve `sockets`, by TLS where there is a `certificate`, until a signal comes or `control` is
-    closed; the exit status. `shared`: other workers serve them, too."""
+    closed; the exit status. `shared`: other workers serve them, too. Without `sockets`, it only
+    writes what other workers have left."""
     faulthandler.enable()  # a hanging worker is told to abort, and logs where it hung
     keep_freed_memory()
     # Not asyncio.run: it would wait for threads that look names up.
@@ -126,6 +127,9 @@ class _Serving:
 
     async def run(self, open_app: Callable[[], Application]) -> None:
         app = open_app()
+        if not self._sockets:
+            await app.aclose()
+            return
         await app.startup()
         self._server = HTTPServer(
             app.answer, self._sockets, self._tls,

@@ -149,17 +149,27 @@ class Workers:
         """Start workers up to `count`, unless the last ones have just failed to start. `work` gets
         the worker's end of the control socket; a worker closes `closing`. Raises OSError."""
         while now >= self._spawn_at and len(self.current) < count:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            ours.setblocking(False)
-            # With a copy of it in another worker, a control socket would outlive the parent.
-            controls = [each.control for each in self.workers.values()]
-            with theirs:
-                try:
-                    pid = fork(partial(work, theirs), [*closing, *controls, ours])
-                except OSError:
-                    ours.close()
-                    raise
-            self.workers[pid] = Worker(pid, ours, born=now, heard=now)
+            self.start(work, closing, now)
+
+    def start(
+        self,
+        work: Callable[[socket.socket], int],
+        closing: Iterable[socket.socket | int],
+        now: float,
+    ) -> Worker:
+        """Start one more, as `spawn` does."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        # With a copy of it in another worker, a control socket would outlive the parent.
+        controls = [each.control for each in self.workers.values()]
+        with theirs:
+            try:
+                pid = fork(partial(work, theirs), [*closing, *controls, ours])
+            except OSError:
+                ours.close()
+                raise
+        worker = self.workers[pid] = Worker(pid, ours, born=now, heard=now)
+        return worker
 
     def postpone(self, now: float, *, worked: bool) -> None:
         """A worker that worked is replaced at once, however often; one that fails to start after
