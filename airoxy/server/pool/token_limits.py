@@ -6,7 +6,8 @@ A limit of a token ends its use when it is reached; what runs then goes on.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from airoxy.calendar import day_number, day_of, next_day, next_month
@@ -26,6 +27,9 @@ REGION = Region("token_limits", _SPENDING, locks={"slots": 1})
 
 #: How often it is noted which limits are asked for that are used up (seconds).
 _NOTED_EVERY = 0.2
+#: How often it is looked for what dead workers hold of a token that is at its limit (seconds): it
+#: takes a system call for each worker, and a kernel takes longer to end one.
+_LOOKED_EVERY = 0.01
 
 _DAY, _TODAY = _SLOT.at["day"], _SLOT.at["spent_today"]
 _MONTH, _THIS_MONTH = _SLOT.at["month"], _SLOT.at["spent_this_month"]
@@ -40,8 +44,12 @@ class TokenLimits:
         memory: SharedMemory,
         counters: LimitCounters,
         zone: datetime.tzinfo = datetime.UTC,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._zone = zone
+        self._clock = clock
+        #: When it was looked last for what the dead hold, by the token's id.
+        self._looked: dict[int, float] = {}
         self._words = memory.words(REGION)
         self._lock = memory.lock(REGION, "slots")
         self._counters = counters
@@ -117,6 +125,10 @@ class TokenLimits:
         slot = self._counters.find(-token.id)
         if slot is None or self._counters.running(slot) < most:
             return False
+        now = self._clock()
+        if now < self._looked.get(token.id, 0.0) + _LOOKED_EVERY:
+            return True
+        self._looked[token.id] = now
         # In a turn: a new worker may be about to take the place of a dead one.
         with self._counters.turn():
             self._counters.forget_dead(slot)

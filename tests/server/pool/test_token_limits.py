@@ -186,6 +186,34 @@ def test_what_the_dead_hold_is_forgotten_in_a_turn_in_which_no_worker_takes_thei
     assert free == [False]
 
 
+def test_a_token_at_its_limit_is_looked_at_for_the_dead_now_and_then() -> None:
+    """For each request that passes it over that would be 15 µs for each worker."""
+    looks, clock = [0], [100.0]
+
+    class Watched(LimitCounters):
+        def forget_dead(self, slot: int) -> bool:
+            looks[0] += 1
+            return super().forget_dead(slot)
+
+    def run_and_die() -> None:
+        TokenLimits(memory, LimitCounters(memory)).start(token)
+
+    token = Token(1, "one", "api_key", ONE, None, 0, limits=OwnLimits(None, None, 1))
+    with closing(SharedMemory.of(REGION, COUNTERS)) as memory:
+        with closing(Watched(memory)) as counters:
+            limits = TokenLimits(memory, counters, clock=lambda: clock[0])
+            limits.start(token)
+            assert [limits.is_busy(token) for _ in range(100)] == [True] * 100
+            assert looks == [1]
+            limits.end(token)
+            assert not limits.is_busy(token)
+            other = FORK.Process(target=run_and_die)
+            other.start()
+            other.join()
+            clock[0] += 0.1
+            assert not limits.is_busy(token)
+
+
 def test_a_request_that_came_before_its_host_gave_up_a_share_is_not_let_in_by_it(install):
     """Its body may have taken minutes to come."""
     airoxy = install()
