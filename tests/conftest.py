@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Sunday, 22 November 2026, 12:00 UTC.
 NOON = 1795348800.0
+#: Of the names of parameters (characters), so that a line of a report has the whole name of a test.
+LONGEST_NAME = 80
 
 
 def pytest_configure() -> None:
@@ -48,6 +50,16 @@ def _let_signals_end_programs() -> None:
     ):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A long parameter is named by its beginning: names are kept, compared, sent between processes
+    and put into the environment, and some parameters have megabytes. Equal ones are numbered."""
+    if not isinstance(val, str | bytes) or len(val) <= LONGEST_NAME:
+        return None  # as pytest names it
+    start = val[:LONGEST_NAME]
+    text = start if isinstance(start, str) else start.decode("latin-1")
+    return text.encode("unicode_escape").decode("ascii")
 
 
 def pytest_runtest_setup() -> None:
