@@ -2,48 +2,74 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from airoxy.cli.system import system
 
-_PROGRAM = """#!/usr/bin/python3 -IS
-import json, sys
-directory = {directory!r}
-with open(directory + "/units.json") as file:
-    units = json.load(file)
-verb, *words = (word for word in sys.argv[1:] if word != "--runtime")
-if verb == "show":
-    names = [word for word in words if not word.startswith("--")]
-    (wanted,) = (word.partition("=")[2].split(",") for word in words if word.startswith("--"))
-    blocks = []
-    for name in names:
-        unit = dict(units[name], Id=name)
-        lines = [f"{{key}}={{line}}" for key in wanted if key in unit
-                 for line in unit[key].split("\\n")]
-        blocks.append("\\n".join(lines))
-    print("\\n\\n".join(blocks))
-    sys.exit()
-with open(directory + "/commands", "a") as file:
-    file.write(" ".join([verb, *words]) + "\\n")
-change = {{
-    "start": {{"ActiveState": "active"}},
-    "restart": {{"ActiveState": "active"}},
-    "stop": {{"ActiveState": "inactive", "SubState": "dead"}},
-    "enable": {{"UnitFileState": "enabled"}},
-    "unmask": {{"UnitFileState": "disabled", "LoadState": "loaded"}},
-}}.get(verb, {{}})
-for name in words:
-    if verb in units[name].get("refuses", "").split():
-        sys.exit(f"Job for {{name}} failed.\\nSee journalctl.")
-    units[name] |= change
-if verb == "daemon-reload":
-    for unit in units.values():
-        unit["NeedDaemonReload"] = "no"
-with open(directory + "/units.json", "w") as file:
-    json.dump(units, file)
+#: In the shell, and with nothing but the shell: some tests start it thirty times, and Python takes
+#: thirty times as long to start. Beside it are `units/`, whose files have lines as `systemctl show`
+#: prints them, and `commands`, with what was asked for.
+_PROGRAM = r"""#!/bin/sh
+set -eu
+cd "${0%/*}"
+
+change() {  # UNIT PROPERTY=VALUE...
+    file=units/$1
+    shift
+    for new; do
+        kept=
+        while IFS= read -r line; do
+            [ "${line%%=*}" = "${new%%=*}" ] || kept="$kept$line
+"
+        done < "$file"
+        printf '%s%s\n' "$kept" "$new" > "$file"
+    done
+}
+
+show() {  # --property=NAME,NAME UNIT...
+    wanted=,${1#--property=},
+    shift
+    for unit; do
+        echo "Id=$unit"
+        while IFS= read -r line; do
+            case $wanted in *",${line%%=*},"*) printf '%s\n' "$line" ;; esac
+        done < "units/$unit"
+        echo
+    done
+}
+
+verb=$1
+shift
+if [ "$verb" = show ]; then
+    show "$@"
+    exit
+fi
+[ "${1-}" != --runtime ] || shift
+echo "$verb${*:+ $*}" >> commands
+for unit; do
+    while IFS= read -r line; do
+        case "$line " in
+            "refuses="*[=\ ]"$verb "*|"refuses=$verb "*)
+                printf 'Job for %s failed.\nSee journalctl.\n' "$unit" >&2
+                exit 1 ;;
+        esac
+    done < "units/$unit"
+done
+for unit; do
+    case $verb in
+        start|restart) change "$unit" ActiveState=active ;;
+        stop) change "$unit" ActiveState=inactive SubState=dead ;;
+        enable) change "$unit" UnitFileState=enabled ;;
+        unmask) change "$unit" UnitFileState=disabled LoadState=loaded ;;
+    esac
+done
+if [ "$verb" = daemon-reload ]; then
+    for unit in units/*; do
+        change "${unit#units/}" NeedDaemonReload=no
+    done
+fi
 """
 
 _HEALTHY = {
@@ -62,36 +88,33 @@ class FakeSystemd:
     """All units are healthy to begin with; `change` makes one otherwise."""
 
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch, listen: str) -> None:
-        directory.mkdir()
         self._directory = directory
-        self._write(
-            {
-                "airoxy.socket": {**_HEALTHY, "Listen": listen},
-                "airoxy.service": _HEALTHY | _SERVICE,
-                "airoxy-console.socket": {**_HEALTHY, "Listen": "127.0.0.1:3801 (Stream)"},
-                "airoxy-console.service": _HEALTHY | _SERVICE | _JOB,
-                "airoxy-refresh-tokens.timer": _HEALTHY | _TIMER,
-                "airoxy-tidy-log.timer": _HEALTHY | _TIMER,
-                "airoxy-notify.timer": _HEALTHY | _TIMER,
-                "airoxy-refresh-tokens.service": _HEALTHY | _SERVICE | _JOB,
-                "airoxy-tidy-log.service": _HEALTHY | _SERVICE | _JOB,
-                "airoxy-notify.service": _HEALTHY | _SERVICE | _JOB,
-            }
-        )
+        (directory / "units").mkdir(parents=True)
+        for name, unit in {
+            "airoxy.socket": {**_HEALTHY, "Listen": listen},
+            "airoxy.service": _HEALTHY | _SERVICE,
+            "airoxy-console.socket": {**_HEALTHY, "Listen": "127.0.0.1:3801 (Stream)"},
+            "airoxy-console.service": _HEALTHY | _SERVICE | _JOB,
+            "airoxy-refresh-tokens.timer": _HEALTHY | _TIMER,
+            "airoxy-tidy-log.timer": _HEALTHY | _TIMER,
+            "airoxy-notify.timer": _HEALTHY | _TIMER,
+            "airoxy-refresh-tokens.service": _HEALTHY | _SERVICE | _JOB,
+            "airoxy-tidy-log.service": _HEALTHY | _SERVICE | _JOB,
+            "airoxy-notify.service": _HEALTHY | _SERVICE | _JOB,
+        }.items():
+            self._write(name, unit)
         program = directory / "systemctl"
-        program.write_text(_PROGRAM.format(directory=str(directory)))
+        program.write_text(_PROGRAM)
         program.chmod(0o755)
         monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
         monkeypatch.setattr(system, "BOOTED", directory)
 
     def change(self, name: str, **properties: str) -> None:
-        """`refuses` names the verbs that fail."""
-        units = self._read()
-        units[name] |= properties
-        self._write(units)
+        """Several values of one property are lines; `refuses` names the verbs that fail."""
+        self._write(name, self._read(name) | properties)
 
     def state(self, name: str) -> str:
-        return self._read()[name]["ActiveState"]
+        return self._read(name)["ActiveState"]
 
     @property
     def commands(self) -> list[str]:
@@ -99,8 +122,13 @@ class FakeSystemd:
         log = self._directory / "commands"
         return log.read_text().splitlines() if log.exists() else []
 
-    def _read(self) -> dict[str, dict[str, str]]:
-        return dict(json.loads((self._directory / "units.json").read_text()))
+    def _read(self, name: str) -> dict[str, str]:
+        unit: dict[str, str] = {}
+        for line in (self._directory / "units" / name).read_text().splitlines():
+            key, _, value = line.partition("=")
+            unit[key] = f"{unit[key]}\n{value}" if key in unit else value
+        return unit
 
-    def _write(self, units: dict[str, dict[str, str]]) -> None:
-        (self._directory / "units.json").write_text(json.dumps(units))
+    def _write(self, name: str, unit: dict[str, str]) -> None:
+        lines = [f"{key}={line}\n" for key, value in unit.items() for line in value.split("\n")]
+        (self._directory / "units" / name).write_text("".join(lines))
