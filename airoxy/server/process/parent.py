@@ -99,15 +99,17 @@ class Parent:
     @contextmanager
     def _handling_signals(self) -> Iterator[None]:
         signal.set_wakeup_fd(self._signals_out, warn_on_full_buffer=False)
-        before = {signum: signal.signal(signum, lambda *_: None) for signum in SIGNALS}
+        for signum in SIGNALS:
+            signal.signal(signum, lambda *_: None)
         # A predecessor has blocked them, so that none could get lost.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         try:
             yield
         finally:
+            # Whoever asks once more for the end that has come does not change the exit status.
+            for signum in SIGNALS:
+                signal.signal(signum, signal.SIG_IGN)
             signal.set_wakeup_fd(-1)
-            for signum, handler in before.items():
-                signal.signal(signum, handler)
 
     def _wait(self) -> bytes:
         """The signals that came; empty also after a tick, or when a worker has sent something."""

@@ -11,6 +11,7 @@ import logging
 import os
 import pickle
 import resource
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -67,6 +68,8 @@ def serve(
     if reload.is_dry_run(os.environ):
         return _dry_run(read, find_app)
     journal.set_up()
+    # What asks for a reload before the parent can react must not end it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
     _restrict()
     passed = passed_descriptors(os.environ)
     predecessor = _inherit(layout) or orphans.take_over(passed.stored, passed.listeners, layout)

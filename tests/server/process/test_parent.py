@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
+from airoxy.server.process.child import SIGNALS, fork
 from airoxy.server.process.memory import LAYOUT
 from airoxy.server.process.parent import Parent
 from airoxy.server.process.reload import ParentState
@@ -12,8 +14,17 @@ from airoxy.server.process.systemd import Notifier
 from airoxy.server.shared_memory import SharedMemory
 
 
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """A parent leaves signals as they are good for its end."""
+    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
+
+
 class Manager(Notifier):
-    """One that reloads the service and then stops it, as soon as that says that it is ready."""
+    """One that stops the service as soon as that says that it is ready."""
 
     def __init__(self) -> None:
         super().__init__({})
@@ -57,3 +68,14 @@ def test_a_stop_in_a_reload_leaves_no_dry_run_behind(monkeypatch: pytest.MonkeyP
     assert len(begun) == 1
     with pytest.raises(ChildProcessError):
         os.waitpid(begun[0], os.WNOHANG)
+
+
+def test_a_signal_after_the_end_does_not_change_the_exit_status() -> None:
+    def serve() -> int:
+        state = ParentState([], None, SharedMemory(LAYOUT), 0)
+        status = Parent(state, lambda *_: 0, Manager(), None).run(failure="none")
+        os.kill(os.getpid(), signal.SIGTERM)
+        return status
+
+    _, status = os.waitpid(fork(serve, []), 0)
+    assert status == 0

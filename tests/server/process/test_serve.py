@@ -84,6 +84,24 @@ def test_a_first_worker_that_cannot_start_fails_the_start(begin: Begin, tmp_path
     service.wait_journal("A worker cannot start: The stub is broken.")
 
 
+def test_a_reload_that_is_asked_for_at_the_start_is_done_after_it(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    written = service.config.read_text()
+    service.config.unlink()
+    os.mkfifo(service.config)
+    service.start(until="")
+    try:
+        with service.config.open("w") as pipe:  # from here on somebody reads it
+            service.signal(signal.SIGHUP)
+            service.config.unlink()
+            service.configure()
+            pipe.write(written)
+        service.wait_notified("READY=1", 2)
+        assert "RELOADING=1" in service.notifications
+    finally:
+        service.stop()
+
+
 def test_no_core_dump_can_be_written(begin: Begin) -> None:
     service = begin()
     # A byte is too little for a core; see `_restrict` for why it may be one.
