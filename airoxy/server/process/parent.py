@@ -84,11 +84,9 @@ class Parent:
                 self._step(b"")
                 while not self._stopping or self._workers.workers or self._dry_run_child:
                     self._step(self._wait())
-            if rows := unwritten.count_left(self._state.memory):
-                log.error("%d log rows are lost.", rows)
+            self._give_up_memory()
         finally:
             binding.close(self._state.listeners)
-            self._notifier.unstore(orphans.memory_name(self._state.memory.layout.fingerprint))
             self._notifier.close()
             os.close(self._signals_in)
             os.close(self._signals_out)
@@ -143,10 +141,10 @@ class Parent:
         if signum == signal.SIGHUP:
             self._reload_asked = True
         elif signum in (signal.SIGTERM, signal.SIGINT):
-            if self._stopping:
-                self._workers.dismiss(LEAVE_NOW, now + self._timeouts.break_off)
-            else:
+            if not self._stopping:
                 self._stop(now)
+            elif not self._last_started:  # which breaks nothing off
+                self._workers.dismiss(LEAVE_NOW, now + self._timeouts.break_off)
 
     def _reap(self, now: float) -> None:
         while True:
@@ -328,6 +326,16 @@ class Parent:
                 last.leaving, last.kill_at = True, now + self._timeouts.flush
             except OSError as error:
                 log.warning("No worker can be started: %s.", error.strerror)
+
+    def _give_up_memory(self) -> None:
+        """Not where it still has rows: they are written if systemd starts the service again."""
+        if rows := unwritten.count_left(self._state.memory):
+            stored = self._state.addresses is None
+            unless = ", unless systemd starts the service again" if stored else ""
+            log.error("%d log rows are lost%s.", rows, unless)
+        else:
+            memory = self._state.memory
+            self._notifier.unstore(orphans.memory_name(memory.layout.fingerprint))
 
     def _report(self, now: float) -> None:
         """Tell the workers and systemd how it goes; not that all is well while a worker hangs."""
