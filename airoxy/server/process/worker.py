@@ -175,13 +175,15 @@ class _Serving:
         self._handshake_limit = min(self._handshake_limit, deadline.handshake)
         self._end = min(self._end, now + deadline.running)
         if self._leaving.is_set():
-            self._report(b"deaf")  # perhaps to another parent than before
+            self._report(b"deaf")  # to another parent, perhaps, which waits for it
         self._leaving.set()
 
     async def _beat(self, app: Application) -> None:
         memory, loop = FreedMemory(), asyncio.get_running_loop()
         while True:
             self._report(b"beat %d %d %d" % app.load)
+            if self._leaving.is_set():
+                self._report(b"deaf")  # perhaps to another parent than before
             app.check()
             memory.check(loop.time())
             await asyncio.sleep(BEAT)

@@ -260,6 +260,26 @@ def test_workers_of_a_killed_parent_stay_where_the_configuration_is_broken_by_th
     assert service.ask().split()[2] == "3"
 
 
+def test_a_worker_that_leaves_is_not_taken_for_one_that_accepts(
+    begin: Begin, listener: socket.socket
+) -> None:
+    service = begin(listener=listener)
+    stream, leaving = service.open_stream(), service.worker()
+    service.reload()
+    service.configure(max_attempts="many")
+    current = os.pidfd_open(service.worker())
+    service.signal(signal.SIGSTOP)
+    (pid,) = set(service.children) - {leaving}
+    os.kill(pid, signal.SIGKILL)
+    assert has_ended(current)
+    service.signal(signal.SIGKILL)
+    service.start_again()
+    service.configure(max_attempts=3)
+    assert service.ask().split()[2] == "3"
+    service.finish_streams()
+    assert stream.read() == b"last\n"
+
+
 # Stop
 
 
