@@ -14,7 +14,7 @@ import time
 from collections.abc import MutableMapping
 
 from airoxy.server.process.reload import ParentState
-from airoxy.server.process.workers import Worker
+from airoxy.server.process.workers import Worker, WorkerTimeouts
 from airoxy.server.shared_memory import Layout, SharedMemory
 
 log = logging.getLogger(__name__)
@@ -54,13 +54,17 @@ def take_over(
     listed = ", ".join(map(str, sorted(workers)))
     log.warning("The parent was killed; its workers (%s) are taken over.", listed)
     memory = take_memory(stored, layout)
-    return ParentState(listeners, None, memory, len(workers), workers)
+    serving = [each for each in workers.values() if not each.leaving]
+    return ParentState(listeners, None, memory, len(serving) or 1, workers)
 
 
 def _orphan(pid: int, control: socket.socket) -> Worker:
+    """As far as it has told since its parent was killed: with each beat whether it leaves."""
     control.setblocking(False)
     now = time.monotonic()
-    return Worker(pid, control, born=now, heard=now, stored=True, orphan=True)
+    worker = Worker(pid, control, born=now, heard=now, stored=True, orphan=True)
+    worker.read_control(now, WorkerTimeouts())
+    return worker
 
 
 def _is_connected(fd: int) -> bool:
