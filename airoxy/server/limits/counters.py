@@ -83,6 +83,7 @@ class LimitCounters:
         if slot == SLOTS:
             raise AiroxyError(f"airoxy keeps the limits of {SLOTS} client keys, and has more.")
         base = _FIRST + slot * _SLOT
+        words[_IDS + slot] = 0  # else a kill leaves it to its key, without what that holds
         words[base : base + _SLOT] = _EMPTY
         words[_IDS + slot] = key_id
         words[_USED] = max(words[_USED], slot + 1)

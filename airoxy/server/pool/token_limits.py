@@ -6,7 +6,9 @@ A limit of a token ends its use when it is reached; what runs then goes on.
 from __future__ import annotations
 
 import datetime
+import threading
 import time
+from array import array
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
@@ -52,6 +54,8 @@ class TokenLimits:
         self._looked: dict[int, float] = {}
         self._words = memory.words(REGION)
         self._lock = memory.lock(REGION, "slots")
+        # The writer's thread has what the database says, that of the loop what a request has cost.
+        self._threads = threading.Lock()
         self._counters = counters
         #: How many requests have asked since it was last noted for what.
         self._asked, self._noted_at = 0, 0.0
@@ -90,7 +94,7 @@ class TokenLimits:
 
     def begin_with(self, token_id: int, now: float, today: int, this_month: int) -> None:
         """What the database has of it; this memory may know of more, which is not written yet."""
-        with self._lock:
+        with self._threads, self._lock:
             known_today, known_this_month = self.spent(token_id, now)
             today, this_month = max(today, known_today), max(this_month, known_this_month)
             self._set(token_id, day_of(now, self._zone), today, this_month)
@@ -98,7 +102,7 @@ class TokenLimits:
     def add(self, token_id: int, nanousd: int, now: float, came: float) -> None:
         """A request has cost so much more. As in the sums it counts on the day on which it came,
         which may be over."""
-        with self._lock:
+        with self._threads, self._lock:
             today, this_month = self.spent(token_id, now)
             day, of = day_of(now, self._zone), day_of(came, self._zone)
             if of >= day:
@@ -112,7 +116,7 @@ class TokenLimits:
     ) -> None:
         """So much was not spent after all: never less is known than what the database has, which
         knows that already."""
-        with self._lock:
+        with self._threads, self._lock:
             known_today, known_this_month = self.spent(token_id, now)
             today = max(today, known_today - nanousd)
             this_month = max(this_month, known_this_month - nanousd)
@@ -168,10 +172,10 @@ class TokenLimits:
         return self._counters.add(number, lambda _: True) if slot is None else slot
 
     def _set(self, token_id: int, day: datetime.date, today: int, this_month: int) -> None:
+        # By one call: a worker may be killed between two, and leave yesterday's sum to today.
         values = (token_id, day_number(day), today, _month(day), this_month)
         base = _base(token_id)
-        for offset, value in enumerate(values):
-            self._words[base + offset] = value
+        self._words[base : base + _SLOT.size] = array("q", values)
 
 
 def _base(token_id: int) -> int:

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import count
 
 import pytest
 
@@ -12,6 +13,7 @@ from airoxy.server.limits import counters as module
 from airoxy.server.limits.counters import REGION, SLOTS, LimitCounters
 from airoxy.server.shared_memory import SharedMemory
 from tests.conftest import NOON
+from tests.server.killed import Notes, Step, run
 
 FORK = multiprocessing.get_context("fork")
 NOW = int(NOON)
@@ -203,6 +205,23 @@ def test_where_all_slots_are_taken_one_without_limits_is_given_up(limit_counters
     assert state(limit_counters) == (0, 0, 0)
     limit_counters.hold(SLOT, 7, running=-1, nanousd=-500, tokens=-30)  # its request ends
     assert state(limit_counters) == (0, 0, 0)
+
+
+def test_a_kill_gives_no_key_a_slot_without_what_it_holds(monkeypatch):
+    monkeypatch.setattr(module, "SLOTS", 1)
+    for step in count():
+        with closing(SharedMemory.of(REGION)) as memory:
+            limit_counters = LimitCounters(memory)
+            limit_counters.hold(limit_counters.add(7, limited), 7, running=1)
+
+            async def add(limit_counters: LimitCounters = limit_counters) -> None:
+                limit_counters.add(8, lambda _: False)
+
+            was_killed = run(add, Step("MainThread", step), Notes())
+            limit_counters.hold(SLOT, 7, running=-1)
+            assert limit_counters.find(7) is None or limit_counters.running(SLOT) == 0
+        if not was_killed:
+            break
 
 
 def test_there_is_a_place_for_each_worker_and_no_more(memory, worker, monkeypatch):

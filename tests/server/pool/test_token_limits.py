@@ -10,6 +10,7 @@ import time
 from collections.abc import Coroutine
 from contextlib import closing
 from datetime import UTC, datetime
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,6 +33,7 @@ from airoxy.store.schema import transaction
 from airoxy.store.tokens import set_token
 from tests.fake_anthropic import FakeAnthropic
 from tests.program import Airoxy
+from tests.server.killed import Notes, Step, run
 from tests.server.pool.pooled import ONE, TWO, ask, listed
 
 FORK = multiprocessing.get_context("fork")
@@ -263,3 +265,21 @@ def test_what_a_request_has_cost_counts_on_the_day_on_which_it_came(
         assert limits.spent(1, over + 1)[0] == 0
         limits.add(1, 2, over + 1, over)
         assert limits.spent(1, over + 1) == of_the_new_day
+
+
+def test_a_kill_at_midnight_leaves_no_sum_of_yesterday_to_today() -> None:
+    over = datetime.fromisoformat("2026-11-24").replace(tzinfo=UTC).timestamp()
+    found = set()
+    for step in count():
+        with closing(SharedMemory.of(REGION, COUNTERS)) as memory:
+            limits = TokenLimits(memory, LimitCounters(memory))
+            limits.begin_with(1, over - 60, 5, 7)
+
+            async def spend(limits: TokenLimits = limits) -> None:
+                limits.add(1, 2, over + 1, over)
+
+            was_killed = run(spend, Step("MainThread", step), Notes())
+            found.add(limits.spent(1, over + 1))
+        if not was_killed:
+            break
+    assert found == {(0, 7), (2, 9)}
