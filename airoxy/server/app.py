@@ -136,10 +136,11 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     # The request path reads what it can at once and never waits for a lock.
     db.setbusytimeout(0)
 
-    metric_counters = MetricCounters(memory)
     limit_counters = LimitCounters(memory)
     token_limits = TokenLimits(memory, limit_counters, config.timezone)
     unwritten = UnwrittenRequests(memory)
+    metric_counters = MetricCounters(memory, unwritten.count)
+    unwritten.settle = metric_counters.settle
     writer = Writer(connect(locked=False), count=metric_counters.count, unwritten=unwritten)
     pool = Pool(
         Snapshot(db),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import marshal
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from functools import partial
 from itertools import chain
@@ -69,7 +69,6 @@ _SLOT = Record(
     state_and_more=1,
     row_id=1,
     counted=1,
-    retries=1,
     moved=1,
     client_address=_ADDRESS // 8,
     key_id=1,
@@ -79,7 +78,7 @@ _SLOT = Record(
     is_uncounted=1,
     path=_PATH // 8,
     model=_MODEL // 8,
-    token_id=1,  # 0: the slot is not used
+    token_and_retries=1,  # the retries from bit _RETRIES on; 0: the slot is not used
     noted=ROOM // 8,
 )
 _REGION = Record(owners=BLOCKS, slots=BLOCKS * _PER_BLOCK * _SLOT)
@@ -89,17 +88,19 @@ REGION = Region("unwritten", _REGION, locks={"turn": 1, "place": PLACES})
 # request's answer nothing is known.
 #: From `status` to the state.
 _ANSWER = struct.Struct(f"<2q8x{_REQUEST_ID}s{ROOM}sq")
-#: From the state to `token_id`; all up to `client_address` is 0.
-_REQUEST = struct.Struct(f"<40x{_ADDRESS}s2qd2q{_PATH}s{_MODEL}sq")
+#: From the state to the token; all up to `client_address` is 0.
+_REQUEST = struct.Struct(f"<32x{_ADDRESS}s2qd2q{_PATH}s{_MODEL}sq")
 _STATE = _SLOT.at["state_and_more"]
 #: Where these are from the state on, in words.
-_STATUS, _TEXT, _KEPT, _ROW_ID, _COUNTED, _RETRIES, _MOVED, _TOKEN, _NOTES = (
+_STATUS, _TEXT, _KEPT, _ROW_ID, _COUNTED, _MOVED, _TOKEN, _NOTES = (
     _SLOT.at[name] - _STATE
     for name in (
-        "status", "text_tokens", "kept", "row_id", "counted", "retries", "moved", "token_id",
-        "noted",
+        "status", "text_tokens", "kept", "row_id", "counted", "moved", "token_and_retries", "noted",
     )
 )  # fmt: skip
+#: Up to this bit, ids of tokens.
+_RETRIES = 48
+_IDS = (1 << _RETRIES) - 1
 #: Stands for no model.
 NO_MODEL = b"\xff"
 #: The last version that does not look for the same object twice, which takes half as long again.
@@ -143,8 +144,8 @@ class Slot:
 
     def retry(self, token_id: int) -> None:
         """The request goes out again, with this token."""
-        self._words[self.word + _TOKEN] = token_id
-        self._words[self.word + _RETRIES] += 1
+        before = self._words[self.word + _TOKEN] >> _RETRIES
+        self._words[self.word + _TOKEN] = before + 1 << _RETRIES | token_id
 
     def note_moved(self) -> None:
         """The conversation has changed its account."""
@@ -173,8 +174,8 @@ class Slot:
     def read(self) -> Unwritten:
         """What another worker has written here."""
         word, kept, progress = self.word, None, None
-        state, row_id, counted, retries, moved = self._words[word : word + 5]
-        address, key_id, group_id, began, is_stream, is_uncounted, path, model, token_id = (
+        state, row_id, counted, moved = self._words[word : word + 4]
+        address, key_id, group_id, began, is_stream, is_uncounted, path, model, token = (
             _REQUEST.unpack_from(self._bytes, word * 8)
         )
         if state & _STATES in _FORMS:
@@ -193,8 +194,8 @@ class Slot:
             _text(model) if model[:1] != NO_MODEL else None,
             bool(is_stream),
             bool(is_uncounted),
-            token_id,
-            retries + 1,
+            token & _IDS,
+            (token >> _RETRIES) + 1,
             bool(counted),
             bool(moved),
             _text(address) or None,
@@ -254,6 +255,8 @@ class UnwrittenRequests:
         self._blocks: dict[int, list[Slot]] = {}
         #: Slots for requests that are about to be sent; see `grow`.
         self.unused: list[Slot] = []
+        #: Called before what is `counted` of a worker that was killed is read.
+        self.settle: Callable[[], object] = lambda: None
         with self._turn:
             self.place = self._take_place()
 
@@ -275,12 +278,10 @@ class UnwrittenRequests:
             if slot is not None:
                 words[slot.word + _ROW_ID] = each
 
-    def count(self, slots: Iterable[Slot | None]) -> None:
-        """The metrics have these."""
-        words = self._words
-        for slot in slots:
-            if slot is not None:
-                words[slot.word + _COUNTED] = 1
+    def count(self, slots: Iterable[int]) -> None:
+        """The metrics have these, which are told by their words."""
+        for word in slots:
+            self._words[word + _COUNTED] = 1
 
     def free(self, slots: Iterable[Slot | None]) -> None:
         """These are in the database, or given up."""
@@ -311,6 +312,7 @@ class UnwrittenRequests:
             lock = self._place_lock(place)
             if lock.try_acquire():  # its worker lives no more
                 try:
+                    self.settle()
                     found += self._adopt(place)
                 finally:
                     lock.release()

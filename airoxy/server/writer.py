@@ -54,6 +54,9 @@ _PASSING = (
 )
 
 
+#: Takes rows to be counted for the metrics, how many were dropped, and the slots of the rows.
+Count = Callable[[Sequence[requests.Row], int, Sequence[Slot | None]], object]
+
 #: A row or an operation, who is told when it is committed, and its slot in the memory of unwritten
 #: requests. A tuple without names, which is made for each request in a tenth of the time.
 _Task = tuple[requests.Row | None, Operation | None, Callable[[], Any] | None, Slot | None]
@@ -67,7 +70,7 @@ class Writer:
         db: apsw.Connection,
         limit: int = LIMIT,
         *,
-        count: Callable[[Sequence[requests.Row], int], object] | None = None,
+        count: Count | None = None,
         unwritten: UnwrittenRequests | None = None,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
@@ -181,18 +184,22 @@ class Writer:
                 return
 
     def _count(self) -> None:
-        uncounted = [self._uncounted.popleft() for _ in range(len(self._uncounted))]
-        rows = [row for row, _ in uncounted]
+        """Those that came since."""
         dropped = self.dropped - self._dropped_counted
         self._dropped_counted += dropped
-        if self._count_rows is None or not (rows or dropped):
+        uncounted = [self._uncounted.popleft() for _ in range(len(self._uncounted))]
+        self._count_these(uncounted, dropped)
+
+    def _count_these(
+        self, uncounted: Sequence[tuple[requests.Row, Slot | None]], dropped: int = 0
+    ) -> None:
+        if self._count_rows is None or not (uncounted or dropped):
             return
+        rows, slots = [row for row, _ in uncounted], [slot for _, slot in uncounted]
         try:
-            self._count_rows(rows, dropped)
+            self._count_rows(rows, dropped, slots)
         except Exception:  # a wrong count is no reason not to write
             log.exception("Log rows could not be counted for the metrics.")
-        if self._unwritten:
-            self._unwritten.count([slot for _, slot in uncounted])
 
     def _commit(self, ready: int) -> bool:
         """One transaction, of the first of what is `ready`; False if the database refused for now
@@ -223,15 +230,17 @@ class Writer:
         batch = [self._queue[i] for i in range(min(self._at_once, ready))]
         with transaction(db):
             self._append([(row, slot) for row, _, _, slot in batch if row])
-            done = [self._operate(operate, slot) for _, operate, _, slot in batch if operate]
+            done = [
+                (self._operate(operate, slot), slot) for _, operate, _, slot in batch if operate
+            ]
             if used:
                 tokens.note_used(db, used)
             for operation in latest:
                 operation(db)
         for _ in batch:
             self._queue.popleft()
+        self._count_these([(row, slot) for row, slot in done if isinstance(row, requests.Row)])
         self._free([slot for _, _, _, slot in batch])
-        self._uncounted += [(row, None) for row in done if isinstance(row, requests.Row)]
         for _, _, committed, _ in batch:
             if committed:
                 committed()

@@ -181,12 +181,12 @@ def test_what_is_freed_is_not_left_and_its_slot_is_used_again(memory, own):
     def work(requests: UnwrittenRequests) -> None:
         first, second = begin(requests, 1), begin(requests, 2)
         first.note(("noted",))
-        requests.count([first])
+        requests.count([first.word])
         requests.inserted([first], 99)
         requests.free([first])
         assert begin(requests, 3) is first
         requests.inserted([second], 17)
-        requests.count([second])
+        requests.count([second.word])
 
     killed(memory, work)
     left = sorted(own.adopt(), key=lambda each: each.began)

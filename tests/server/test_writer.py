@@ -14,6 +14,7 @@ from airoxy.core.billing.usage import Usage
 from airoxy.core.pool import Scope
 from airoxy.server.metrics.counters import REGION, MetricCounters
 from airoxy.server.shared_memory import SharedMemory
+from airoxy.server.unwritten import Slot
 from airoxy.server.writer import Writer
 from airoxy.store import keys, tokens
 from airoxy.store.schema import open_database
@@ -236,7 +237,7 @@ def test_a_row_that_comes_while_others_are_counted_is_not_committed_before_it_is
     late_was_counted: list[bool] = []
     late = row(2)
 
-    def count_rows(rows: Sequence[Row], dropped: int) -> None:
+    def count_rows(rows: Sequence[Row], dropped: int, slots: Sequence[Slot | None]) -> None:
         if not counted:
             writer.row(late, committed=lambda: late_was_counted.append(late in counted))
         counted.extend(rows)

@@ -1,22 +1,25 @@
 """The metrics' counters, in memory that all workers share: requests, usage, cost and times by
 client key, upstream token, model, status and ending.
 
-Invariant: a number only grows, over reloads and whatever happens to a worker. Every worker adds to
-the same numbers under a lock; readers need no lock. The memory is bounded: what finds no room in it
-is counted under OTHER.
+Invariant: a number only grows, over reloads and whatever happens to a worker, and each request is
+counted once. Every worker adds to the same numbers under a lock, by way of a journal; readers need
+no lock. The memory is bounded: what finds no room in it is counted under OTHER.
 """
 
 from __future__ import annotations
 
 import struct
+import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from airoxy.core.billing.usage import COUNTED, counts_of
 from airoxy.server.admission import REASONS
+from airoxy.server.metrics.journal import Journal, Mark, journal_of
 from airoxy.server.shared_memory import Record, Region, SharedMemory
+from airoxy.server.unwritten import Slot
 
 if TYPE_CHECKING:
     from airoxy.store.usage.requests import Row
@@ -48,8 +51,17 @@ _COUNTED = Record(
     duration=_TIME,
 )
 _CONNECTIONS = Record(**dict.fromkeys(REASONS, 1))
+#: Rows of one step of the journal. Each changes its number, failovers, sums, and twice a bucket and
+#: the sum of a time.
+_STEP = 500
+_JOURNAL = journal_of(_STEP * (2 + len(SUMMED) + 4), _STEP)
 _METRICS = Record(
-    records_used=1, rows_dropped=1, refused=1, connections=_CONNECTIONS, records=RECORDS * _COUNTED
+    records_used=1,
+    rows_dropped=1,
+    refused=1,
+    connections=_CONNECTIONS,
+    journal=_JOURNAL,
+    records=RECORDS * _COUNTED,
 )
 REGION = Region("metrics", _METRICS, locks={"turn": 1})
 
@@ -98,42 +110,63 @@ _REST = CounterLabels(0, 0, 0, OTHER, OTHER)
 
 
 class MetricCounters:
-    """What this worker, and all that share `memory`, count."""
+    """What this worker, and all that share `memory`, count; `mark` takes the slots of requests that
+    were counted."""
 
-    def __init__(self, memory: SharedMemory) -> None:
+    def __init__(self, memory: SharedMemory, mark: Mark = lambda _: None) -> None:
         self._words = memory.words(REGION)
         self._turn = memory.lock(REGION, "turn")
+        # Rows are counted by the writer's thread, refusals by that of the loop.
+        self._threads = threading.Lock()
+        self._journal = Journal(self._words, _METRICS.at["journal"], mark)
         self._places: dict[tuple[int, int, int, str, str, int], int] = {}
         #: By what rows have, those of models that exist; no more than there are records.
         self._found: dict[_Alike, int] = {}
         self._models: set[str] = set()
         self._known = 0  # records that `_places` has
-        with self._turn:
+        with self._threads, self._turn:
             if not self._words[0]:
                 self._add(_REST)
 
-    def count(self, rows: Iterable[Row], dropped: int = 0) -> None:
-        """Add these requests, and how many rows were dropped."""
-        # Rows whose record was found before are summed together, at half the cost.
-        found: dict[int, list[Row]] = {}
-        with self._turn:
+    def count(
+        self,
+        rows: Sequence[Row],
+        dropped: int = 0,
+        slots: Sequence[Slot | None] = (),
+    ) -> None:
+        """Add these requests, of which some have `slots`, and how many rows were dropped."""
+        with self._threads, self._turn:
+            self._journal.finish()
             self._words[1] += dropped
-            for row in rows:
-                if place := self._found.get(_alike_of(row)):
-                    found.setdefault(place, []).append(row)
-                else:
-                    self._sum(self._place(row), (row,))
-            for place, together in found.items():
-                self._sum(place, together)
+            for start in range(0, len(rows), _STEP):
+                step = slice(start, start + _STEP)
+                counted = [slot.word for slot in slots[step] if slot is not None]
+                self._count(rows[step], counted)
+
+    def settle(self) -> None:
+        """Count, and mark, what a worker that was killed has begun to count."""
+        with self._threads, self._turn:
+            self._journal.finish()
+
+    def _count(self, rows: Iterable[Row], slots: Collection[int]) -> None:
+        # Those of one record are summed together, at half the cost.
+        found: dict[int, list[Row]] = {}
+        for row in rows:
+            place = self._found.get(_alike_of(row)) or self._place(row)
+            found.setdefault(place, []).append(row)
+        numbers: dict[int, int] = {}
+        for place, together in found.items():
+            self._sum(numbers, place, together)
+        self._journal.take(numbers, slots)
 
     def refuse(self) -> None:
         """A request had no valid client key."""
-        with self._turn:
+        with self._threads, self._turn:
             self._words[_REFUSED] += 1
 
     def refuse_connection(self, reason: str) -> None:
         """One was not accepted, or closed before its time."""
-        with self._turn:
+        with self._threads, self._turn:
             self._words[_METRICS.at["connections"] + _CONNECTIONS.at[reason]] += 1
 
     @property
@@ -160,27 +193,28 @@ class MetricCounters:
             for place in range(_HEAD, len(words), _RECORD)
         ]
 
-    def _sum(self, place: int, rows: Sequence[Row]) -> None:
-        """Add rows of one record."""
+    def _sum(self, numbers: dict[int, int], place: int, rows: Sequence[Row]) -> None:
+        """The numbers of a record, by their words, to which these rows were added."""
         words = self._words
         if failovers := sum(each - 1 for each in map(_attempts_of, rows) if each > 1):
-            words[place + _FAILOVERS] += failovers
+            numbers[place + _FAILOVERS] = words[place + _FAILOVERS] + failovers
         amounts = [(*counts_of(row.usage), *_others_of(row)) for row in rows]
         sums = map(sum, zip(*amounts, strict=True))
         for at, amount in enumerate(sums, place + _SUMS):
             if amount:
-                words[at] += amount
-        self._add_times(place + _TTFB, [time for time in map(_ttfb_of, rows) if time is not None])
-        self._add_times(place + _DURATION, [*map(_duration_of, rows)])
+                numbers[at] = words[at] + amount
+        times = [time for time in map(_ttfb_of, rows) if time is not None]
+        self._sum_times(numbers, place + _TTFB, times)
+        self._sum_times(numbers, place + _DURATION, [*map(_duration_of, rows)])
         # Last: who reads that there was one more request finds all of it.
-        words[place + _FAILOVERS - 1] += len(rows)
+        numbers[place + _FAILOVERS - 1] = words[place + _FAILOVERS - 1] + len(rows)
 
-    def _add_times(self, place: int, times: list[int]) -> None:
+    def _sum_times(self, numbers: dict[int, int], place: int, times: list[int]) -> None:
         words = self._words
         buckets = [bisect_left(BOUNDS, time) for time in times]
         for bucket in set(buckets):
-            words[place + bucket] += buckets.count(bucket)
-        words[place + _TIMES - 1] += sum(times)
+            numbers[place + bucket] = words[place + bucket] + buckets.count(bucket)
+        numbers[place + _TIMES - 1] = words[place + _TIMES - 1] + sum(times)
 
     def _place(self, row: Row) -> int:
         """The first word of the row's record."""

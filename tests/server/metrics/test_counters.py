@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import re
 import signal
 from collections.abc import Iterator
 from contextlib import closing
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,6 +32,7 @@ from airoxy.server.metrics.load import Load
 from airoxy.server.metrics.readings import Readings, Stored
 from airoxy.server.shared_memory import SharedMemory
 from airoxy.store.usage.requests import Row
+from tests.server.killed import Notes, Step, run
 from tests.store.seed import row as usage_row
 
 FORK = multiprocessing.get_context("fork")
@@ -179,7 +182,7 @@ def test_no_more_models_have_names_than_there_is_place_for(
     metric_counters: MetricCounters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MODELS", 3)
-    metric_counters.count(row(model=f"model-{number}") for number in range(10))
+    metric_counters.count([row(model=f"model-{number}") for number in range(10)])
     named = {each.model: counts.requests for each, counts in told(metric_counters).items()}
     assert named == {"model-0": 1, "model-1": 1, "model-2": 1, OTHER: 7}
 
@@ -189,7 +192,7 @@ def test_a_full_memory_loses_names_and_no_number(
 ) -> None:
     monkeypatch.setattr(module, "RECORDS", 4)
     for _ in range(2):
-        metric_counters.count(row(api_key_id=number) for number in range(1, 11))
+        metric_counters.count([row(api_key_id=number) for number in range(1, 11)])
     assert len(told(metric_counters)) == 4
     assert told(metric_counters)[CounterLabels(0, 0, 0, OTHER, OTHER)].requests == 14
     assert sum(counts.sums["input_tokens"] for counts in told(metric_counters).values()) == 200
@@ -243,6 +246,42 @@ def test_workers_that_count_at_once_lose_nothing(
         worker.join()
     assert sum(counts.requests for counts in told(metric_counters).values()) == 4000
     assert len(told(metric_counters)) == 52
+
+
+def test_each_of_many_requests_is_marked_as_counted() -> None:
+    marked: list[int] = []
+    slots = [None, *(SimpleNamespace(word=number) for number in range(1200))]
+    with closing(SharedMemory.of(REGION)) as memory:
+        metric_counters = MetricCounters(memory, marked.extend)
+        metric_counters.count([row() for _ in slots], 0, slots)
+        assert [counts.requests for counts in told(metric_counters).values()] == [len(slots)]
+    assert marked == [*range(1200)]
+
+
+def test_what_a_killed_worker_has_begun_to_count_is_counted_once_by_who_comes_next() -> None:
+    """Or, where it was not begun, not at all."""
+    for step in itertools.count():
+        marked: list[int] = []
+        with closing(SharedMemory.of(REGION)) as memory:
+            metric_counters = MetricCounters(memory, marked.extend)
+            metric_counters.count([row(), row(status_code=529)])
+
+            async def add(metric_counters: MetricCounters = metric_counters) -> None:
+                rows = [row(attempts=3), row(ttfb_ms=900), row(status_code=529)]
+                slots = [SimpleNamespace(word=number) for number in range(3)]
+                metric_counters.count(rows, 0, slots)
+
+            was_killed = run(add, Step("MainThread", step), Notes())
+            metric_counters.settle()
+            counted = sorted(told(metric_counters).items())
+            assert [counts.requests for _, counts in counted] in ([1, 1], [3, 2])
+            if is_counted := counted[0][1].requests == 3:
+                assert (counted[0][1].failovers, sum(counted[0][1].ttfb[:-1])) == (2, 3)
+            assert marked in ([], [0, 1, 2])
+            assert is_counted or not marked
+        if not was_killed:
+            break
+    assert is_counted
 
 
 def test_who_is_killed_while_counting_takes_nothing_away_and_blocks_nobody(
