@@ -23,7 +23,7 @@ from airoxy.server.proxy.answer.relay import HOLD_LIMIT, AnswerSource, Held, hol
 from airoxy.server.proxy.request_log import ResultsSeen
 from airoxy.server.writer import Operation, Writer
 from airoxy.store import resources
-from airoxy.store.fleet.claims import Claim, note_claim
+from airoxy.store.fleet.claims import Claim, is_claimed, note_claim
 from airoxy.store.usage import requests
 
 log = logging.getLogger(__name__)
@@ -133,6 +133,17 @@ def count_once(db: apsw.Connection, row: requests.Row, batch: ResultsSeen) -> re
         if note_claim(db, claim):
             return None
     return row
+
+
+def count_adopted(
+    db: apsw.Connection, row: requests.Row, batch: ResultsSeen, row_id: int
+) -> requests.Row | None:
+    """`count_once` for a worker that was killed, which may have written `row_id` already."""
+    if not row_id or not requests.is_written(db, row_id, row, any_key=True):
+        return count_once(db, row, batch)
+    db.set_last_insert_rowid(row_id)  # as it was in the transaction that has inserted it
+    (written,) = requests.rows(db, [row_id])
+    return None if is_claimed(db, row_id) else written
 
 
 async def _written(writer: Writer, operation: Operation) -> None:

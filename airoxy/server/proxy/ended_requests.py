@@ -132,9 +132,11 @@ class EndedRequests:
     def _write_adopted(self, left: Unwritten, db: apsw.Connection) -> None:
         request_log = RequestLog.adopted(left)
         row = request_log.row(self._prices)
-        if left.row_id and requests.is_written(db, left.row_id, row):
+        if (batch := request_log.batch) is not None and not left.counted:
+            # They are counted by what the database makes of them.
+            count = partial(affinity.count_adopted, row=row, batch=batch, row_id=left.row_id)
+            self._pool.writer.do(count, slot=left.slot)
+        elif batch or (left.row_id and requests.is_written(db, left.row_id, row)):
             self._free(left.slot)
-        elif request_log.batch is None:
-            self._pool.writer.row(row, slot=left.slot, counted=left.counted)
         else:
-            self._write(request_log)
+            self._pool.writer.row(row, slot=left.slot, counted=left.counted)

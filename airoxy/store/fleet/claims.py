@@ -47,6 +47,18 @@ def note_claim(db: apsw.Connection, claim: Claim) -> bool:
     return bool(db.changes())
 
 
+def is_claimed(db: apsw.Connection, request: int) -> bool:
+    """Whether the metrics get this request, and what it counts, from `take_settled`."""
+    return bool(
+        run(
+            db,
+            "SELECT request FROM fleet_claims WHERE request = ?1"
+            " UNION SELECT request FROM fleet_settled WHERE request = ?1",
+            (request,),
+        )
+    )
+
+
 def claims(db: apsw.Connection) -> list[Claim]:
     """Those that the fleet has not decided, in their order."""
     return [Claim(*row) for row in run(db, "SELECT * FROM fleet_claims ORDER BY request")]

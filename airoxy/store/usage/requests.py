@@ -182,15 +182,16 @@ def append(db: apsw.Connection, rows: Sequence[Row]) -> None:
         start += size
 
 
-def is_written(db: apsw.Connection, row_id: int, row: Row) -> bool:
-    """Whether the row of this id is that of the same request."""
-    same = (row.requested_at_ms, row.api_key_id, row.token_id, row.endpoint, row.request_id)
+def is_written(db: apsw.Connection, row_id: int, row: Row, *, any_key: bool = False) -> bool:
+    """Whether the row of this id is that of the same request. With `any_key` it may have been
+    counted for another one, as results of a batch are that another key has made."""
+    same = (row.requested_at_ms, row.token_id, row.endpoint, row.request_id)
     return bool(
         run(
             db,
-            "SELECT 1 FROM requests WHERE id = ? AND requested_at = ? AND api_key_id = ?"
-            " AND token_id IS ? AND endpoint = ? AND request_id IS ?",
-            (row_id, *same),
+            "SELECT 1 FROM requests WHERE id = ? AND requested_at = ? AND token_id IS ?"
+            " AND endpoint = ? AND request_id IS ? AND (api_key_id = ? OR ?)",
+            (row_id, *same, row.api_key_id, any_key),
         )
     )
 
