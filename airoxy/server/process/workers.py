@@ -87,7 +87,7 @@ class Worker:
             self.connected = False
 
     def _take_in(self, words: list[bytes], now: float, timeouts: WorkerTimeouts) -> None:
-        self.heard = now
+        self.heard = max(self.heard, now)  # after `bye` it needs not be heard
         match words[0]:
             case b"ready":
                 self.ready = True
