@@ -53,7 +53,7 @@ def until(driver: Any, condition: Callable[[], Any]) -> None:
     from selenium.common.exceptions import WebDriverException
     from selenium.webdriver.support.ui import WebDriverWait
 
-    wait = WebDriverWait(driver, PATIENCE, ignored_exceptions=[WebDriverException])
+    wait = WebDriverWait(driver, PATIENCE, 0.05, ignored_exceptions=[WebDriverException])
     wait.until(lambda _: condition())
 
 
