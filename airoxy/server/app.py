@@ -33,12 +33,14 @@ from airoxy.server.metrics.endpoint import MetricsEndpoint
 from airoxy.server.metrics.health import Health
 from airoxy.server.metrics.load import Load, read_load
 from airoxy.server.metrics.usage import UsageEndpoint
+from airoxy.server.pool.limited_tokens import LimitedTokens
 from airoxy.server.pool.pool import Pool
 from airoxy.server.pool.recent import RecentTokens
 from airoxy.server.pool.refresher import Refresher
 from airoxy.server.pool.refusals import Refusals
 from airoxy.server.pool.share_report import ShareReport
 from airoxy.server.pool.snapshot import Snapshot
+from airoxy.server.pool.spent import SpentByTokens
 from airoxy.server.pool.token_limits import TokenLimits
 from airoxy.server.pool.token_state import TokenState
 from airoxy.server.proxy.proxy import Proxy
@@ -87,8 +89,11 @@ class ServerApp:
         """Nothing has to wait for the loop."""
 
     def check(self) -> None:
-        """Called every second: write what workers that were killed have left, report to the agent
-        of a fleet, take what it has decided, and see that the database is where it was."""
+        """Called every second: see what has changed, write what workers that were killed have left,
+        report to the agent of a fleet, take what it has decided, and see that the database is where
+        it was."""
+        # A worker that nobody asks has requests that end: they may count for a limit by now.
+        self.proxy.pool.snapshot.renew()
         try:
             self.proxy.ended.adopt(self.db)
         except Exception:  # the requests that are running matter more
@@ -137,26 +142,27 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     db.setbusytimeout(0)
 
     limit_counters = LimitCounters(memory)
-    token_limits = TokenLimits(memory, limit_counters, config.timezone)
+    spent = SpentByTokens(memory, limit_counters, config.timezone)
     unwritten = UnwrittenRequests(memory)
     metric_counters = MetricCounters(memory, unwritten.count)
     unwritten.settle = metric_counters.settle
     writer = Writer(connect(locked=False), count=metric_counters.count, unwritten=unwritten)
+    snapshot = Snapshot(db)
     pool = Pool(
-        Snapshot(db),
+        snapshot,
         _token_state(memory, db, workers),
-        token_limits,
+        TokenLimits(spent, limit_counters),
+        LimitedTokens(snapshot, spent, writer),
         Refusals(memory),
         writer,
         Refresher(config.oauth, connect),
         config.oauth.leave_at,
     )
     # So that no request waits until all keys and tokens are read.
-    pool.snapshot.renew()
+    snapshot.renew()
     with suppress(apsw.Error):  # the writer reads it, too
-        pool.count_spent(db)
+        pool.limited_tokens.count_spent(db)
     # Prices are read now: the first request that is written may find no descriptor left.
-    snapshot = pool.snapshot
     limiter = Limiter(
         limit_counters, snapshot.is_limited, db, config.pricing, config.timezone,
         hosts=lambda: snapshot.hosts,
@@ -178,8 +184,8 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     metrics = MetricsEndpoint(config.metrics.allow, pool, metric_counters, read, load, models)
     usage = UsageEndpoint(proxy.identify, read, config.timezone)
     answer = create_app(proxy, health, metrics, usage, browsers=config.browsers, turns=proxy.turns)
-    shares = ShareReport(limit_counters, token_limits, db, writer)
-    settled = SettledClaims(db, writer, metric_counters, token_limits)
+    shares = ShareReport(limit_counters, spent, db, writer)
+    settled = SettledClaims(db, writer, metric_counters, spent)
     admission = admission_to_worker(config, workers, metric_counters.refuse_connection)
     app = ServerApp(answer, proxy, unwritten, database, db, shares, settled, admission)
     app.check()

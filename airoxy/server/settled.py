@@ -8,7 +8,7 @@ from functools import partial
 import apsw
 
 from airoxy.server.metrics.counters import MetricCounters
-from airoxy.server.pool.token_limits import TokenLimits
+from airoxy.server.pool.spent import SpentByTokens
 from airoxy.server.writer import Writer
 from airoxy.store import token_spending
 from airoxy.store.fleet import claims
@@ -23,9 +23,9 @@ class SettledClaims:
     upstream tokens had its cost before, and lose it where it was another host's."""
 
     def __init__(
-        self, db: apsw.Connection, writer: Writer, counters: MetricCounters, limits: TokenLimits
+        self, db: apsw.Connection, writer: Writer, counters: MetricCounters, tokens: SpentByTokens
     ) -> None:
-        self._db, self._writer, self._counters, self._limits = db, writer, counters, limits
+        self._db, self._writer, self._counters, self._tokens = db, writer, counters, tokens
 
     def look(self) -> None:
         """Called every second, by all workers: each decision is taken by one of them."""
@@ -42,7 +42,7 @@ class SettledClaims:
             self._counters.count(found.rows)
             for token_id, nanousd in found.lost.items():
                 known = spent.get(token_id, (0, 0))
-                self._limits.take_back(token_id, nanousd, time.time(), *known)
+                self._tokens.take_back(token_id, nanousd, time.time(), *known)
 
 
 def _take(taken: list[_Taken], db: apsw.Connection) -> None:

@@ -57,8 +57,9 @@ _PASSING = (
 #: Takes rows to be counted for the metrics, how many were dropped, and the slots of the rows.
 Count = Callable[[Sequence[requests.Row], int, Sequence[Slot | None]], object]
 
-#: A row or an operation, who is told when it is committed, and its slot in the memory of unwritten
-#: requests. A tuple without names, which is made for each request in a tenth of the time.
+#: A row, an operation (with a row: what its transaction calls), who is told when it is committed,
+#: and the slot in the memory of unwritten requests. A tuple without names, which is made for each
+#: request in a tenth of the time.
 _Task = tuple[requests.Row | None, Operation | None, Callable[[], Any] | None, Slot | None]
 
 
@@ -105,18 +106,19 @@ class Writer:
         row: requests.Row,
         committed: Callable[[], Any] | None = None,
         slot: Slot | None = None,
+        writing: Operation | None = None,
         *,
         counted: bool = False,
     ) -> None:
         """Write a row, whose `slot` is freed then; `committed` as for `do`. `counted`: the metrics
-        have it already."""
+        have it already. `writing` is called by its transaction, before operations are."""
         if len(self._queue) >= self._limit:
             self.dropped += 1
             self._free([slot])
             return
         if not counted:
             self._uncounted.append((row, slot))
-        self._queue.append((row, None, committed, slot))
+        self._queue.append((row, writing, committed, slot))
         self._wake()
 
     def used(self, token_id: int, now_ns: int) -> None:
@@ -230,8 +232,14 @@ class Writer:
         batch = [self._queue[i] for i in range(min(self._at_once, ready))]
         with transaction(db):
             self._append([(row, slot) for row, _, _, slot in batch if row])
+            operated = [task for task in batch if task[1]]
+            for row, writing, _, _ in operated:
+                if row and writing:
+                    writing(db)
             done = [
-                (self._operate(operate, slot), slot) for _, operate, _, slot in batch if operate
+                (self._operate(operate, slot), slot)
+                for row, operate, _, slot in operated
+                if operate and not row
             ]
             if used:
                 tokens.note_used(db, used)

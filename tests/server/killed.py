@@ -45,6 +45,8 @@ _FILES = frozenset(
         "server/limits/reservations.py",
         "server/metrics/counters.py",
         "server/metrics/journal.py",
+        "server/pool/limited_tokens.py",
+        "server/pool/spent.py",
         "server/pool/token_limits.py",
         "server/proxy/affinity.py",
         "server/proxy/ended_requests.py",

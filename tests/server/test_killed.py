@@ -23,7 +23,7 @@ import pytest
 from airoxy.config import Config
 from airoxy.server.limits.counters import LimitCounters
 from airoxy.server.metrics.counters import REGION, CounterLabels, CounterValues, MetricCounters
-from airoxy.server.pool.token_limits import TokenLimits
+from airoxy.server.pool.spent import SpentByTokens
 from airoxy.server.process.memory import LAYOUT
 from airoxy.server.shared_memory import SharedMemory
 from airoxy.server.unwritten import count_left
@@ -116,7 +116,7 @@ def _check_limits(memory: SharedMemory, db: apsw.Connection) -> None:
                 assert [*held, counters.unwritten(slot)] == [0, 0, 0, 0]
         now = time.time()
         spent = token_spending.spent(db, now).get(LIMITED, (0, 0))
-        assert TokenLimits(memory, counters).spent(LIMITED, now) == spent
+        assert SpentByTokens(memory, counters).get(LIMITED, now) == spent
 
 
 @pytest.fixture(scope="module")

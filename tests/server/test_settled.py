@@ -14,8 +14,8 @@ from airoxy.server.limits.counters import REGION as LIMITS
 from airoxy.server.limits.counters import LimitCounters
 from airoxy.server.metrics.counters import REGION as METRICS
 from airoxy.server.metrics.counters import MetricCounters
-from airoxy.server.pool.token_limits import REGION as TOKENS
-from airoxy.server.pool.token_limits import TokenLimits
+from airoxy.server.pool.spent import REGION as TOKENS
+from airoxy.server.pool.spent import SpentByTokens
 from airoxy.server.settled import SettledClaims
 from airoxy.server.shared_memory import SharedMemory
 from airoxy.server.writer import Writer
@@ -33,7 +33,7 @@ class Server(NamedTuple):
 
     db: apsw.Connection
     metrics: MetricCounters
-    limits: TokenLimits
+    limits: SpentByTokens
     settled: SettledClaims
     writer: Writer
 
@@ -56,7 +56,7 @@ class Server(NamedTuple):
         return sum(each.sums["cost_nanousd"] for _, each in self.metrics.read())
 
     def spent(self) -> tuple[int, int]:
-        return self.limits.spent(TOKEN, time.time())
+        return self.limits.get(TOKEN, time.time())
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def server(tmp_path):
     path = tmp_path / "airoxy.db"
     db, memory = open_new(path), SharedMemory.of(METRICS, LIMITS, TOKENS)
     run(db, "PRAGMA foreign_keys = OFF")
-    metrics, limits = MetricCounters(memory), TokenLimits(memory, LimitCounters(memory))
+    metrics, limits = MetricCounters(memory), SpentByTokens(memory, LimitCounters(memory))
     writer = Writer(open_database(path), count=metrics.count)
     with transaction(db):
         requests.append(db, [row(time.time(), 70), row(time.time(), 5)])

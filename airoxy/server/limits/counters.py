@@ -22,7 +22,7 @@ PLACES = 256
 
 # A key's slot: how many requests have asked, the latest second, requests and tokens of each second
 # by its number modulo 60, and by place the running requests, what is held for them, and what was
-# counted and is not written.
+# counted and is not written; of upstream tokens that of even days, and of odd ones.
 _KEY = Record(
     asked=1,
     latest_second=1,
@@ -32,6 +32,8 @@ _KEY = Record(
     held=PLACES,
     tokens_held=PLACES,
     unwritten=PLACES,
+    unwritten_even=PLACES,
+    unwritten_odd=PLACES,
 )
 _LIMITS = Record(slots_used=1, places_used=1, key_ids=SLOTS, slots=SLOTS * _KEY)
 REGION = Region("limits", _LIMITS, locks={"turn": 1, "place": PLACES, "report": 1})
@@ -42,7 +44,9 @@ _ASKED = _KEY.at["asked"]
 _LATEST, _REQUESTS, _TOKENS = (_KEY.at[name] for name in ("latest_second", "requests", "tokens"))
 _RUNNING, _HELD = _KEY.at["running"], _KEY.at["held"]
 _TOKENS_HELD, _UNWRITTEN = _KEY.at["tokens_held"], _KEY.at["unwritten"]
-_COLUMNS = (_RUNNING, _HELD, _TOKENS_HELD, _UNWRITTEN)
+_OF_DAYS = (_KEY.at["unwritten_even"], _KEY.at["unwritten_odd"])
+_HELD_COLUMNS = (_RUNNING, _HELD, _TOKENS_HELD, _UNWRITTEN)
+_COLUMNS = (*_HELD_COLUMNS, *_OF_DAYS)
 _EMPTY = memoryview(bytes(_SLOT * 8)).cast("q")
 
 
@@ -89,6 +93,11 @@ class LimitCounters:
         words[_USED] = max(words[_USED], slot + 1)
         self._known[key_id] = slot
         return slot
+
+    def find_or_add(self, number: int) -> int:
+        """The slot of a token, by its negative id: those without limits are asked for no more."""
+        slot = self.find(number)
+        return self.add(number, lambda _: True) if slot is None else slot
 
     # What is counted
 
@@ -141,8 +150,23 @@ class LimitCounters:
         if self._closed or self._words[_IDS + slot] != key_id:
             return
         base = _FIRST + slot * _SLOT + self._place
-        for column, change in zip(_COLUMNS, (running, nanousd, tokens, unwritten), strict=True):
+        for column, change in zip(
+            _HELD_COLUMNS, (running, nanousd, tokens, unwritten), strict=True
+        ):
             self._words[base + column] += change
+
+    def unwritten_of_day(self, slot: int, day: int) -> int:
+        """What requests of this day with an upstream token have cost that is not in the database
+        (nano-dollars)."""
+        return self._sum(slot, _OF_DAYS[day % 2])
+
+    def hold_of_day(self, slot: int, number: int, day: int, nanousd: int) -> None:
+        """So much more, or less, of it has to be written by this worker. Of its threads one at a
+        time may call this."""
+        if not self._closed and self._words[_IDS + slot] == number:
+            at = _FIRST + slot * _SLOT + _OF_DAYS[day % 2] + self._place
+            # Of a slot that was another's meanwhile nothing is left.
+            self._words[at] = max(0, self._words[at] + nanousd)
 
     def forget_dead(self, slot: int) -> bool:
         """Take out what the dead hold; whether there was anything."""

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-import apsw
-
 from airoxy.core import pool as rules
 from airoxy.core.answers.verdict import MOST_UNKNOWN_REFUSALS, SHORT_RETRY, Cooldown, Verdict
 from airoxy.core.pool import EVERYTHING, Scope, Token
 from airoxy.core.quota import read_windows, spare_until
 from airoxy.errors import AiroxyError, AllCooling, NoTokens
 from airoxy.journal import about
+from airoxy.server.pool.limited_tokens import LimitedTokens
 from airoxy.server.pool.queues import Queues
 from airoxy.server.pool.refresher import Refresher
 from airoxy.server.pool.refusals import Refusals
@@ -30,7 +29,7 @@ from airoxy.server.pool.snapshot import Snapshot
 from airoxy.server.pool.token_limits import TokenLimits
 from airoxy.server.pool.token_state import TokenState
 from airoxy.server.writer import Writer
-from airoxy.store import token_spending, tokens
+from airoxy.store import tokens
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +77,7 @@ class Pool:
         snapshot: Snapshot,
         token_state: TokenState,
         token_limits: TokenLimits,
+        limited_tokens: LimitedTokens,
         refusals: Refusals,
         writer: Writer,
         refresher: Refresher,
@@ -90,9 +90,9 @@ class Pool:
         self.writer = writer
         self.refresher = refresher
         self._leave_at = leave_at
-        #: The ids of tokens with limits.
-        self.limited: set[int] = set()
-        self._counts_anew = False
+        self.limited_tokens = limited_tokens
+        #: Their ids.
+        self.limited = limited_tokens.ids
         self._queues = Queues(snapshot.tokens.values, token_state, token_limits)
         snapshot.watch = self._changed
         snapshot.cooled = token_state.cool_as_stored
@@ -144,12 +144,6 @@ class Pool:
         if wanted.runs_with is not None:
             self._token_limits.end(wanted.runs_with)
             wanted.runs_with = None
-
-    def spent(self, token_id: int | None, nanousd: int, came: float) -> None:
-        """A request with this token, which came at this Unix time, has cost so much."""
-        token = self.snapshot.tokens.get(token_id or 0)
-        if token is not None and token.limits is not None:
-            self._token_limits.add(token.id, nanousd, time.time(), came)
 
     async def pause(self, wanted: Wanted, seconds: float) -> None:
         """Wait, which the request can do only so often."""
@@ -355,27 +349,7 @@ class Pool:
 
     def _changed(self, token_id: int, token: Token | None) -> None:
         self._queues.changed(token_id, token)
-        if token is None or token.limits is None:
-            self.limited.discard(token_id)
-        elif token_id not in self.limited:
-            self.limited.add(token_id)
-            self.count_anew()
-
-    def count_anew(self) -> None:
-        """What tokens with limits have spent; behind the rows that wait to be written, so that
-        they are in the sums."""
-        if self.limited and not self._counts_anew:
-            self._counts_anew = True
-            self.writer.do(self.count_spent)
-
-    def count_spent(self, db: apsw.Connection) -> None:
-        """Read what the tokens with limits have spent until now."""
-        self._counts_anew = False
-        now = time.time()
-        spent = token_spending.spent(db, now)
-        for token in list(self.snapshot.tokens.values()):
-            if token.limits is not None and token.id in spent:
-                self._token_limits.begin_with(token.id, now, *spent[token.id])
+        self.limited_tokens.changed(token_id, token)
 
     def _cooling_until(self, token: Token, scope: Scope) -> float:
         return self.token_state.cooling_until(token, scope.model_class, scope.group)

@@ -12,7 +12,7 @@ from functools import partial
 import apsw
 
 from airoxy.server.limits.counters import LimitCounters
-from airoxy.server.pool.token_limits import TokenLimits
+from airoxy.server.pool.spent import SpentByTokens
 from airoxy.server.writer import Writer
 from airoxy.store.fleet.shares import (
     DividedLimit,
@@ -32,11 +32,11 @@ class ShareReport:
     def __init__(
         self,
         counters: LimitCounters,
-        token_limits: TokenLimits,
+        tokens: SpentByTokens,
         db: apsw.Connection,
         writer: Writer,
     ) -> None:
-        self._counters, self._token_limits = counters, token_limits
+        self._counters, self._tokens = counters, tokens
         self._db, self._writer = db, writer
         self._last: tuple[object, object] | None = None
 
@@ -53,7 +53,7 @@ class ShareReport:
         spending = dict[DividedLimit, TokenSpending]()
         for number in totals:
             if number < 0:
-                spending |= self._token_limits.spending(-number, now)
+                spending |= self._tokens.told(-number, now)
         if division != reported or (totals, spending) != self._last:
             self._last = totals, spending
             told = partial(report, division=division, totals=totals, spending=spending)

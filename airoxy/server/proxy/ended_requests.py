@@ -12,8 +12,9 @@ import apsw
 
 from airoxy.core.billing.pricing import PriceTable
 from airoxy.server.pool.pool import Pool
+from airoxy.server.pool.spent import Writing
 from airoxy.server.proxy import affinity
-from airoxy.server.proxy.request_log import RequestLog
+from airoxy.server.proxy.request_log import RequestLog, ResultsSeen
 from airoxy.server.unwritten import Slot, Unwritten, UnwrittenRequests
 from airoxy.store.usage import requests
 from airoxy.store.usage.requests import Row
@@ -68,8 +69,9 @@ class EndedRequests:
     def _spend(self, request_log: RequestLog, row: Row) -> None:
         """Count it for the limits of the token, once."""
         more = row.cost_nanousd - request_log.spent_nanousd
-        self._pool.spent(row.token_id, more, request_log.now)
-        request_log.spent_nanousd = row.cost_nanousd
+        if more and row.token_id:
+            self._pool.limited_tokens.add(row.token_id, more, request_log.now)
+            request_log.spent_nanousd = row.cost_nanousd
 
     def add(self, request_log: RequestLog) -> None:
         """The row is made when the client has what it asked for, and several together: one after
@@ -96,17 +98,21 @@ class EndedRequests:
             self._unwritten.free([slot])
 
     def _write(self, request_log: RequestLog) -> None:
-        row, written, writer = self._row(request_log), None, self._pool.writer
+        row, written, writing = self._row(request_log), None, None
+        writer = self._pool.writer
         if (reservation := request_log.reservation) is not None:
             written = partial(reservation.written, row, asyncio.get_running_loop())
         if row.token_id in self._pool.limited:
             self._spend(request_log, row)
+        if request_log.spent_nanousd:
+            spent, came = request_log.spent_nanousd, request_log.now
+            writing = self._pool.limited_tokens.writing(row, spent, came)
         if request_log.container_id and row.token_id:
             affinity.note_id(request_log.container_id, row.token_id, row.api_key_id, writer)
         if (batch := request_log.batch) is None:
-            writer.row(row, written, request_log.slot)
+            writer.row(row, written, request_log.slot, writing)
         else:
-            count = partial(affinity.count_once, row=row, batch=batch)
+            count = partial(_count_once, row=row, batch=batch, writing=writing)
             writer.do(count, written, request_log.slot)
 
     def adopt(self, db: apsw.Connection) -> None:
@@ -114,7 +120,9 @@ class EndedRequests:
         of them are written: they wait for the next call."""
         if self._unwritten is None:
             return
-        self._adopted += self._unwritten.adopt()
+        if adopted := self._unwritten.adopt():
+            self._adopted += adopted
+            self._pool.limited_tokens.forget_dead()
         if not self._adopted:
             return
         while self._adopted:
@@ -127,7 +135,7 @@ class EndedRequests:
             except Exception:
                 log.exception("A log row is lost.")
                 self._free(left.slot)
-        self._pool.count_anew()
+        self._pool.limited_tokens.count_anew()
 
     def _write_adopted(self, left: Unwritten, db: apsw.Connection) -> None:
         request_log = RequestLog.adopted(left)
@@ -140,3 +148,13 @@ class EndedRequests:
             self._free(left.slot)
         else:
             self._pool.writer.row(row, slot=left.slot, counted=left.counted)
+
+
+def _count_once(
+    db: apsw.Connection, row: Row, batch: ResultsSeen, writing: Writing | None
+) -> Row | None:
+    """See `affinity.count_once`."""
+    counted = affinity.count_once(db, row, batch)
+    if writing is not None:
+        writing(db, counted)
+    return counted

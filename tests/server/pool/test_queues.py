@@ -12,7 +12,8 @@ from airoxy.core.pool import EVERY_CLASS, EVERYTHING, Scope, Token
 from airoxy.server.limits.counters import REGION as COUNTERS
 from airoxy.server.limits.counters import LimitCounters
 from airoxy.server.pool.queues import Queues
-from airoxy.server.pool.token_limits import REGION as LIMITS
+from airoxy.server.pool.spent import REGION as LIMITS
+from airoxy.server.pool.spent import SpentByTokens
 from airoxy.server.pool.token_limits import TokenLimits
 from airoxy.server.pool.token_state import REGION, TokenState
 from airoxy.server.shared_memory import SharedMemory
@@ -30,7 +31,9 @@ class Tokens:
             for n in range(1, count + 1)
         }
         self.state = TokenState(memory)
-        self.queues = Queues(self.tokens.values, self.state, TokenLimits(memory, counters))
+        self.queues = Queues(
+            self.tokens.values, self.state, TokenLimits(SpentByTokens(memory, counters), counters)
+        )
 
     def at_front(self, scope: Scope, session: bytes | None = None) -> Token | None:
         return self.queues.at_front(None, session, scope, time.time_ns())

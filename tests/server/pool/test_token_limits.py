@@ -9,8 +9,6 @@ import threading
 import time
 from collections.abc import Coroutine
 from contextlib import closing
-from datetime import UTC, datetime
-from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,7 +21,8 @@ from airoxy.server.app import open_server
 from airoxy.server.limits.counters import REGION as COUNTERS
 from airoxy.server.limits.counters import LimitCounters
 from airoxy.server.pool.pool import Wanted
-from airoxy.server.pool.token_limits import REGION, TokenLimits
+from airoxy.server.pool.spent import REGION, SpentByTokens
+from airoxy.server.pool.token_limits import TokenLimits
 from airoxy.server.process.memory import LAYOUT
 from airoxy.server.proxy.proxy import Proxy
 from airoxy.server.shared_memory import SharedMemory
@@ -33,7 +32,6 @@ from airoxy.store.schema import transaction
 from airoxy.store.tokens import set_token
 from tests.fake_anthropic import FakeAnthropic
 from tests.program import Airoxy
-from tests.server.killed import Notes, Step, run
 from tests.server.pool.pooled import ONE, TWO, ask, listed
 
 FORK = multiprocessing.get_context("fork")
@@ -180,7 +178,7 @@ def test_what_the_dead_hold_is_forgotten_in_a_turn_in_which_no_worker_takes_thei
     with closing(SharedMemory.of(REGION, COUNTERS)) as memory:
         turn = memory.lock(COUNTERS, "turn")
         with closing(Watched(memory)) as counters:
-            limits = TokenLimits(memory, counters)
+            limits = TokenLimits(SpentByTokens(memory, counters), counters)
             token = Token(1, "one", "api_key", ONE, None, 0, limits=OwnLimits(None, None, 1))
             assert not limits.is_busy(token)
             limits.start(token)
@@ -198,12 +196,13 @@ def test_a_token_at_its_limit_is_looked_at_for_the_dead_now_and_then() -> None:
             return super().forget_dead(slot)
 
     def run_and_die() -> None:
-        TokenLimits(memory, LimitCounters(memory)).start(token)
+        counters = LimitCounters(memory)
+        TokenLimits(SpentByTokens(memory, counters), counters).start(token)
 
     token = Token(1, "one", "api_key", ONE, None, 0, limits=OwnLimits(None, None, 1))
     with closing(SharedMemory.of(REGION, COUNTERS)) as memory:
         with closing(Watched(memory)) as counters:
-            limits = TokenLimits(memory, counters, clock=lambda: clock[0])
+            limits = TokenLimits(SpentByTokens(memory, counters), counters, clock=lambda: clock[0])
             limits.start(token)
             assert [limits.is_busy(token) for _ in range(100)] == [True] * 100
             assert looks == [1]
@@ -240,46 +239,3 @@ def test_a_request_that_came_before_its_host_gave_up_a_share_is_not_let_in_by_it
         return found
 
     assert asyncio.run(admitted()) == [True, False]
-
-
-@pytest.mark.parametrize(
-    ("midnight", "spent_before", "of_the_new_day"),
-    [
-        ("2026-11-24", (5 + 3, 7 + 3), (2, 7 + 3 + 3 + 2)),  # a day ends
-        ("2027-01-01", (5 + 3, 7 + 3), (2, 2)),  # and a month
-    ],
-)
-def test_what_a_request_has_cost_counts_on_the_day_on_which_it_came(
-    midnight: str, spent_before: tuple[int, int], of_the_new_day: tuple[int, int]
-) -> None:
-    over = datetime.fromisoformat(midnight).replace(tzinfo=UTC).timestamp()
-    with (
-        closing(SharedMemory.of(REGION, COUNTERS)) as memory,
-        closing(LimitCounters(memory)) as counters,
-    ):
-        limits = TokenLimits(memory, counters)
-        limits.begin_with(1, over - 60, 5, 7)
-        limits.add(1, 3, over - 1, over - 50)
-        assert limits.spent(1, over - 1) == spent_before
-        limits.add(1, 3, over + 1, over - 50)
-        assert limits.spent(1, over + 1)[0] == 0
-        limits.add(1, 2, over + 1, over)
-        assert limits.spent(1, over + 1) == of_the_new_day
-
-
-def test_a_kill_at_midnight_leaves_no_sum_of_yesterday_to_today() -> None:
-    over = datetime.fromisoformat("2026-11-24").replace(tzinfo=UTC).timestamp()
-    found = set()
-    for step in count():
-        with closing(SharedMemory.of(REGION, COUNTERS)) as memory:
-            limits = TokenLimits(memory, LimitCounters(memory))
-            limits.begin_with(1, over - 60, 5, 7)
-
-            async def spend(limits: TokenLimits = limits) -> None:
-                limits.add(1, 2, over + 1, over)
-
-            was_killed = run(spend, Step("MainThread", step), Notes())
-            found.add(limits.spent(1, over + 1))
-        if not was_killed:
-            break
-    assert found == {(0, 7), (2, 9)}
