@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airoxy.core.limits.holders import KeyLimits
 from airoxy.core.limits.units import moment
@@ -70,3 +70,13 @@ def holds_on(
     neither the key nor the secret that was shown ends by itself."""
     ends = limits is not None and limits.expires_at is not None
     return not ends and key_id in map(snapshot.keys.get, digests)
+
+
+def moved(client: Client, digests: Iterable[bytes], snapshot: Snapshot) -> Client:
+    """The same client when its body has come, which may have taken minutes: with the pool that its
+    key has by now, since the one before may be without tokens. What else it may do is as it was
+    when the request came: a command changes that from the next request on."""
+    key_id = client.key_id
+    if client.version == snapshot.version or key_id not in map(snapshot.keys.get, digests):
+        return client
+    return replace(client, pool=snapshot.pools.get(key_id))

@@ -36,7 +36,7 @@ from airoxy.server.proxy.answer.lists import Lists
 from airoxy.server.proxy.answer.relay import AnswerSource, relay
 from airoxy.server.proxy.answer.results_url import PublicAddress, names_results, with_own_host
 from airoxy.server.proxy.attempts import Attempts, Body, Job
-from airoxy.server.proxy.authentication import Client, authenticate, holds_on
+from airoxy.server.proxy.authentication import Client, authenticate, holds_on, moved
 from airoxy.server.proxy.body import other_ids, read_request
 from airoxy.server.proxy.conversations import Conversation
 from airoxy.server.proxy.ended_requests import EndedRequests
@@ -324,7 +324,10 @@ class Proxy:
         body: bytes | bytearray | None,
     ) -> Job:
         head, key_id, pause = request.head, client.key_id, client.share.pause
-        passed = await request.body(self.bodies, key_id) if body is None else body
+        passed: Body | None = body
+        if passed is None:
+            passed = await request.body(self.bodies, key_id)
+            client = moved(client, head.digests, self.pool.snapshot)
         asked, ids = _UNREAD, head.ids
         if isinstance(passed, (bytes, bytearray)):
             request_log.request_bytes = len(passed)

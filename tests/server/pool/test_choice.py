@@ -7,6 +7,7 @@ import contextlib
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -186,6 +187,61 @@ def test_a_key_with_a_pool_uses_the_tokens_of_that_pool_only(pool, upstream):
     assert ask(airoxy, red).status == 503
     airoxy.cli("api-key", "set", "red", "--pool", "none")
     assert ask(airoxy, red).status == 200
+
+
+def slowly(airoxy: Airoxy, key: str, meanwhile: Callable[[], object]) -> bytes:
+    """The answer's first line, to a request whose body comes after something else has happened."""
+    body = (
+        b'{"model": "claude-opus-5-5", "max_tokens": 10,'
+        b' "messages": [{"role": "user", "content": "Hello"}]}'
+    )
+    with airoxy.connect() as client:
+        client.sendall(
+            b"POST /v1/messages HTTP/1.1\r\nhost: airoxy\r\nexpect: 100-continue\r\n"
+            b"anthropic-version: 2023-06-01\r\ncontent-type: application/json\r\n"
+            b"x-api-key: %b\r\ncontent-length: %d\r\n\r\n" % (key.encode(), len(body))
+        )
+        answer = client.makefile("rb")
+        assert answer.readline() == b"HTTP/1.1 100 Continue\r\n"
+        assert answer.readline() == b"\r\n"
+        meanwhile()
+        client.sendall(body)
+        return answer.readline()
+
+
+def test_a_request_whose_body_comes_slowly_uses_the_pool_that_its_key_has_by_then(pool, upstream):
+    """The pool of when it came has no tokens any more."""
+    airoxy, other = pool
+    airoxy.cli("token", "set", "one", "--pool", "red")
+    airoxy.cli("token", "set", "two", "--pool", "blue")
+    key = airoxy.key("mine")
+    airoxy.cli("api-key", "set", "mine", "--pool", "red")
+
+    def move() -> None:
+        airoxy.cli("api-key", "set", "mine", "--pool", "blue")
+        airoxy.cli("token", "remove", "one", "--yes")
+        assert ask(airoxy, other).status == 200
+
+    assert b" 200 " in slowly(airoxy, key, move)
+    assert upstream.tokens[-1] == TWO
+
+
+def test_a_request_that_came_before_its_key_was_disabled_stays_in_its_pool(pool, upstream):
+    airoxy, other = pool
+    airoxy.cli("token", "set", "one", "--pool", "red")
+    key = airoxy.key("mine")
+    airoxy.cli("api-key", "set", "mine", "--pool", "red")
+
+    def disable() -> None:
+        airoxy.cli("api-key", "disable", "mine")
+        assert ask(airoxy, other).status == 200
+
+    for _ in range(3):
+        assert b" 200 " in slowly(airoxy, key, disable)
+        assert upstream.tokens[-1] == ONE
+        airoxy.cli("api-key", "enable", "mine")
+    airoxy.cli("api-key", "disable", "mine")
+    assert ask(airoxy, key).status == 401
 
 
 def test_what_belongs_to_a_token_out_of_the_keys_pool_is_out_of_its_reach(pool, upstream):
