@@ -295,6 +295,7 @@ class Proxy:
             return None
         if not tokens:  # perhaps one can be refreshed
             token = await self.pool.next(wanted)
+            self.pool.release(wanted)  # lists take no place
             if token is None:
                 raise self.pool.nothing_ready(wanted)
             tokens = [token]

@@ -65,6 +65,17 @@ def test_an_expired_token_is_renewed_before_it_is_used(airoxy, upstream):
     assert OAUTH not in upstream.tokens
 
 
+def test_a_list_that_renews_a_token_leaves_its_place_to_others(airoxy, upstream):
+    """Whose `after_id` does not say in which account it goes on."""
+    _add_expiring(airoxy)
+    airoxy.cli("token", "set", "1", "--concurrent", "1")
+    key = airoxy.key()
+    upstream.revoke(OAUTH)
+    assert airoxy.request("GET", "/v1/files?after_id=file_1", key=key).status == 404
+    assert len(upstream.refreshes) == 1
+    assert [ask(airoxy, key).status for _ in range(2)] == [200, 200]
+
+
 def test_while_another_token_is_ready_an_expired_one_holds_nobody_up(airoxy, upstream):
     _add_expiring(airoxy)
     airoxy.token(TWO)
