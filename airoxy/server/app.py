@@ -165,7 +165,7 @@ def open_server(config: Config, memory: SharedMemory, workers: int = 1) -> Serve
     # Prices are read now: the first request that is written may find no descriptor left.
     limiter = Limiter(
         limit_counters, snapshot.is_limited, db, config.pricing, config.timezone,
-        hosts=lambda: snapshot.hosts,
+        hosts=lambda: snapshot.hosts, gained=snapshot.gained,
     )  # fmt: skip
     proxy = Proxy(
         config,

@@ -115,6 +115,14 @@ class LimitCounters:
         self._words[base + _REQUESTS] += requests
         self._words[base + _TOKENS] += tokens
 
+    def recall(self, slot: int, now: int, second: int, requests: int, tokens: int) -> None:
+        """There were at least so many in this second of the minute that ends with `now`."""
+        latest = self._advance(slot, now)
+        if latest - MINUTE < second <= latest:
+            base = _FIRST + slot * _SLOT + second % MINUTE
+            for at, count in ((base + _REQUESTS, requests), (base + _TOKENS, tokens)):
+                self._words[at] = max(count, self._words[at])
+
     def ask(self, slot: int, requests: int = 1) -> None:
         """Count requests that ask for admission, whether or not they get it."""
         self._words[_FIRST + slot * _SLOT + _ASKED] += requests

@@ -15,6 +15,7 @@ import asyncio
 import datetime
 import math
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -57,7 +58,8 @@ _NOTHING: Mapping[str, int] = {each.name: 0 for each in PERIODS}
 @dataclass
 class Limiter:
     """`is_limited` says of a number in the counters whether it has limits; `db` never waits for a
-    lock, and days are those of `zone`. `hosts` is how many there are in the fleet, 0 for none."""
+    lock, and days are those of `zone`. `hosts` is how many there are in the fleet, 0 for none.
+    `gained` are the numbers of those of which more is counted than before."""
 
     limit_counters: LimitCounters
     is_limited: Callable[[int], bool]
@@ -65,6 +67,7 @@ class Limiter:
     prices: PriceTable
     zone: datetime.tzinfo = datetime.UTC
     hosts: Callable[[], int] = lambda: 0
+    gained: set[int] = field(default_factory=set)
     _shares: dict[int, Mapping[str, HostShare]] = field(default_factory=dict)
     _version: int = -1
     _spent: dict[int, tuple[datetime.date, Mapping[str, int]]] = field(default_factory=dict)
@@ -182,16 +185,25 @@ class Limiter:
         return windows.headers(found)
 
     def _slot(self, number: int, now: float) -> int:
-        """The place of a key or group in what is shared; a new one begins with what the log has."""
+        """The place of a key or group in what is shared; a new one begins with what the log has, as
+        does one of whose requests not all were counted."""
         slot = self.limit_counters.find(number)
         if slot is None:
             slot = self.limit_counters.add(number, self.is_limited)
-            try:
-                for second, requests, tokens in last_minute(self.db, number, now):
-                    self.limit_counters.count(slot, second, requests, tokens)
-            except apsw.Error:
-                pass  # the snapshot says that the database cannot be read
+            self._recall(slot, number, now)
+        elif number in self.gained:
+            self._recall(slot, number, now)
         return slot
+
+    def _recall(self, slot: int, number: int, now: float) -> None:
+        self.gained.discard(number)
+        requests, tokens = Counter[int](), Counter[int]()
+        with suppress(apsw.Error):  # the snapshot says that the database cannot be read
+            for each in last_minute(self.db, number, now):
+                requests[each.second] += each.requests
+                tokens[each.second] += each.tokens
+        for second in requests:
+            self.limit_counters.recall(slot, int(now), second, requests[second], tokens[second])
 
     def _use(self, slot: int, holder: Holder, now: float) -> Use:
         limit_counters, limits, second = self.limit_counters, holder.limits, int(now)

@@ -52,6 +52,9 @@ class Snapshot:
         self._own_limits: dict[int, Limits] = {}
         self._group_limits: dict[int, Holder] = {}
         self.limits: dict[int, KeyLimits] = {}
+        #: The numbers of keys and groups of which more is counted than before; whoever counts them
+        #: takes them out.
+        self.gained: set[int] = set()
         self.groups: dict[int, int] = {}
         self.pools: dict[int, str] = {}
         self.tokens: dict[int, Token] = {}
@@ -110,7 +113,10 @@ class Snapshot:
             last, changed = schema.changes_since(self._db, self._last_change)
             self._read_keys(changed["api_keys"])
             if changed["groups"]:
-                self._group_limits = limits_of_groups(self._db)
+                before, self._group_limits = self._group_limits, limits_of_groups(self._db)
+                for group_id, holder in self._group_limits.items():
+                    known = before.get(group_id)
+                    self._note_gain(holder.number, known and known.limits, holder.limits)
                 self._combine_limits(self._members(changed["groups"]))
             self._read_tokens({*changed["tokens"], *divided})
             if changed["cooldowns"]:
@@ -125,6 +131,9 @@ class Snapshot:
     def _read_keys(self, ids: Collection[int] | None) -> None:
         found = keys.keys_in_force(self._db, ids)
         limited = limits.limits_in_force(self._db, ids)
+        if ids is not None:
+            for key_id, gained in limited.items():
+                self._note_gain(key_id, self._own_limits.get(key_id), gained)
         for key_id in tuple(self._digests) if ids is None else ids:
             self.keys.pop(self._digests.pop(key_id, b""), None)
             for digest in self._old_digests.pop(key_id, ()):
@@ -143,6 +152,12 @@ class Snapshot:
                 self.groups[key.id] = key.group_id
         self._own_limits.update(limited)
         self._combine_limits([key.id for key in found])
+
+    def _note_gain(self, number: int, before: Limits | None, now: Limits) -> None:
+        if any(
+            is_new and not was for is_new, was in zip(_counted(now), _counted(before), strict=True)
+        ):
+            self.gained.add(number)
 
     def _members(self, groups: Collection[int]) -> list[int]:
         """The keys in these groups."""
@@ -237,3 +252,10 @@ class Snapshot:
             return find_resources(self._db, ids)
         except apsw.Error:
             return {}
+
+
+def _counted(limits: Limits | None) -> tuple[bool, bool]:
+    """Whether requests of whoever has these limits are counted, and whether their tokens are."""
+    if limits is None:
+        return False, False
+    return limits.metered, limits.spend or limits.tokens_per_minute is not None

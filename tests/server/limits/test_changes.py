@@ -10,7 +10,9 @@ import time
 from pathlib import Path
 
 import apsw
+import pytest
 
+from airoxy.core.limits.holders import EVERYBODY
 from tests.program import Airoxy
 from tests.server.limits.asking import (
     BURST,
@@ -25,6 +27,7 @@ from tests.server.limits.asking import (
     set_,
     waiting,
 )
+from tests.server.limits.test_groups import set_group
 
 
 def test_what_a_command_sets_holds_from_the_next_request_on(airoxy):
@@ -38,6 +41,39 @@ def test_what_a_command_sets_holds_from_the_next_request_on(airoxy):
     refused(ask(airoxy, key), "billing_error")
     set_(airoxy, "--spend-per-month", "none")
     assert ask(airoxy, key).status == 200
+
+
+@pytest.mark.parametrize(
+    ("before", "between", "after"),
+    [
+        ("--requests-per-minute", "none", "--requests-per-minute"),
+        ("--requests-per-minute", None, "--tokens-per-minute"),
+        ("--spend-per-day", "none", "--tokens-per-minute"),
+    ],
+)
+def test_what_came_while_a_limit_was_away_counts_when_it_is_back(airoxy, before, between, after):
+    """The usage log has it. Tokens are not counted where there is no limit on them."""
+    key = limited(airoxy, before, "9")
+    assert ask(airoxy, key).status == 200
+    if between:
+        set_(airoxy, before, between)
+    for _ in range(3):
+        assert ask(airoxy, key).status == 200
+    airoxy.wait_logs(4)
+    set_(airoxy, after, "4" if after == "--requests-per-minute" else str(4 * (25 + 12)))
+    refused(ask(airoxy, key), "rate_limit_error")
+
+
+def test_what_came_while_a_group_had_no_limit_counts_when_it_has_one_again(airoxy):
+    key = limited(airoxy)
+    set_group(airoxy, EVERYBODY, "--requests-per-minute", "9")
+    assert ask(airoxy, key).status == 200
+    set_group(airoxy, EVERYBODY, "--requests-per-minute", "none")
+    for _ in range(3):
+        assert ask(airoxy, key).status == 200
+    airoxy.wait_logs(4)
+    set_group(airoxy, EVERYBODY, "--requests-per-minute", "4")
+    refused(ask(airoxy, key), "rate_limit_error")
 
 
 def test_a_key_without_limits_is_not_held_up_by_another(airoxy):
