@@ -54,7 +54,11 @@ class Service:
     def configure(self, **changes: Any) -> None:
         self.settings |= changes
         self.port = self.settings["port"]
-        self.config.write_text("".join(f"{k}: {json.dumps(v)}\n" for k, v in self.settings.items()))
+        text = "".join(f"{name}: {json.dumps(value)}\n" for name, value in self.settings.items())
+        # A worker may be reading it, and takes an empty file for the defaults.
+        written = self.config.with_suffix(".new")
+        written.write_text(text)
+        written.replace(self.config)
 
     # The process
 

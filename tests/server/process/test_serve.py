@@ -93,7 +93,6 @@ def test_a_reload_that_is_asked_for_at_the_start_is_done_after_it(tmp_path: Path
     try:
         with service.config.open("w") as pipe:  # from here on somebody reads it
             service.signal(signal.SIGHUP)
-            service.config.unlink()
             service.configure()
             pipe.write(written)
         service.wait_notified("READY=1", 2)
