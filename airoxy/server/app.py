@@ -92,12 +92,15 @@ class ServerApp:
         """Called every second: see what has changed, write what workers that were killed have left,
         report to the agent of a fleet, take what it has decided, and see that the database is where
         it was."""
-        # A worker that nobody asks has requests that end: they may count for a limit by now.
-        self.proxy.pool.snapshot.renew()
         try:
             self.proxy.ended.adopt(self.db)
         except Exception:  # the requests that are running matter more
             log.exception("What a worker has left could not be written.")
+        try:
+            # A worker that nobody asks has requests that end: they may count for a limit by now.
+            self.proxy.pool.snapshot.renew()
+        except Exception:
+            log.exception("What has changed could not be read.")
         self.shares.report()
         self.settled.look()
         before, self._trouble = self._trouble, self.database.trouble()

@@ -172,3 +172,20 @@ def test_a_worker_that_nobody_asks_sees_that_a_token_has_limits(install) -> None
         return limited
 
     assert asyncio.run(run()) == {1}
+
+
+def test_a_worker_outlives_what_it_cannot_read(install, monkeypatch, caplog) -> None:
+    airoxy = install()
+    airoxy.token(ONE, name="one")
+
+    def renew() -> None:
+        raise ValueError("no number")
+
+    async def run() -> None:
+        app = open_server(load_config(airoxy.config), SharedMemory(LAYOUT))
+        monkeypatch.setattr(app.proxy.pool.snapshot, "renew", renew)
+        app.check()
+        await app.aclose()
+
+    asyncio.run(run())
+    assert "What has changed could not be read." in caplog.text
