@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 
 from tests.system.site import until
 
@@ -23,6 +24,34 @@ def test_a_restart_refuses_nobody_and_completes_the_streams(site):
         site.machine.run("systemctl restart airoxy")
     assert load.report["trouble"] == {}
     assert load.report["streams"] >= 20
+
+
+#: Keeps others from writing until its standard input ends.
+LOCK = """
+import sqlite3, sys
+db = sqlite3.connect("/var/lib/airoxy/airoxy.db")
+db.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_rows_that_cannot_be_written_at_a_restart_are_written_after_it(site):
+    before = rows(site)
+    lock = site.machine.spawn(
+        f"exec python3 -c '{LOCK}'", stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert lock.stdout.readline() == "locked\n"
+    assert site.ask() == 200
+    # In vain as long as the lock is held: systemd starts it again and again.
+    site.machine.run("systemctl restart airoxy.service", check=False)
+    assert "log rows are lost, unless systemd starts the service again" in site.journal()
+    lock.communicate()
+    until(lambda: rows(site) == before + 1)
+
+
+def rows(site) -> int:
+    return json.loads(site.machine.run("airoxy stats --json"))["requests"]
 
 
 def test_a_broken_configuration_leaves_everything_running_and_says_why(site):
