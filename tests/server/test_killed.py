@@ -199,6 +199,7 @@ def test_wherever_the_one_is_killed_that_adopts_its_requests_all_is_counted_once
         workers, notes = Workers(seed, tmp_path / str(step.number)), Notes()
         workers.work(Step("writer", random.randrange(first.notes.steps)))
         workers.adopt(step, notes)
+        workers.adopt(step)  # and the one after it
         assert not workers.adopt()
         print("Killed at", workers.notes.line, "and", step, notes.line)
         check(workers.rows(), workers.notes.seen, usual)

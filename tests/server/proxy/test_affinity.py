@@ -7,13 +7,18 @@ from contextlib import closing
 from pathlib import Path
 
 import apsw
+import pytest
 
-from airoxy.server.proxy.affinity import remember_id
+from airoxy.server.proxy.affinity import count_adopted, count_once, remember_id
+from airoxy.server.proxy.request_log import ResultsSeen
 from airoxy.server.writer import Writer
 from airoxy.store import keys
+from airoxy.store.fleet import membership
 from airoxy.store.resources import find_resources
-from airoxy.store.schema import open_database, run
-from tests.store.seed import add_login
+from airoxy.store.schema import open_database, run, transaction
+from airoxy.store.usage import requests
+from tests.databases import open_new
+from tests.store.seed import add_login, row
 
 MADE = "file_000001"
 
@@ -51,3 +56,29 @@ def test_an_answer_does_not_wait_long_where_nothing_can_be_written(
 ) -> None:
     assert not remembered(db, tmp_path / "airoxy.db", lasts=None)
     assert find_resources(db, [MADE])
+
+
+@pytest.mark.parametrize("in_fleet", [False, True])
+@pytest.mark.parametrize("was_counted", [False, True])
+def test_results_that_a_killed_worker_has_written_are_written_once(
+    tmp_path: Path, in_fleet: bool, was_counted: bool
+) -> None:
+    """What they used is in the metrics from then on, or when the fleet has decided."""
+    fetched, batch = row(is_stream=False), ResultsSeen("msgbatch_1", 0, 4)
+    with closing(open_new(tmp_path / "airoxy.db")) as db:
+        run(db, "PRAGMA foreign_keys = OFF")
+        if in_fleet:
+            membership.enter(db, host="a", name="a", url="", nonce="n", now=0)
+        with transaction(db):
+            if was_counted:
+                count_once(db, fetched, batch)
+            written = count_once(db, fetched, batch)
+        row_id = db.last_insert_rowid()
+        with transaction(db):
+            requests.append(db, [row()])  # another one
+            found = count_adopted(db, fetched, batch, row_id)
+        assert db.last_insert_rowid() == row_id
+        assert (found is None) == (written is None) == (in_fleet and not was_counted)
+        if found and written:
+            assert requests.values(found) == requests.values(written)
+        assert requests.last_id(db) == row_id + 1
