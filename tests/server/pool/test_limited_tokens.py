@@ -26,6 +26,7 @@ from tests.server.pool.pooled import ONE
 
 FORK = multiprocessing.get_context("fork")
 OPUS = "claude-opus-5-5"
+BATCH = "msgbatch_01AAAAAAAAAAAAAAAAAAAAAA"
 DOCUMENT = json.dumps(
     {"type": "message", "model": OPUS, "usage": {"input_tokens": 3, "output_tokens": 7}}
 ).encode()
@@ -130,6 +131,46 @@ def test_each_request_counts_once(install, steps: str, is_reached: bool) -> None
     with airoxy.opened() as db:
         rows: Any = db.cursor().execute("SELECT count(*), sum(cost_nanousd) FROM requests")
         assert next(rows) == (requests, requests * COST)
+
+
+def fetch(token: Token, app: ServerApp) -> RequestLog:
+    """One for the results of a batch, of which none was counted when it came."""
+    result = {"custom_id": "1", "result": {"type": "succeeded", "message": json.loads(DOCUMENT)}}
+    request_log = RequestLog(1, f"/v1/messages/batches/{BATCH}/results", time.time(), app.unwritten)
+    request_log.method = "GET"
+    request_log.attempted(token)
+    request_log.answered(200, {b"content-type": b"application/x-jsonl"})(
+        json.dumps(result).encode() + b"\n"
+    )
+    return request_log
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_results_that_are_fetched_twice_at_once_count_once(install, more: int) -> None:
+    airoxy = install()
+    airoxy.token(ONE, name="one")
+    airoxy.key()
+
+    async def run() -> tuple[bool, int]:
+        app = open_server(load_config(airoxy.config), SharedMemory(LAYOUT))
+        set_limit(airoxy, 10**12)
+        steps = Steps(airoxy, app, 0)
+        fetches = [fetch(steps.token, app) for _ in range(2)]
+        for each in fetches:
+            assert steps.ended.before_end(each, None) is None
+        steps.open += fetches
+        steps.hand()
+        steps.flush()
+        with airoxy.opened() as db:
+            (cost,) = next(iter(db.cursor().execute("SELECT sum(cost_nanousd) FROM requests")))
+        steps.limit = cost + more
+        steps.limited()
+        steps.flush()
+        found = await is_used(app)
+        await app.aclose()
+        return found, cost
+
+    assert asyncio.run(run()) == (bool(more), COST // 2)
 
 
 @pytest.mark.parametrize("limit", [COST, COST + 1])
