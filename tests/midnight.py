@@ -12,17 +12,18 @@ import time
 
 from airoxy.calendar import next_day
 
-#: A test that begins so long before midnight is over by then, and one that begins so long after it
-#: has no row of yesterday where it makes some that are a few seconds old (seconds).
-BEFORE, AFTER = 60, 10
+#: A test that begins so long before midnight is over by then, as it may not take longer, and one
+#: that begins so long after it has no row of yesterday where it makes some that are a few seconds
+#: old (seconds).
+BEFORE, AFTER = 180, 10
 
 
-def wait_past_midnight(zone: datetime.tzinfo = datetime.UTC) -> None:
+def wait_past_midnight(zone: datetime.tzinfo = datetime.UTC, before: float = BEFORE) -> None:
     """If it is about midnight in this zone, return when the new day has begun."""
-    time.sleep(seconds_left(time.time(), zone))
+    time.sleep(seconds_left(time.time(), zone, before))
 
 
-def seconds_left(now: float, zone: datetime.tzinfo) -> float:
+def seconds_left(now: float, zone: datetime.tzinfo, before: float = BEFORE) -> float:
     """How long it is about midnight yet; nothing, most of the day."""
     end = next_day(now - AFTER, zone) + AFTER
-    return max(0.0, end - now) if end - now <= BEFORE + AFTER else 0.0
+    return max(0.0, end - now) if end - now <= before + AFTER else 0.0

@@ -12,7 +12,14 @@ from tests.midnight import seconds_left
 
 @pytest.mark.parametrize(
     ("at", "left"),
-    [("23:58:59", 0), ("23:59:30", 40), ("00:00:00", 10), ("00:00:04", 6), ("00:00:11", 0)],
+    [
+        ("23:56:59", 0),
+        ("23:57:01", 189),
+        ("23:59:30", 40),
+        ("00:00:00", 10),
+        ("00:00:04", 6),
+        ("00:00:11", 0),
+    ],
 )
 def test_what_begins_about_midnight_begins_on_the_new_day(at: str, left: int) -> None:
     assert seconds_left(datetime.fromisoformat(f"2027-12-31T{at}Z").timestamp(), UTC) == left
