@@ -22,10 +22,10 @@ NEED_NPM = command -v npm >/dev/null || tests/need.sh nodejs npm
 UV_COMPILE = $(RETRY) .venv/pins/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --output-file
 
-# A test that hangs fails, and the others go on. Half of the time tests wait: three for two processors.
-# Not more than eight: of many processors a container's share may be small.
+# A test that hangs fails, and the others go on; on a slow and busy machine some take minutes. Half of the
+# time tests wait: three for two processors. Not more than eight: of many processors a container's share may be small.
 PROCESSES = -n $(shell n=$$(($$(nproc) * 3 / 2)); echo $$((n < $(1) ? n : $(1))))
-PYTEST_FLAGS ?= $(call PROCESSES,8) --timeout 180
+PYTEST_FLAGS ?= $(call PROCESSES,8) --timeout 300
 # Compiled once, and not by each process that a test starts: containers often forbid to keep that.
 unexport PYTHONDONTWRITEBYTECODE
 # Root installs what is missing, and runs the tests that boot a system.

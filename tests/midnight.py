@@ -15,7 +15,7 @@ from airoxy.calendar import next_day
 #: A test that begins so long before midnight is over by then, as it may not take longer, and one
 #: that begins so long after it has no row of yesterday where it makes some that are a few seconds
 #: old (seconds).
-BEFORE, AFTER = 180, 10
+BEFORE, AFTER = 300, 10
 
 
 def wait_past_midnight(zone: datetime.tzinfo = datetime.UTC, before: float = BEFORE) -> None:

@@ -11,6 +11,9 @@ import pytest
 
 from tests.program import ROOT, need
 
+#: Sphinx takes ten seconds of a processor, which on a slow and busy machine are minutes.
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
