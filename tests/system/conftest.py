@@ -98,7 +98,7 @@ def installed(release: str, deb: Path) -> tuple[Path, ...]:
         machine.put("/root/airoxy.deb", deb)
         machine.run("apt-get install --yes /root/airoxy.deb")
 
-    return layers.layer(f"{release}-installed", install, images.image(release, "ready"))
+    return layers.layer(f"{release}-installed", install, *images.image(release, "ready"))
 
 
 @pytest.fixture(scope="session")

@@ -96,7 +96,7 @@ def build(variant: Variant = Variant()) -> Path:
 
 def _build(commit: str, place: Path) -> None:
     """On Debian 13, as for a release."""
-    with Machine(images.image("trixie", "build")) as machine:
+    with Machine(*images.image("trixie", "build")) as machine:
         machine.put("/source.tar", git("archive", commit))
         machine.run(_BUILD)
         for deb in (machine.root / "build").glob("*.deb"):

@@ -12,7 +12,7 @@ BUILD_TOOLS = {"build-essential", "debhelper", "dpkg-dev", "gcc", "git", "pybuil
 @pytest.fixture
 def fresh(boot):
     """A system with the source in /src and make, and nothing to build packages with."""
-    machine = boot(images.image("trixie", "ready"))
+    machine = boot(*images.image("trixie", "ready"))
     machine.online()
     machine.put("/src.tar", package.git("archive", package.commit()))
     machine.run("mkdir /src && tar -x -C /src -f /src.tar && apt-get install --yes make")

@@ -35,7 +35,7 @@ def warnings(machine: Machine) -> list[str]:
 @pytest.fixture(scope="module")
 def minimal(release, deb):
     """A minimal system after `apt install ./airoxy.deb`, and nothing else."""
-    with Machine(images.image(release, "minimal")) as machine:
+    with Machine(*images.image(release, "minimal")) as machine:
         machine.online()
         machine.put("/root/airoxy.deb", deb)
         machine.run("cd /root && apt-get install --yes ./airoxy.deb")

@@ -59,7 +59,7 @@ ELSEWHERE = "umask 002; export LC_ALL=de_DE.UTF-8 TZ=Asia/Kathmandu; LATER='fake
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory):
     """A Debian 13 on which a package can be built, with a clone of this repository at hand."""
-    with Machine(images.image("trixie", "build")) as machine:
+    with Machine(*images.image("trixie", "build")) as machine:
         clone(machine, tmp_path_factory.mktemp("clone"))
         yield machine
 
@@ -77,7 +77,7 @@ def clone(machine, directory):
 
 def test_make_deb_builds_from_a_clean_clone_and_lintian_has_nothing_to_say(release, tmp_path):
     """Debian 13's lintian looks at all of a release below, which has the same package in it."""
-    with Machine(images.image(release, "build")) as machine:
+    with Machine(*images.image(release, "build")) as machine:
         clone(machine, tmp_path)
         machine.run("git clone --quiet /airoxy.git /src && make -C /src deb")
         assert f"airoxy_{package.version()}_all.deb" in machine.run("ls /src/dist").split()
@@ -118,6 +118,7 @@ def test_lintian_has_nothing_to_say(built):
 
 
 def test_the_package_is_reproducible(workshop, deb):
+    workshop.run("localedef -i de_DE -f UTF-8 de_DE.UTF-8")
     workshop.run(
         f"{ELSEWHERE}; git clone --quiet /airoxy.git /var/tmp/some-where && cd /var/tmp/some-where"
         " && $LATER make deb IS_ROOT=",
@@ -152,7 +153,7 @@ def test_the_maintainer_scripts_pass_shellcheck_and_leave_the_socket_alone(deb, 
 
 
 def test_autopkgtest_passes(release, boot, deb):
-    machine = boot(images.image(release, "build"))
+    machine = boot(*images.image(release, "build"))
     machine.put("/root/airoxy.deb", deb)
     machine.put("/root/src.tar", package.git("archive", "--prefix=src/", package.commit()))
     machine.run("cd /root && tar -xf src.tar && apt-get install --yes ./airoxy.deb")
@@ -163,10 +164,11 @@ def test_autopkgtest_passes(release, boot, deb):
 
 def test_piuparts_passes(boot, deb):
     """Installation, removal and purge in a bare Debian: no file is left behind or changed."""
-    machine = boot(images.image("trixie", "build"))
+    machine = boot(*images.image("trixie", "build"))
     machine.online()
-    base = ["tar", "-C", images.image("trixie", "minimal"), "-I", "gzip -1", "-c", "."]
-    machine.put("/root/base.tar.gz", subprocess.run(base, check=True, capture_output=True).stdout)
+    [base] = images.image("trixie", "minimal")
+    pack = ["tar", "-C", base, "-I", "gzip -1", "-c", "."]
+    machine.put("/root/base.tar.gz", subprocess.run(pack, check=True, capture_output=True).stdout)
     machine.put("/root/airoxy.deb", deb)
     words = (
         "piuparts --distribution=trixie --basetgz=base.tar.gz --no-eatmydata"

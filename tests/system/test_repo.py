@@ -53,7 +53,7 @@ def version(machine: Machine) -> str:
 
 
 def test_a_machine_installs_from_it_and_is_upgraded_through_it(release, boot, deb, make_repo):
-    machine = boot(images.image(release, "ready"))
+    machine = boot(*images.image(release, "ready"))
     serve(machine, make_repo(deb))
     machine.spawn("exec python3 -m http.server 8099 --bind 127.0.0.1 --directory /srv/repo")
     until(lambda: machine.status(f"curl -sf {URL}/InRelease")[0] == 0)

@@ -60,7 +60,7 @@ def older(boot, deb):
         package.git("cat-file", "-e", f"{FIRST.of}^{{commit}}")
     except subprocess.CalledProcessError:
         pytest.skip("this clone does not have the history back to 1.0.0")
-    machine = boot(images.image("trixie", "ready"))
+    machine = boot(*images.image("trixie", "ready"))
     machine.put("/root/airoxy.deb", package.build(FIRST))
     machine.run("apt-get install --yes /root/airoxy.deb")
     assert "1.0.0" in machine.run("airoxy --version")
