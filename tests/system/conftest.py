@@ -91,14 +91,21 @@ def boot() -> Iterator[Callable[..., Machine]]:
 
 
 @pytest.fixture(scope="session")
-def installed(release: str, deb: Path) -> tuple[Path, ...]:
+def ready(release: str) -> tuple[Path, ...]:
+    """The layers of a machine with what airoxy depends on. Who needs the package as well asks for
+    this first: another process makes what the package is built on meanwhile."""
+    return images.image(release, "ready")
+
+
+@pytest.fixture(scope="session")
+def installed(release: str, ready: tuple[Path, ...], deb: Path) -> tuple[Path, ...]:
     """The layers of a machine on which airoxy is installed, as the installation left it."""
 
     def install(machine: Machine) -> None:
         machine.put("/root/airoxy.deb", deb)
         machine.run("apt-get install --yes /root/airoxy.deb")
 
-    return layers.layer(f"{release}-installed", install, *images.image(release, "ready"))
+    return layers.layer(f"{release}-installed", install, *ready)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-from tests.system import images
 from tests.system.machine import Machine
 
 UNITS = (
@@ -33,9 +32,9 @@ def warnings(machine: Machine) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def minimal(release, deb):
+def minimal(ready, deb):
     """A minimal system after `apt install ./airoxy.deb`, and nothing else."""
-    with Machine(*images.image(release, "minimal")) as machine:
+    with Machine(ready[-1]) as machine:
         machine.online()
         machine.put("/root/airoxy.deb", deb)
         machine.run("cd /root && apt-get install --yes ./airoxy.deb")
