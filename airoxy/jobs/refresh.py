@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,9 +34,9 @@ Ask = Callable[[OAuth, str, Clock, Callable[[], None]], Answer]
 
 #: Longer than the exchange can take (seconds), see upstream.refresh.
 LEASE = 75.0
-#: The tokens that this process refreshes; any other lease of its own is one that a full disk did
-#: not take back.
-_in_hand: set[int] = set()
+#: By the token's id, what a thread of this process has while it refreshes the token. A lease of
+#: this process without one is left over: a full disk did not let it go.
+_turns: dict[int, threading.Lock] = {}
 #: How often a process that waits for another's refresh looks again (seconds).
 LOOK = 0.1
 #: How long to wait for the agent of a fleet, and how long after one host's timer has renewed a
@@ -112,16 +113,21 @@ def refresh_token(
 
     With `keep_pause` nobody is asked before the pause after a failure is over.
     """
-    lease = _lease(db, token_id, secret, clock, keep_pause=keep_pause)
-    if isinstance(lease, Outcome):
-        return lease
-    try:
-        outcome = _refresh(db, lease, oauth, clock, ask)
-    finally:
-        _insist(lambda: fleet_leases.withdraw(db, token_id, os.getpid()))
-    if outcome is None:
-        return refresh_token(db, token_id, secret, oauth, clock, keep_pause=keep_pause, ask=ask)
+    outcome = None
+    while outcome is None:
+        with _turn(token_id):
+            lease = _lease(db, token_id, secret, clock, keep_pause=keep_pause)
+            if isinstance(lease, Outcome):
+                return lease
+            try:
+                outcome = _refresh(db, lease, oauth, clock, ask)
+            finally:
+                _insist(lambda: fleet_leases.withdraw(db, token_id, os.getpid()))
     return outcome
+
+
+def _turn(token_id: int) -> threading.Lock:
+    return _turns.setdefault(token_id, threading.Lock())
 
 
 def _refresh(
@@ -137,8 +143,6 @@ def _refresh(
         return _settle(db, lease, ask(oauth, lease.refresh_token, clock, sending), clock)
     except _LeaseLost:
         return None
-    finally:
-        _in_hand.discard(lease.id)
 
 
 def _settle(db: apsw.Connection, lease: Lease, answer: Answer, clock: Clock) -> Outcome:
@@ -165,7 +169,7 @@ def _settle(db: apsw.Connection, lease: Lease, answer: Answer, clock: Clock) -> 
 def _lease(
     db: apsw.Connection, token_id: int, secret: str, clock: Clock, *, keep_pause: bool
 ) -> Lease | Outcome:
-    """The right to refresh, or what makes it needless or pointless."""
+    """The right to refresh, or what makes it needless or pointless; in this thread's turn."""
     while True:
         found = leases.refreshing(db, token_id)
         if not found:
@@ -173,7 +177,7 @@ def _lease(
         state = found[0]
         if state.token != secret:
             return Outcome(token_id, state.name, True, "renewed by another in the meantime")
-        if _is_over(state, clock()):
+        if _is_over(state, clock(), in_turn=True):
             state = _take_back(db, state, clock())
         if keep_pause and (state.retry_at or 0) > clock():
             return Outcome(token_id, state.name, False, "is tried again later")
@@ -181,10 +185,8 @@ def _lease(
         if lease is None:
             time.sleep(LOOK)
         elif lease.token == secret:
-            _in_hand.add(lease.id)
             if _fleet_agrees(db, token_id, clock):
                 return lease
-            _in_hand.discard(lease.id)
             leases.return_lease(db, token_id, os.getpid())
             if membership(db) is not None and _is_as_before(db, token_id, secret):
                 return Outcome(token_id, state.name, False, _NO_FLEET)
@@ -246,11 +248,11 @@ def report_interrupted(db: apsw.Connection, clock: Clock = time.time) -> None:
             _take_back(db, state, clock())
 
 
-def _is_over(state: Refreshing, now: float) -> bool:
+def _is_over(state: Refreshing, now: float, *, in_turn: bool = False) -> bool:
     """Whether the token is still leased to a process that will not come back."""
     if state.until is None or state.by is None:
         return False
-    is_left = state.by == os.getpid() and state.id not in _in_hand
+    is_left = state.by == os.getpid() and (in_turn or not _turn(state.id).locked())
     return is_left or state.until <= now or not lives(state.by)
 
 

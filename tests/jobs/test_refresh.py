@@ -8,8 +8,13 @@ import threading
 
 from airoxy.config import OAuth
 from airoxy.core.oauth import Answer, Refused, Unavailable
-from airoxy.jobs.refresh import ask_anthropic, refresh_token, refresh_tokens
-from airoxy.store import tokens
+from airoxy.jobs.refresh import (
+    ask_anthropic,
+    refresh_token,
+    refresh_tokens,
+    report_interrupted,
+)
+from airoxy.store import leases, tokens
 from airoxy.store.schema import open_database
 from tests.jobs.refreshing import (
     NEW,
@@ -66,6 +71,23 @@ def test_of_many_at_once_one_asks_and_all_have_it(db, clock, token_id, tmp_path)
         thread.join()
     assert asked == [OLD_REFRESH]
     assert [outcome.renewed for outcome in outcomes] == [True] * 8
+
+
+def test_what_a_thread_has_just_leased_is_not_taken_for_left_over(
+    db, clock, token_id, tmp_path, monkeypatch
+):
+    lease_refresh = leases.lease_refresh
+
+    def lease_and_look(*asked):
+        lease = lease_refresh(*asked)
+        own = open_database(tmp_path / "airoxy.db")
+        report_interrupted(own, clock)  # as another thread may, at this moment
+        assert leases.refreshing(own, token_id)[0].until is not None
+        own.close()
+        return lease
+
+    monkeypatch.setattr(leases, "lease_refresh", lease_and_look)
+    assert refresh_token(db, token_id, OLD, OAUTH, clock, ask=Endpoint(renewed(clock))).renewed
 
 
 def test_three_refusals_in_a_row_deactivate_and_a_success_resets_the_count(db, clock, token_id):
