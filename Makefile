@@ -9,7 +9,7 @@ DEB = dist/airoxy_$(VERSION)_all.deb
 
 # What the tests need beside the package's own dependencies (those stand in debian/control).
 DOCS_PACKAGES := furo python3-myst-parser python3-sphinx
-TEST_PACKAGES := $(DOCS_PACKAGES) ansible-core bash-completion caddy chromium chromium-driver curl fish git golang-go \
+TEST_PACKAGES := $(DOCS_PACKAGES) ansible-core bash-completion caddy chromium chromium-driver curl fail2ban fish git golang-go \
 	haproxy man-db nginx-light openssh-client openssh-server openssl postgresql prometheus python3-hypothesis \
 	python3-psycopg2 python3-pytest python3-pytest-timeout python3-pytest-xdist python3-selenium python3-venv shellcheck systemd zsh
 SYSTEM_PACKAGES := apt-utils debhelper dpkg-dev gnupg iproute2 lintian mmdebstrap systemd-container
